@@ -1,0 +1,47 @@
+//! Several events in one request.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Result, WebhookError};
+
+/// When the events that wait for an endpoint go out together: as soon as one of the bounds is met.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct BatchConfig {
+    /// Events of one request at most, 1 to 1,000.
+    pub max_events: u32,
+    /// How long the first event waits for others, in milliseconds, at most 60,000.
+    pub max_wait_ms: u64,
+    /// Bytes of the events of one request at most, 1 to 16 MiB; a larger single event goes alone.
+    pub max_bytes: usize,
+}
+
+impl BatchConfig {
+    /// Checks the bounds.
+    ///
+    /// # Errors
+    ///
+    /// [`WebhookError::InvalidConfig`] that names the field.
+    pub fn validate(&self) -> Result<()> {
+        let refuse = |text: String| Err(WebhookError::InvalidConfig(text.into()));
+        if !(1..=1_000).contains(&self.max_events) {
+            return refuse(format!(
+                "batch: max_events is {}, it needs 1 to 1000",
+                self.max_events
+            ));
+        }
+        if self.max_wait_ms > 60_000 {
+            return refuse(format!(
+                "batch: max_wait_ms is {}, at most 60000",
+                self.max_wait_ms
+            ));
+        }
+        if !(1..=16 << 20).contains(&self.max_bytes) {
+            return refuse(format!(
+                "batch: max_bytes is {}, it needs 1 to {}",
+                self.max_bytes,
+                16 << 20
+            ));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,389 @@
+//! Where events go.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use http::{HeaderName, HeaderValue};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    BatchConfig, EventFilter, RateLimitConfig, Result, StandardKey, Timestamp, WebhookError,
+};
+
+/// The longest id of an endpoint and name of a tenant, in bytes.
+const MAX_ID: usize = 256;
+/// The longest URL, in bytes.
+pub const MAX_URL: usize = 2_048;
+/// The longest secret, in bytes.
+const MAX_SECRET: usize = 1_024;
+/// The most filters of one endpoint.
+const MAX_FILTERS: usize = 256;
+/// The most headers of one endpoint.
+const MAX_HEADERS: usize = 64;
+/// The longest value of a header, in bytes.
+const MAX_HEADER_VALUE: usize = 4_096;
+/// The longest timeout of one attempt, in seconds.
+pub const MAX_TIMEOUT_SECONDS: u64 = 3_600;
+/// The most secrets that sign while a rotation runs, the current one aside.
+const MAX_PREVIOUS_SECRETS: usize = 4;
+
+/// Headers that the sender sets, that frame a message, or that concern one connection only
+/// (RFC 9110 section 7.6.1); besides these every name that starts with `x-webhook-` or `proxy-`.
+const RESERVED_HEADERS: [&str; 18] = [
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "expect",
+    "host",
+    "http2-settings",
+    "keep-alive",
+    "max-forwards",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "user-agent",
+    "via",
+    "webhook-id",
+    "webhook-signature",
+    "webhook-timestamp",
+];
+
+/// Where events go, which ones, and how.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct WebhookEndpoint {
+    /// Identifies the endpoint: 1 to 256 bytes without spaces and control characters.
+    pub id: String,
+    /// Where requests go; at most 2,048 bytes, and within the network policy.
+    pub url: String,
+    /// What signs requests; 1 to 1,024 bytes. Hidden from `Debug`.
+    pub secret: String,
+    /// Patterns of [`EventFilter`], 1 to 256 of them.
+    pub events: Vec<String>,
+    /// Whether new events make deliveries for this endpoint. Defaults to true.
+    pub enabled: bool,
+    /// The endpoint's own rate limit; `None` means the system's, if it has one.
+    pub rate_limit: Option<RateLimitConfig>,
+    /// Further headers of its requests, at most 64. They may not replace those that the sender
+    /// sets, `Host`, or any hop-by-hop or framing header.
+    pub headers: HashMap<String, String>,
+    /// The deadline of one attempt in seconds, at most 3,600; 0 means the system's.
+    pub timeout_seconds: u64,
+    /// Whose endpoint this is. Events sent for this tenant go here, events without one do not;
+    /// `None` takes the events of every tenant.
+    pub tenant: Option<String>,
+    /// Sends several events in one request, when set.
+    pub batch: Option<BatchConfig>,
+    /// How requests are signed. Defaults to [`SignatureScheme::Timestamped`].
+    pub signature: SignatureScheme,
+    /// Secrets that still sign besides `secret` while a rotation runs, newest first.
+    pub previous_secrets: Vec<PreviousSecret>,
+}
+
+/// How the requests of an endpoint are signed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SignatureScheme {
+    /// `X-Webhook-Signature: t=..,v1=..`.
+    #[default]
+    Timestamped,
+    /// The headers of Standard Webhooks v1. The secret is `whsec_` and Base64.
+    Standard,
+    /// Both.
+    Both,
+}
+
+impl SignatureScheme {
+    /// Whether requests carry `X-Webhook-Signature`.
+    #[must_use]
+    pub const fn is_timestamped(self) -> bool {
+        matches!(self, Self::Timestamped | Self::Both)
+    }
+
+    /// Whether requests carry the headers of Standard Webhooks.
+    #[must_use]
+    pub const fn is_standard(self) -> bool {
+        matches!(self, Self::Standard | Self::Both)
+    }
+}
+
+/// A secret that was replaced and signs until it expires.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PreviousSecret {
+    /// The secret. Hidden from `Debug`.
+    pub secret: String,
+    /// When it stops signing.
+    pub expires_at: Timestamp,
+}
+
+impl WebhookEndpoint {
+    /// Checks every field but the URL's host, which is the network policy's to judge.
+    ///
+    /// # Errors
+    ///
+    /// [`WebhookError::InvalidEndpoint`], [`WebhookError::InvalidFilter`] or
+    /// [`WebhookError::InvalidConfig`], each naming the field and the bound.
+    pub fn validate(&self) -> Result<()> {
+        check_name("id", &self.id)?;
+        if let Some(tenant) = &self.tenant {
+            check_name("tenant", tenant)?;
+        }
+        bound("url", self.url.len(), 1, MAX_URL, "bytes")?;
+        bound(
+            "timeout_seconds",
+            self.timeout_seconds,
+            0,
+            MAX_TIMEOUT_SECONDS,
+            "seconds",
+        )?;
+        self.check_secrets()?;
+        self.filters()?;
+        self.check_headers()?;
+        if let Some(rate_limit) = &self.rate_limit {
+            rate_limit.validate()?;
+        }
+        if let Some(batch) = &self.batch {
+            batch.validate()?;
+        }
+        Ok(())
+    }
+
+    /// The filters that `events` holds.
+    ///
+    /// # Errors
+    ///
+    /// As [`validate`](Self::validate): no filter, too many, or one that is malformed.
+    pub fn filters(&self) -> Result<Vec<EventFilter>> {
+        bound("events", self.events.len(), 1, MAX_FILTERS, "filters")?;
+        self.events
+            .iter()
+            .map(|pattern| EventFilter::new(pattern))
+            .collect()
+    }
+
+    /// The secrets that sign at `now`, newest first.
+    pub fn live_secrets(&self, now: Timestamp) -> impl Iterator<Item = &str> {
+        let previous = self
+            .previous_secrets
+            .iter()
+            .filter(move |p| p.expires_at > now);
+        std::iter::once(self.secret.as_str()).chain(previous.map(|p| p.secret.as_str()))
+    }
+
+    fn check_secrets(&self) -> Result<()> {
+        bound(
+            "previous_secrets",
+            self.previous_secrets.len(),
+            0,
+            MAX_PREVIOUS_SECRETS,
+            "secrets",
+        )?;
+        let previous = self.previous_secrets.iter().map(|p| p.secret.as_str());
+        for secret in std::iter::once(self.secret.as_str()).chain(previous) {
+            bound("secret", secret.len(), 1, MAX_SECRET, "bytes")?;
+            if self.signature.is_standard() {
+                StandardKey::new(secret)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn check_headers(&self) -> Result<()> {
+        bound("headers", self.headers.len(), 0, MAX_HEADERS, "headers")?;
+        let mut seen = std::collections::HashSet::new();
+        for (name, value) in &self.headers {
+            let shown: String = name.chars().take(64).collect();
+            let refuse = |problem: &str| {
+                Err(WebhookError::InvalidEndpoint(
+                    format!("header {shown:?} {problem}").into(),
+                ))
+            };
+            let Ok(parsed) = HeaderName::from_bytes(name.as_bytes()) else {
+                return refuse("is not a header name (RFC 9110 section 5.1)");
+            };
+            if is_reserved(parsed.as_str()) {
+                return refuse("is reserved for the sender or for the connection");
+            }
+            if !seen.insert(parsed) {
+                return refuse("is there twice, names differ in more than case");
+            }
+            if value.len() > MAX_HEADER_VALUE {
+                return refuse(&format!(
+                    "has a value of {} bytes, at most {MAX_HEADER_VALUE}",
+                    value.len()
+                ));
+            }
+            if HeaderValue::from_str(value).is_err() {
+                return refuse("has a value with characters other than visible ASCII and spaces");
+            }
+        }
+        Ok(())
+    }
+}
+
+fn is_reserved(name: &str) -> bool {
+    name.starts_with("x-webhook-") || name.starts_with("proxy-") || RESERVED_HEADERS.contains(&name)
+}
+
+fn check_name(field: &str, name: &str) -> Result<()> {
+    bound(field, name.len(), 1, MAX_ID, "bytes")?;
+    if name.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        return Err(WebhookError::InvalidEndpoint(
+            format!("{field} holds a space or a control character").into(),
+        ));
+    }
+    Ok(())
+}
+
+fn bound<N: PartialOrd + fmt::Display>(
+    field: &str,
+    value: N,
+    least: N,
+    most: N,
+    unit: &str,
+) -> Result<()> {
+    if value < least || value > most {
+        return Err(WebhookError::InvalidEndpoint(
+            format!("{field} has {value} {unit}, it needs {least} to {most}").into(),
+        ));
+    }
+    Ok(())
+}
+
+impl Default for WebhookEndpoint {
+    fn default() -> Self {
+        Self {
+            id: String::new(),
+            url: String::new(),
+            secret: String::new(),
+            events: Vec::new(),
+            enabled: true,
+            rate_limit: None,
+            headers: HashMap::new(),
+            timeout_seconds: 0,
+            tenant: None,
+            batch: None,
+            signature: SignatureScheme::default(),
+            previous_secrets: Vec::new(),
+        }
+    }
+}
+
+impl fmt::Debug for WebhookEndpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Values of headers may be credentials too, and so may the query of a URL.
+        let mut names: Vec<_> = self.headers.keys().collect();
+        names.sort();
+        f.debug_struct("WebhookEndpoint")
+            .field("id", &self.id)
+            .field(
+                "url",
+                &self.url.split(['?', '#']).next().unwrap_or_default(),
+            )
+            .field("secret", &"<hidden>")
+            .field("events", &self.events)
+            .field("enabled", &self.enabled)
+            .field("rate_limit", &self.rate_limit)
+            .field("headers", &names)
+            .field("timeout_seconds", &self.timeout_seconds)
+            .field("tenant", &self.tenant)
+            .field("batch", &self.batch)
+            .field("signature", &self.signature)
+            .field("previous_secrets", &self.previous_secrets)
+            .finish()
+    }
+}
+
+impl fmt::Debug for PreviousSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PreviousSecret")
+            .field("secret", &"<hidden>")
+            .field("expires_at", &self.expires_at)
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn endpoint() -> WebhookEndpoint {
+        WebhookEndpoint {
+            id: "a".into(),
+            url: "https://example.com".into(),
+            secret: "hunter2".into(),
+            events: vec!["*".into()],
+            ..WebhookEndpoint::default()
+        }
+    }
+
+    fn refusal(change: impl FnOnce(&mut WebhookEndpoint)) -> String {
+        let mut changed = endpoint();
+        change(&mut changed);
+        changed.validate().unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_plain_endpoint_is_valid() {
+        endpoint().validate().unwrap();
+    }
+
+    #[test]
+    fn each_wrong_field_is_named_with_its_bound() {
+        assert!(refusal(|e| e.id.clear()).contains("id has 0 bytes, it needs 1 to 256"));
+        assert!(refusal(|e| e.id = "a b".into()).contains("id holds a space"));
+        assert!(refusal(|e| e.url = "x".repeat(2_049)).contains("url has 2049 bytes"));
+        assert!(refusal(|e| e.secret.clear()).contains("secret has 0 bytes"));
+        assert!(refusal(|e| e.events.clear()).contains("events has 0 filters"));
+        assert!(refusal(|e| e.events = vec!["a.*.b".into()]).contains("\"a.*.b\""));
+        assert!(refusal(|e| e.timeout_seconds = 3_601).contains("timeout_seconds has 3601"));
+        assert!(refusal(|e| e.tenant = Some(String::new())).contains("tenant has 0 bytes"));
+    }
+
+    #[test]
+    fn headers_of_the_sender_and_of_the_connection_are_refused() {
+        for name in [
+            "Host",
+            "content-length",
+            "X-Webhook-Id",
+            "Proxy-Authorization",
+            "TE",
+        ] {
+            let text = refusal(|e| drop(e.headers.insert(name.into(), "x".into())));
+            assert!(text.contains(name) && text.contains("reserved"), "{text}");
+        }
+        let text = refusal(|e| drop(e.headers.insert("a b".into(), "x".into())));
+        assert!(text.contains("not a header name"), "{text}");
+        let text = refusal(|e| drop(e.headers.insert("a".into(), "x\r\nHost: y".into())));
+        assert!(text.contains("visible ASCII"), "{text}");
+    }
+
+    #[test]
+    fn debug_hides_what_may_be_a_credential() {
+        let mut endpoint = endpoint();
+        endpoint.url = "https://example.com/in?token=hunter2".into();
+        endpoint
+            .headers
+            .insert("authorization".into(), "hunter2".into());
+        let expires_at = Timestamp::EPOCH;
+        endpoint.previous_secrets.push(PreviousSecret {
+            secret: "hunter2".into(),
+            expires_at,
+        });
+        assert!(!format!("{endpoint:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn an_expired_secret_no_longer_signs() {
+        let mut endpoint = endpoint();
+        let expires_at = Timestamp::from_secs(10);
+        endpoint.previous_secrets.push(PreviousSecret {
+            secret: "old".into(),
+            expires_at,
+        });
+        let live = |at| endpoint.live_secrets(Timestamp::from_secs(at)).count();
+        assert_eq!((live(9), live(10)), (2, 1));
+    }
+}

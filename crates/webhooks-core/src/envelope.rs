@@ -1,0 +1,165 @@
+//! The body of a request.
+//!
+//! `{"id":"webhook_<uuid v7>","event":"user.created","timestamp":"2024-01-01T12:00:00.000Z",
+//! "data":{...},"version":"1.0"}`, made once per event: every endpoint and every retry gets the
+//! same bytes.
+
+use std::io::{self, Write};
+
+use bytes::Bytes;
+use serde::Serialize;
+
+use crate::{EventId, EventType, Result, Timestamp, WebhookError};
+
+/// The version of the envelope.
+pub const ENVELOPE_VERSION: &str = "1.0";
+/// The event type of a batch, whose `data` is `{"events":[<envelopes>]}`.
+pub const BATCH_EVENT: &str = "webhook.batch";
+
+/// Writes the envelope of one event, of at most `limit` bytes.
+///
+/// # Errors
+///
+/// [`WebhookError::SerializationError`] when `data` cannot be written as JSON, and
+/// [`WebhookError::InvalidEvent`] when the envelope is longer than `limit`.
+pub fn envelope(
+    id: EventId,
+    event_type: &EventType,
+    timestamp: Timestamp,
+    data: &(impl Serialize + ?Sized),
+    limit: usize,
+) -> Result<Bytes> {
+    let mut body = Bounded {
+        bytes: Vec::with_capacity(256),
+        limit,
+        exceeded: false,
+    };
+    match write(&mut body, id, event_type, timestamp, data) {
+        Ok(()) => Ok(body.bytes.into()),
+        Err(_) if body.exceeded => Err(WebhookError::InvalidEvent(
+            format!("the event's body is longer than {limit} bytes").into(),
+        )),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn write(
+    body: &mut Bounded,
+    id: EventId,
+    event_type: &EventType,
+    timestamp: Timestamp,
+    data: &(impl Serialize + ?Sized),
+) -> serde_json::Result<()> {
+    // Ids, event types and timestamps need no escapes.
+    write!(
+        body,
+        r#"{{"id":"{id}","event":"{event_type}","timestamp":"{timestamp}","data":"#
+    )
+    .map_err(serde_json::Error::io)?;
+    serde_json::to_writer(&mut *body, data)?;
+    write!(body, r#","version":"{ENVELOPE_VERSION}"}}"#).map_err(serde_json::Error::io)
+}
+
+/// Writes the envelope of a batch around the bytes of its events' envelopes.
+#[must_use]
+pub fn batch_envelope<'a>(
+    id: EventId,
+    timestamp: Timestamp,
+    events: impl IntoIterator<Item = &'a Bytes>,
+) -> Bytes {
+    let mut body = format!(
+        r#"{{"id":"{id}","event":"{BATCH_EVENT}","timestamp":"{timestamp}","data":{{"events":["#
+    )
+    .into_bytes();
+    for (n, event) in events.into_iter().enumerate() {
+        if n > 0 {
+            body.push(b',');
+        }
+        body.extend_from_slice(event);
+    }
+    body.extend_from_slice(br#"]},"version":""#);
+    body.extend_from_slice(ENVELOPE_VERSION.as_bytes());
+    body.extend_from_slice(br#""}"#);
+    body.into()
+}
+
+/// Refuses to grow over its limit, so that a huge value is not first written whole.
+struct Bounded {
+    bytes: Vec<u8>,
+    limit: usize,
+    exceeded: bool,
+}
+
+impl Write for Bounded {
+    fn write(&mut self, part: &[u8]) -> io::Result<usize> {
+        if self.bytes.len() + part.len() > self.limit {
+            self.exceeded = true;
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        self.bytes.extend_from_slice(part);
+        Ok(part.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use serde_json::value::RawValue;
+
+    use super::*;
+
+    fn make(data: &(impl Serialize + ?Sized), limit: usize) -> Result<Bytes> {
+        let at = Timestamp::from_millis(1_704_110_400_000);
+        let event_type = EventType::new("user.created").unwrap();
+        envelope(
+            EventId::from_uuid(uuid::Uuid::nil()),
+            &event_type,
+            at,
+            data,
+            limit,
+        )
+    }
+
+    #[test]
+    fn has_exactly_the_promised_form() {
+        assert_eq!(
+            make(&json!({ "user_id": "123" }), 1_000).unwrap(),
+            concat!(
+                r#"{"id":"webhook_00000000-0000-0000-0000-000000000000","event":"user.created","#,
+                r#""timestamp":"2024-01-01T12:00:00.000Z","data":{"user_id":"123"},"version":"1.0"}"#
+            )
+        );
+    }
+
+    #[test]
+    fn raw_json_is_kept_to_the_byte() {
+        let raw = RawValue::from_string(r#"{"b":1e400, "a":1,"a":2}"#.into()).unwrap();
+        let body = make(&raw, 1_000).unwrap();
+        assert!(std::str::from_utf8(&body).unwrap().contains(raw.get()));
+    }
+
+    #[test]
+    fn the_limit_is_exact_and_named() {
+        let length = make("x", 1_000).unwrap().len();
+        assert!(make("x", length).is_ok());
+        let error = make("x", length - 1).unwrap_err().to_string();
+        assert!(
+            error.contains(&format!("longer than {} bytes", length - 1)),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_batch_holds_the_bytes_of_its_events() {
+        let event = make(&json!(1), 1_000).unwrap();
+        let id = EventId::new(Timestamp::EPOCH);
+        let body = batch_envelope(id, Timestamp::EPOCH, [&event, &event]);
+        let parsed: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(parsed["event"], BATCH_EVENT);
+        assert_eq!(parsed["data"]["events"].as_array().unwrap().len(), 2);
+    }
+}

@@ -1,0 +1,198 @@
+//! What can go wrong, for callers and for storages.
+
+use std::error::Error;
+use std::fmt;
+
+/// A result whose error is [`WebhookError`].
+pub type Result<T, E = WebhookError> = std::result::Result<T, E>;
+
+/// What went wrong.
+///
+/// No message ever holds a secret or a payload. A level prints only itself; what caused it is at
+/// [`source`](Error::source).
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum WebhookError {
+    /// A request could not be made or was not accepted.
+    DeliveryFailed(Detail),
+    /// The endpoint has no token left; try again later.
+    RateLimitExceeded,
+    /// The endpoint's circuit is open; try again later.
+    CircuitBreakerOpen,
+    /// A signature header is missing, malformed or made with another secret.
+    InvalidSignature,
+    /// No endpoint has this id.
+    EndpointNotFound(Detail),
+    /// Another definition is stored under this endpoint id.
+    EndpointExists(Detail),
+    /// No delivery has this id.
+    DeliveryNotFound(Detail),
+    /// The storage could not do what it was asked; [`WebhookError::is_transient`] tells whether
+    /// trying again may help.
+    StorageError(Detail),
+    /// A value could not be written as JSON, or a text is not the JSON it should be.
+    SerializationError(Detail),
+    /// A setting is out of its bounds.
+    InvalidConfig(Detail),
+    /// A field of an endpoint is out of its bounds.
+    InvalidEndpoint(Detail),
+    /// A field of an event is out of its bounds.
+    InvalidEvent(Detail),
+    /// An event filter is none of `*`, `prefix.*` and an exact event type.
+    InvalidFilter(Detail),
+    /// A text is not an id of the kind that is asked for.
+    InvalidId(Detail),
+    /// A bounded queue is full; nothing was stored, try again later.
+    Overloaded(Detail),
+    /// The system was shut down; nothing was stored.
+    ShutDown(Detail),
+}
+
+impl WebhookError {
+    /// Whether the same call may succeed later with nothing changed by the caller.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::RateLimitExceeded | Self::CircuitBreakerOpen | Self::Overloaded(_) => true,
+            Self::StorageError(detail) | Self::DeliveryFailed(detail) => detail.transient,
+            _ => false,
+        }
+    }
+
+    /// A storage failure that may pass: a lost connection, a timeout, a restart.
+    #[must_use]
+    pub fn transient_storage(
+        message: impl Into<String>,
+        source: impl Into<Box<dyn Error + Send + Sync>>,
+    ) -> Self {
+        let detail = Detail {
+            transient: true,
+            ..Detail::with_source(message, source)
+        };
+        Self::StorageError(detail)
+    }
+
+    /// A storage failure that stays until somebody mends its cause.
+    #[must_use]
+    pub fn permanent_storage(
+        message: impl Into<String>,
+        source: impl Into<Box<dyn Error + Send + Sync>>,
+    ) -> Self {
+        Self::StorageError(Detail::with_source(message, source))
+    }
+
+    fn kind(&self) -> (&'static str, Option<&Detail>) {
+        match self {
+            Self::DeliveryFailed(d) => ("delivery failed", Some(d)),
+            Self::RateLimitExceeded => ("rate limit exceeded", None),
+            Self::CircuitBreakerOpen => ("circuit breaker is open", None),
+            Self::InvalidSignature => ("invalid signature", None),
+            Self::EndpointNotFound(d) => ("endpoint not found", Some(d)),
+            Self::EndpointExists(d) => ("endpoint exists with another definition", Some(d)),
+            Self::DeliveryNotFound(d) => ("delivery not found", Some(d)),
+            Self::StorageError(d) => ("storage error", Some(d)),
+            Self::SerializationError(d) => ("serialization error", Some(d)),
+            Self::InvalidConfig(d) => ("invalid configuration", Some(d)),
+            Self::InvalidEndpoint(d) => ("invalid endpoint", Some(d)),
+            Self::InvalidEvent(d) => ("invalid event", Some(d)),
+            Self::InvalidFilter(d) => ("invalid event filter", Some(d)),
+            Self::InvalidId(d) => ("invalid id", Some(d)),
+            Self::Overloaded(d) => ("overloaded", Some(d)),
+            Self::ShutDown(d) => ("shut down", Some(d)),
+        }
+    }
+}
+
+impl fmt::Display for WebhookError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.kind() {
+            (kind, Some(detail)) => write!(f, "{kind}: {detail}"),
+            (kind, None) => f.write_str(kind),
+        }
+    }
+}
+
+impl Error for WebhookError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        let source = self.kind().1?.source.as_deref()?;
+        Some(source)
+    }
+}
+
+impl From<serde_json::Error> for WebhookError {
+    fn from(error: serde_json::Error) -> Self {
+        // The message of serde_json may quote the input, which may be a payload: only the place
+        // and the kind are kept.
+        let at = format!(
+            "{:?} error at line {}, column {}",
+            error.classify(),
+            error.line(),
+            error.column()
+        );
+        Self::SerializationError(at.into())
+    }
+}
+
+/// The text of an error and what caused it.
+#[derive(Debug, Default)]
+pub struct Detail {
+    message: String,
+    source: Option<Box<dyn Error + Send + Sync>>,
+    transient: bool,
+}
+
+impl Detail {
+    /// A text with its cause.
+    #[must_use]
+    pub fn with_source(
+        message: impl Into<String>,
+        source: impl Into<Box<dyn Error + Send + Sync>>,
+    ) -> Self {
+        Self {
+            message: message.into(),
+            source: Some(source.into()),
+            transient: false,
+        }
+    }
+}
+
+impl From<String> for Detail {
+    fn from(message: String) -> Self {
+        Self {
+            message,
+            ..Self::default()
+        }
+    }
+}
+
+impl From<&str> for Detail {
+    fn from(message: &str) -> Self {
+        message.to_owned().into()
+    }
+}
+
+impl fmt::Display for Detail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keeps_its_source_and_prints_only_itself() {
+        let cause = std::io::Error::other("connection reset");
+        let error = WebhookError::transient_storage("cannot settle", cause);
+        assert_eq!(error.to_string(), "storage error: cannot settle");
+        assert_eq!(error.source().unwrap().to_string(), "connection reset");
+        assert!(error.is_transient());
+    }
+
+    #[test]
+    fn a_json_error_does_not_quote_its_input() {
+        let error = serde_json::from_str::<u8>("\"hunter2\"").unwrap_err();
+        assert!(!WebhookError::from(error).to_string().contains("hunter2"));
+    }
+}

@@ -1,0 +1,62 @@
+//! The seam between the dispatcher and what holds an endpoint's requests back.
+
+use std::fmt::Debug;
+
+use crate::{Circuit, RateLimitConfig, Timestamp};
+
+/// Decides, per endpoint, whether a request may start now: circuit breaker and rate limit.
+pub trait Gate: Debug + Send + Sync + 'static {
+    /// Asks for one request. [`Admission::Go`] has taken a token and, while half-open, a probe.
+    ///
+    /// `rate_limit` is `None` when none is set or when the storage keeps it.
+    fn admit(
+        &self,
+        endpoint_id: &str,
+        rate_limit: Option<RateLimitConfig>,
+        now: Timestamp,
+    ) -> Admission;
+
+    /// The circuit of an endpoint; closed if nothing is known of it.
+    fn circuit(&self, endpoint_id: &str, now: Timestamp) -> Circuit;
+
+    /// Drops what is kept for an endpoint, because it was deleted, changed or enabled again.
+    fn forget(&self, endpoint_id: &str);
+}
+
+/// The answer of a [`Gate`].
+#[derive(Debug)]
+pub enum Admission {
+    /// The request may start.
+    Go(Box<dyn Permit>),
+    /// Nothing was taken; it is worth asking again at `until`.
+    Wait {
+        /// When a token is there, or the circuit becomes half-open.
+        until: Timestamp,
+        /// What holds the request back.
+        because: HeldBy,
+    },
+}
+
+/// What holds a request back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum HeldBy {
+    /// No token is left.
+    RateLimit,
+    /// The circuit is open, or half-open with all its probes in flight.
+    Circuit,
+}
+
+/// The right to start one request. Dropped without a verdict, it gives its probe back.
+pub trait Permit: Debug + Send {
+    /// Tells what came of the request; answers with the circuit if that changed its state.
+    fn settle(self: Box<Self>, verdict: Verdict, now: Timestamp) -> Option<Circuit>;
+}
+
+/// What an attempt says about the endpoint's health.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Verdict {
+    /// It answers, though perhaps with a refusal.
+    Alive,
+    /// It does not, or only with 429 and 5xx.
+    Failed,
+}

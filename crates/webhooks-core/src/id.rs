@@ -1,0 +1,155 @@
+//! Identifiers of events, deliveries and workers.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use uuid::Uuid;
+
+use crate::{Timestamp, WebhookError};
+
+/// A version 7 UUID (RFC 9562) for `now`, so that ids sort by their time of creation.
+fn uuid_v7(now: Timestamp) -> Uuid {
+    let mut random = [0; 10];
+    fastrand::fill(&mut random);
+    let millis = u64::try_from(now.as_millis()).unwrap_or(0);
+    uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid()
+}
+
+macro_rules! uuid_id {
+    ($(#[$doc:meta])* $name:ident, $prefix:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(Uuid);
+
+        impl $name {
+            /// A new id that sorts by `now`.
+            #[must_use]
+            pub fn new(now: Timestamp) -> Self {
+                Self(uuid_v7(now))
+            }
+
+            /// The id with these bits, as a storage keeps them.
+            #[must_use]
+            pub const fn from_uuid(uuid: Uuid) -> Self {
+                Self(uuid)
+            }
+
+            /// The bits of the id, for a storage to keep.
+            #[must_use]
+            pub const fn as_uuid(&self) -> Uuid {
+                self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!($prefix, "{}"), self.0.as_hyphenated())
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = WebhookError;
+
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                text.strip_prefix($prefix)
+                    .and_then(|uuid| Uuid::try_parse(uuid).ok())
+                    .map(Self)
+                    .ok_or_else(|| {
+                        WebhookError::InvalidId(
+                            concat!("an id of this kind is ", $prefix, "<uuid>").into(),
+                        )
+                    })
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+                to.collect_str(self)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                let text = String::deserialize(from)?;
+                text.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    };
+}
+
+uuid_id! {
+    /// Identifies an event, and is the consumer's idempotency key: `webhook_<uuid v7>`.
+    EventId, "webhook_"
+}
+
+uuid_id! {
+    /// Identifies one event's delivery to one endpoint: `delivery_<uuid v7>`.
+    DeliveryId, "delivery_"
+}
+
+/// Identifies one running process (one dispatcher) that leases deliveries.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct WorkerId(Arc<str>);
+
+impl WorkerId {
+    /// A new id that no other process has: `worker_<uuid v7>`.
+    #[must_use]
+    pub fn new(now: Timestamp) -> Self {
+        Self(format!("worker_{}", uuid_v7(now).as_hyphenated()).into())
+    }
+
+    /// The worker with this name, as a storage or a test keeps it.
+    #[must_use]
+    pub fn named(name: &str) -> Self {
+        Self(name.into())
+    }
+
+    /// The name of the worker.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for WorkerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for WorkerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_round_trip_and_sort_by_time() {
+        let early = EventId::new(Timestamp::from_secs(1_000));
+        let late = EventId::new(Timestamp::from_secs(2_000));
+        assert!(early < late);
+        assert_eq!(early.to_string().parse::<EventId>().unwrap(), early);
+        assert_eq!(early.as_uuid().get_version_num(), 7);
+        assert!(early.to_string().starts_with("webhook_"));
+    }
+
+    #[test]
+    fn an_id_of_another_kind_is_refused() {
+        let id = DeliveryId::new(Timestamp::EPOCH).to_string();
+        assert!(id.parse::<EventId>().is_err());
+        assert!("webhook_".parse::<EventId>().is_err());
+    }
+}

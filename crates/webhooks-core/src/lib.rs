@@ -1,0 +1,66 @@
+//! The types, rules and seams of the better-auth-webhooks system.
+//!
+//! Everything here is a value or a pure function of its arguments: this crate never does I/O, never
+//! reads a clock and needs no runtime. Storage authors depend on it alone.
+//!
+//! | what | where |
+//! |---|---|
+//! | where events go | [`WebhookEndpoint`], [`EventFilter`], [`FilterIndex`] |
+//! | what is sent | [`WebhookEvent`], [`envelope()`], [`batch_envelope`] |
+//! | how it is signed | [`SignatureGenerator`], [`SigningKey`], [`StandardKey`] |
+//! | what becomes of it | [`WebhookDelivery`], [`DeliveryResult`], [`RetryStrategy`] |
+//! | the seams | [`storage::WebhookStorage`], [`Gate`], [`Transport`], [`Clock`] |
+
+mod batch;
+mod circuit;
+mod clock;
+mod delivery;
+mod endpoint;
+mod envelope;
+mod error;
+mod event;
+mod event_type;
+mod filter;
+mod filter_index;
+mod gate;
+mod id;
+mod outcome;
+mod priority;
+mod rate_limit;
+mod retry;
+mod secret;
+mod signature;
+mod standard_webhooks;
+pub mod storage;
+mod timestamp;
+mod transport;
+
+pub use self::batch::BatchConfig;
+pub use self::circuit::{Circuit, CircuitBreakerConfig, CircuitState};
+pub use self::clock::Clock;
+pub use self::delivery::{DeadReason, DeliveryState, Lease, WebhookDelivery};
+pub use self::endpoint::{
+    MAX_TIMEOUT_SECONDS, MAX_URL, PreviousSecret, SignatureScheme, WebhookEndpoint,
+};
+pub use self::envelope::{BATCH_EVENT, ENVELOPE_VERSION, batch_envelope, envelope};
+pub use self::error::{Detail, Result, WebhookError};
+pub use self::event::WebhookEvent;
+pub use self::event_type::{EventType, MAX_EVENT_TYPE};
+pub use self::filter::EventFilter;
+pub use self::filter_index::FilterIndex;
+pub use self::gate::{Admission, Gate, HeldBy, Permit, Verdict};
+pub use self::id::{DeliveryId, EventId, WorkerId};
+pub use self::outcome::{AttemptRecord, DeliveryResult, FailureKind, Outcome};
+pub use self::priority::Priority;
+pub use self::rate_limit::RateLimitConfig;
+pub use self::retry::RetryStrategy;
+pub use self::secret::Secret;
+pub use self::signature::{
+    SIGNATURE_HEADER, SignatureGenerator, SigningKey, decode_hex, signature_header,
+};
+pub use self::standard_webhooks::{
+    STANDARD_ID_HEADER, STANDARD_SIGNATURE_HEADER, STANDARD_TIMESTAMP_HEADER, StandardKey,
+    standard_secret,
+};
+pub use self::timestamp::Timestamp;
+pub use self::transport::{Attempt, Transport};

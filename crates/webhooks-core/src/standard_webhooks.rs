@@ -1,0 +1,108 @@
+//! Signatures of the Standard Webhooks specification, version 1.
+//!
+//! HMAC-SHA256 over `{id}.{timestamp}.{body}`, in Base64 after `v1,`; the key is what a
+//! `whsec_<base64>` secret decodes to. Source: the Standard Webhooks specification,
+//! "Signature scheme".
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::{Result, SigningKey, WebhookError};
+
+/// The header with the event's id.
+pub const STANDARD_ID_HEADER: &str = "webhook-id";
+/// The header with the time of the attempt, in Unix seconds.
+pub const STANDARD_TIMESTAMP_HEADER: &str = "webhook-timestamp";
+/// The header with the signatures.
+pub const STANDARD_SIGNATURE_HEADER: &str = "webhook-signature";
+
+/// The start of a secret's text.
+const SECRET_PREFIX: &str = "whsec_";
+/// The bytes of key that the specification asks for.
+const KEY_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
+
+/// A Standard Webhooks secret made ready for signing and verifying.
+#[derive(Clone, Debug)]
+pub struct StandardKey(SigningKey);
+
+impl StandardKey {
+    /// Decodes a secret; its `whsec_` may be left out.
+    ///
+    /// # Errors
+    ///
+    /// [`WebhookError::InvalidConfig`] when it is not Base64 of 24 to 64 bytes.
+    pub fn new(secret: &str) -> Result<Self> {
+        let text = secret.strip_prefix(SECRET_PREFIX).unwrap_or(secret);
+        let key = zeroize::Zeroizing::new(STANDARD.decode(text).map_err(|_| {
+            // The cause would show a byte of the secret.
+            WebhookError::InvalidConfig(
+                "a standard webhooks secret is whsec_ and the base64 of its key".into(),
+            )
+        })?);
+        if !KEY_BYTES.contains(&key.len()) {
+            return Err(WebhookError::InvalidConfig(
+                format!(
+                    "a standard webhooks secret holds {} bytes of key, it needs 24 to 64",
+                    key.len()
+                )
+                .into(),
+            ));
+        }
+        Ok(Self(SigningKey::new(&key)))
+    }
+
+    /// The signature as it stands in [`STANDARD_SIGNATURE_HEADER`]: `v1,<base64>`.
+    #[must_use]
+    pub fn sign(&self, id: &str, timestamp: i64, body: &[u8]) -> String {
+        let timestamp = timestamp.to_string();
+        let parts = [id.as_bytes(), b".", timestamp.as_bytes(), b".", body];
+        format!("v1,{}", STANDARD.encode(self.0.sign_parts(&parts)))
+    }
+
+    /// Whether `mac` signs this message, compared in constant time.
+    #[must_use]
+    pub fn verify(&self, id: &str, timestamp: i64, body: &[u8], mac: &[u8]) -> bool {
+        let timestamp = timestamp.to_string();
+        let parts = [id.as_bytes(), b".", timestamp.as_bytes(), b".", body];
+        self.0.verify_parts(&parts, mac)
+    }
+
+    /// The bytes of one item of [`STANDARD_SIGNATURE_HEADER`], if it is a well-formed `v1`.
+    #[must_use]
+    pub fn decode(item: &str) -> Option<Vec<u8>> {
+        let mac = STANDARD.decode(item.strip_prefix("v1,")?).ok()?;
+        (mac.len() == 32).then_some(mac)
+    }
+}
+
+/// A new secret for either scheme: `whsec_` and the Base64 of `key`, which the caller takes from a
+/// cryptographic random source; 32 bytes are usual.
+#[must_use]
+pub fn standard_secret(key: &[u8]) -> String {
+    format!("{SECRET_PREFIX}{}", STANDARD.encode(key))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signs_as_the_reference_library_does() {
+        let key = StandardKey::new("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
+        let body = br#"{"test": 2432232314}"#;
+        let id = "msg_p5jXN8AQM9LWM0D4loKWxJek";
+        let signature = key.sign(id, 1_614_265_330, body);
+        assert_eq!(signature, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
+        let mac = StandardKey::decode(&signature).unwrap();
+        assert!(key.verify(id, 1_614_265_330, body, &mac));
+        assert!(!key.verify(id, 1_614_265_331, body, &mac));
+    }
+
+    #[test]
+    fn a_secret_that_is_no_key_is_refused_without_showing_it() {
+        for bad in ["whsec_!!hunter2", "whsec_AAAA", ""] {
+            let error = StandardKey::new(bad).unwrap_err().to_string();
+            assert!(!error.contains("hunter2"));
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! The seam between the system and a database.
+//!
+//! A storage keeps endpoints, deliveries and the log of attempts. Its one promise is that what it
+//! acknowledged is not lost. It never reads its own clock where a caller passes `now`.
+
+mod claim;
+mod counts;
+mod endpoints;
+mod enqueue;
+mod query;
+mod settlement;
+
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::{Result, Timestamp, WebhookEndpoint, WorkerId};
+
+pub use self::claim::{Beat, Claim, Claimed, Room};
+pub use self::counts::{Counts, Retention, Swept};
+pub use self::endpoints::{
+    DisabledBy, EndpointChanges, EndpointGate, EndpointRecord, GateChange, GateState,
+};
+pub use self::enqueue::{Enqueued, NewDelivery, NewEvent};
+pub use self::query::{Change, DeliveryQuery, DeliveryRecord, Page};
+pub use self::settlement::{SettleAs, Settled, Settlement};
+
+/// How long a worker may be silent before others may take its deliveries.
+pub const WORKER_DEAD_AFTER: Duration = Duration::from_secs(12);
+/// How often a worker beats at least.
+pub const WORKER_BEAT_EVERY: Duration = Duration::from_secs(3);
+/// The number of dead workers that makes a delivery poison.
+pub const POISON_CRASHES: u32 = 3;
+/// How long an idempotency key is remembered.
+pub const IDEMPOTENCY_WINDOW: Duration = Duration::from_secs(24 * 3600);
+
+/// Keeps endpoints, deliveries and the log of attempts.
+///
+/// Calls are batches, each one change that happens whole or not at all, safe to run twice. Any
+/// number of callers may work on one storage at the same time. The exact meaning of every method is
+/// in `docs/storage-contract.md`, and the suite of `webhooks-storage-testkit` checks it.
+///
+/// # Errors
+///
+/// Every method returns [`StorageError`](crate::WebhookError::StorageError) when the database
+/// fails; [`is_transient`](crate::WebhookError::is_transient) says whether to try again.
+#[async_trait]
+pub trait WebhookStorage: Debug + Send + Sync + 'static {
+    /// Inserts an endpoint or replaces the one with its id. Its gate stays as it is, but for what
+    /// `enabled: true` lifts: [`DisabledBy`]. A deleted endpoint is revived with a fresh gate.
+    async fn save_endpoint(&self, endpoint: &WebhookEndpoint) -> Result<()>;
+
+    /// The endpoint with this id, unless there is none or it was deleted.
+    async fn get_endpoint(&self, id: &str) -> Result<Option<WebhookEndpoint>>;
+
+    /// Deletes an endpoint and cancels its waiting deliveries; leased ones are cancelled when they
+    /// are settled as anything but delivered or dead. A tombstone stays. `false` if there is no
+    /// such endpoint.
+    async fn delete_endpoint(&self, id: &str, now: Timestamp) -> Result<bool>;
+
+    /// The endpoints that changed after `revision`, deleted ones too, by growing revision, at most
+    /// `limit` of them. From revision 0 it lists all.
+    async fn endpoints_since(&self, revision: u64, limit: usize) -> Result<EndpointChanges>;
+
+    /// Changes what lets deliveries of endpoints through. Unknown endpoints are passed over.
+    async fn set_gates(&self, gates: &[EndpointGate], now: Timestamp) -> Result<()>;
+
+    /// Stores events with their deliveries, durably, all in one commit: one answer per event, in
+    /// order. Deliveries marked `lease` become leased to `worker` with token 1.
+    ///
+    /// # Errors
+    ///
+    /// [`Overloaded`](crate::WebhookError::Overloaded) when the storage as a whole is full; then
+    /// none of the events is stored.
+    async fn enqueue(
+        &self,
+        events: &[NewEvent],
+        worker: Option<&WorkerId>,
+        now: Timestamp,
+    ) -> Result<Vec<Enqueued>>;
+
+    /// Leases ready deliveries to a worker, taking from endpoints in turn, in the order of
+    /// [`sort_key`](crate::Priority::sort_key) within each.
+    async fn claim(&self, claim: &Claim<'_>) -> Result<Claimed>;
+
+    /// Stores what came of leased deliveries, with the log of their attempts: one answer per
+    /// settlement, in order. Only the holder of the current lease changes anything.
+    async fn settle(
+        &self,
+        worker: &WorkerId,
+        settlements: &[Settlement],
+        now: Timestamp,
+    ) -> Result<Vec<Settled>>;
+
+    /// Says that a worker lives, takes the deliveries of dead workers back, and tells the time.
+    /// Without a worker it only reads.
+    ///
+    /// `at` is the time to use instead of the storage's clock; only tests pass it. Deliveries of a
+    /// worker that was silent for [`WORKER_DEAD_AFTER`], counted from the later of its last beat
+    /// and the storage's own start, become ready again with one more crash, or dead as poison at
+    /// the [third](POISON_CRASHES). Only a worker with two beats in a row takes back.
+    async fn beat(&self, worker: Option<&WorkerId>, at: Option<Timestamp>) -> Result<Beat>;
+
+    /// Deliveries that match, newest first by id.
+    async fn deliveries(&self, query: &DeliveryQuery) -> Result<Page<DeliveryRecord>>;
+
+    /// Changes up to `limit` deliveries that match; how many were changed. Those to which the
+    /// change does not apply are passed over and not counted.
+    async fn change(
+        &self,
+        query: &DeliveryQuery,
+        to: Change,
+        limit: usize,
+        now: Timestamp,
+    ) -> Result<usize>;
+
+    /// How many deliveries are in each state, of one endpoint or of all.
+    async fn counts(&self, endpoint_id: Option<&str>) -> Result<Counts>;
+
+    /// Drops what is older than the retention and gives up what waited too long, up to `limit`
+    /// rows.
+    async fn sweep(&self, retention: &Retention, limit: usize, now: Timestamp) -> Result<Swept>;
+
+    /// Returns when there may be work to claim; may return early. The default never does, so that
+    /// only polling finds new work.
+    async fn wait(&self) -> Result<()> {
+        std::future::pending().await
+    }
+
+    /// Whether [`claim`](Self::claim) keeps rate limits itself, for all processes together. The
+    /// default says no; then each process keeps them on its own.
+    fn limits_rate(&self) -> bool {
+        false
+    }
+}
+
+#[async_trait]
+impl<T: WebhookStorage + ?Sized> WebhookStorage for Arc<T> {
+    async fn save_endpoint(&self, endpoint: &WebhookEndpoint) -> Result<()> {
+        (**self).save_endpoint(endpoint).await
+    }
+
+    async fn get_endpoint(&self, id: &str) -> Result<Option<WebhookEndpoint>> {
+        (**self).get_endpoint(id).await
+    }
+
+    async fn delete_endpoint(&self, id: &str, now: Timestamp) -> Result<bool> {
+        (**self).delete_endpoint(id, now).await
+    }
+
+    async fn endpoints_since(&self, revision: u64, limit: usize) -> Result<EndpointChanges> {
+        (**self).endpoints_since(revision, limit).await
+    }
+
+    async fn set_gates(&self, gates: &[EndpointGate], now: Timestamp) -> Result<()> {
+        (**self).set_gates(gates, now).await
+    }
+
+    async fn enqueue(
+        &self,
+        events: &[NewEvent],
+        worker: Option<&WorkerId>,
+        now: Timestamp,
+    ) -> Result<Vec<Enqueued>> {
+        (**self).enqueue(events, worker, now).await
+    }
+
+    async fn claim(&self, claim: &Claim<'_>) -> Result<Claimed> {
+        (**self).claim(claim).await
+    }
+
+    async fn settle(
+        &self,
+        worker: &WorkerId,
+        settlements: &[Settlement],
+        now: Timestamp,
+    ) -> Result<Vec<Settled>> {
+        (**self).settle(worker, settlements, now).await
+    }
+
+    async fn beat(&self, worker: Option<&WorkerId>, at: Option<Timestamp>) -> Result<Beat> {
+        (**self).beat(worker, at).await
+    }
+
+    async fn deliveries(&self, query: &DeliveryQuery) -> Result<Page<DeliveryRecord>> {
+        (**self).deliveries(query).await
+    }
+
+    async fn change(
+        &self,
+        query: &DeliveryQuery,
+        to: Change,
+        limit: usize,
+        now: Timestamp,
+    ) -> Result<usize> {
+        (**self).change(query, to, limit, now).await
+    }
+
+    async fn counts(&self, endpoint_id: Option<&str>) -> Result<Counts> {
+        (**self).counts(endpoint_id).await
+    }
+
+    async fn sweep(&self, retention: &Retention, limit: usize, now: Timestamp) -> Result<Swept> {
+        (**self).sweep(retention, limit, now).await
+    }
+
+    async fn wait(&self) -> Result<()> {
+        (**self).wait().await
+    }
+
+    fn limits_rate(&self) -> bool {
+        (**self).limits_rate()
+    }
+}

@@ -1,0 +1,53 @@
+use std::sync::Arc;
+
+use crate::{RateLimitConfig, Timestamp, WebhookDelivery, WorkerId};
+
+/// Asks for ready deliveries.
+#[derive(Clone, Copy, Debug)]
+pub struct Claim<'a> {
+    /// Who asks.
+    pub worker: &'a WorkerId,
+    /// Storage time.
+    pub now: Timestamp,
+    /// Deliveries at most.
+    pub limit: usize,
+    /// Deliveries of one endpoint at most; for an endpoint with a
+    /// [batch](crate::WebhookEndpoint::batch), that many of its `max_events`.
+    pub per_endpoint: usize,
+    /// Endpoints of which the worker can take another number than `per_endpoint`.
+    pub room: &'a [Room],
+    /// The rate limit of endpoints that have none of their own; kept only by storages that
+    /// [limit rates](super::WebhookStorage::limits_rate).
+    pub rate_limit: Option<RateLimitConfig>,
+}
+
+/// How many deliveries of one endpoint a worker can take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// The endpoint.
+    pub endpoint_id: Arc<str>,
+    /// Deliveries at most; 0 leaves the endpoint out.
+    pub deliveries: usize,
+}
+
+/// What was claimed.
+#[derive(Clone, Debug, Default)]
+pub struct Claimed {
+    /// The deliveries, each with its lease. Their `endpoint` may be left empty.
+    pub deliveries: Vec<WebhookDelivery>,
+    /// When the next delivery becomes ready by the passing of time alone, if that is known.
+    pub next_due: Option<Timestamp>,
+}
+
+/// What a beat tells.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Beat {
+    /// Storage time.
+    pub now: Timestamp,
+    /// The revision of the last change of any endpoint.
+    pub revision: u64,
+    /// Deliveries of dead workers that this beat took back.
+    pub rescued: usize,
+    /// The worker had been given up for dead since its last beat: its leases are gone.
+    pub lost: bool,
+}

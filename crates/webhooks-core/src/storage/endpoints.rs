@@ -1,0 +1,105 @@
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Timestamp, WebhookEndpoint};
+
+/// An endpoint as the storage has it.
+#[derive(Clone, Debug)]
+pub struct EndpointRecord {
+    /// The definition. Of a deleted endpoint only the id counts.
+    pub endpoint: Arc<WebhookEndpoint>,
+    /// What lets its deliveries through.
+    pub gate: GateState,
+    /// The number of its last change; changes of all endpoints are numbered in one row, from 1.
+    pub revision: u64,
+    /// It was deleted; only its tombstone is left.
+    pub deleted: bool,
+}
+
+impl EndpointRecord {
+    /// Whether new events make deliveries for this endpoint. Those of one that was disabled for
+    /// failing wait, so that nothing is lost.
+    #[must_use]
+    pub fn takes_events(&self) -> bool {
+        let waits = self.gate.disabled == Some(DisabledBy::Failing);
+        !self.deleted && (self.endpoint.enabled || waits)
+    }
+
+    /// Whether its deliveries may go, holds aside.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        !self.deleted && self.endpoint.enabled && !self.gate.paused
+    }
+}
+
+/// What [`endpoints_since`](super::WebhookStorage::endpoints_since) found.
+#[derive(Clone, Debug, Default)]
+pub struct EndpointChanges {
+    /// The changed endpoints, by growing revision.
+    pub records: Vec<EndpointRecord>,
+    /// The revision to ask from next time.
+    pub revision: u64,
+    /// There are more than the limit.
+    pub more: bool,
+}
+
+/// What lets the deliveries of an endpoint through, besides `enabled`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GateState {
+    /// Deliveries wait until it is resumed.
+    pub paused: bool,
+    /// Why `enabled` became false, when that was not in the definition.
+    pub disabled: Option<DisabledBy>,
+    /// Nothing is claimed before this time.
+    pub held_until: Option<Timestamp>,
+    /// At most this many deliveries are leased at a time, by all workers together.
+    pub max_leased: Option<u32>,
+    /// Since when every attempt has failed.
+    pub failing_since: Option<Timestamp>,
+}
+
+/// Who disabled an endpoint at run time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DisabledBy {
+    /// A call of the API.
+    Operator,
+    /// The endpoint itself, which answered 410.
+    Gone,
+    /// It has failed for too long.
+    Failing,
+}
+
+/// A change of one endpoint's [`GateState`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndpointGate {
+    /// Whose gate.
+    pub endpoint_id: Arc<str>,
+    /// What changes; everything else stays.
+    pub change: GateChange,
+}
+
+/// What changes of a [`GateState`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GateChange {
+    /// Sets `paused`.
+    Pause,
+    /// Clears `paused` and `held_until`.
+    Resume,
+    /// Sets `enabled` to false and `disabled` to this.
+    Disable(DisabledBy),
+    /// Sets `enabled` to true and clears everything but `paused`.
+    Enable,
+    /// Moves `held_until` to this time, never to an earlier one.
+    Hold {
+        /// When the hold ends.
+        until: Timestamp,
+    },
+    /// Sets or clears `max_leased`.
+    LimitLeased(Option<u32>),
+    /// Sets `failing_since`, unless it is set already.
+    FailingSince(Timestamp),
+    /// Clears `failing_since`.
+    Recovered,
+}

@@ -1,0 +1,48 @@
+//! The seam between the dispatcher and the network.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use crate::{DeliveryId, DeliveryResult, EventId, Result, Timestamp, WebhookEndpoint};
+
+/// Sends one signed request and says what came of it.
+#[async_trait]
+pub trait Transport: Debug + Send + Sync + 'static {
+    /// Refuses an endpoint that requests could never be sent to. Resolves no name.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidEndpoint`](crate::WebhookError::InvalidEndpoint) with the rule that refuses it.
+    fn check(&self, endpoint: &WebhookEndpoint) -> Result<()>;
+
+    /// Sends one request. Every failure is a value; it ends within the attempt's timeout.
+    async fn send(&self, attempt: Attempt<'_>) -> DeliveryResult;
+
+    /// Drops what is kept ready for an endpoint, because it was changed or deleted.
+    fn forget(&self, endpoint_id: &str);
+}
+
+/// One request to be made.
+#[derive(Clone, Copy, Debug)]
+pub struct Attempt<'a> {
+    /// Where to.
+    pub endpoint: &'a Arc<WebhookEndpoint>,
+    /// The id of the event, or the batch's own.
+    pub event_id: EventId,
+    /// The type of the event, or of a batch.
+    pub event_type: &'a str,
+    /// The id of the delivery, or the batch's own.
+    pub delivery_id: DeliveryId,
+    /// The number of the attempt, from 1.
+    pub number: u32,
+    /// The body, as it is signed and sent.
+    pub body: &'a Bytes,
+    /// Storage time, which the signature carries.
+    pub now: Timestamp,
+    /// The deadline of the whole attempt, from name resolution to the end of the answer's body.
+    pub timeout: Duration,
+}
