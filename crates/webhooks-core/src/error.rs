@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::fmt;
+use std::sync::Arc;
 
 /// A result whose error is [`WebhookError`].
 pub type Result<T, E = WebhookError> = std::result::Result<T, E>;
@@ -10,7 +11,7 @@ pub type Result<T, E = WebhookError> = std::result::Result<T, E>;
 ///
 /// No message ever holds a secret or a payload. A level prints only itself; what caused it is at
 /// [`source`](Error::source).
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum WebhookError {
     /// A request could not be made or was not accepted.
@@ -134,10 +135,11 @@ impl From<serde_json::Error> for WebhookError {
 }
 
 /// The text of an error and what caused it.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Detail {
     message: String,
-    source: Option<Box<dyn Error + Send + Sync>>,
+    /// Shared, since one failed commit is the answer to many callers.
+    source: Option<Arc<dyn Error + Send + Sync>>,
     transient: bool,
 }
 
@@ -150,7 +152,7 @@ impl Detail {
     ) -> Self {
         Self {
             message: message.into(),
-            source: Some(source.into()),
+            source: Some(Arc::from(source.into())),
             transient: false,
         }
     }
