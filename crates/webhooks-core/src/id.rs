@@ -101,10 +101,13 @@ uuid_id! {
 pub struct WorkerId(Arc<str>);
 
 impl WorkerId {
-    /// A new id that no other process has: `worker_<uuid v7>`.
+    /// A new id that no other process has: `worker_` and a random UUID.
     #[must_use]
-    pub fn new(now: Timestamp) -> Self {
-        Self(format!("worker_{}", uuid_v7(now).as_hyphenated()).into())
+    pub fn unique() -> Self {
+        let mut random = [0; 16];
+        fastrand::fill(&mut random);
+        let uuid = uuid::Builder::from_random_bytes(random).into_uuid();
+        Self(format!("worker_{}", uuid.as_hyphenated()).into())
     }
 
     /// The worker with this name, as a storage or a test keeps it.

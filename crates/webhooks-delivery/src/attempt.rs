@@ -1,0 +1,314 @@
+//! One request, from its start to the entry of what came of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tracing::Instrument;
+use webhooks_core::storage::{
+    DisabledBy, EndpointGate, GateChange, SettleAs, Settlement, WORKER_DEAD_AFTER,
+};
+use webhooks_core::{
+    Attempt, AttemptRecord, Circuit, CircuitState, Clock, DeliveryResult, FailureKind, Outcome,
+    Permit, Timestamp, Verdict, WebhookDelivery, WebhookEndpoint,
+};
+
+use crate::dispatcher::{Dispatcher, lock};
+use crate::lane::{Lane, LaneState};
+use crate::load::Load;
+use crate::notice::{self, Notice};
+use crate::queue::settle_as;
+use crate::recorder::Entry;
+use crate::suspects::Suspects;
+
+/// The part of the time to auto-disabling after which the operator is warned.
+const WARN_AFTER: f64 = 0.8;
+
+/// One request that runs. However it ends, its slot and its permit are given back and its
+/// deliveries are settled.
+#[derive(Debug)]
+pub(crate) struct Attempting {
+    dispatcher: Arc<Dispatcher>,
+    lane: Arc<Lane>,
+    endpoint: Arc<WebhookEndpoint>,
+    load: Option<Load>,
+    permit: Option<Box<dyn Permit>>,
+    id: u64,
+    started_at: Timestamp,
+}
+
+impl Attempting {
+    pub(crate) fn new(
+        dispatcher: Arc<Dispatcher>,
+        lane: Arc<Lane>,
+        endpoint: Arc<WebhookEndpoint>,
+        load: Load,
+        permit: Box<dyn Permit>,
+        id: u64,
+    ) -> Self {
+        let started_at = dispatcher.clock.now();
+        Self {
+            dispatcher,
+            lane,
+            endpoint,
+            load: Some(load),
+            permit: Some(permit),
+            id,
+            started_at,
+        }
+    }
+
+    /// Makes the request.
+    pub(crate) async fn run(mut self) {
+        let Some(load) = &self.load else { return };
+        let parcel = load.parcel(self.started_at);
+        let timeout = match self.endpoint.timeout_seconds {
+            0 => self.dispatcher.settings.timeout,
+            seconds => Duration::from_secs(seconds),
+        };
+        let attempt = Attempt {
+            endpoint: &self.endpoint,
+            event_id: parcel.event_id,
+            event_type: parcel.event_type,
+            delivery_id: parcel.delivery_id,
+            number: parcel.number,
+            body: &parcel.body,
+            now: self.started_at,
+            timeout,
+        };
+        let span = tracing::info_span!(
+            "attempt",
+            endpoint_id = %self.lane.endpoint_id,
+            event_id = %parcel.event_id,
+            delivery_id = %parcel.delivery_id,
+            attempt = parcel.number,
+        );
+        let result = self
+            .dispatcher
+            .transport
+            .send(attempt)
+            .instrument(span.clone())
+            .await;
+        span.in_scope(|| log(&result));
+        drop(parcel);
+        self.end(&result);
+    }
+
+    /// Settles what the request carried.
+    fn end(&mut self, result: &DeliveryResult) {
+        let (Some(load), Some(permit)) = (self.load.take(), self.permit.take()) else {
+            return;
+        };
+        let dispatcher = self.dispatcher.clone();
+        let now = dispatcher.clock.now();
+        let tripped = result.failure().is_some_and(FailureKind::trips_circuit);
+        let verdict = if tripped {
+            Verdict::Failed
+        } else {
+            Verdict::Alive
+        };
+        let circuit = permit.settle(verdict, now);
+        let suspect = load.deliveries().iter().any(Suspects::is_suspect);
+
+        let mut state = self.lane.lock();
+        if let Some(circuit) = circuit {
+            self.circuit_changed(&mut state, circuit);
+        }
+        if let Some(wait) = result.retry_after {
+            self.hold(&mut state, now.after(wait));
+        }
+        match (&load, result.failure()) {
+            (Load::Batch(_), Some(FailureKind::ClientError | FailureKind::TooLarge)) => {
+                state.put_back(load, true);
+            }
+            _ => {
+                self.health(&mut state, result, now);
+                for delivery in load.deliveries() {
+                    self.settle(&mut state, delivery, result, now);
+                }
+            }
+        }
+        state.ended(self.id, result.is_delivered());
+        dispatcher.slot_freed(&self.lane, &mut state);
+        if !state.is_open(now) {
+            dispatcher.give_back(&self.lane, &mut state, now);
+        }
+        drop(state);
+        if suspect {
+            lock(&dispatcher.suspects).ended();
+            dispatcher.start_suspect();
+        }
+        dispatcher.dispatch();
+    }
+
+    fn settle(
+        &self,
+        state: &mut LaneState,
+        delivery: &WebhookDelivery,
+        result: &DeliveryResult,
+        now: Timestamp,
+    ) {
+        let Some(lease) = &delivery.lease else { return };
+        let number = delivery.attempts.saturating_add(1);
+        if number > 1 {
+            state.attempts.retried();
+        }
+        match result.outcome {
+            Outcome::Delivered => state.attempts.succeeded(result.duration),
+            Outcome::Failed(_) => state.attempts.failed(),
+        }
+        let retries = &self.dispatcher.settings.retry_strategy;
+        let settle_as = settle_as(retries, delivery, result, now);
+        let told = notice::Settlement::new(delivery, number, result.status, result.failure());
+        let notice = match settle_as {
+            SettleAs::Delivered => Notice::Delivered(told),
+            SettleAs::Dead { reason } => Notice::Dead {
+                delivery: told,
+                reason,
+            },
+            SettleAs::Retry { at } | SettleAs::Release { at } => {
+                Notice::Retrying { delivery: told, at }
+            }
+        };
+        self.dispatcher.recorder.record(Entry::Settle {
+            settlement: Settlement {
+                delivery_id: delivery.id,
+                endpoint_id: delivery.endpoint_id.clone(),
+                token: lease.token,
+                settle_as,
+                attempt: Some(AttemptRecord {
+                    delivery_id: delivery.id,
+                    number,
+                    started_at: self.started_at,
+                    duration: result.duration,
+                    status: result.status,
+                    failure: result.failure(),
+                    response: result.response.clone(),
+                    ambiguous: false,
+                }),
+            },
+            lane: Some(self.lane.clone()),
+            notice: Some(notice),
+        });
+    }
+
+    /// Parks the endpoint while its circuit is open, for other processes too.
+    fn circuit_changed(&self, state: &mut LaneState, circuit: Circuit) {
+        let endpoint_id = &self.lane.endpoint_id;
+        tracing::info!(%endpoint_id, state = ?circuit.state, "circuit changed");
+        let limit = match circuit.state {
+            CircuitState::Closed => None,
+            CircuitState::Open | CircuitState::HalfOpen => {
+                Some(self.dispatcher.settings.half_open_max_requests)
+            }
+        };
+        let changed = Notice::CircuitChanged {
+            endpoint_id: endpoint_id.clone(),
+            circuit,
+        };
+        self.gate(GateChange::LimitLeased(limit), Some(changed));
+        state.start_slowly();
+        if let Some(until) = circuit.reopens_at {
+            self.hold(state, until);
+        }
+    }
+
+    fn hold(&self, state: &mut LaneState, until: Timestamp) {
+        state.held_until = state.held_until.max(Some(until));
+        state.start_slowly();
+        self.gate(GateChange::Hold { until }, None);
+    }
+
+    /// Keeps track of how long the endpoint has only failed, and disables one that is gone or has
+    /// failed for too long.
+    fn health(&self, state: &mut LaneState, result: &DeliveryResult, now: Timestamp) {
+        let endpoint_id = &self.lane.endpoint_id;
+        let Some(failure) = result.failure() else {
+            if state.failing_since.take().is_some() {
+                state.warned = false;
+                self.gate(GateChange::Recovered, None);
+            }
+            return;
+        };
+        if failure == FailureKind::Gone {
+            return self.disable(state, DisabledBy::Gone, now);
+        }
+        let since = *state.failing_since.get_or_insert_with(|| {
+            self.gate(GateChange::FailingSince(now), None);
+            now
+        });
+        let Some(after) = self.dispatcher.settings.auto_disable_after else {
+            return;
+        };
+        if now.since(since) >= after {
+            self.disable(state, DisabledBy::Failing, now);
+        } else if !state.warned && now.since(since) >= after.mul_f64(WARN_AFTER) {
+            state.warned = true;
+            let disabled_at = since.after(after);
+            tracing::warn!(%endpoint_id, %since, %disabled_at, "endpoint will be disabled");
+            let endpoint_id = endpoint_id.clone();
+            self.dispatcher.notices.tell(|| Notice::EndpointFailing {
+                endpoint_id,
+                since,
+                disabled_at,
+            });
+        }
+    }
+
+    fn disable(&self, state: &mut LaneState, by: DisabledBy, now: Timestamp) {
+        // Until the directory has read what the recorder is about to store.
+        state.held_until = state.held_until.max(Some(now.after(WORKER_DEAD_AFTER)));
+        let endpoint_id = self.lane.endpoint_id.clone();
+        tracing::warn!(%endpoint_id, ?by, "endpoint is disabled");
+        self.gate(
+            GateChange::Disable(by),
+            Some(Notice::EndpointDisabled { endpoint_id, by }),
+        );
+    }
+
+    fn gate(&self, change: GateChange, notice: Option<Notice>) {
+        let endpoint_id = self.lane.endpoint_id.clone();
+        self.dispatcher.recorder.record(Entry::Gate(
+            EndpointGate {
+                endpoint_id,
+                change,
+            },
+            notice,
+        ));
+    }
+}
+
+impl Drop for Attempting {
+    /// Reached with a load only when the task was aborted, or panicked inside the transport.
+    fn drop(&mut self) {
+        if !self.dispatcher.is_stopping() {
+            let since = self.dispatcher.clock.now().since(self.started_at);
+            return self.end(&DeliveryResult {
+                outcome: Outcome::Failed(FailureKind::Reset),
+                status: None,
+                started_at: self.started_at,
+                duration: since,
+                retry_after: None,
+                response: Bytes::new(),
+            });
+        }
+        if let Some(load) = self.load.take() {
+            let mut state = self.lane.lock();
+            state.put_back(load, false);
+            let now = self.dispatcher.clock.now();
+            self.dispatcher.give_back(&self.lane, &mut state, now);
+            state.ended(self.id, false);
+            self.dispatcher.slot_freed(&self.lane, &mut state);
+        }
+    }
+}
+
+fn log(result: &DeliveryResult) {
+    let duration_ms = result.duration.as_millis();
+    match result.failure() {
+        None => tracing::debug!(status = result.status, duration_ms, "delivered"),
+        Some(failure) => {
+            tracing::info!(status = result.status, duration_ms, %failure, "attempt failed");
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! Brings ready deliveries from the storage into their lanes.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use webhooks_core::storage::{Claim, Room};
+use webhooks_core::{Clock, Result, Timestamp, WebhookDelivery};
+
+use crate::dispatcher::{Dispatcher, SUSPECT_PAUSE, lock};
+use crate::lane::Lane;
+use crate::retrying::{Retrying, error_source};
+use crate::suspects::Suspects;
+
+/// How often the storage is asked at least, for work that nobody told of.
+const POLL: Duration = Duration::from_secs(1);
+/// Deliveries of one claim at most.
+const BATCH: usize = 256;
+/// How long a delivery of an endpoint that this process does not know yet goes back for.
+const UNKNOWN_PAUSE: Duration = Duration::from_secs(1);
+
+/// What one claim says about the next.
+enum Asked {
+    /// There was as much as was asked for: there is likely more.
+    Full,
+    /// That was all, for now.
+    Rest { next_due: Option<Timestamp> },
+}
+
+/// Claims whenever there may be work and there is room for it. The `first` claimer watches for
+/// work; the others help it as long as claims come back full.
+pub(crate) async fn claim_work(dispatcher: Arc<Dispatcher>, first: bool, help: Arc<Notify>) {
+    let mut retrying = Retrying::new("claim deliveries");
+    if !first {
+        help.notified().await;
+    }
+    while !dispatcher.is_stopping() {
+        match claim(&dispatcher).await {
+            Ok(Asked::Full) => help.notify_one(),
+            Ok(Asked::Rest { next_due }) if first => {
+                retrying.succeeded();
+                wait_for_work(&dispatcher, next_due).await;
+            }
+            Ok(Asked::Rest { .. }) => help.notified().await,
+            Err(error) => retrying.pause(&error).await,
+        }
+    }
+}
+
+async fn wait_for_work(dispatcher: &Dispatcher, next_due: Option<Timestamp>) {
+    let poll = tokio::time::Instant::now() + POLL;
+    let due = next_due.map_or(poll, |at| dispatcher.clock.instant(at).min(poll));
+    tokio::select! {
+        () = dispatcher.work_appeared() => {}
+        () = tokio::time::sleep_until(due) => {}
+        waited = dispatcher.storage.wait() => if let Err(error) = waited {
+            // Without its wake-ups there is still the poll.
+            tracing::warn!(%error, source = error_source(&error), "cannot wait for work");
+            tokio::time::sleep_until(due).await;
+        }
+    }
+}
+
+async fn claim(dispatcher: &Arc<Dispatcher>) -> Result<Asked> {
+    let (limit, room) = dispatcher.room();
+    let limit = limit.min(BATCH);
+    if limit == 0 || !dispatcher.heartbeat.is_valid() {
+        return Ok(Asked::Rest { next_due: None });
+    }
+    let per_endpoint = 2 * dispatcher.settings.max_in_flight_per_endpoint;
+    let claimed = dispatcher
+        .storage
+        .claim(&Claim {
+            worker: &dispatcher.worker,
+            now: dispatcher.clock.now(),
+            limit,
+            per_endpoint,
+            room: &room,
+            rate_limit: dispatcher.settings.rate_limit,
+        })
+        .await?;
+    let full = claimed.deliveries.len() >= limit;
+    let mut by_endpoint: HashMap<_, Vec<_>> = HashMap::new();
+    for delivery in claimed.deliveries {
+        by_endpoint
+            .entry(delivery.endpoint_id.clone())
+            .or_default()
+            .push(delivery);
+    }
+    if !full {
+        dispatcher.backlog_ends(&room);
+    }
+    for (endpoint_id, deliveries) in by_endpoint {
+        take(dispatcher, &endpoint_id, deliveries, full, &room).await;
+    }
+    dispatcher.start_suspect();
+    dispatcher.dispatch();
+    Ok(if full {
+        Asked::Full
+    } else {
+        Asked::Rest {
+            next_due: claimed.next_due,
+        }
+    })
+}
+
+async fn take(
+    dispatcher: &Arc<Dispatcher>,
+    endpoint_id: &Arc<str>,
+    deliveries: Vec<WebhookDelivery>,
+    full: bool,
+    room: &[Room],
+) {
+    let Some(lane) = find(dispatcher, endpoint_id).await else {
+        let at = dispatcher.clock.now().after(UNKNOWN_PAUSE);
+        deliveries
+            .iter()
+            .for_each(|delivery| dispatcher.release(None, delivery, at));
+        return;
+    };
+    let asked = room.iter().find(|room| room.endpoint_id == *endpoint_id);
+    let asked = asked.map_or(2 * dispatcher.settings.max_in_flight_per_endpoint, |r| {
+        r.deliveries
+    });
+    if full || deliveries.len() >= asked {
+        dispatcher.has_backlog(&lane);
+    }
+    let (suspects, deliveries): (Vec<_>, Vec<_>) =
+        deliveries.into_iter().partition(Suspects::is_suspect);
+    dispatcher.accept(&lane, deliveries);
+    for delivery in suspects {
+        dispatcher.take_in_hand(&lane);
+        let refused = lock(&dispatcher.suspects).push(&lane, delivery);
+        if let Some(delivery) = refused {
+            let at = dispatcher.clock.now().after(SUSPECT_PAUSE);
+            dispatcher.release(Some(&lane), &delivery, at);
+        }
+    }
+}
+
+async fn find(dispatcher: &Arc<Dispatcher>, endpoint_id: &str) -> Option<Arc<Lane>> {
+    if let Some(lane) = dispatcher.directory.get(endpoint_id) {
+        return Some(lane);
+    }
+    // Another process has just registered it, or deleted it.
+    dispatcher.refresh().await;
+    dispatcher.directory.get(endpoint_id)
+}

@@ -1,0 +1,45 @@
+//! Storage time, told without asking the storage.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use tokio::time::Instant;
+use webhooks_core::{Clock, Timestamp};
+
+/// The storage's time as of the last beat, advanced by the monotonic clock since.
+///
+/// A node whose wall clock is wrong therefore neither retries early nor signs with a wrong time.
+#[derive(Debug)]
+pub(crate) struct StorageClock {
+    started: Instant,
+    /// Storage time at `started`, in milliseconds.
+    base: AtomicI64,
+}
+
+impl StorageClock {
+    pub(crate) fn new() -> Self {
+        Self {
+            started: Instant::now(),
+            base: AtomicI64::new(0),
+        }
+    }
+
+    /// Takes over what the storage said: its time was `now` between `asked` and this moment.
+    pub(crate) fn set(&self, now: Timestamp, asked: Instant) {
+        let middle = asked + asked.elapsed() / 2;
+        let since = Timestamp::EPOCH.after(middle - self.started);
+        self.base
+            .store(now.as_millis() - since.as_millis(), Ordering::Relaxed);
+    }
+
+    /// The moment at which storage time will be `at`; now, if that has passed.
+    pub(crate) fn instant(&self, at: Timestamp) -> Instant {
+        Instant::now() + at.since(self.now())
+    }
+}
+
+impl Clock for StorageClock {
+    fn now(&self) -> Timestamp {
+        let since = i64::try_from(self.started.elapsed().as_millis()).unwrap_or(i64::MAX);
+        Timestamp::from_millis(self.base.load(Ordering::Relaxed).saturating_add(since))
+    }
+}

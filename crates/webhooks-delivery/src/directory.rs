@@ -1,0 +1,115 @@
+//! The endpoints as this process knows them.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use webhooks_core::storage::{EndpointRecord, WebhookStorage};
+use webhooks_core::{FilterIndex, Result};
+
+use crate::lane::{Lane, LaneRef};
+
+/// Endpoints of one page when they are read.
+const PAGE: usize = 1_000;
+
+/// All endpoints, with the index that finds those an event is for. Kept up to date by their
+/// revisions, so that an event costs no read of the storage.
+#[derive(Debug, Default)]
+pub(crate) struct Directory {
+    inner: RwLock<Inner>,
+    /// One refresh at a time, so that an older page never overwrites a newer one.
+    refreshing: tokio::sync::Mutex<()>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    revision: u64,
+    lanes: HashMap<Arc<str>, Arc<Lane>>,
+    index: FilterIndex<LaneRef>,
+    created: u64,
+}
+
+impl Directory {
+    /// Reads what has changed since the last time; the lanes whose endpoints did.
+    pub(crate) async fn refresh(&self, storage: &dyn WebhookStorage) -> Result<Vec<Arc<Lane>>> {
+        let _one = self.refreshing.lock().await;
+        let mut changed = Vec::new();
+        loop {
+            let since = self.revision();
+            let page = storage.endpoints_since(since, PAGE).await?;
+            let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
+            changed.extend(page.records.into_iter().map(|record| inner.take(record)));
+            inner.revision = inner.revision.max(page.revision);
+            if !page.more {
+                return Ok(changed);
+            }
+        }
+    }
+
+    /// The revision up to which the directory is complete.
+    pub(crate) fn revision(&self) -> u64 {
+        self.read().revision
+    }
+
+    /// The lane of an endpoint that is not deleted.
+    pub(crate) fn get(&self, endpoint_id: &str) -> Option<Arc<Lane>> {
+        self.read().lanes.get(endpoint_id).cloned()
+    }
+
+    /// The lanes that take this event.
+    pub(crate) fn matches(&self, tenant: Option<&Arc<str>>, event_type: &str) -> Vec<LaneRef> {
+        self.read().index.matches(tenant, event_type)
+    }
+
+    /// All lanes.
+    pub(crate) fn all(&self) -> Vec<Arc<Lane>> {
+        self.read().lanes.values().cloned().collect()
+    }
+
+    fn read(&self) -> std::sync::RwLockReadGuard<'_, Inner> {
+        self.inner.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    /// Takes a changed endpoint in; its lane.
+    fn take(&mut self, record: EndpointRecord) -> Arc<Lane> {
+        let record = Arc::new(record);
+        let id: Arc<str> = record.endpoint.id.as_str().into();
+        let lane = match self.lanes.get(&id) {
+            Some(lane) => {
+                let lane = lane.clone();
+                self.index(&lane, &lane.record(), false);
+                lane
+            }
+            None => {
+                self.created += 1;
+                Arc::new(Lane::new(self.created, id.clone(), record.clone()))
+            }
+        };
+        if record.deleted {
+            self.lanes.remove(&id);
+        } else {
+            self.index(&lane, &record, true);
+            self.lanes.insert(id, lane.clone());
+        }
+        lane.set_record(record);
+        lane
+    }
+
+    fn index(&mut self, lane: &Arc<Lane>, record: &EndpointRecord, insert: bool) {
+        if !record.takes_events() {
+            return;
+        }
+        // What is stored was validated; filters that a later version knows match nothing here.
+        let filters = record.endpoint.filters().unwrap_or_default();
+        let tenant: Option<Arc<str>> = record.endpoint.tenant.as_deref().map(Into::into);
+        for filter in &filters {
+            let lane = LaneRef(lane.clone());
+            if insert {
+                self.index.insert(tenant.as_ref(), filter, lane);
+            } else {
+                self.index.remove(tenant.as_ref(), filter, &lane);
+            }
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! Whether this process still holds its leases.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::time::Instant;
+use webhooks_core::storage::WORKER_DEAD_AFTER;
+
+/// Requests stop this long before others may take the deliveries, for clocks that drift and a
+/// task that is scheduled late.
+const MARGIN: Duration = Duration::from_secs(2);
+
+/// Until when this process may start requests, counted from its last beat that the storage took.
+#[derive(Debug)]
+pub(crate) struct Heartbeat {
+    epoch: Instant,
+    /// In milliseconds after `epoch`; 0 before the first beat.
+    valid_until: AtomicU64,
+}
+
+impl Heartbeat {
+    pub(crate) fn new() -> Self {
+        Self {
+            epoch: Instant::now(),
+            valid_until: AtomicU64::new(0),
+        }
+    }
+
+    /// The storage took a beat that was sent at `asked`.
+    pub(crate) fn beaten(&self, asked: Instant) {
+        let until = asked.duration_since(self.epoch) + WORKER_DEAD_AFTER - MARGIN;
+        self.valid_until.store(millis(until), Ordering::Release);
+    }
+
+    /// Whether a request may start now.
+    pub(crate) fn is_valid(&self) -> bool {
+        millis(self.epoch.elapsed()) < self.valid_until.load(Ordering::Acquire)
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

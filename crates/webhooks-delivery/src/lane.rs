@@ -1,0 +1,224 @@
+//! One endpoint, as this process delivers to it.
+
+use std::cmp::Ordering;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
+use webhooks_core::storage::EndpointRecord;
+use webhooks_core::{RateLimitConfig, Timestamp, WebhookDelivery};
+
+use crate::metrics::AttemptCounter;
+
+/// A success this long ago no longer shows that the endpoint is well.
+const RECENT: Duration = Duration::from_secs(60);
+/// A request that has run this long shows that the endpoint is slow.
+const SLOW: Duration = Duration::from_secs(1);
+
+/// One endpoint, as this process delivers to it: what it has in hand of the endpoint's queue, what
+/// is in flight, and how the endpoint does.
+#[derive(Debug)]
+pub(crate) struct Lane {
+    pub(crate) endpoint_id: Arc<str>,
+    number: u64,
+    state: Mutex<LaneState>,
+}
+
+/// See [`Lane`].
+#[derive(Debug)]
+pub(crate) struct LaneState {
+    pub(crate) record: Arc<EndpointRecord>,
+    /// Leased to this process and not started, in the order of their turn.
+    pub(crate) waiting: VecDeque<WebhookDelivery>,
+    /// The first `alone` of `waiting` go one by one, because a batch with them was refused.
+    pub(crate) alone: usize,
+    /// When the oldest of `waiting` came, of an endpoint that batches.
+    pub(crate) filling_since: Option<Instant>,
+    /// The lane gets a turn when the batch that fills must go.
+    pub(crate) alarm_set: bool,
+    /// Requests in flight.
+    pub(crate) running: Vec<Running>,
+    /// Requests that a sender is about to start.
+    pub(crate) reserved: usize,
+    /// Leased to this process and not settled: waiting, in flight, and on the way to the storage.
+    pub(crate) in_hand: usize,
+    /// The storage has more that is ready, as far as this process knows.
+    pub(crate) backlog: bool,
+    /// The lane has its place among those whose turn comes.
+    pub(crate) in_turns: bool,
+    /// Requests in flight at most; grows with each success after a standstill.
+    pub(crate) window: usize,
+    /// Nothing starts before this time.
+    pub(crate) held_until: Option<Timestamp>,
+    /// What this lane adds to the dispatcher's count of doubtful requests.
+    pub(crate) doubtful: usize,
+    /// Since when all attempts failed, as far as this process has seen or read.
+    pub(crate) failing_since: Option<Timestamp>,
+    /// The operator was warned that the endpoint will be disabled.
+    pub(crate) warned: bool,
+    pub(crate) attempts: AttemptCounter,
+    last_success: Option<Instant>,
+    started: u64,
+}
+
+/// One request in flight.
+#[derive(Debug)]
+pub(crate) struct Running {
+    pub(crate) id: u64,
+    started: Instant,
+    pub(crate) task: AbortHandle,
+}
+
+impl Lane {
+    pub(crate) fn new(number: u64, endpoint_id: Arc<str>, record: Arc<EndpointRecord>) -> Self {
+        let state = LaneState {
+            failing_since: record.gate.failing_since,
+            held_until: record.gate.held_until,
+            record,
+            waiting: VecDeque::new(),
+            alone: 0,
+            filling_since: None,
+            alarm_set: false,
+            running: Vec::new(),
+            reserved: 0,
+            in_hand: 0,
+            backlog: false,
+            in_turns: false,
+            window: usize::MAX,
+            doubtful: 0,
+            warned: false,
+            attempts: AttemptCounter::default(),
+            last_success: None,
+            started: 0,
+        };
+        Self {
+            endpoint_id,
+            number,
+            state: Mutex::new(state),
+        }
+    }
+
+    /// Tells lanes apart; never used again.
+    pub(crate) const fn number(&self) -> u64 {
+        self.number
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, LaneState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn record(&self) -> Arc<EndpointRecord> {
+        self.lock().record.clone()
+    }
+
+    /// Takes over what the storage has.
+    pub(crate) fn set_record(&self, record: Arc<EndpointRecord>) {
+        let mut state = self.lock();
+        if !state.record.is_open() && record.is_open() {
+            state.start_slowly();
+        }
+        state.held_until = record.gate.held_until;
+        state.failing_since = record.gate.failing_since;
+        if state.failing_since.is_none() {
+            state.warned = false;
+        }
+        state.record = record;
+    }
+}
+
+impl LaneState {
+    /// Whether deliveries may go at `now`.
+    pub(crate) fn is_open(&self, now: Timestamp) -> bool {
+        self.record.is_open() && self.held_until.is_none_or(|until| until <= now)
+    }
+
+    /// Requests in flight or about to be.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.running.len() + self.reserved
+    }
+
+    /// The rate limit that applies, the endpoint's own or the system's.
+    pub(crate) fn rate_limit(&self, system: Option<RateLimitConfig>) -> Option<RateLimitConfig> {
+        self.record.endpoint.rate_limit.or(system)
+    }
+
+    /// Lets one request start at a time until successes show that more is well.
+    pub(crate) const fn start_slowly(&mut self) {
+        self.window = 1;
+    }
+
+    /// Whether the endpoint may turn out to hold requests for long: it had no recent success, or
+    /// its oldest request has run over a second.
+    pub(crate) fn is_doubtful(&self, now: Instant) -> bool {
+        let recent = self
+            .last_success
+            .is_some_and(|at| now.duration_since(at) < RECENT);
+        let slow = self
+            .running
+            .first()
+            .is_some_and(|r| now.duration_since(r.started) > SLOW);
+        !recent || slow
+    }
+
+    /// The number for a request that starts now.
+    pub(crate) const fn next_request(&mut self) -> u64 {
+        self.started += 1;
+        self.started
+    }
+
+    pub(crate) fn started(&mut self, id: u64, task: AbortHandle) {
+        self.running.push(Running {
+            id,
+            started: Instant::now(),
+            task,
+        });
+    }
+
+    /// Ends a request; whether the endpoint took it.
+    pub(crate) fn ended(&mut self, id: u64, delivered: bool) {
+        // In order, since the first one is the oldest.
+        self.running.retain(|running| running.id != id);
+        if delivered {
+            self.last_success = Some(Instant::now());
+            self.window = self.window.saturating_add(1);
+        }
+    }
+
+    /// Everything that waits, to be given back.
+    pub(crate) fn take_waiting(&mut self) -> VecDeque<WebhookDelivery> {
+        self.alone = 0;
+        self.filling_since = None;
+        std::mem::take(&mut self.waiting)
+    }
+
+    /// Whether the deliveries of the endpoint go in batches.
+    pub(crate) fn batches(&self) -> bool {
+        self.record.endpoint.batch.is_some()
+    }
+}
+
+/// A lane as a key: lanes are the same if their number is.
+#[derive(Clone, Debug)]
+pub(crate) struct LaneRef(pub(crate) Arc<Lane>);
+
+impl PartialEq for LaneRef {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.number == other.0.number
+    }
+}
+
+impl Eq for LaneRef {}
+
+impl PartialOrd for LaneRef {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for LaneRef {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.number.cmp(&other.0.number)
+    }
+}

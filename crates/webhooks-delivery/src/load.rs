@@ -1,0 +1,139 @@
+//! What one request carries.
+
+use bytes::Bytes;
+use tokio::time::Instant;
+use webhooks_core::{
+    BATCH_EVENT, BatchConfig, DeliveryId, EventId, Timestamp, WebhookDelivery, batch_envelope,
+};
+
+use crate::lane::LaneState;
+
+/// What one request carries: a delivery, or a batch of them.
+#[derive(Debug)]
+pub(crate) enum Load {
+    One(WebhookDelivery),
+    Batch(Vec<WebhookDelivery>),
+}
+
+/// What a lane has to send at the moment.
+#[derive(Debug)]
+pub(crate) enum Next {
+    /// This.
+    Load(Load),
+    /// A batch that fills until this moment.
+    Filling(Instant),
+    /// Nothing waits.
+    Nothing,
+}
+
+/// The request that carries a load.
+#[derive(Debug)]
+pub(crate) struct Parcel<'a> {
+    pub(crate) event_id: EventId,
+    pub(crate) event_type: &'a str,
+    pub(crate) delivery_id: DeliveryId,
+    pub(crate) number: u32,
+    pub(crate) body: Bytes,
+}
+
+impl Load {
+    /// The deliveries.
+    pub(crate) fn deliveries(&self) -> &[WebhookDelivery] {
+        match self {
+            Self::One(delivery) => std::slice::from_ref(delivery),
+            Self::Batch(deliveries) => deliveries,
+        }
+    }
+
+    /// The request; a batch gets an envelope and ids of its own.
+    pub(crate) fn parcel(&self, now: Timestamp) -> Parcel<'_> {
+        match self {
+            Self::One(delivery) => Parcel {
+                event_id: delivery.event.id,
+                event_type: &delivery.event.event_type,
+                delivery_id: delivery.id,
+                number: delivery.attempts.saturating_add(1),
+                body: delivery.event.payload.clone(),
+            },
+            Self::Batch(deliveries) => {
+                let id = EventId::new(now);
+                let bodies = deliveries.iter().map(|delivery| &delivery.event.payload);
+                let attempts = deliveries.iter().map(|delivery| delivery.attempts).max();
+                Parcel {
+                    event_id: id,
+                    event_type: BATCH_EVENT,
+                    delivery_id: DeliveryId::new(now),
+                    number: attempts.unwrap_or(0).saturating_add(1),
+                    body: batch_envelope(id, now, bodies),
+                }
+            }
+        }
+    }
+}
+
+impl LaneState {
+    /// Takes what goes next out of the lane.
+    pub(crate) fn take_next(&mut self, now: Instant) -> Next {
+        let Some(batch) = self.record.endpoint.batch else {
+            return self.take_one();
+        };
+        if self.alone > 0 {
+            self.alone -= 1;
+            return self.take_one();
+        }
+        let Some(since) = self.filling_since else {
+            return Next::Nothing;
+        };
+        let (count, full) = fill(self, &batch);
+        let until = since + std::time::Duration::from_millis(batch.max_wait_ms);
+        if !full && now < until {
+            return Next::Filling(until);
+        }
+        let deliveries: Vec<_> = self.waiting.drain(..count).collect();
+        // The rest came later; it waits its own time, counted from now.
+        self.filling_since = (!self.waiting.is_empty()).then_some(now);
+        match deliveries.is_empty() {
+            true => Next::Nothing,
+            false => Next::Load(Load::Batch(deliveries)),
+        }
+    }
+
+    /// Puts a load back, to go before everything else. `alone`: in requests of its own each.
+    pub(crate) fn put_back(&mut self, load: Load, alone: bool) {
+        let now = Instant::now();
+        let (deliveries, alone) = match load {
+            // Of a lane that batches, only those that go alone are ever taken alone.
+            Load::One(delivery) => (vec![delivery], true),
+            Load::Batch(deliveries) => (deliveries, alone),
+        };
+        if alone {
+            self.alone += deliveries.len();
+        }
+        for delivery in deliveries.into_iter().rev() {
+            self.waiting.push_front(delivery);
+        }
+        self.filling_since.get_or_insert(now);
+    }
+
+    fn take_one(&mut self) -> Next {
+        self.waiting
+            .pop_front()
+            .map_or(Next::Nothing, |delivery| Next::Load(Load::One(delivery)))
+    }
+}
+
+/// How many of the waiting deliveries fit into one batch, and whether that fills it.
+fn fill(lane: &LaneState, batch: &BatchConfig) -> (usize, bool) {
+    let most = usize::try_from(batch.max_events).unwrap_or(usize::MAX);
+    let mut bytes = 0_usize;
+    for (count, delivery) in lane.waiting.iter().enumerate() {
+        bytes = bytes.saturating_add(delivery.event.payload.len());
+        if count == most || (count > 0 && bytes > batch.max_bytes) {
+            return (count, true);
+        }
+    }
+    (
+        lane.waiting.len(),
+        lane.waiting.len() == most || bytes >= batch.max_bytes,
+    )
+}

@@ -1,0 +1,131 @@
+//! What this process counts about attempts.
+
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+use webhooks_core::Circuit;
+use webhooks_core::storage::Counts;
+
+/// The longest latency that is told apart, in microseconds: one hour.
+const LONGEST: u64 = 3_600_000_000;
+
+/// The system in numbers: how many deliveries there are, from the storage, and how its attempts
+/// went, as this process has seen them since it started.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Metrics {
+    /// Deliveries created.
+    pub total_deliveries: u64,
+    /// Deliveries that arrived.
+    pub successful_deliveries: u64,
+    /// Deliveries that ended dead.
+    pub failed_deliveries: u64,
+    /// Mean latency of this process's successful attempts, in milliseconds; 0 without any.
+    pub avg_latency_ms: f64,
+    /// Everything that the storage counts.
+    pub counts: Counts,
+    /// This process's attempts.
+    pub attempts: AttemptMetrics,
+}
+
+/// One endpoint in numbers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EndpointMetrics {
+    /// The endpoint.
+    pub endpoint_id: String,
+    /// Everything that the storage counts of it.
+    pub counts: Counts,
+    /// This process's attempts at it.
+    pub attempts: AttemptMetrics,
+    /// Its circuit, as this process sees it.
+    pub circuit: Circuit,
+    /// Its requests in flight from this process.
+    pub in_flight: usize,
+}
+
+/// How attempts went, as this process has seen them since it started. Latencies are those of
+/// successful attempts, in milliseconds, exact to 5 %.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct AttemptMetrics {
+    /// Attempts that succeeded.
+    pub succeeded: u64,
+    /// Attempts that failed.
+    pub failed: u64,
+    /// Attempts that were not the first of their delivery.
+    pub retried: u64,
+    /// Mean latency.
+    pub mean_ms: f64,
+    /// Median latency.
+    pub p50_ms: f64,
+    /// 95th percentile of the latency.
+    pub p95_ms: f64,
+    /// 99th percentile of the latency.
+    pub p99_ms: f64,
+    /// Longest latency.
+    pub max_ms: f64,
+}
+
+/// Counts attempts as they end.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct AttemptCounter {
+    failed: u64,
+    retried: u64,
+    /// In microseconds; made with the first success, since many endpoints never have one.
+    latency: Option<Histogram<u32>>,
+}
+
+impl AttemptCounter {
+    pub(crate) fn succeeded(&mut self, latency: Duration) {
+        let micros = u64::try_from(latency.as_micros())
+            .unwrap_or(LONGEST)
+            .clamp(1, LONGEST);
+        if self.latency.is_none() {
+            self.latency = Histogram::new_with_bounds(1, LONGEST, 1).ok();
+        }
+        if let Some(latency) = &mut self.latency {
+            latency.saturating_record(micros);
+        }
+    }
+
+    pub(crate) const fn failed(&mut self) {
+        self.failed += 1;
+    }
+
+    pub(crate) const fn retried(&mut self) {
+        self.retried += 1;
+    }
+
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.failed += other.failed;
+        self.retried += other.retried;
+        match (&mut self.latency, &other.latency) {
+            (Some(mine), Some(others)) => {
+                // Both have the same bounds, so nothing can be out of range.
+                let _ = mine.add(others);
+            }
+            (None, Some(others)) => self.latency = Some(others.clone()),
+            (_, None) => {}
+        }
+    }
+
+    pub(crate) fn metrics(&self) -> AttemptMetrics {
+        let counts = AttemptMetrics {
+            failed: self.failed,
+            retried: self.retried,
+            ..AttemptMetrics::default()
+        };
+        let Some(latency) = &self.latency else {
+            return counts;
+        };
+        #[expect(clippy::cast_precision_loss, reason = "under an hour in microseconds")]
+        let quantile = |q| latency.value_at_quantile(q) as f64 / 1_000.0;
+        AttemptMetrics {
+            succeeded: latency.len(),
+            mean_ms: latency.mean() / 1_000.0,
+            p50_ms: quantile(0.5),
+            p95_ms: quantile(0.95),
+            p99_ms: quantile(0.99),
+            max_ms: quantile(1.0),
+            ..counts
+        }
+    }
+}

@@ -1,0 +1,467 @@
+//! One process's way of events: from a sender into the storage, and out to the endpoints.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, OnceCell};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use webhooks_core::storage::{EndpointRecord, Enqueued, NewDelivery, NewEvent, WebhookStorage};
+use webhooks_core::{
+    Circuit, Clock, DeliveryId, EventId, EventType, Gate, Priority, Result, Timestamp, Transport,
+    WebhookError, WebhookEvent, WorkerId,
+};
+
+use crate::claimer::claim_work;
+use crate::clock::StorageClock;
+use crate::committer::{Committer, Sending};
+use crate::directory::Directory;
+use crate::dispatcher::{Dispatcher, Parts};
+use crate::lane::LaneRef;
+use crate::metrics::{AttemptCounter, AttemptMetrics};
+use crate::notice::NoticeStream;
+use crate::pulse;
+use crate::recorder::{Recorder, write_down};
+use crate::settings::Settings;
+
+/// One process's way of events: from a sender into the storage, and out to the endpoints. Its
+/// tasks end when it is dropped.
+#[derive(Debug)]
+pub struct Pipeline {
+    dispatcher: Arc<Dispatcher>,
+    committer: Committer,
+    started: OnceCell<()>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+/// What is sent, besides the data.
+#[derive(Clone, Debug)]
+pub struct Send<'a> {
+    /// The type of the event.
+    pub event_type: &'a str,
+    /// For whom it is sent, if for anybody.
+    pub tenant: Option<&'a str>,
+    /// Sends to this endpoint alone, whatever its filters say.
+    pub endpoint_id: Option<&'a str>,
+    /// How urgent it is.
+    pub priority: Priority,
+    /// How long it waits before its first attempt.
+    pub delay: Duration,
+    /// The same key of the same tenant sends nothing again for 24 h.
+    pub idempotency_key: Option<&'a str>,
+}
+
+/// What was sent: nothing, if no endpoint takes the event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sent {
+    /// The event, or the first one with the same idempotency key.
+    pub event_id: EventId,
+    /// Its deliveries.
+    pub delivery_ids: Vec<DeliveryId>,
+}
+
+impl Sent {
+    /// What the storage made of it.
+    fn as_stored(mut self, answer: Enqueued) -> Self {
+        match answer {
+            Enqueued::Stored { missing, .. } => {
+                self.delivery_ids.retain(|id| !missing.contains(id));
+                self
+            }
+            Enqueued::NoEndpoint => Self {
+                delivery_ids: Vec::new(),
+                ..self
+            },
+            Enqueued::Duplicate {
+                event_id,
+                delivery_ids,
+            } => Self {
+                event_id,
+                delivery_ids,
+            },
+        }
+    }
+}
+
+/// Events of one call at most.
+const MAX_BATCH: usize = 1_000;
+/// The longest tenant and idempotency key, in bytes.
+const MAX_KEY: usize = 256;
+/// The longest delay: as long as waiting deliveries are kept by default.
+const MAX_DELAY: Duration = Duration::from_secs(30 * 86_400);
+/// Between two looks at whether everything is done.
+const LOOK: Duration = Duration::from_millis(20);
+
+impl Pipeline {
+    /// Starts the tasks of a process. The clock is the storage's, which `transport` needs.
+    ///
+    /// # Errors
+    ///
+    /// [`WebhookError::InvalidConfig`] that names the setting out of its bounds.
+    ///
+    /// # Panics
+    ///
+    /// Outside a Tokio runtime.
+    pub fn start(
+        storage: Arc<dyn WebhookStorage>,
+        transport: impl FnOnce(Arc<dyn Clock>) -> Result<Arc<dyn Transport>>,
+        gate: Arc<dyn Gate>,
+        settings: Settings,
+    ) -> Result<Self> {
+        settings.validate()?;
+        let clock = Arc::new(StorageClock::new());
+        let (recorder, entries) = Recorder::new();
+        let dispatcher = Arc::new(Dispatcher::new(Parts {
+            storage,
+            transport: transport(clock.clone())?,
+            gate,
+            clock,
+            directory: Arc::new(Directory::default()),
+            recorder,
+            worker: WorkerId::unique(),
+            settings,
+        }));
+        let (committer, committing) = Committer::new(dispatcher.clone());
+        let runtime = Handle::current();
+        let mut tasks = vec![
+            runtime.spawn(committing),
+            runtime.spawn(write_down(entries, dispatcher.clone())),
+            runtime.spawn(pulse::keep_beating(dispatcher.clone())),
+            runtime.spawn(pulse::keep_ticking(dispatcher.clone())),
+            runtime.spawn(pulse::keep_sweeping(dispatcher.clone())),
+        ];
+        let help = Arc::new(Notify::new());
+        for n in 0..dispatcher.settings.workers {
+            tasks.push(runtime.spawn(claim_work(dispatcher.clone(), n == 0, help.clone())));
+        }
+        Ok(Self {
+            dispatcher,
+            committer,
+            started: OnceCell::new(),
+            tasks,
+        })
+    }
+
+    /// Waits until the storage has answered once and all endpoints are known.
+    ///
+    /// # Errors
+    ///
+    /// [`WebhookError::StorageError`] when the storage fails; the next call tries again.
+    pub async fn ready(&self) -> Result<()> {
+        self.started
+            .get_or_try_init(|| pulse::first_beat(&self.dispatcher))
+            .await?;
+        Ok(())
+    }
+
+    /// Stores an event and its deliveries; it is on its way when this returns.
+    ///
+    /// # Errors
+    ///
+    /// [`WebhookError::InvalidEvent`] for a field out of its bounds, before anything is stored;
+    /// [`WebhookError::EndpointNotFound`] when it is for one endpoint that does not take events;
+    /// [`WebhookError::Overloaded`], [`WebhookError::ShutDown`] and [`WebhookError::StorageError`].
+    pub async fn send(&self, send: &Send<'_>, data: &(impl Serialize + ?Sized)) -> Result<Sent> {
+        self.ready().await?;
+        let sending = self.prepare(send, data)?;
+        let sent = self.store(vec![sending]).await?.pop();
+        sent.ok_or_else(|| WebhookError::StorageError("the storage gave no answer".into()))
+    }
+
+    /// Stores several events in one commit: one answer for each, in order.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send): what concerns one event is its own answer, what concerns the
+    /// storage is that of all.
+    pub async fn send_all(
+        &self,
+        events: &[(Send<'_>, &(impl Serialize + ?Sized))],
+    ) -> Result<Vec<Result<Sent>>> {
+        self.ready().await?;
+        if events.len() > MAX_BATCH {
+            let text = format!("a batch holds {} events, at most {MAX_BATCH}", events.len());
+            return Err(WebhookError::InvalidEvent(text.into()));
+        }
+        let (mut good, mut answers) = (Vec::new(), Vec::new());
+        for (send, data) in events {
+            answers.push(self.prepare(send, *data).map(|sending| good.push(sending)));
+        }
+        let mut sent = self.store(good).await?.into_iter();
+        let lost = || WebhookError::StorageError("the storage gave too few answers".into());
+        Ok(answers
+            .into_iter()
+            .map(|answer| answer.and_then(|()| sent.next().ok_or_else(lost)))
+            .collect())
+    }
+
+    async fn store(&self, sendings: Vec<Sending>) -> Result<Vec<Sent>> {
+        let firsts: Vec<_> = sendings
+            .iter()
+            .map(|Sending { event, .. }| Sent {
+                event_id: event.event.id,
+                delivery_ids: event
+                    .deliveries
+                    .iter()
+                    .map(|delivery| delivery.id)
+                    .collect(),
+            })
+            .collect();
+        let to_store =
+            |s: &Sending| !s.event.deliveries.is_empty() || s.event.idempotency_key.is_some();
+        if !sendings.iter().any(to_store) {
+            return Ok(firsts);
+        }
+        let answers = self.committer.store(sendings).await?;
+        Ok(firsts
+            .into_iter()
+            .zip(answers)
+            .map(|(first, answer)| first.as_stored(answer))
+            .collect())
+    }
+
+    /// Checks everything, writes the envelope, finds the endpoints, and reserves the requests that
+    /// can start at once.
+    fn prepare(&self, send: &Send<'_>, data: &(impl Serialize + ?Sized)) -> Result<Sending> {
+        let dispatcher = &self.dispatcher;
+        if dispatcher.is_stopping() {
+            return Err(WebhookError::ShutDown("no event is taken any more".into()));
+        }
+        check(send)?;
+        let now = dispatcher.clock.now();
+        let tenant: Option<Arc<str>> = send.tenant.map(Into::into);
+        let event_type = EventType::new(send.event_type)?;
+        let limit = dispatcher.settings.max_body_bytes;
+        let event = WebhookEvent::new(event_type, tenant, data, limit, now)?;
+        let lanes = self.recipients(send.endpoint_id, &event)?;
+        let mut reservations = Vec::new();
+        let mut deliveries = Vec::with_capacity(lanes.len());
+        for (n, LaneRef(lane)) in lanes.into_iter().enumerate() {
+            let reservation = if send.delay.is_zero() {
+                dispatcher.reserve(&lane)
+            } else {
+                None
+            };
+            deliveries.push(NewDelivery {
+                id: DeliveryId::new(now),
+                endpoint_id: lane.endpoint_id.clone(),
+                lease: reservation.is_some(),
+            });
+            reservations.extend(reservation.map(|reservation| (n, reservation)));
+        }
+        let event = NewEvent {
+            event: Arc::new(event),
+            priority: send.priority,
+            due_at: now.after(send.delay),
+            max_retries: dispatcher.settings.retry_strategy.max_retries,
+            idempotency_key: send.idempotency_key.map(Into::into),
+            deliveries,
+        };
+        Ok(Sending {
+            event,
+            reservations,
+        })
+    }
+
+    fn recipients(&self, endpoint_id: Option<&str>, event: &WebhookEvent) -> Result<Vec<LaneRef>> {
+        let directory = &self.dispatcher.directory;
+        let Some(id) = endpoint_id else {
+            return Ok(directory.matches(event.tenant.as_ref(), &event.event_type));
+        };
+        let lane = directory
+            .get(id)
+            .filter(|lane| lane.record().takes_events());
+        let lane = lane.ok_or_else(|| {
+            let shown: String = id.chars().take(MAX_KEY).collect();
+            WebhookError::EndpointNotFound(format!("{shown:?}, or it is disabled").into())
+        })?;
+        Ok(vec![LaneRef(lane)])
+    }
+
+    /// Reads endpoints that changed, so that what this process has just stored takes effect.
+    ///
+    /// # Errors
+    ///
+    /// [`WebhookError::StorageError`] when the storage fails.
+    pub async fn refresh(&self) -> Result<()> {
+        let changed = self
+            .dispatcher
+            .directory
+            .refresh(&*self.dispatcher.storage)
+            .await?;
+        changed
+            .iter()
+            .for_each(|lane| self.dispatcher.endpoint_changed(lane));
+        Ok(())
+    }
+
+    /// An endpoint's health was reset by hand: what this process held against it is forgotten.
+    pub fn forgive(&self, endpoint_id: &str) {
+        self.dispatcher.gate.forget(endpoint_id);
+    }
+
+    /// All endpoints that are not deleted, by id.
+    #[must_use]
+    pub fn endpoints(&self) -> Vec<Arc<EndpointRecord>> {
+        let mut records: Vec<_> = self
+            .dispatcher
+            .directory
+            .all()
+            .iter()
+            .map(|lane| lane.record())
+            .collect();
+        records.sort_by(|a, b| a.endpoint.id.cmp(&b.endpoint.id));
+        records
+    }
+
+    /// One endpoint.
+    #[must_use]
+    pub fn endpoint(&self, id: &str) -> Option<Arc<EndpointRecord>> {
+        self.dispatcher.directory.get(id).map(|lane| lane.record())
+    }
+
+    /// Storage time.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.dispatcher.clock.now()
+    }
+
+    /// The storage.
+    #[must_use]
+    pub fn storage(&self) -> &Arc<dyn WebhookStorage> {
+        &self.dispatcher.storage
+    }
+
+    /// What sends requests.
+    #[must_use]
+    pub fn transport(&self) -> &Arc<dyn Transport> {
+        &self.dispatcher.transport
+    }
+
+    /// The settings.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.dispatcher.settings
+    }
+
+    /// Everything that happens from now on.
+    #[must_use]
+    pub fn notices(&self) -> NoticeStream {
+        self.dispatcher.notices.listen()
+    }
+
+    /// This process's attempts, at all endpoints that are not deleted.
+    #[must_use]
+    pub fn attempts(&self) -> AttemptMetrics {
+        let mut all = AttemptCounter::default();
+        for lane in self.dispatcher.directory.all() {
+            all.add(&lane.lock().attempts);
+        }
+        all.metrics()
+    }
+
+    /// This process's attempts at one endpoint, its circuit, and its requests in flight.
+    #[must_use]
+    pub fn endpoint_attempts(&self, id: &str) -> Option<(AttemptMetrics, Circuit, usize)> {
+        let lane = self.dispatcher.directory.get(id)?;
+        let circuit = self.dispatcher.gate.circuit(id, self.now());
+        let state = lane.lock();
+        Some((state.attempts.metrics(), circuit, state.in_flight()))
+    }
+
+    /// Claims again soon, since something was changed by hand.
+    pub fn look_for_work(&self) {
+        self.dispatcher.look_for_work();
+    }
+
+    /// Whether the tasks run.
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        self.committer.is_alive() && self.tasks.iter().all(|task| !task.is_finished())
+    }
+
+    /// Waits until nothing waits or is in flight, disabled and paused endpoints aside; `false`
+    /// when the deadline passed before.
+    ///
+    /// # Errors
+    ///
+    /// [`WebhookError::StorageError`] when the storage fails.
+    pub async fn drain(&self, deadline: Duration) -> Result<bool> {
+        self.ready().await?;
+        let until = Instant::now() + deadline;
+        loop {
+            if self.committer.is_idle() && self.dispatcher.in_hand() == 0 {
+                let counts = self.dispatcher.storage.counts(None).await?;
+                if counts.waiting() <= counts.held {
+                    return Ok(true);
+                }
+            }
+            if Instant::now() + LOOK > until {
+                return Ok(false);
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// Takes no event and no delivery any more, lets requests in flight end until the deadline,
+    /// gives back what is left, and returns when everything is stored; `false` when requests had
+    /// to be cut off.
+    pub async fn shut_down(&self, deadline: Duration) -> bool {
+        let until = Instant::now() + deadline;
+        self.dispatcher.stop();
+        let ended = self
+            .wait_for(until, |dispatcher| dispatcher.in_flight() == 0)
+            .await;
+        if !ended {
+            self.dispatcher.abort();
+        }
+        // What is left to store is little; a storage that is down must not hold us for ever.
+        let until = until.max(Instant::now()) + Duration::from_secs(5);
+        self.wait_for(until, |dispatcher| dispatcher.in_hand() == 0)
+            .await;
+        self.tasks.iter().for_each(JoinHandle::abort);
+        ended
+    }
+
+    async fn wait_for(&self, until: Instant, done: impl Fn(&Dispatcher) -> bool) -> bool {
+        while !(done(&self.dispatcher) && self.committer.is_idle()) {
+            if Instant::now() >= until {
+                return false;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        true
+    }
+}
+
+fn check(send: &Send<'_>) -> Result<()> {
+    for (field, value) in [
+        ("tenant", send.tenant),
+        ("idempotency key", send.idempotency_key),
+    ] {
+        let length = value.map_or(1, str::len);
+        if !(1..=MAX_KEY).contains(&length) {
+            let text = format!("{field} has {length} bytes, it needs 1 to {MAX_KEY}");
+            return Err(WebhookError::InvalidEvent(text.into()));
+        }
+    }
+    if send.delay > MAX_DELAY {
+        let text = format!(
+            "delay is {} s, at most {}",
+            send.delay.as_secs(),
+            MAX_DELAY.as_secs()
+        );
+        return Err(WebhookError::InvalidEvent(text.into()));
+    }
+    Ok(())
+}
+
+impl Drop for Pipeline {
+    fn drop(&mut self) {
+        self.dispatcher.stop();
+        self.dispatcher.abort();
+        self.tasks.iter().for_each(JoinHandle::abort);
+    }
+}

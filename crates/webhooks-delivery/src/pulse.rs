@@ -1,0 +1,107 @@
+//! What a process does by the clock: it beats, follows changed endpoints, and sweeps.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, MissedTickBehavior};
+use webhooks_core::storage::Beat;
+use webhooks_core::{Clock, Result};
+
+use crate::dispatcher::Dispatcher;
+use crate::retrying::error_source;
+
+/// Between two beats. Well under what the storage asks for, since the same call tells of changed
+/// endpoints.
+const BEAT: Duration = Duration::from_secs(1);
+/// Between two looks at requests that have become slow.
+const TICK: Duration = Duration::from_millis(250);
+/// Between two sweeps that found nothing more to do.
+const SWEEP: Duration = Duration::from_secs(60);
+/// Rows of one sweep.
+const SWEEP_ROWS: usize = 1_000;
+
+/// Beats once and reads all endpoints: after that the process can send.
+pub(crate) async fn first_beat(dispatcher: &Arc<Dispatcher>) -> Result<()> {
+    beat(dispatcher).await?;
+    dispatcher.directory.refresh(&*dispatcher.storage).await?;
+    Ok(())
+}
+
+/// Beats for as long as the system lives.
+pub(crate) async fn keep_beating(dispatcher: Arc<Dispatcher>) {
+    let mut ticks = tokio::time::interval(BEAT);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        match beat(&dispatcher).await {
+            Ok(beat) => {
+                if beat.revision != dispatcher.directory.revision() {
+                    dispatcher.refresh().await;
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, source = error_source(&error), "cannot beat");
+            }
+        }
+    }
+}
+
+async fn beat(dispatcher: &Arc<Dispatcher>) -> Result<Beat> {
+    let asked = Instant::now();
+    let worker = (dispatcher.settings.workers > 0).then_some(&dispatcher.worker);
+    let beat = dispatcher.storage.beat(worker, None).await?;
+    dispatcher.clock.set(beat.now, asked);
+    if worker.is_some() {
+        let had_stopped = !dispatcher.heartbeat.is_valid();
+        dispatcher.heartbeat.beaten(asked);
+        if had_stopped {
+            dispatcher.dispatch();
+            dispatcher.look_for_work();
+        }
+    }
+    if beat.lost {
+        tracing::warn!(
+            worker = %dispatcher.worker,
+            "this process was given up for dead; what it had in hand may run twice"
+        );
+    }
+    if beat.rescued > 0 {
+        tracing::warn!(
+            deliveries = beat.rescued,
+            "took back the deliveries of dead workers"
+        );
+        dispatcher.look_for_work();
+    }
+    Ok(beat)
+}
+
+/// Looks after requests that become slow.
+pub(crate) async fn keep_ticking(dispatcher: Arc<Dispatcher>) {
+    let mut ticks = tokio::time::interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        if dispatcher.in_hand() > 0 {
+            dispatcher.tick();
+        }
+    }
+}
+
+/// Sweeps what the retention no longer keeps.
+pub(crate) async fn keep_sweeping(dispatcher: Arc<Dispatcher>) {
+    loop {
+        tokio::time::sleep(SWEEP).await;
+        loop {
+            let (retention, now) = (&dispatcher.settings.retention, dispatcher.clock.now());
+            match dispatcher.storage.sweep(retention, SWEEP_ROWS, now).await {
+                // A pause, so that a large sweep does not crowd out deliveries.
+                Ok(swept) if swept.more => tokio::time::sleep(TICK).await,
+                Ok(_) => break,
+                Err(error) => {
+                    tracing::warn!(%error, source = error_source(&error), "cannot sweep");
+                    break;
+                }
+            }
+        }
+    }
+}

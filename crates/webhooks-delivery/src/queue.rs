@@ -1,0 +1,233 @@
+//! The persistent queue by hand, for those who deliver without the dispatcher.
+
+use std::sync::Arc;
+
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use webhooks_core::storage::{
+    Claim, Enqueued, NewDelivery, NewEvent, SettleAs, Settled, Settlement, WORKER_BEAT_EVERY,
+    WebhookStorage,
+};
+use webhooks_core::{
+    AttemptRecord, Clock, DeadReason, DeliveryResult, Lease, Result, RetryStrategy, Timestamp,
+    WebhookDelivery, WebhookError, WorkerId,
+};
+
+use crate::clock::StorageClock;
+
+/// A persistent priority queue of deliveries, on any storage.
+///
+/// What [`dequeue`](Self::dequeue) returns is leased to this queue, which beats while it lives;
+/// [`complete`](Self::complete) or [`requeue`](Self::requeue) settles it. When the process dies,
+/// others get it back within 20 s.
+#[derive(Debug)]
+pub struct WebhookQueue {
+    storage: Arc<dyn WebhookStorage>,
+    clock: Arc<StorageClock>,
+    worker: WorkerId,
+    retry_strategy: RetryStrategy,
+    beating: tokio::sync::OnceCell<Beating>,
+}
+
+/// Beats until it is dropped.
+#[derive(Debug)]
+struct Beating(JoinHandle<()>);
+
+impl WebhookQueue {
+    /// A queue on `storage`, whose retries follow `retry_strategy`.
+    #[must_use]
+    pub fn new(storage: Arc<dyn WebhookStorage>, retry_strategy: RetryStrategy) -> Self {
+        Self {
+            storage,
+            clock: Arc::new(StorageClock::new()),
+            worker: WorkerId::unique(),
+            retry_strategy,
+            beating: tokio::sync::OnceCell::new(),
+        }
+    }
+
+    /// Stores a delivery, durably.
+    ///
+    /// # Errors
+    ///
+    /// [`WebhookError::EndpointNotFound`], [`WebhookError::Overloaded`] when the storage or the
+    /// endpoint's backlog is full, and [`WebhookError::StorageError`].
+    pub async fn enqueue(&self, delivery: WebhookDelivery) -> Result<()> {
+        self.ready().await?;
+        let event = NewEvent {
+            event: delivery.event,
+            priority: delivery.priority,
+            due_at: delivery.due_at,
+            max_retries: delivery.max_retries,
+            idempotency_key: None,
+            deliveries: vec![NewDelivery {
+                id: delivery.id,
+                endpoint_id: delivery.endpoint_id.clone(),
+                lease: false,
+            }],
+        };
+        let stored = self
+            .storage
+            .enqueue(&[event], None, self.clock.now())
+            .await?;
+        match stored.first() {
+            Some(Enqueued::Stored { missing, dead }) if missing.is_empty() && dead.is_empty() => {
+                Ok(())
+            }
+            Some(Enqueued::Stored { missing, .. }) if missing.is_empty() => {
+                Err(WebhookError::Overloaded(
+                    format!("the backlog of {} is full", delivery.endpoint_id).into(),
+                ))
+            }
+            _ => Err(WebhookError::EndpointNotFound(
+                (*delivery.endpoint_id).into(),
+            )),
+        }
+    }
+
+    /// Leases the most urgent delivery that is ready, with its endpoint; `None` if there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`WebhookError::StorageError`].
+    pub async fn dequeue(&self) -> Result<Option<WebhookDelivery>> {
+        self.ready().await?;
+        let claim = Claim {
+            worker: &self.worker,
+            now: self.clock.now(),
+            limit: 1,
+            per_endpoint: 1,
+            room: &[],
+            rate_limit: None,
+        };
+        let Some(mut delivery) = self.storage.claim(&claim).await?.deliveries.pop() else {
+            return Ok(None);
+        };
+        let endpoint = self.storage.get_endpoint(&delivery.endpoint_id).await?;
+        delivery.endpoint = endpoint.map(Arc::new);
+        Ok(Some(delivery))
+    }
+
+    /// Gives a delivery back, not counted, to be due at its `due_at`.
+    ///
+    /// # Errors
+    ///
+    /// [`WebhookError::DeliveryNotFound`] when it is not leased to this queue (any more), and
+    /// [`WebhookError::StorageError`].
+    pub async fn requeue(&self, delivery: WebhookDelivery) -> Result<()> {
+        let at = delivery.due_at.max(self.clock.now());
+        self.settle(&delivery, SettleAs::Release { at }, None).await
+    }
+
+    /// Settles a delivery as its attempt came out: delivered, to be retried, or dead.
+    ///
+    /// # Errors
+    ///
+    /// As [`requeue`](Self::requeue).
+    pub async fn complete(
+        &self,
+        delivery: &WebhookDelivery,
+        result: &DeliveryResult,
+    ) -> Result<()> {
+        let settle_as = settle_as(&self.retry_strategy, delivery, result, self.clock.now());
+        let attempt = AttemptRecord {
+            delivery_id: delivery.id,
+            number: delivery.attempts.saturating_add(1),
+            started_at: result.started_at,
+            duration: result.duration,
+            status: result.status,
+            failure: result.failure(),
+            response: result.response.clone(),
+            ambiguous: false,
+        };
+        self.settle(delivery, settle_as, Some(attempt)).await
+    }
+
+    async fn settle(
+        &self,
+        delivery: &WebhookDelivery,
+        settle_as: SettleAs,
+        attempt: Option<AttemptRecord>,
+    ) -> Result<()> {
+        let not_ours =
+            || WebhookError::DeliveryNotFound(format!("{} is not leased", delivery.id).into());
+        let Some(Lease { worker, token }) = &delivery.lease else {
+            return Err(not_ours());
+        };
+        let settlement = Settlement {
+            delivery_id: delivery.id,
+            endpoint_id: delivery.endpoint_id.clone(),
+            token: *token,
+            settle_as,
+            attempt,
+        };
+        let settled = self
+            .storage
+            .settle(worker, &[settlement], self.clock.now())
+            .await?;
+        match settled.first() {
+            Some(Settled::Applied | Settled::Cancelled) => Ok(()),
+            Some(Settled::Stale) | None => Err(not_ours()),
+        }
+    }
+
+    /// Takes the storage's time over and starts to beat, once.
+    async fn ready(&self) -> Result<()> {
+        self.beating
+            .get_or_try_init(|| self.start_beating())
+            .await?;
+        Ok(())
+    }
+
+    async fn start_beating(&self) -> Result<Beating> {
+        beat(&*self.storage, &self.clock, &self.worker).await?;
+        let (storage, clock) = (self.storage.clone(), self.clock.clone());
+        let worker = self.worker.clone();
+        Ok(Beating(tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(WORKER_BEAT_EVERY).await;
+                if let Err(error) = beat(&*storage, &clock, &worker).await {
+                    tracing::warn!(%error, "cannot beat");
+                }
+            }
+        })))
+    }
+}
+
+async fn beat(storage: &dyn WebhookStorage, clock: &StorageClock, worker: &WorkerId) -> Result<()> {
+    let asked = Instant::now();
+    clock.set(storage.beat(Some(worker), None).await?.now, asked);
+    Ok(())
+}
+
+/// Where a delivery goes after an attempt.
+pub(crate) fn settle_as(
+    retry_strategy: &RetryStrategy,
+    delivery: &WebhookDelivery,
+    result: &DeliveryResult,
+    now: Timestamp,
+) -> SettleAs {
+    let Some(failure) = result.failure() else {
+        return SettleAs::Delivered;
+    };
+    if failure.is_permanent() {
+        return SettleAs::Dead {
+            reason: DeadReason::PermanentFailure,
+        };
+    }
+    if delivery.is_last_attempt() {
+        return SettleAs::Dead {
+            reason: DeadReason::AttemptsExhausted,
+        };
+    }
+    let backoff = retry_strategy.calculate_delay(delivery.attempts);
+    SettleAs::Retry {
+        at: now.after(backoff.max(result.retry_after.unwrap_or_default())),
+    }
+}
+
+impl Drop for Beating {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}

@@ -1,0 +1,135 @@
+//! Writes down what came of deliveries, many at a time.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use webhooks_core::Clock;
+use webhooks_core::storage::{EndpointGate, GateChange, Settled, Settlement};
+
+use crate::dispatcher::Dispatcher;
+use crate::lane::Lane;
+use crate::notice::Notice;
+use crate::retrying::Retrying;
+
+/// Entries of one call at most.
+const BATCH: usize = 512;
+
+/// Something to be written down.
+#[derive(Debug)]
+pub(crate) enum Entry {
+    /// What came of a delivery.
+    Settle {
+        settlement: Settlement,
+        /// Whose it is; `None` if it was never taken in hand.
+        lane: Option<Arc<Lane>>,
+        /// What to tell once it is stored.
+        notice: Option<Notice>,
+    },
+    /// A change of an endpoint's gate.
+    Gate(EndpointGate, Option<Notice>),
+}
+
+/// The end that takes entries. They are as many as deliveries are in hand, which is bounded.
+#[derive(Clone, Debug)]
+pub(crate) struct Recorder(mpsc::UnboundedSender<Entry>);
+
+impl Recorder {
+    pub(crate) fn new() -> (Self, mpsc::UnboundedReceiver<Entry>) {
+        let (entries, written) = mpsc::unbounded_channel();
+        (Self(entries), written)
+    }
+
+    pub(crate) fn record(&self, entry: Entry) {
+        // Fails only once the system was dropped: then the storage's rescue settles it.
+        drop(self.0.send(entry));
+    }
+}
+
+/// Writes entries down until the last sender is gone. While one batch is written the next fills.
+pub(crate) async fn write_down(
+    mut entries: mpsc::UnboundedReceiver<Entry>,
+    dispatcher: Arc<Dispatcher>,
+) {
+    let mut batch = Vec::with_capacity(BATCH);
+    while entries.recv_many(&mut batch, BATCH).await > 0 {
+        let (mut gates, mut settlements) = (Vec::new(), Vec::with_capacity(batch.len()));
+        let (mut lanes, mut notices) = (Vec::with_capacity(batch.len()), Vec::new());
+        for entry in batch.drain(..) {
+            match entry {
+                Entry::Settle {
+                    settlement,
+                    lane,
+                    notice,
+                } => {
+                    settlements.push(settlement);
+                    lanes.push((lane, notice));
+                }
+                Entry::Gate(gate, notice) => {
+                    gates.push(gate);
+                    notices.extend(notice);
+                }
+            }
+        }
+        // Gates first, so that what is given back does not come out again at once.
+        set_gates(&dispatcher, &gates).await;
+        let settled = settle(&dispatcher, &settlements).await;
+        for ((settled, settlement), (lane, notice)) in
+            settled.into_iter().zip(&settlements).zip(lanes)
+        {
+            match settled {
+                Settled::Applied => notices.extend(notice),
+                Settled::Stale if lane.is_some() => tracing::warn!(
+                    delivery_id = %settlement.delivery_id,
+                    endpoint_id = %settlement.endpoint_id,
+                    "the lease was lost before the attempt was settled; it may run twice"
+                ),
+                Settled::Stale | Settled::Cancelled => {}
+            }
+            if let Some(lane) = lane {
+                dispatcher.out_of_hand(&lane);
+            }
+        }
+        for notice in notices {
+            dispatcher.notices.tell(|| notice);
+        }
+        dispatcher.look_for_work();
+    }
+}
+
+async fn set_gates(dispatcher: &Arc<Dispatcher>, gates: &[EndpointGate]) {
+    if gates.is_empty() {
+        return;
+    }
+    let mut retrying = Retrying::new("change gates");
+    while let Err(error) = dispatcher
+        .storage
+        .set_gates(gates, dispatcher.clock.now())
+        .await
+    {
+        retrying.pause(&error).await;
+    }
+    if gates
+        .iter()
+        .any(|gate| matches!(gate.change, GateChange::Disable(_)))
+    {
+        dispatcher.refresh().await;
+    }
+}
+
+async fn settle(dispatcher: &Dispatcher, settlements: &[Settlement]) -> Vec<Settled> {
+    if settlements.is_empty() {
+        return Vec::new();
+    }
+    let mut retrying = Retrying::new("settle deliveries");
+    loop {
+        let now = dispatcher.clock.now();
+        match dispatcher
+            .storage
+            .settle(&dispatcher.worker, settlements, now)
+            .await
+        {
+            Ok(settled) => return settled,
+            Err(error) => retrying.pause(&error).await,
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! How one process delivers.
+
+use std::time::Duration;
+
+use webhooks_core::storage::Retention;
+use webhooks_core::{MAX_TIMEOUT_SECONDS, RateLimitConfig, Result, RetryStrategy, WebhookError};
+
+/// How one process delivers.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The schedule of retries.
+    pub retry_strategy: RetryStrategy,
+    /// The rate limit of endpoints that have none of their own. Defaults to no limit.
+    pub rate_limit: Option<RateLimitConfig>,
+    /// The deadline of one attempt. Defaults to 30 s; 1 to 3,600 whole seconds.
+    pub timeout: Duration,
+    /// Dispatcher tasks of this process. Defaults to 4; 0 makes it send-only.
+    pub workers: usize,
+    /// Requests in flight at most. Defaults to 256.
+    pub max_in_flight: usize,
+    /// Requests in flight to one endpoint at most. Defaults to 16.
+    pub max_in_flight_per_endpoint: usize,
+    /// Leases at most while an endpoint's circuit is not closed, by all processes together.
+    /// Defaults to 3.
+    pub half_open_max_requests: u32,
+    /// The longest body of one event, in bytes. Defaults to 256 KiB.
+    pub max_body_bytes: usize,
+    /// How long things are kept.
+    pub retention: Retention,
+    /// How long an endpoint may only fail before it is disabled; `None` never disables one.
+    /// Defaults to 5 days.
+    pub auto_disable_after: Option<Duration>,
+}
+
+impl Settings {
+    /// Checks the bounds.
+    ///
+    /// # Errors
+    ///
+    /// [`WebhookError::InvalidConfig`] that names the setting.
+    pub fn validate(&self) -> Result<()> {
+        self.retry_strategy.validate()?;
+        if let Some(rate_limit) = &self.rate_limit {
+            rate_limit.validate()?;
+        }
+        bound(
+            "timeout_seconds",
+            self.timeout.as_secs(),
+            1,
+            MAX_TIMEOUT_SECONDS,
+        )?;
+        bound("workers", self.workers as u64, 0, 1_024)?;
+        bound("max_in_flight", self.max_in_flight as u64, 1, 65_536)?;
+        let per_endpoint = self.max_in_flight_per_endpoint as u64;
+        bound("max_in_flight_per_endpoint", per_endpoint, 1, 65_536)?;
+        bound("max_body_bytes", self.max_body_bytes as u64, 256, 64 << 20)?;
+        if self.auto_disable_after.is_some_and(|after| after.is_zero()) {
+            return Err(WebhookError::InvalidConfig(
+                "auto_disable_after is 0, it needs more, or none to turn it off".into(),
+            ));
+        }
+        Ok(())
+    }
+}
+
+fn bound(setting: &str, value: u64, least: u64, most: u64) -> Result<()> {
+    if (least..=most).contains(&value) {
+        return Ok(());
+    }
+    let text = format!("{setting} is {value}, it needs {least} to {most}");
+    Err(WebhookError::InvalidConfig(text.into()))
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            retry_strategy: RetryStrategy::default(),
+            rate_limit: None,
+            timeout: Duration::from_secs(30),
+            workers: 4,
+            max_in_flight: 256,
+            max_in_flight_per_endpoint: 16,
+            half_open_max_requests: 3,
+            max_body_bytes: 256 << 10,
+            retention: Retention::default(),
+            auto_disable_after: Some(Duration::from_secs(5 * 86_400)),
+        }
+    }
+}
