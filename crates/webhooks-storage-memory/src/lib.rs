@@ -1,1 +1,27 @@
-//! Not written yet.
+//! The in-memory storage of the better-auth-webhooks system.
+//!
+//! It keeps the whole promise of [`WebhookStorage`](webhooks_core::storage::WebhookStorage) while
+//! its process lives, and nothing beyond: what waits is lost when the process ends. Everything it
+//! holds is bounded by [`MemoryLimits`]; what would go over is refused or becomes a dead letter,
+//! never dropped in silence.
+
+mod arena;
+mod attempt_log;
+mod claim;
+mod clock;
+mod endpoint_entry;
+mod endpoints;
+mod enqueue;
+mod idempotency;
+mod limits;
+mod listing;
+mod memory_storage;
+mod ready_ring;
+mod row;
+mod settle;
+mod state;
+mod sweep;
+mod workers;
+
+pub use self::limits::MemoryLimits;
+pub use self::memory_storage::MemoryStorage;

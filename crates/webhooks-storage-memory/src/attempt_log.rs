@@ -1,0 +1,62 @@
+use std::collections::{HashMap, VecDeque};
+
+use bytes::Bytes;
+use webhooks_core::{AttemptRecord, DeliveryId, Timestamp};
+
+use crate::MemoryLimits;
+
+/// The last attempts, oldest first, bounded by lines and by bytes of answers.
+#[derive(Debug, Default)]
+pub(crate) struct AttemptLog {
+    lines: VecDeque<AttemptRecord>,
+    bytes: usize,
+}
+
+impl AttemptLog {
+    pub(crate) fn push(&mut self, attempt: &AttemptRecord, ambiguous: bool, limits: &MemoryLimits) {
+        // A copy, since the answer may be a part of a much larger read buffer.
+        let response = Bytes::copy_from_slice(&attempt.response);
+        self.bytes += response.len();
+        self.lines.push_back(AttemptRecord {
+            response,
+            ambiguous: ambiguous || attempt.ambiguous,
+            ..attempt.clone()
+        });
+        while self.lines.len() > limits.log_lines || self.bytes > limits.log_bytes {
+            if !self.pop() {
+                break;
+            }
+        }
+    }
+
+    /// Drops the oldest line if it started before `cutoff`.
+    pub(crate) fn pop_before(&mut self, cutoff: Timestamp) -> bool {
+        self.oldest().is_some_and(|at| at < cutoff) && self.pop()
+    }
+
+    /// When the oldest line started.
+    pub(crate) fn oldest(&self) -> Option<Timestamp> {
+        self.lines.front().map(|line| line.started_at)
+    }
+
+    /// Hands the attempts of some deliveries to each of them, oldest first, in one pass.
+    pub(crate) fn attach<'a>(
+        &self,
+        records: impl Iterator<Item = (DeliveryId, &'a mut Vec<AttemptRecord>)>,
+    ) {
+        let mut wanted: HashMap<_, _> = records.collect();
+        for line in &self.lines {
+            if let Some(attempts) = wanted.get_mut(&line.delivery_id) {
+                attempts.push(line.clone());
+            }
+        }
+    }
+
+    fn pop(&mut self) -> bool {
+        let Some(line) = self.lines.pop_front() else {
+            return false;
+        };
+        self.bytes -= line.response.len();
+        true
+    }
+}

@@ -1,0 +1,107 @@
+use std::collections::HashMap;
+
+use webhooks_core::storage::{Claim, Claimed};
+use webhooks_core::{DeliveryState, Lease, Timestamp, WebhookDelivery};
+
+use crate::row::Row;
+use crate::state::State;
+
+/// Scheduled deliveries that one claim makes ready at most, so that a million of them that become
+/// due together do not stop everybody else.
+const MOST_PROMOTED: usize = 10_000;
+
+impl State {
+    pub(crate) fn claim(&mut self, claim: &Claim<'_>) -> Claimed {
+        self.promote(claim.now);
+        self.ring.end_holds(&mut self.endpoints, claim.now);
+        let deliveries = self.take_in_turn(claim);
+        let scheduled = self.scheduled.first_key_value().map(|((due, _), _)| *due);
+        let held = self.ring.next_hold(&self.endpoints);
+        let next_due = scheduled.into_iter().chain(held).min();
+        Claimed {
+            deliveries,
+            next_due,
+        }
+    }
+
+    /// Takes one delivery of each endpoint in turn, until the limit is met or nothing is left.
+    fn take_in_turn(&mut self, claim: &Claim<'_>) -> Vec<WebhookDelivery> {
+        let worker = self.worker(claim.worker, claim.now);
+        let mut room: HashMap<u32, usize> = claim
+            .room
+            .iter()
+            .filter_map(|r| Some((*self.endpoint_handles.get(&r.endpoint_id)?, r.deliveries)))
+            .collect();
+        let (mut taken, mut full) = (Vec::new(), Vec::new());
+        while taken.len() < claim.limit {
+            let Some(endpoint) = self.ring.next(&mut self.endpoints, claim.now) else {
+                break;
+            };
+            let usual = || self.usual_room(endpoint, claim.per_endpoint);
+            let left = room.entry(endpoint).or_insert_with(usual);
+            if *left == 0 {
+                full.push(endpoint);
+                continue;
+            }
+            *left -= 1;
+            let first = self.endpoints.at(endpoint).ready.first_key_value();
+            if let Some((_, &handle)) = first {
+                taken.push(self.lease(handle, worker, claim.now));
+            }
+            self.ring
+                .admit(endpoint, self.endpoints.at_mut(endpoint), claim.now);
+        }
+        for endpoint in full {
+            self.ring
+                .admit(endpoint, self.endpoints.at_mut(endpoint), claim.now);
+        }
+        taken
+    }
+
+    fn usual_room(&self, endpoint: u32, per_endpoint: usize) -> usize {
+        let batch = self.endpoints.at(endpoint).definition.0.batch;
+        let of_one = batch.map_or(1, |b| b.max_events as usize);
+        per_endpoint.saturating_mul(of_one)
+    }
+
+    fn lease(&mut self, handle: u32, worker: u32, now: Timestamp) -> WebhookDelivery {
+        let row = self.rows.at_mut(handle);
+        row.token += 1;
+        row.worker = worker;
+        self.move_to(handle, DeliveryState::Leased, now);
+        self.delivery(self.rows.at(handle))
+    }
+
+    /// The delivery that a row stands for.
+    pub(crate) fn delivery(&self, row: &Row) -> WebhookDelivery {
+        let lease = (row.state == DeliveryState::Leased).then(|| Lease {
+            worker: self.workers.at(row.worker).id().clone(),
+            token: row.token,
+        });
+        WebhookDelivery {
+            id: row.id,
+            endpoint_id: self.endpoints.at(row.endpoint).id.clone(),
+            event: row.event.clone(),
+            priority: row.priority,
+            due_at: row.due_at,
+            attempts: row.attempts,
+            max_retries: row.max_retries,
+            crashes: u32::from(row.crashes),
+            lease,
+            endpoint: None,
+        }
+    }
+
+    /// Makes the scheduled rows ready whose time has come.
+    fn promote(&mut self, now: Timestamp) {
+        for _ in 0..MOST_PROMOTED {
+            let Some((&(due, _), &handle)) = self.scheduled.first_key_value() else {
+                break;
+            };
+            if due > now {
+                break;
+            }
+            self.move_to(handle, DeliveryState::Ready, now);
+        }
+    }
+}

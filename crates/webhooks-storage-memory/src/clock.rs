@@ -1,0 +1,46 @@
+use std::time::{Duration, Instant, SystemTime};
+
+use webhooks_core::{Clock, Timestamp};
+
+/// The wall clock, moved along with Tokio's clock.
+///
+/// The time is the wall clock plus what Tokio's clock has gained on the machine's since this clock
+/// was made. In production the two run as one, the gain is zero, and a correction of the wall
+/// clock is followed. In a test that pauses or advances Tokio's time the gain is exactly what the
+/// test moved, so that timers and stored times agree without a clock of the test's own.
+#[derive(Debug)]
+pub(crate) struct WallClock {
+    tokio_start: tokio::time::Instant,
+    machine_start: Instant,
+}
+
+impl WallClock {
+    pub(crate) fn new() -> Self {
+        Self {
+            tokio_start: tokio::time::Instant::now(),
+            machine_start: machine_now(),
+        }
+    }
+}
+
+impl Clock for WallClock {
+    fn now(&self) -> Timestamp {
+        let machine = machine_now().saturating_duration_since(self.machine_start);
+        let tokio = tokio::time::Instant::now().saturating_duration_since(self.tokio_start);
+        let wall = Timestamp::from(wall_now());
+        // Both are read one after the other: below a millisecond the gain is only noise.
+        let gain = |by: Duration| Duration::from_millis(u64::try_from(by.as_millis()).unwrap_or(0));
+        wall.after(gain(tokio.saturating_sub(machine)))
+            .before(gain(machine.saturating_sub(tokio)))
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the clock")]
+fn machine_now() -> Instant {
+    Instant::now()
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the clock")]
+fn wall_now() -> SystemTime {
+    SystemTime::now()
+}

@@ -1,0 +1,100 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use webhooks_core::storage::{Counts, EndpointRecord, GateState};
+use webhooks_core::{Timestamp, WebhookEndpoint};
+use zeroize::Zeroize;
+
+/// An endpoint, or its tombstone, with its queue.
+#[derive(Debug)]
+pub(crate) struct EndpointEntry {
+    pub(crate) id: Arc<str>,
+    pub(crate) definition: Definition,
+    pub(crate) gate: GateState,
+    pub(crate) revision: u64,
+    pub(crate) deleted_at: Option<Timestamp>,
+    /// Handles of the ready rows, by priority and then order.
+    pub(crate) ready: BTreeMap<(i64, u64), u32>,
+    /// `held` is not kept here; it follows from the rest.
+    pub(crate) counts: Counts,
+    /// Rows of any state: a tombstone stays while there are some.
+    pub(crate) rows: usize,
+    pub(crate) in_ring: bool,
+}
+
+impl EndpointEntry {
+    pub(crate) fn new(endpoint: &WebhookEndpoint) -> Self {
+        Self {
+            id: endpoint.id.as_str().into(),
+            definition: Definition(endpoint.clone()),
+            gate: GateState::default(),
+            revision: 0,
+            deleted_at: None,
+            ready: BTreeMap::new(),
+            counts: Counts::default(),
+            rows: 0,
+            in_ring: false,
+        }
+    }
+
+    pub(crate) const fn is_deleted(&self) -> bool {
+        self.deleted_at.is_some()
+    }
+
+    /// Whether its deliveries may go, holds aside.
+    pub(crate) const fn is_open(&self) -> bool {
+        !self.is_deleted() && self.definition.0.enabled && !self.gate.paused
+    }
+
+    /// When its hold ends, if one lasts at `now`.
+    pub(crate) fn held_until(&self, now: Timestamp) -> Option<Timestamp> {
+        self.gate.held_until.filter(|until| *until > now)
+    }
+
+    /// Whether something is ready that gates would let through, holds aside.
+    pub(crate) fn is_claimable(&self) -> bool {
+        let most = self.gate.max_leased.map_or(u64::MAX, u64::from);
+        !self.ready.is_empty() && self.is_open() && self.counts.leased < most
+    }
+
+    /// The counts with what is held.
+    pub(crate) fn counts(&self) -> Counts {
+        let held = if self.is_open() { 0 } else { self.idle() };
+        Counts {
+            held,
+            ..self.counts
+        }
+    }
+
+    /// Rows that are ready or scheduled.
+    pub(crate) const fn idle(&self) -> u64 {
+        self.counts.ready + self.counts.scheduled
+    }
+
+    pub(crate) fn record(&self) -> EndpointRecord {
+        EndpointRecord {
+            endpoint: Arc::new(self.definition.0.clone()),
+            gate: self.gate.clone(),
+            revision: self.revision,
+            deleted: self.is_deleted(),
+        }
+    }
+}
+
+/// The definition of an endpoint, whose secrets are wiped from memory when it is replaced or
+/// dropped. It is never shared: callers get copies, which are theirs to wipe.
+#[derive(Debug)]
+pub(crate) struct Definition(pub(crate) WebhookEndpoint);
+
+impl Drop for Definition {
+    fn drop(&mut self) {
+        self.0.secret.zeroize();
+        for previous in &mut self.0.previous_secrets {
+            previous.secret.zeroize();
+        }
+        // Values of headers are often credentials of the receiver.
+        for value in self.0.headers.values_mut() {
+            value.zeroize();
+        }
+    }
+}

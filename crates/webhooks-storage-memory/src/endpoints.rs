@@ -1,0 +1,156 @@
+use webhooks_core::storage::{EndpointChanges, EndpointGate, GateChange, GateState};
+use webhooks_core::{DeliveryState, Timestamp, WebhookEndpoint};
+
+use crate::endpoint_entry::{Definition, EndpointEntry};
+use crate::state::State;
+
+impl State {
+    pub(crate) fn save_endpoint(&mut self, endpoint: &WebhookEndpoint, now: Timestamp) {
+        let handle = if let Some(known) = self.endpoint_handles.get(endpoint.id.as_str()) {
+            *known
+        } else {
+            let entry = EndpointEntry::new(endpoint);
+            let id = entry.id.clone();
+            let new = self.endpoints.insert(entry);
+            self.endpoint_handles.insert(id, new);
+            new
+        };
+        let entry = self.endpoints.at_mut(handle);
+        entry.definition = Definition(endpoint.clone());
+        if entry.deleted_at.take().is_some() {
+            entry.gate = GateState::default();
+        } else if endpoint.enabled {
+            entry.gate.disabled = None;
+        }
+        self.touch(handle);
+        self.admit(handle, now);
+    }
+
+    pub(crate) fn delete_endpoint(&mut self, id: &str, now: Timestamp) -> bool {
+        let Some(&handle) = self.endpoint_handles.get(id) else {
+            return false;
+        };
+        let entry = self.endpoints.at_mut(handle);
+        if entry.is_deleted() {
+            return false;
+        }
+        entry.deleted_at = Some(now);
+        // Only the id is still needed; the secrets go at once.
+        entry.definition = Definition(WebhookEndpoint {
+            id: id.into(),
+            enabled: false,
+            ..WebhookEndpoint::default()
+        });
+        entry.gate = GateState::default();
+        let mut waiting: Vec<u32> = entry.ready.values().copied().collect();
+        if entry.counts.scheduled > 0 {
+            let rows = &self.rows;
+            let of_endpoint = |h: &&u32| rows.at(**h).endpoint == handle;
+            waiting.extend(self.scheduled.values().filter(of_endpoint).copied());
+        }
+        self.touch(handle);
+        for row in waiting {
+            self.move_to(row, DeliveryState::Cancelled, now);
+        }
+        true
+    }
+
+    pub(crate) fn get_endpoint(&self, id: &str) -> Option<WebhookEndpoint> {
+        let entry = self.endpoints.at(*self.endpoint_handles.get(id)?);
+        (!entry.is_deleted()).then(|| entry.definition.0.clone())
+    }
+
+    pub(crate) fn endpoints_since(&self, revision: u64, limit: usize) -> EndpointChanges {
+        let mut later = self
+            .by_revision
+            .range(revision.saturating_add(1)..)
+            .map(|(_, handle)| self.endpoints.at(*handle));
+        let records: Vec<_> = later
+            .by_ref()
+            .take(limit)
+            .map(EndpointEntry::record)
+            .collect();
+        let more = later.next().is_some();
+        let last = records.last().map_or(revision, |record| record.revision);
+        EndpointChanges {
+            records,
+            revision: if more {
+                last
+            } else {
+                self.revision.max(revision)
+            },
+            more,
+        }
+    }
+
+    pub(crate) fn set_gates(&mut self, gates: &[EndpointGate], now: Timestamp) {
+        for gate in gates {
+            let Some(&handle) = self.endpoint_handles.get(&gate.endpoint_id) else {
+                continue;
+            };
+            let entry = self.endpoints.at_mut(handle);
+            if !entry.is_deleted() && change_gate(entry, gate.change) {
+                self.touch(handle);
+                self.admit(handle, now);
+            }
+        }
+    }
+
+    /// Drops tombstones that nothing refers to and that every node has had the time to see.
+    pub(crate) fn drop_tombstones(&mut self, cutoff: Timestamp) -> usize {
+        let gone: Vec<u32> = self
+            .endpoints
+            .iter()
+            .filter(|(_, e)| e.rows == 0 && e.deleted_at.is_some_and(|at| at <= cutoff))
+            .map(|(handle, _)| handle)
+            .collect();
+        for handle in &gone {
+            let entry = self.endpoints.remove(*handle);
+            self.endpoint_handles.remove(&entry.id);
+            self.by_revision.remove(&entry.revision);
+            self.ring.forget(*handle);
+        }
+        gone.len()
+    }
+
+    /// Numbers a change of an endpoint.
+    fn touch(&mut self, handle: u32) {
+        self.revision += 1;
+        let entry = self.endpoints.at_mut(handle);
+        self.by_revision.remove(&entry.revision);
+        entry.revision = self.revision;
+        self.by_revision.insert(self.revision, handle);
+    }
+}
+
+/// Applies a change to a gate. Whether that made a difference.
+fn change_gate(entry: &mut EndpointEntry, change: GateChange) -> bool {
+    let enabled = &mut entry.definition.0.enabled;
+    let before = (entry.gate.clone(), *enabled);
+    let gate = &mut entry.gate;
+    match change {
+        GateChange::Pause => gate.paused = true,
+        GateChange::Resume => {
+            gate.paused = false;
+            gate.held_until = None;
+        }
+        GateChange::Disable(by) => {
+            *enabled = false;
+            gate.disabled = Some(by);
+        }
+        GateChange::Enable => {
+            *enabled = true;
+            *gate = GateState {
+                paused: gate.paused,
+                ..GateState::default()
+            };
+        }
+        GateChange::Hold { until } => gate.held_until = gate.held_until.max(Some(until)),
+        GateChange::LimitLeased(most) => gate.max_leased = most,
+        GateChange::FailingSince(at) => {
+            gate.failing_since.get_or_insert(at);
+        }
+        GateChange::Recovered => gate.failing_since = None,
+    }
+    before != (gate.clone(), *enabled)
+}

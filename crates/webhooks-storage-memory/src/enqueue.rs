@@ -1,0 +1,161 @@
+use std::sync::Arc;
+
+use webhooks_core::storage::{Enqueued, NewDelivery, NewEvent};
+use webhooks_core::{
+    DeadReason, DeliveryId, DeliveryState, Result, Timestamp, WebhookError, WorkerId,
+};
+
+use crate::idempotency::TenantKey;
+use crate::row::Row;
+use crate::state::{State, waiting_state};
+
+impl State {
+    pub(crate) fn enqueue(
+        &mut self,
+        events: &[NewEvent],
+        worker: Option<&WorkerId>,
+        now: Timestamp,
+    ) -> Result<Vec<Enqueued>> {
+        self.keys.expire(now);
+        self.check_room(events, now)?;
+        let worker = worker.map(|id| self.worker(id, now));
+        Ok(events
+            .iter()
+            .map(|event| self.enqueue_one(event, worker, now))
+            .collect())
+    }
+
+    /// Refuses the batch if the storage as a whole would be over its bounds.
+    fn check_room(&self, events: &[NewEvent], now: Timestamp) -> Result<()> {
+        let most = self.limits.deliveries;
+        let upper: usize = events.iter().map(|e| e.deliveries.len()).sum();
+        // The exact number takes a look-up per delivery, so only when it matters.
+        if self.occupied() + upper > most && self.occupied() + self.new_rows(events, now) > most {
+            return Err(WebhookError::Overloaded(
+                format!(
+                    "the memory storage holds {} waiting and dead deliveries, at most {most}",
+                    self.occupied()
+                )
+                .into(),
+            ));
+        }
+        let most = self.limits.idempotency_keys;
+        let keys = events.iter().filter(|e| e.idempotency_key.is_some());
+        let known = keys.clone().filter(|e| self.first_send(e, now).is_some());
+        if self.keys.len() + keys.clone().count() > most + known.count() {
+            return Err(WebhookError::Overloaded(
+                format!(
+                    "the memory storage holds {} idempotency keys, at most {most}",
+                    self.keys.len()
+                )
+                .into(),
+            ));
+        }
+        Ok(())
+    }
+
+    /// How many rows the events would add.
+    fn new_rows(&self, events: &[NewEvent], now: Timestamp) -> usize {
+        let is_new = |d: &&NewDelivery| {
+            self.live_endpoint(&d.endpoint_id).is_some() && !self.by_id.contains_key(&d.id)
+        };
+        events
+            .iter()
+            .filter(|event| self.first_send(event, now).is_none())
+            .map(|event| event.deliveries.iter().filter(is_new).count())
+            .sum()
+    }
+
+    /// The answer that was given for this key before, to another event.
+    fn first_send(&self, new: &NewEvent, now: Timestamp) -> Option<Enqueued> {
+        let first = self.keys.get(&tenant_key(new)?, now)?;
+        // The same event is the same call sent twice, not a second event.
+        (first.event_id != new.event.id).then(|| Enqueued::Duplicate {
+            event_id: first.event_id,
+            delivery_ids: first.delivery_ids.to_vec(),
+        })
+    }
+
+    fn enqueue_one(&mut self, new: &NewEvent, worker: Option<u32>, now: Timestamp) -> Enqueued {
+        if let Some(duplicate) = self.first_send(new, now) {
+            return duplicate;
+        }
+        let (mut made, mut missing, mut dead) = (Vec::new(), Vec::new(), Vec::new());
+        for delivery in &new.deliveries {
+            let Some(endpoint) = self.live_endpoint(&delivery.endpoint_id) else {
+                missing.push(delivery.id);
+                continue;
+            };
+            made.push(delivery.id);
+            let worker = worker.filter(|_| delivery.lease);
+            if self.insert_delivery(new, delivery.id, endpoint, worker, now) {
+                dead.push(delivery.id);
+            }
+        }
+        let nothing_made = made.is_empty();
+        if let Some(key) = tenant_key(new) {
+            self.keys.insert(key, new.event.id, made, now);
+        }
+        if nothing_made {
+            Enqueued::NoEndpoint
+        } else {
+            Enqueued::Stored { missing, dead }
+        }
+    }
+
+    /// Stores one delivery, unless it is there already. Whether it went to the dead letters.
+    fn insert_delivery(
+        &mut self,
+        new: &NewEvent,
+        id: DeliveryId,
+        endpoint: u32,
+        worker: Option<u32>,
+        now: Timestamp,
+    ) -> bool {
+        if self.by_id.contains_key(&id) {
+            return false;
+        }
+        let is_full = self.is_full(endpoint);
+        let state = match worker {
+            _ if is_full => DeliveryState::Dead,
+            Some(_) => DeliveryState::Leased,
+            None => waiting_state(new.due_at, now),
+        };
+        self.next_seq += 1;
+        let row = Row {
+            id,
+            event: Arc::clone(&new.event),
+            sent_at: new.event.created_at,
+            due_at: new.due_at,
+            updated_at: now,
+            seq: self.next_seq,
+            token: u64::from(worker.is_some()),
+            endpoint,
+            worker: worker.unwrap_or_default(),
+            attempts: 0,
+            max_retries: new.max_retries,
+            crashes: 0,
+            priority: new.priority,
+            state,
+            dead_reason: is_full.then_some(DeadReason::BacklogFull),
+        };
+        self.insert(row, now);
+        is_full
+    }
+
+    /// Whether the endpoint has as many waiting deliveries as it may have.
+    pub(crate) fn is_full(&self, endpoint: u32) -> bool {
+        let waiting = self.endpoints.at(endpoint).counts.waiting();
+        usize::try_from(waiting).is_ok_and(|n| n >= self.limits.waiting_per_endpoint)
+    }
+
+    fn live_endpoint(&self, id: &str) -> Option<u32> {
+        let handle = *self.endpoint_handles.get(id)?;
+        (!self.endpoints.at(handle).is_deleted()).then_some(handle)
+    }
+}
+
+fn tenant_key(new: &NewEvent) -> Option<TenantKey> {
+    let key = new.idempotency_key.clone()?;
+    Some((new.event.tenant.clone(), key))
+}

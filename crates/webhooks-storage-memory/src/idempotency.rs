@@ -1,0 +1,66 @@
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use webhooks_core::storage::IDEMPOTENCY_WINDOW;
+use webhooks_core::{DeliveryId, EventId, Timestamp};
+
+/// A key and whose it is.
+pub(crate) type TenantKey = (Option<Arc<str>>, Arc<str>);
+
+/// What the first event of a key became.
+#[derive(Clone, Debug)]
+pub(crate) struct FirstSend {
+    pub(crate) event_id: EventId,
+    pub(crate) delivery_ids: Box<[DeliveryId]>,
+    at: Timestamp,
+}
+
+/// The idempotency keys of the last 24 hours.
+#[derive(Debug, Default)]
+pub(crate) struct IdempotencyKeys {
+    sent: HashMap<TenantKey, FirstSend>,
+    by_age: VecDeque<(Timestamp, TenantKey)>,
+}
+
+impl IdempotencyKeys {
+    pub(crate) fn get(&self, key: &TenantKey, now: Timestamp) -> Option<&FirstSend> {
+        self.sent.get(key).filter(|first| !is_over(first.at, now))
+    }
+
+    pub(crate) fn insert(
+        &mut self,
+        key: TenantKey,
+        event_id: EventId,
+        delivery_ids: Vec<DeliveryId>,
+        at: Timestamp,
+    ) {
+        let first = FirstSend {
+            event_id,
+            delivery_ids: delivery_ids.into(),
+            at,
+        };
+        self.by_age.push_back((at, key.clone()));
+        self.sent.insert(key, first);
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.sent.len()
+    }
+
+    /// Forgets the keys whose time is over.
+    pub(crate) fn expire(&mut self, now: Timestamp) {
+        while self.by_age.front().is_some_and(|(at, _)| is_over(*at, now)) {
+            let Some((at, key)) = self.by_age.pop_front() else {
+                break;
+            };
+            // The key may have been used again since; then it has a later entry.
+            if self.sent.get(&key).is_some_and(|first| first.at == at) {
+                self.sent.remove(&key);
+            }
+        }
+    }
+}
+
+fn is_over(at: Timestamp, now: Timestamp) -> bool {
+    at.after(IDEMPOTENCY_WINDOW) <= now
+}

@@ -1,0 +1,34 @@
+/// How much a [`MemoryStorage`](crate::MemoryStorage) holds at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryLimits {
+    /// Waiting deliveries and dead letters together. What is over is refused with
+    /// [`Overloaded`](webhooks_core::WebhookError::Overloaded). Defaults to 1,000,000.
+    pub deliveries: usize,
+    /// Waiting deliveries of one endpoint. What is over goes to the dead letters at once, as
+    /// [`BacklogFull`](webhooks_core::DeadReason::BacklogFull). Defaults to 100,000.
+    pub waiting_per_endpoint: usize,
+    /// Delivered and cancelled deliveries that can still be listed; older ones fall out, and stay
+    /// in the counts. Defaults to 10,000.
+    pub ended: usize,
+    /// Attempts in the log; older ones fall out. Defaults to 100,000.
+    pub log_lines: usize,
+    /// Bytes of answers in the log; older attempts fall out. Defaults to 64 MiB.
+    pub log_bytes: usize,
+    /// Idempotency keys of the last 24 hours. An event with one more is refused with
+    /// [`Overloaded`](webhooks_core::WebhookError::Overloaded), since forgetting a key early could
+    /// send an event twice. Defaults to 1,000,000.
+    pub idempotency_keys: usize,
+}
+
+impl Default for MemoryLimits {
+    fn default() -> Self {
+        Self {
+            deliveries: 1_000_000,
+            waiting_per_endpoint: 100_000,
+            ended: 10_000,
+            log_lines: 100_000,
+            log_bytes: 64 << 20,
+            idempotency_keys: 1_000_000,
+        }
+    }
+}

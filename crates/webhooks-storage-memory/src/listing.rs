@@ -1,0 +1,171 @@
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Bound;
+use std::sync::Arc;
+
+use webhooks_core::storage::{Change, DeliveryQuery, DeliveryRecord, Page};
+use webhooks_core::{DeliveryId, DeliveryState, EventId, Timestamp, WebhookEvent};
+
+use crate::row::Row;
+use crate::state::State;
+
+impl State {
+    pub(crate) fn deliveries(&self, query: &DeliveryQuery) -> Page<DeliveryRecord> {
+        let found = self.find(query, query.limit, |_| true);
+        let mut items: Vec<_> = found.iter().map(|handle| self.record(*handle)).collect();
+        if query.with_attempts {
+            let wanted = items.iter_mut().map(|i| (i.delivery.id, &mut i.attempts));
+            self.log.attach(wanted);
+        }
+        let last = items.last().map(|record| record.delivery.id);
+        let next = last.filter(|_| items.len() == query.limit);
+        Page { items, next }
+    }
+
+    pub(crate) fn change(
+        &mut self,
+        query: &DeliveryQuery,
+        to: Change,
+        limit: usize,
+        now: Timestamp,
+    ) -> usize {
+        let mut erased = HashMap::new();
+        let found = self.find(query, limit, |row| self.applies(row, to));
+        let mut changed = 0;
+        for handle in found {
+            // What is cancelled may push older ended rows out, which may be in the list too.
+            let Some(row) = self.rows.get(handle) else {
+                continue;
+            };
+            match to {
+                Change::Replay => {
+                    // Each replay fills the backlog by one.
+                    if self.is_full(row.endpoint) {
+                        continue;
+                    }
+                    self.replay(handle, now);
+                }
+                Change::Cancel => self.move_to(handle, DeliveryState::Cancelled, now),
+                Change::Purge => self.purge(handle, now),
+                Change::Erase => self.erase(handle, &mut erased, now),
+            }
+            changed += 1;
+        }
+        changed
+    }
+
+    /// Handles of up to `limit` rows that match, newest first.
+    fn find(&self, query: &DeliveryQuery, limit: usize, also: impl Fn(&Row) -> bool) -> Vec<u32> {
+        let endpoint = match &query.endpoint_id {
+            None => None,
+            Some(id) => match self.endpoint_handles.get(id) {
+                None => return Vec::new(),
+                Some(handle) => Some(*handle),
+            },
+        };
+        // Dead letters are looked through most, and are few among many.
+        let only_dead = query.states.as_slice() == [DeliveryState::Dead];
+        let index = if only_dead { &self.dead } else { &self.by_id };
+        range(index, query)
+            .rev()
+            .map(|(_, handle)| *handle)
+            .filter(|handle| {
+                let row = self.rows.at(*handle);
+                endpoint.is_none_or(|e| e == row.endpoint) && matches(query, row) && also(row)
+            })
+            .take(limit)
+            .collect()
+    }
+
+    fn record(&self, handle: u32) -> DeliveryRecord {
+        let row = self.rows.at(handle);
+        DeliveryRecord {
+            delivery: self.delivery(row),
+            state: row.state,
+            dead_reason: row.dead_reason,
+            updated_at: row.updated_at,
+            attempts: Vec::new(),
+        }
+    }
+
+    fn applies(&self, row: &Row, to: Change) -> bool {
+        let is_idle = matches!(row.state, DeliveryState::Ready | DeliveryState::Scheduled);
+        match to {
+            Change::Replay => {
+                let deleted = self.endpoints.at(row.endpoint).is_deleted();
+                row.state == DeliveryState::Dead && !deleted && !row.is_erased()
+            }
+            Change::Cancel => is_idle,
+            Change::Purge => row.state.is_ended(),
+            Change::Erase => !row.is_erased(),
+        }
+    }
+
+    fn replay(&mut self, handle: u32, now: Timestamp) {
+        self.next_seq += 1;
+        let row = self.rows.at_mut(handle);
+        (row.attempts, row.crashes, row.dead_reason) = (0, 0, None);
+        // A dead row has no place that its number or its time of sending names.
+        (row.sent_at, row.seq) = (now, self.next_seq);
+        self.wait_until(handle, now, now);
+    }
+
+    fn purge(&mut self, handle: u32, now: Timestamp) {
+        let row = self.rows.at(handle);
+        let (endpoint, was_dead) = (row.endpoint, row.state == DeliveryState::Dead);
+        self.remove(handle, now);
+        if was_dead {
+            self.count(endpoint, |c| {
+                c.dead -= 1;
+                c.purged += 1;
+            });
+        }
+    }
+
+    /// Drops the payload; one event without it is shared by all deliveries of the call.
+    fn erase(
+        &mut self,
+        handle: u32,
+        erased: &mut HashMap<EventId, Arc<WebhookEvent>>,
+        now: Timestamp,
+    ) {
+        let row = self.rows.at_mut(handle);
+        let without = erased.entry(row.event.id).or_insert_with(|| {
+            Arc::new(WebhookEvent {
+                payload: Default::default(),
+                ..(*row.event).clone()
+            })
+        });
+        row.event = Arc::clone(without);
+        if matches!(row.state, DeliveryState::Ready | DeliveryState::Scheduled) {
+            self.move_to(handle, DeliveryState::Cancelled, now);
+        }
+    }
+}
+
+fn range<'a>(
+    index: &'a BTreeMap<DeliveryId, u32>,
+    query: &DeliveryQuery,
+) -> std::collections::btree_map::Range<'a, DeliveryId, u32> {
+    let before = query.before.map_or(Bound::Unbounded, Bound::Excluded);
+    match (query.id, query.before) {
+        (None, _) => index.range((Bound::Unbounded, before)),
+        (Some(id), Some(before)) if id >= before => index.range(before..before),
+        (Some(id), _) => index.range(id..=id),
+    }
+}
+
+fn matches(query: &DeliveryQuery, row: &Row) -> bool {
+    let event = &row.event;
+    query.event_id.is_none_or(|id| id == event.id)
+        && query
+            .event_type
+            .as_deref()
+            .is_none_or(|t| t == event.event_type.as_str())
+        && query
+            .tenant
+            .as_deref()
+            .is_none_or(|t| Some(t) == event.tenant.as_deref())
+        && (query.states.is_empty() || query.states.contains(&row.state))
+        && query.from.is_none_or(|from| from <= event.created_at)
+        && query.to.is_none_or(|to| event.created_at < to)
+}

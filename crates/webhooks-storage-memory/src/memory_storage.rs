@@ -1,0 +1,178 @@
+use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use tokio::sync::Notify;
+use webhooks_core::storage::{
+    Beat, Change, Claim, Claimed, Counts, DeliveryQuery, DeliveryRecord, EndpointChanges,
+    EndpointGate, Enqueued, NewEvent, Page, Retention, Settled, Settlement, Swept, WebhookStorage,
+};
+use webhooks_core::{Clock, Result, Timestamp, WebhookEndpoint, WorkerId};
+
+use crate::MemoryLimits;
+use crate::clock::WallClock;
+use crate::state::State;
+
+/// Keeps everything in the memory of one process.
+///
+/// One lock guards all of it and is held for microseconds, never across an await. Several systems
+/// of a process may share one storage through an `Arc`. What waits is lost when the process ends.
+///
+/// Secrets and header values of endpoints are wiped from memory when an endpoint is replaced,
+/// deleted or dropped with the storage; copies that were handed out are their owner's to wipe.
+pub struct MemoryStorage {
+    state: Mutex<State>,
+    clock: Box<dyn Clock>,
+    work: Notify,
+}
+
+impl MemoryStorage {
+    /// An empty storage with the default [`MemoryLimits`].
+    #[must_use]
+    pub fn new() -> Self {
+        let clock = WallClock::new();
+        let state = State::new(MemoryLimits::default(), clock.now());
+        Self {
+            state: Mutex::new(state),
+            clock: Box::new(clock),
+            work: Notify::new(),
+        }
+    }
+
+    /// Sets how much is held at most.
+    #[must_use]
+    pub fn with_limits(self, limits: MemoryLimits) -> Self {
+        self.lock().limits = limits;
+        self
+    }
+
+    /// Sets the clock. Defaults to the wall clock, which follows Tokio's clock where a test pauses
+    /// that one.
+    #[must_use]
+    pub fn with_clock(mut self, clock: impl Clock) -> Self {
+        self.lock().started_at = clock.now();
+        self.clock = Box::new(clock);
+        self
+    }
+
+    /// A panic inside the lock would be a bug here, and the state is then no worse than the call
+    /// that failed: others go on.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes a change and then wakes who waits, if there may be work.
+    fn change_state<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        let mut state = self.lock();
+        let answer = change(&mut state);
+        let wake = std::mem::take(&mut state.wake);
+        drop(state);
+        if wake {
+            // All who wait now, as one alone may have no room for what came; and whoever comes
+            // next, so that no change falls between a look and the waiting.
+            self.work.notify_waiters();
+            self.work.notify_one();
+        }
+        answer
+    }
+}
+
+impl Default for MemoryStorage {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for MemoryStorage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.lock();
+        f.debug_struct("MemoryStorage")
+            .field("counts", &state.counts)
+            .field("endpoints", &state.endpoints.len())
+            .finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl WebhookStorage for MemoryStorage {
+    async fn save_endpoint(&self, endpoint: &WebhookEndpoint) -> Result<()> {
+        let now = self.clock.now();
+        self.change_state(|state| state.save_endpoint(endpoint, now));
+        Ok(())
+    }
+
+    async fn get_endpoint(&self, id: &str) -> Result<Option<WebhookEndpoint>> {
+        Ok(self.lock().get_endpoint(id))
+    }
+
+    async fn delete_endpoint(&self, id: &str, now: Timestamp) -> Result<bool> {
+        Ok(self.change_state(|state| state.delete_endpoint(id, now)))
+    }
+
+    async fn endpoints_since(&self, revision: u64, limit: usize) -> Result<EndpointChanges> {
+        Ok(self.lock().endpoints_since(revision, limit))
+    }
+
+    async fn set_gates(&self, gates: &[EndpointGate], now: Timestamp) -> Result<()> {
+        self.change_state(|state| state.set_gates(gates, now));
+        Ok(())
+    }
+
+    async fn enqueue(
+        &self,
+        events: &[NewEvent],
+        worker: Option<&WorkerId>,
+        now: Timestamp,
+    ) -> Result<Vec<Enqueued>> {
+        self.change_state(|state| state.enqueue(events, worker, now))
+    }
+
+    async fn claim(&self, claim: &Claim<'_>) -> Result<Claimed> {
+        let mut state = self.lock();
+        let claimed = state.claim(claim);
+        // Who claims knows what it left behind.
+        state.wake = false;
+        Ok(claimed)
+    }
+
+    async fn settle(
+        &self,
+        worker: &WorkerId,
+        settlements: &[Settlement],
+        now: Timestamp,
+    ) -> Result<Vec<Settled>> {
+        Ok(self.change_state(|state| state.settle(worker, settlements, now)))
+    }
+
+    async fn beat(&self, worker: Option<&WorkerId>, at: Option<Timestamp>) -> Result<Beat> {
+        let now = at.unwrap_or_else(|| self.clock.now());
+        Ok(self.change_state(|state| state.beat(worker, now)))
+    }
+
+    async fn deliveries(&self, query: &DeliveryQuery) -> Result<Page<DeliveryRecord>> {
+        Ok(self.lock().deliveries(query))
+    }
+
+    async fn change(
+        &self,
+        query: &DeliveryQuery,
+        to: Change,
+        limit: usize,
+        now: Timestamp,
+    ) -> Result<usize> {
+        Ok(self.change_state(|state| state.change(query, to, limit, now)))
+    }
+
+    async fn counts(&self, endpoint_id: Option<&str>) -> Result<Counts> {
+        Ok(self.lock().counts_of(endpoint_id))
+    }
+
+    async fn sweep(&self, retention: &Retention, limit: usize, now: Timestamp) -> Result<Swept> {
+        Ok(self.change_state(|state| state.sweep(retention, limit, now)))
+    }
+
+    async fn wait(&self) -> Result<()> {
+        self.work.notified().await;
+        Ok(())
+    }
+}

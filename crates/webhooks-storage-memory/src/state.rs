@@ -1,0 +1,254 @@
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
+
+use webhooks_core::storage::Counts;
+use webhooks_core::{DeadReason, DeliveryId, DeliveryState, Timestamp, WorkerId};
+
+use crate::MemoryLimits;
+use crate::arena::Arena;
+use crate::attempt_log::AttemptLog;
+use crate::endpoint_entry::EndpointEntry;
+use crate::idempotency::IdempotencyKeys;
+use crate::ready_ring::ReadyRing;
+use crate::row::Row;
+use crate::workers::Worker;
+
+/// Everything that the storage holds.
+///
+/// A row is in exactly one place, which its state names; [`State::leave`] and [`State::enter`] are
+/// the only ways out of and into a place, and keep the counts right. Handles (`u32`) are keys of
+/// the arenas; none outlives its row, endpoint or worker.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) limits: MemoryLimits,
+    pub(crate) started_at: Timestamp,
+    pub(crate) rows: Arena<Row>,
+    pub(crate) by_id: BTreeMap<DeliveryId, u32>,
+    pub(crate) endpoints: Arena<EndpointEntry>,
+    pub(crate) endpoint_handles: HashMap<Arc<str>, u32>,
+    pub(crate) by_revision: BTreeMap<u64, u32>,
+    pub(crate) revision: u64,
+    pub(crate) ring: ReadyRing,
+    pub(crate) scheduled: BTreeMap<(Timestamp, u64), u32>,
+    pub(crate) workers: Arena<Worker>,
+    pub(crate) worker_handles: HashMap<WorkerId, u32>,
+    pub(crate) dead: BTreeMap<DeliveryId, u32>,
+    pub(crate) dead_by_age: BTreeSet<(Timestamp, u32)>,
+    /// Delivered and cancelled rows, by the order in which they ended. The number beside the handle
+    /// is the row's `seq`: an entry whose row was purged is passed over.
+    pub(crate) ended: VecDeque<(u32, u64)>,
+    pub(crate) log: AttemptLog,
+    pub(crate) keys: IdempotencyKeys,
+    /// The totals; as in [`EndpointEntry`], `held` is computed when it is asked for.
+    pub(crate) counts: Counts,
+    pub(crate) next_seq: u64,
+    /// Something may have become claimable since the last look.
+    pub(crate) wake: bool,
+}
+
+impl State {
+    pub(crate) fn new(limits: MemoryLimits, started_at: Timestamp) -> Self {
+        Self {
+            limits,
+            started_at,
+            rows: Arena::new(),
+            by_id: BTreeMap::new(),
+            endpoints: Arena::new(),
+            endpoint_handles: HashMap::new(),
+            by_revision: BTreeMap::new(),
+            revision: 0,
+            ring: ReadyRing::default(),
+            scheduled: BTreeMap::new(),
+            workers: Arena::new(),
+            worker_handles: HashMap::new(),
+            dead: BTreeMap::new(),
+            dead_by_age: BTreeSet::new(),
+            ended: VecDeque::new(),
+            log: AttemptLog::default(),
+            keys: IdempotencyKeys::default(),
+            counts: Counts::default(),
+            next_seq: 0,
+            wake: false,
+        }
+    }
+
+    /// Keeps a new row.
+    pub(crate) fn insert(&mut self, row: Row, now: Timestamp) {
+        let id = row.id;
+        self.endpoints.at_mut(row.endpoint).rows += 1;
+        self.count(row.endpoint, |c| c.enqueued += 1);
+        let handle = self.rows.insert(row);
+        self.by_id.insert(id, handle);
+        self.enter(handle, now);
+    }
+
+    /// Moves a row to another place.
+    pub(crate) fn move_to(&mut self, handle: u32, to: DeliveryState, now: Timestamp) {
+        self.leave(handle, now);
+        let row = self.rows.at_mut(handle);
+        row.state = to;
+        row.updated_at = now;
+        self.enter(handle, now);
+    }
+
+    /// Moves a row to where it waits until it is due.
+    pub(crate) fn wait_until(&mut self, handle: u32, due_at: Timestamp, now: Timestamp) {
+        self.leave(handle, now);
+        let row = self.rows.at_mut(handle);
+        row.due_at = due_at;
+        row.state = waiting_state(due_at, now);
+        row.updated_at = now;
+        self.enter(handle, now);
+    }
+
+    /// Moves a row to the dead letters.
+    pub(crate) fn bury(&mut self, handle: u32, reason: DeadReason, now: Timestamp) {
+        self.rows.at_mut(handle).dead_reason = Some(reason);
+        self.move_to(handle, DeliveryState::Dead, now);
+    }
+
+    /// Drops a row. The totals of what ended stay.
+    pub(crate) fn remove(&mut self, handle: u32, now: Timestamp) {
+        let row = self.rows.at(handle);
+        let (endpoint, ended_as_dead) = (row.endpoint, row.state == DeliveryState::Dead);
+        self.leave(handle, now);
+        if ended_as_dead {
+            self.count(endpoint, |c| c.dead += 1);
+        }
+        let row = self.rows.remove(handle);
+        self.by_id.remove(&row.id);
+        self.endpoints.at_mut(endpoint).rows -= 1;
+    }
+
+    /// How many rows the bound of the whole storage counts.
+    pub(crate) fn occupied(&self) -> usize {
+        usize::try_from(self.counts.waiting()).unwrap_or(usize::MAX) + self.dead.len()
+    }
+
+    /// The counts of one endpoint, or of all.
+    pub(crate) fn counts_of(&self, endpoint_id: Option<&str>) -> Counts {
+        let Some(id) = endpoint_id else {
+            let held = self.endpoints.iter().map(|(_, e)| e.counts().held).sum();
+            return Counts {
+                held,
+                ..self.counts
+            };
+        };
+        let handle = self.endpoint_handles.get(id);
+        handle.map_or_else(Counts::default, |h| self.endpoints.at(*h).counts())
+    }
+
+    pub(crate) fn count(&mut self, endpoint: u32, change: impl Fn(&mut Counts)) {
+        change(&mut self.endpoints.at_mut(endpoint).counts);
+        change(&mut self.counts);
+    }
+
+    /// Gives an endpoint its turn if it has something to claim.
+    pub(crate) fn admit(&mut self, endpoint: u32, now: Timestamp) {
+        let entry = self.endpoints.at_mut(endpoint);
+        self.wake |= self.ring.admit(endpoint, entry, now);
+    }
+
+    fn enter(&mut self, handle: u32, now: Timestamp) {
+        let row = self.rows.at(handle);
+        let endpoint = row.endpoint;
+        match row.state {
+            DeliveryState::Ready => {
+                let key = row.ready_key();
+                self.endpoints.at_mut(endpoint).ready.insert(key, handle);
+                self.count(endpoint, |c| c.ready += 1);
+                self.admit(endpoint, now);
+            }
+            DeliveryState::Scheduled => {
+                let key = row.due_key();
+                // A waiting worker knows the time of the first one only.
+                self.wake |= self
+                    .scheduled
+                    .first_key_value()
+                    .is_none_or(|(k, _)| key < *k);
+                self.scheduled.insert(key, handle);
+                self.count(endpoint, |c| c.scheduled += 1);
+            }
+            DeliveryState::Leased => {
+                let worker = row.worker;
+                self.workers.at_mut(worker).leased.insert(handle);
+                self.count(endpoint, |c| c.leased += 1);
+            }
+            DeliveryState::Dead => {
+                self.dead.insert(row.id, handle);
+                self.dead_by_age.insert((row.updated_at, handle));
+                self.count(endpoint, |c| c.dead += 1);
+            }
+            DeliveryState::Delivered => {
+                self.ended.push_back((handle, row.seq));
+                self.count(endpoint, |c| c.delivered += 1);
+                self.trim_ended(now);
+            }
+            DeliveryState::Cancelled => {
+                self.ended.push_back((handle, row.seq));
+                self.count(endpoint, |c| c.cancelled += 1);
+                self.trim_ended(now);
+            }
+        }
+    }
+
+    fn leave(&mut self, handle: u32, now: Timestamp) {
+        let row = self.rows.at(handle);
+        let endpoint = row.endpoint;
+        match row.state {
+            DeliveryState::Ready => {
+                let key = row.ready_key();
+                self.endpoints.at_mut(endpoint).ready.remove(&key);
+                self.count(endpoint, |c| c.ready -= 1);
+            }
+            DeliveryState::Scheduled => {
+                self.scheduled.remove(&row.due_key());
+                self.count(endpoint, |c| c.scheduled -= 1);
+            }
+            DeliveryState::Leased => {
+                let worker = row.worker;
+                self.workers.at_mut(worker).leased.remove(&handle);
+                self.count(endpoint, |c| c.leased -= 1);
+                // It may have been the one too many of a gate.
+                if self.endpoints.at(endpoint).gate.max_leased.is_some() {
+                    self.admit(endpoint, now);
+                }
+            }
+            DeliveryState::Dead => {
+                self.dead.remove(&row.id);
+                self.dead_by_age.remove(&(row.updated_at, handle));
+                self.count(endpoint, |c| c.dead -= 1);
+            }
+            // They leave only when they are dropped, and their totals stay.
+            DeliveryState::Delivered | DeliveryState::Cancelled => {}
+        }
+    }
+
+    /// Lets the oldest ended rows fall out.
+    fn trim_ended(&mut self, now: Timestamp) {
+        while self.ended.len() > self.limits.ended {
+            self.drop_oldest_ended(now);
+        }
+    }
+
+    /// Drops the row that ended first. Whether there was one that still exists.
+    pub(crate) fn drop_oldest_ended(&mut self, now: Timestamp) -> bool {
+        let Some((handle, seq)) = self.ended.pop_front() else {
+            return false;
+        };
+        let exists = self.rows.get(handle).is_some_and(|r| r.seq == seq);
+        if exists {
+            self.remove(handle, now);
+        }
+        exists
+    }
+}
+
+/// The state of what waits until `due_at`.
+pub(crate) fn waiting_state(due_at: Timestamp, now: Timestamp) -> DeliveryState {
+    if due_at > now {
+        DeliveryState::Scheduled
+    } else {
+        DeliveryState::Ready
+    }
+}

@@ -1,0 +1,112 @@
+use std::collections::HashSet;
+
+use webhooks_core::storage::{Beat, POISON_CRASHES, WORKER_DEAD_AFTER};
+use webhooks_core::{DeadReason, DeliveryState, Timestamp, WorkerId};
+
+use crate::state::State;
+
+/// Who leases deliveries.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    id: WorkerId,
+    /// The last sign of life: a beat, or the first lease of a worker that did not beat before.
+    seen_at: Timestamp,
+    has_beaten: bool,
+    /// It was given up for dead and does not know yet.
+    given_up: bool,
+    /// Handles of the rows that it holds.
+    pub(crate) leased: HashSet<u32>,
+}
+
+impl Worker {
+    pub(crate) const fn id(&self) -> &WorkerId {
+        &self.id
+    }
+
+    fn is_silent(&self, started_at: Timestamp, now: Timestamp) -> bool {
+        now.since(self.seen_at.max(started_at)) >= WORKER_DEAD_AFTER
+    }
+}
+
+impl State {
+    /// The handle of a worker, which is made known if it is not.
+    pub(crate) fn worker(&mut self, id: &WorkerId, now: Timestamp) -> u32 {
+        if let Some(known) = self.worker_handles.get(id) {
+            return *known;
+        }
+        let new = self.workers.insert(Worker {
+            id: id.clone(),
+            seen_at: now,
+            has_beaten: false,
+            given_up: false,
+            leased: HashSet::new(),
+        });
+        self.worker_handles.insert(id.clone(), new);
+        new
+    }
+
+    pub(crate) fn beat(&mut self, worker: Option<&WorkerId>, now: Timestamp) -> Beat {
+        let mut beat = Beat {
+            now,
+            revision: self.revision,
+            ..Beat::default()
+        };
+        let Some(id) = worker else {
+            return beat;
+        };
+        let handle = self.worker(id, now);
+        let started_at = self.started_at;
+        let worker = self.workers.at_mut(handle);
+        let in_a_row = worker.has_beaten && !worker.given_up && !worker.is_silent(started_at, now);
+        beat.lost = std::mem::take(&mut worker.given_up);
+        worker.has_beaten = true;
+        worker.seen_at = now;
+        if in_a_row {
+            beat.rescued = self.rescue(now);
+        }
+        beat
+    }
+
+    /// Gives silent workers up and takes their deliveries back.
+    fn rescue(&mut self, now: Timestamp) -> usize {
+        let started_at = self.started_at;
+        let mut orphans = Vec::new();
+        for worker in self.workers.values_mut() {
+            // One that was given up may have claimed again before it heard of it.
+            if worker.is_silent(started_at, now) {
+                worker.given_up = true;
+                orphans.extend(worker.leased.iter().copied());
+            }
+        }
+        for handle in &orphans {
+            self.take_back(*handle, now);
+        }
+        orphans.len()
+    }
+
+    fn take_back(&mut self, handle: u32, now: Timestamp) {
+        let row = self.rows.at_mut(handle);
+        row.crashes = row.crashes.saturating_add(1);
+        let is_poison = u32::from(row.crashes) >= POISON_CRASHES;
+        let (due_at, erased, endpoint) = (row.due_at.min(now), row.is_erased(), row.endpoint);
+        if erased || self.endpoints.at(endpoint).is_deleted() {
+            self.move_to(handle, DeliveryState::Cancelled, now);
+        } else if is_poison {
+            self.bury(handle, DeadReason::Poison, now);
+        } else {
+            self.wait_until(handle, due_at, now);
+        }
+    }
+
+    /// Forgets workers that hold nothing and have not been seen since `cutoff`.
+    pub(crate) fn forget_workers(&mut self, cutoff: Timestamp) {
+        let handles = &mut self.worker_handles;
+        self.workers.retain(|worker| {
+            let keep = !worker.leased.is_empty() || worker.seen_at >= cutoff;
+            if !keep {
+                handles.remove(&worker.id);
+            }
+            keep
+        });
+    }
+}
