@@ -4,10 +4,11 @@
 //! is left. So each insertion pays for one visit of a sweep at most, and the map holds at most twice
 //! as many entries as are not idle, plus [`SWEEP_FROM`] a shard.
 
-use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry as Slot;
 use webhooks_core::Timestamp;
 
 /// Shards, so that a sweep of many entries holds up few askers.
@@ -30,7 +31,8 @@ pub(crate) struct EndpointMap<V> {
 
 #[derive(Debug)]
 struct Shard<V> {
-    entries: HashMap<Box<str>, V>,
+    /// By the hash that has chosen the shard, so that an id is hashed once.
+    entries: HashTable<(Box<str>, V)>,
     sweep_at: usize,
 }
 
@@ -38,7 +40,7 @@ impl<V: Entry> EndpointMap<V> {
     pub(crate) fn new() -> Self {
         let shard = |_| {
             Mutex::new(Shard {
-                entries: HashMap::new(),
+                entries: HashTable::new(),
                 sweep_at: SWEEP_FROM,
             })
         };
@@ -56,21 +58,39 @@ impl<V: Entry> EndpointMap<V> {
         make: impl FnOnce() -> V,
         with: impl FnOnce(&mut V) -> R,
     ) -> R {
-        let mut shard = self.shard(endpoint_id);
-        if let Some(entry) = shard.entries.get_mut(endpoint_id) {
-            return with(entry);
+        let hash = self.hasher.hash_one(endpoint_id);
+        let rehash = |(id, _): &(Box<str>, V)| self.hasher.hash_one(&**id);
+        let mut shard = self.shard(hash);
+        if shard.entries.len() >= shard.sweep_at {
+            shard.sweep(now, rehash);
         }
-        shard.sweep(now);
-        with(shard.entries.entry(endpoint_id.into()).or_insert_with(make))
+        match shard
+            .entries
+            .entry(hash, |(id, _)| **id == *endpoint_id, rehash)
+        {
+            Slot::Occupied(mut slot) => with(&mut slot.get_mut().1),
+            Slot::Vacant(slot) => {
+                let mut slot = slot.insert((endpoint_id.into(), make()));
+                with(&mut slot.get_mut().1)
+            }
+        }
     }
 
     /// Calls `with` on the entry of the endpoint, if there is one.
     pub(crate) fn get<R>(&self, endpoint_id: &str, with: impl FnOnce(&V) -> R) -> Option<R> {
-        self.shard(endpoint_id).entries.get(endpoint_id).map(with)
+        let hash = self.hasher.hash_one(endpoint_id);
+        let shard = self.shard(hash);
+        let entry = shard.entries.find(hash, |(id, _)| **id == *endpoint_id);
+        entry.map(|(_, entry)| with(entry))
     }
 
     pub(crate) fn remove(&self, endpoint_id: &str) -> Option<V> {
-        self.shard(endpoint_id).entries.remove(endpoint_id)
+        let hash = self.hasher.hash_one(endpoint_id);
+        let mut shard = self.shard(hash);
+        let slot = shard
+            .entries
+            .find_entry(hash, |(id, _)| **id == *endpoint_id);
+        slot.ok().map(|slot| slot.remove().0.1)
     }
 
     /// How many entries there are.
@@ -80,22 +100,19 @@ impl<V: Entry> EndpointMap<V> {
 
     #[expect(
         clippy::indexing_slicing,
-        clippy::cast_possible_truncation,
         reason = "any bits of the hash will do, and the remainder is below the number of shards"
     )]
-    fn shard(&self, endpoint_id: &str) -> MutexGuard<'_, Shard<V>> {
-        lock(&self.shards[self.hasher.hash_one(endpoint_id) as usize % SHARDS])
+    fn shard(&self, hash: u64) -> MutexGuard<'_, Shard<V>> {
+        // The table takes the lowest and the highest bits.
+        lock(&self.shards[(hash >> 32) as usize % SHARDS])
     }
 }
 
 impl<V: Entry> Shard<V> {
-    fn sweep(&mut self, now: Timestamp) {
-        if self.entries.len() < self.sweep_at {
-            return;
-        }
-        self.entries.retain(|_, entry| !entry.is_idle(now));
+    fn sweep(&mut self, now: Timestamp, rehash: impl Fn(&(Box<str>, V)) -> u64) {
+        self.entries.retain(|(_, entry)| !entry.is_idle(now));
         self.sweep_at = SWEEP_FROM.max(2 * self.entries.len());
-        self.entries.shrink_to(self.sweep_at);
+        self.entries.shrink_to(self.sweep_at, rehash);
     }
 }
 

@@ -1,5 +1,7 @@
 //! Circuit breaker and rate limit together, as the dispatcher asks them.
 
+#![expect(clippy::panic, reason = "helpers of tests may panic")]
+
 use std::time::Duration;
 
 use webhooks_core::{

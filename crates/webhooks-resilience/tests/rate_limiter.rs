@@ -1,5 +1,7 @@
 //! The rate limiter against a plain token bucket, and what it keeps in memory.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic")]
+
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
