@@ -1,0 +1,55 @@
+//! `cargo xtask deny`: licences, bans, sources and advisories of the dependencies, by `deny.toml`.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::{Result, install, process};
+
+/// The version that `deny.toml` is written for.
+const VERSION: &str = "^0.20";
+/// Where it is installed if it is not in `PATH`.
+const TOOLS: &str = "target/tools";
+
+/// Runs all checks; that of advisories only where their database is, because it comes from a server
+/// that not every machine may reach.
+pub(crate) fn run() -> Result {
+    let program = find_or_install()?;
+    let mut checks = vec!["check", "--disable-fetch", "bans", "licenses", "sources"];
+    if has_advisories() {
+        checks.push("advisories");
+    } else {
+        println!("no advisory database (cargo deny fetch), advisories are not checked");
+    }
+    let mut command = Command::new(program);
+    command.args(["--all-features"]).args(checks);
+    process::run(command)
+}
+
+fn find_or_install() -> Result<PathBuf> {
+    let tools = Path::new(TOOLS).join("bin");
+    if let Some(program) = install::find("cargo-deny", std::slice::from_ref(&tools)) {
+        return Ok(program);
+    }
+    println!("cargo-deny was not found, installing it to {TOOLS}");
+    let args = [
+        "install",
+        "--locked",
+        "--quiet",
+        "cargo-deny",
+        "--version",
+        VERSION,
+    ];
+    let mut command = process::cargo(args);
+    command.args(["--root", TOOLS, "--target-dir", "target/tools/build"]);
+    process::run(command)?;
+    Ok(tools.join("cargo-deny"))
+}
+
+fn has_advisories() -> bool {
+    let home = std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cargo"));
+    let cargo_home = std::env::var_os("CARGO_HOME").map(PathBuf::from).or(home);
+    let databases = cargo_home.unwrap_or_default().join("advisory-dbs");
+    databases
+        .read_dir()
+        .is_ok_and(|mut entries| entries.next().is_some())
+}

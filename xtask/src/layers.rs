@@ -1,0 +1,227 @@
+//! `cargo xtask layers`: which crate may depend on which. The drawing is in `docs/ARCHITECTURE.md`.
+//!
+//! Development dependencies are free: only what a crate brings to its users counts.
+
+use std::collections::BTreeSet;
+
+use crate::workspace::Package;
+use crate::{Result, process, workspace};
+
+/// All our crates, and those of ours that each may depend on.
+const LAYERS: &[(&str, &[&str])] = &[
+    ("webhooks-core", &[]),
+    ("webhooks-storage-memory", &["webhooks-core"]),
+    ("webhooks-storage-postgres", &["webhooks-core"]),
+    ("webhooks-storage-redis", &["webhooks-core"]),
+    ("webhooks-storage-testkit", &["webhooks-core"]),
+    ("webhooks-resilience", &["webhooks-core"]),
+    ("webhooks-delivery", &["webhooks-core"]),
+    ("webhooks-receiver", &["webhooks-core"]),
+    (
+        "better-auth-webhooks",
+        &[
+            "webhooks-core",
+            "webhooks-storage-memory",
+            "webhooks-storage-postgres",
+            "webhooks-storage-redis",
+            "webhooks-storage-testkit",
+            "webhooks-resilience",
+            "webhooks-delivery",
+            "webhooks-receiver",
+        ],
+    ),
+];
+
+/// Crates of others that only these of ours may depend on.
+const OWNED: &[(&str, &[&str])] = &[
+    ("failsafe", &["webhooks-resilience"]),
+    ("governor", &["webhooks-resilience"]),
+    (
+        "backoff",
+        &[
+            "webhooks-resilience",
+            "webhooks-storage-postgres",
+            "webhooks-storage-redis",
+        ],
+    ),
+    ("fred", &["webhooks-storage-redis"]),
+    ("tokio-postgres", &["webhooks-storage-postgres"]),
+    ("deadpool", &["webhooks-storage-postgres"]),
+    ("deadpool-postgres", &["webhooks-storage-postgres"]),
+    ("hyper", &["webhooks-delivery"]),
+    ("hyper-util", &["webhooks-delivery"]),
+    ("hyper-rustls", &["webhooks-delivery"]),
+    ("axum", &["webhooks-receiver"]),
+    ("axum-core", &["webhooks-receiver"]),
+    ("tower", &["webhooks-receiver"]),
+];
+
+/// What nothing below these crates, without their features, may bring.
+const WITHOUT_RUNTIME: &[&str] = &["webhooks-core", "webhooks-receiver"];
+const RUNTIMES: &[&str] = &[
+    "tokio",
+    "hyper",
+    "fred",
+    "tokio-postgres",
+    "failsafe",
+    "governor",
+];
+
+/// How many crates a consumer builds who depends on the receiver alone, the receiver included.
+const RECEIVER_CRATES: usize = 45;
+
+/// Checks all rules.
+pub(crate) fn run() -> Result {
+    let packages = workspace::packages()?;
+    let mut broken: Vec<String> = packages.iter().flat_map(direct).collect();
+    for name in WITHOUT_RUNTIME {
+        if packages.iter().any(|package| package.name == *name) {
+            broken.extend(transitive(name, &tree(name)?));
+        }
+    }
+    if broken.is_empty() {
+        return Ok(());
+    }
+    Err(broken.join("\n"))
+}
+
+/// The rules that the crate's own manifest breaks.
+fn direct(package: &Package) -> Vec<String> {
+    let name = &package.name;
+    if !package.is_library() {
+        return Vec::new();
+    }
+    let Some(allowed) = find(LAYERS, name) else {
+        return vec![format!(
+            "{name} has no layer: give it one in xtask/src/layers.rs"
+        )];
+    };
+    let ours = package.dependencies.iter().filter(|dependency| {
+        find(LAYERS, dependency).is_some() && !allowed.contains(&dependency.as_str())
+    });
+    let others = package.dependencies.iter().filter(|dependency| {
+        find(OWNED, dependency).is_some_and(|owners| !owners.contains(&name.as_str()))
+    });
+    let broken = ours.chain(others);
+    broken
+        .map(|dependency| format!("{name} must not depend on {dependency}"))
+        .collect()
+}
+
+/// The rules that all that the crate brings breaks together.
+fn transitive(name: &str, tree: &BTreeSet<String>) -> Vec<String> {
+    let crate_of = |line: &str| line.split(' ').next().unwrap_or_default().to_owned();
+    let brought = tree.iter().map(|line| crate_of(line));
+    let runtimes = brought.filter(|brought| RUNTIMES.contains(&brought.as_str()));
+    let mut broken: Vec<_> = runtimes
+        .map(|runtime| format!("{name} must not bring {runtime}"))
+        .collect();
+    if name == "webhooks-receiver" && tree.len() > RECEIVER_CRATES {
+        let count = tree.len();
+        broken.push(format!(
+            "{name} brings {count} crates, at most {RECEIVER_CRATES}"
+        ));
+    }
+    broken
+}
+
+/// The crate without its features and all that it brings, as `name version`.
+fn tree(name: &str) -> Result<BTreeSet<String>> {
+    let args = [
+        "tree",
+        "-p",
+        name,
+        "--no-default-features",
+        "-e",
+        "normal,build",
+    ];
+    let mut command = process::cargo(args);
+    command.args(["--prefix", "none", "--format", "{p}"]);
+    let lines = process::output(command)?;
+    // A crate that was printed before has a mark behind it.
+    let crate_and_version = |line: &str| line.split(' ').take(2).collect::<Vec<_>>().join(" ");
+    Ok(lines
+        .lines()
+        .filter(|line| !line.is_empty())
+        .map(crate_and_version)
+        .collect())
+}
+
+fn find<'a>(rules: &[(&str, &'a [&'a str])], name: &str) -> Option<&'a [&'a str]> {
+    rules
+        .iter()
+        .find(|(named, _)| *named == name)
+        .map(|(_, names)| *names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn package(name: &str, dependencies: &[&str]) -> Package {
+        Package {
+            name: name.to_owned(),
+            dependencies: dependencies.iter().map(|&d| d.to_owned()).collect(),
+            ..Package::default()
+        }
+    }
+
+    #[test]
+    fn what_the_drawing_allows_passes() {
+        for (name, dependencies) in LAYERS {
+            assert_eq!(direct(&package(name, dependencies)), Vec::<String>::new());
+        }
+        for (owned, owners) in OWNED {
+            for owner in *owners {
+                assert_eq!(direct(&package(owner, &[owned])), Vec::<String>::new());
+            }
+        }
+    }
+
+    #[test]
+    fn what_the_drawing_forbids_is_named() {
+        for (name, forbidden) in [
+            ("webhooks-core", "webhooks-delivery"),
+            ("webhooks-core", "hyper"),
+            ("webhooks-delivery", "webhooks-resilience"),
+            ("webhooks-resilience", "webhooks-delivery"),
+            ("webhooks-storage-memory", "webhooks-resilience"),
+            ("webhooks-storage-redis", "tokio-postgres"),
+            ("webhooks-receiver", "webhooks-storage-memory"),
+            ("webhooks-delivery", "better-auth-webhooks"),
+            ("better-auth-webhooks", "governor"),
+        ] {
+            let broken = direct(&package(name, &["serde", forbidden]));
+            assert_eq!(broken, [format!("{name} must not depend on {forbidden}")]);
+        }
+    }
+
+    #[test]
+    fn a_crate_without_a_layer_is_named() {
+        let broken = direct(&package("webhooks-extra", &[]));
+        assert!(broken[0].starts_with("webhooks-extra has no layer"));
+    }
+
+    #[test]
+    fn the_tests_and_this_tool_are_free() {
+        let dependencies = ["better-auth-webhooks", "hyper", "fred"];
+        assert!(direct(&package("webhooks-tests", &dependencies)).is_empty());
+        assert!(direct(&package("xtask", &dependencies)).is_empty());
+    }
+
+    #[test]
+    fn a_runtime_deep_below_and_a_large_tree_are_named() {
+        let mut tree: BTreeSet<_> = (1..45).map(|n| format!("crate-{n} v1.0.0")).collect();
+        tree.insert("tokio-util v0.7.0".to_owned());
+        assert!(transitive("webhooks-receiver", &tree).is_empty());
+        tree.insert("tokio v1.54.0".to_owned());
+        assert_eq!(
+            transitive("webhooks-receiver", &tree),
+            [
+                "webhooks-receiver must not bring tokio",
+                "webhooks-receiver brings 46 crates, at most 45"
+            ]
+        );
+        assert_eq!(transitive("webhooks-core", &tree).len(), 1);
+    }
+}

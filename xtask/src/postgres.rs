@@ -1,0 +1,142 @@
+//! A private PostgreSQL server.
+//!
+//! It keeps what it confirms (fsync is on), as a production server does, and listens on loopback
+//! alone, where it trusts everybody.
+
+use std::fs::{self, File};
+use std::os::unix::fs::chown;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+use std::time::Duration;
+
+use crate::{Result, install, process, services};
+
+#[derive(Debug)]
+pub(crate) struct Postgres {
+    server: Child,
+    url: String,
+}
+
+impl Postgres {
+    /// Starts a server whose files are in `folder`, and waits until it answers.
+    pub(crate) fn start(folder: &Path) -> Result<Self> {
+        let programs = Programs::find_or_install()?;
+        let folder = folder.join("postgres");
+        fs::create_dir(&folder).map_err(|e| e.to_string())?;
+        if let Some((user, group)) = programs.run_as {
+            chown(&folder, Some(user), Some(group)).map_err(|e| e.to_string())?;
+        }
+        let data = folder.join("data");
+        let mut initdb = programs.command("initdb", &folder)?;
+        initdb
+            .arg("-D")
+            .arg(&data)
+            .args(["-U", "postgres", "-A", "trust"]);
+        initdb.args(["-E", "UTF8", "--locale=C", "--no-sync", "--no-instructions"]);
+        process::run(initdb)?;
+
+        let port = services::free_port()?;
+        let mut server = programs.command("postgres", &folder)?;
+        server.arg("-D").arg(&data).arg("-k").arg(&folder);
+        server.args(["-p", &port.to_string(), "-c", "listen_addresses=127.0.0.1"]);
+        server.args(["-c", "max_connections=200", "-c", "fsync=on"]);
+        let mut started = Self {
+            server: server
+                .spawn()
+                .map_err(|e| format!("cannot start postgres: {e}"))?,
+            url: format!("postgres://postgres@127.0.0.1:{port}/postgres"),
+        };
+        let ready = [
+            "-q",
+            "-h",
+            "127.0.0.1",
+            "-U",
+            "postgres",
+            "-p",
+            &port.to_string(),
+        ];
+        services::wait_until_ready("postgres", &mut started.server, &folder.join("log"), || {
+            Command::new(programs.folder.join("pg_isready"))
+                .args(ready)
+                .status()
+                .is_ok_and(|status| status.success())
+        })?;
+        Ok(started)
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        // A fast shutdown: it ends sessions, and the files are left as they should be.
+        process::stop_child(&mut self.server, "INT", Duration::from_secs(10));
+    }
+}
+
+/// The server's programs and who may run them.
+struct Programs {
+    folder: PathBuf,
+    /// User and group, if this process is root, whom PostgreSQL refuses.
+    run_as: Option<(u32, u32)>,
+}
+
+impl Programs {
+    fn find_or_install() -> Result<Self> {
+        let folder = match Self::folder() {
+            Some(folder) => folder,
+            None => {
+                install::apt("PostgreSQL", "postgresql")?;
+                Self::folder().ok_or("PostgreSQL was installed, but its programs were not found")?
+            }
+        };
+        let run_as = if install::is_root()? {
+            let user = |flag| {
+                install::id(&[flag, "postgres"])
+                    .map_err(|e| format!("root may not run PostgreSQL, a user postgres may: {e}"))
+            };
+            Some((user("-u")?, user("-g")?))
+        } else {
+            None
+        };
+        Ok(Self { folder, run_as })
+    }
+
+    /// Debian keeps one folder per version, outside `PATH`.
+    fn folder() -> Option<PathBuf> {
+        let versions = fs::read_dir("/usr/lib/postgresql")
+            .into_iter()
+            .flatten()
+            .flatten();
+        let mut folders: Vec<PathBuf> = versions.map(|v| v.path().join("bin")).collect();
+        let version = |folder: &PathBuf| {
+            let name = folder.parent()?.file_name()?.to_str()?;
+            name.parse::<u32>().ok()
+        };
+        folders.sort_by_key(version);
+        folders.reverse();
+        let initdb = install::find("initdb", &folders)?;
+        // A link in PATH leads to where all the programs are.
+        let initdb = initdb.canonicalize().ok()?;
+        let folder = initdb.parent()?;
+        folder.join("postgres").is_file().then(|| folder.to_owned())
+    }
+
+    /// A program that writes to the log in `folder`, in a process group of its own: a Ctrl-C is for
+    /// this tool, which stops the server after what uses it.
+    fn command(&self, program: &str, folder: &Path) -> Result<Command> {
+        let log = services::log(&folder.join("log"))?;
+        let errors = log.try_clone().map_err(|e| e.to_string())?;
+        let mut command = Command::new(self.folder.join(program));
+        command.current_dir(folder).process_group(0);
+        command.stdin(File::open("/dev/null").map_err(|e| e.to_string())?);
+        command.stdout(log).stderr(errors);
+        if let Some((user, group)) = self.run_as {
+            command.uid(user).gid(group);
+        }
+        Ok(command)
+    }
+}
