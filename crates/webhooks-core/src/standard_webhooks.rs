@@ -4,6 +4,8 @@
 //! `whsec_<base64>` secret decodes to. Source: the Standard Webhooks specification,
 //! "Signature scheme".
 
+use std::ops::RangeInclusive;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
@@ -19,19 +21,33 @@ pub const STANDARD_SIGNATURE_HEADER: &str = "webhook-signature";
 /// The start of a secret's text.
 const SECRET_PREFIX: &str = "whsec_";
 /// The bytes of key that the specification asks for.
-const KEY_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
+const KEY_BYTES: RangeInclusive<usize> = 24..=64;
 
 /// A Standard Webhooks secret made ready for signing and verifying.
 #[derive(Clone, Debug)]
 pub struct StandardKey(SigningKey);
 
 impl StandardKey {
-    /// Decodes a secret; its `whsec_` may be left out.
+    /// Decodes a secret to sign with; its `whsec_` may be left out.
     ///
     /// # Errors
     ///
     /// [`WebhookError::InvalidConfig`] when it is not Base64 of 24 to 64 bytes.
     pub fn new(secret: &str) -> Result<Self> {
+        Self::decode_secret(secret, KEY_BYTES)
+    }
+
+    /// Decodes a secret that a sender chose, of any length but none: shorter keys than the
+    /// specification asks for are in use, in its implementers' own examples too.
+    ///
+    /// # Errors
+    ///
+    /// [`WebhookError::InvalidConfig`] when it is not Base64 of at least one byte.
+    pub fn for_verifying(secret: &str) -> Result<Self> {
+        Self::decode_secret(secret, 1..=usize::MAX)
+    }
+
+    fn decode_secret(secret: &str, bytes: RangeInclusive<usize>) -> Result<Self> {
         let text = secret.strip_prefix(SECRET_PREFIX).unwrap_or(secret);
         let key = zeroize::Zeroizing::new(STANDARD.decode(text).map_err(|_| {
             // The cause would show a byte of the secret.
@@ -39,7 +55,7 @@ impl StandardKey {
                 "a standard webhooks secret is whsec_ and the base64 of its key".into(),
             )
         })?);
-        if !KEY_BYTES.contains(&key.len()) {
+        if !bytes.contains(&key.len()) {
             return Err(WebhookError::InvalidConfig(
                 format!(
                     "a standard webhooks secret holds {} bytes of key, it needs 24 to 64",
@@ -104,5 +120,17 @@ mod tests {
             let error = StandardKey::new(bad).unwrap_err().to_string();
             assert!(!error.contains("hunter2"));
         }
+    }
+
+    #[test]
+    fn a_short_key_verifies_but_is_not_taken_to_sign_with() {
+        let secret = "whsec_plJ3nmyCDGBKInavdOK15jsl";
+        assert!(StandardKey::new(secret).is_err());
+        let signature = "v1,rAvfW3dJ/X/qxhsaXPOyyCGmRKsaKWcsNccKXlIktD0=";
+        let mac = StandardKey::decode(signature).unwrap();
+        let body = br#"{"event_type":"ping","data":{"success":true}}"#;
+        let key = StandardKey::for_verifying(secret).unwrap();
+        assert!(key.verify("msg_loFOjxBNrRLzqYUf", 1_731_705_121, body, &mac));
+        assert!(StandardKey::for_verifying("whsec_").is_err());
     }
 }
