@@ -1,26 +1,48 @@
-//! Sends webhooks: the dispatcher and what it works with.
+//! Sends webhooks: the pipeline of one process, and the engine that makes its requests.
+//!
+//! Data flows one way: an event is stored with its deliveries ([`Pipeline::send`]), a claim brings
+//! them into the lane of their endpoint, the dispatcher starts their requests in turn, the engine
+//! sends them behind the network guard, and what came of them is stored.
+//!
+//! | what | where |
+//! |---|---|
+//! | the whole of it | [`Pipeline`], [`Settings`], [`Notice`] |
+//! | one request | [`DeliveryEngine`], [`NetworkPolicy`], [`Resolve`], [`TlsOptions`] |
+//! | the queue by hand | [`WebhookQueue`] |
 
+mod answer;
 mod attempt;
 mod claimer;
+mod classify;
 mod clock;
 mod committer;
 mod directory;
 mod dispatcher;
+mod engine;
 mod heartbeat;
 mod lane;
 mod load;
 mod metrics;
+mod network;
 mod notice;
+mod origin;
 mod pipeline;
+mod prepared;
 mod pulse;
 mod queue;
 mod recorder;
+mod retry_after;
 mod retrying;
 mod settings;
 mod suspects;
+mod tls;
 
+pub use self::engine::{DeliveryEngine, DeliveryEngineBuilder};
 pub use self::metrics::{AttemptMetrics, EndpointMetrics, Metrics};
+pub use self::network::{NetworkPolicy, Resolve, SystemResolver};
 pub use self::notice::{Notice, NoticeStream, Settlement};
 pub use self::pipeline::{Pipeline, Send, Sent};
 pub use self::queue::WebhookQueue;
+pub use self::retry_after::parse_retry_after;
 pub use self::settings::Settings;
+pub use self::tls::TlsOptions;

@@ -1,0 +1,181 @@
+//! Reading what an endpoint answers.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::{Bytes, BytesMut};
+use futures_util::FutureExt;
+use http::header::RETRY_AFTER;
+use http::{HeaderMap, StatusCode};
+use http_body_util::BodyExt;
+use hyper::body::{Body, Incoming};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use crate::origin::{Connection, Origin};
+use crate::parse_retry_after;
+
+/// The longest wait that an answer can ask for.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 3_600);
+/// How long the rest of an accepted answer is read in the background, to keep its connection.
+const DRAIN: Duration = Duration::from_secs(2);
+/// How many answers are read in the background at once; further connections are closed instead.
+const MAX_DRAINS: usize = 128;
+
+/// The limits of what is read, and of what is read in the background.
+#[derive(Debug)]
+pub(crate) struct Reading {
+    /// How many bytes of a body are read before its connection is closed.
+    pub(crate) read: usize,
+    /// How many of them are kept.
+    pub(crate) keep: usize,
+    drains: Arc<Semaphore>,
+}
+
+/// As much of an answer as has come.
+#[derive(Debug, Default)]
+pub(crate) struct Answer {
+    pub(crate) status: Option<StatusCode>,
+    pub(crate) retry_after: Option<Duration>,
+    kept: BytesMut,
+    read: usize,
+}
+
+impl Answer {
+    /// Takes the head.
+    pub(crate) fn take_head(&mut self, status: StatusCode, headers: &HeaderMap, now: SystemTime) {
+        self.status = Some(status);
+        if matches!(
+            status,
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
+        ) {
+            self.retry_after = retry_after(headers, now);
+        }
+    }
+
+    /// The kept bytes of the body.
+    pub(crate) fn into_body(self) -> Bytes {
+        self.kept.freeze()
+    }
+
+    /// Takes a part of the body; `false` when that is more than is read.
+    fn take_part(&mut self, part: &Bytes, limits: &Reading) -> bool {
+        let room = limits.keep.saturating_sub(self.kept.len());
+        self.kept
+            .extend_from_slice(part.get(..room).unwrap_or(part));
+        self.read = self.read.saturating_add(part.len());
+        self.read <= limits.read
+    }
+}
+
+impl Reading {
+    pub(crate) fn new(read: usize, keep: usize) -> Self {
+        Self {
+            read,
+            keep,
+            drains: Arc::new(Semaphore::new(MAX_DRAINS)),
+        }
+    }
+
+    /// Reads a body up to the limit, and keeps the connection if that was all of it.
+    pub(crate) async fn read_all(
+        &self,
+        answer: &mut Answer,
+        mut body: Incoming,
+        connection: Connection,
+        origin: &Arc<Origin>,
+    ) {
+        while let Some(frame) = body.frame().await {
+            let Ok(frame) = frame else { return };
+            if frame
+                .data_ref()
+                .is_some_and(|part| !answer.take_part(part, self))
+            {
+                return;
+            }
+        }
+        self.recycle(None, connection, origin);
+    }
+
+    /// Takes what is there of a body without waiting, and leaves its rest to the background.
+    pub(crate) fn read_ready(
+        &self,
+        answer: &mut Answer,
+        mut body: Incoming,
+        connection: Connection,
+        origin: &Arc<Origin>,
+    ) {
+        while !body.is_end_stream() {
+            match body.frame().now_or_never() {
+                Some(Some(Ok(frame))) => {
+                    if frame
+                        .data_ref()
+                        .is_some_and(|part| !answer.take_part(part, self))
+                    {
+                        return;
+                    }
+                }
+                Some(Some(Err(_))) => return,
+                Some(None) => break,
+                None => {
+                    let rest = Some((body, self.read.saturating_sub(answer.read)));
+                    return self.recycle(rest, connection, origin);
+                }
+            }
+        }
+        self.recycle(None, connection, origin);
+    }
+
+    /// Keeps a connection once the rest of its answer has come and it can take a request.
+    fn recycle(
+        &self,
+        rest: Option<(Incoming, usize)>,
+        mut connection: Connection,
+        origin: &Arc<Origin>,
+    ) {
+        if rest.is_none() && connection.is_ready() {
+            return origin.keep(connection);
+        }
+        let Ok(permit) = Arc::clone(&self.drains).try_acquire_owned() else {
+            return;
+        };
+        let origin = Arc::clone(origin);
+        tokio::spawn(async move {
+            let ready = async {
+                if let Some((body, limit)) = rest
+                    && !drain(body, limit).await
+                {
+                    return false;
+                }
+                connection.ready().await
+            };
+            if timeout(DRAIN, ready).await == Ok(true) {
+                origin.keep(connection);
+            }
+            drop(permit);
+        });
+    }
+}
+
+/// Reads a body to its end; `false` when it is longer than `limit` or breaks off.
+async fn drain(mut body: Incoming, limit: usize) -> bool {
+    let mut read = 0_usize;
+    while let Some(frame) = body.frame().await {
+        let Ok(frame) = frame else { return false };
+        read = read.saturating_add(frame.data_ref().map_or(0, Bytes::len));
+        if read > limit {
+            return false;
+        }
+    }
+    true
+}
+
+/// The longest wait of all `Retry-After` lines, capped.
+fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    headers
+        .get_all(RETRY_AFTER)
+        .iter()
+        .filter_map(|value| parse_retry_after(value.to_str().ok()?, now))
+        .max()
+        .map(|wait| wait.min(MAX_RETRY_AFTER))
+}

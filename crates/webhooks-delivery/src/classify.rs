@@ -1,0 +1,72 @@
+//! What an answer, or the lack of one, means.
+
+use std::error::Error;
+use std::io;
+
+use http::StatusCode;
+use webhooks_core::{FailureKind, Outcome};
+
+/// What the status of an answer means.
+pub(crate) fn by_status(status: StatusCode) -> Outcome {
+    Outcome::Failed(match status.as_u16() {
+        200..=299 => return Outcome::Delivered,
+        300..=399 => FailureKind::Redirect,
+        410 => FailureKind::Gone,
+        413 | 431 => FailureKind::TooLarge,
+        429 => FailureKind::TooManyRequests,
+        400..=499 => FailureKind::ClientError,
+        500..=599 => FailureKind::ServerError,
+        // A switch of protocols that nobody asked for, or no class of HTTP.
+        _ => FailureKind::MalformedAnswer,
+    })
+}
+
+/// What the failure of a connection that was open means.
+pub(crate) fn by_error(error: &hyper::Error) -> FailureKind {
+    if error.is_parse() {
+        return FailureKind::MalformedAnswer;
+    }
+    if error.is_user() {
+        return FailureKind::Unbuildable;
+    }
+    // A refused client certificate shows only once the first answer is read.
+    if let Some(cause) = error.source().and_then(|s| s.downcast_ref::<io::Error>())
+        && cause
+            .get_ref()
+            .is_some_and(|inner| inner.is::<rustls::Error>())
+    {
+        return FailureKind::Tls;
+    }
+    FailureKind::Reset
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_status_has_the_meaning_of_its_class_or_its_own() {
+        let kind = |status| match by_status(StatusCode::from_u16(status).unwrap()) {
+            Outcome::Delivered => None,
+            Outcome::Failed(kind) => Some(kind),
+        };
+        for (status, expected) in [
+            (101, Some(FailureKind::MalformedAnswer)),
+            (200, None),
+            (299, None),
+            (300, Some(FailureKind::Redirect)),
+            (304, Some(FailureKind::Redirect)),
+            (400, Some(FailureKind::ClientError)),
+            (408, Some(FailureKind::ClientError)),
+            (410, Some(FailureKind::Gone)),
+            (413, Some(FailureKind::TooLarge)),
+            (429, Some(FailureKind::TooManyRequests)),
+            (431, Some(FailureKind::TooLarge)),
+            (500, Some(FailureKind::ServerError)),
+            (599, Some(FailureKind::ServerError)),
+            (600, Some(FailureKind::MalformedAnswer)),
+        ] {
+            assert_eq!(kind(status), expected, "{status}");
+        }
+    }
+}

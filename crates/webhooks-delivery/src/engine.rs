@@ -1,0 +1,215 @@
+//! Sends one signed request and says what came of it.
+
+mod builder;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use http::{Request, Response};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use tokio::time::{Instant, timeout};
+use webhooks_core::{
+    Attempt, Clock, DeliveryResult, FailureKind, Outcome, Result, Transport, WebhookDelivery,
+    WebhookEndpoint, WebhookError,
+};
+
+pub use self::builder::DeliveryEngineBuilder;
+use crate::answer::{Answer, Reading};
+use crate::classify;
+use crate::network::{Connector, Target, url_rules};
+use crate::origin::{Connection, Origin, Origins};
+use crate::prepared::{Parts, Prepared};
+
+type Body = Full<bytes::Bytes>;
+
+/// Sends one signed request at a time and says what came of it.
+///
+/// Requests go out over HTTP/1.1 on connections that are kept alive, within the engine's
+/// [`NetworkPolicy`](crate::NetworkPolicy). Redirects are never followed, proxies never taken from
+/// the environment, and answers never decompressed. An attempt has one deadline, from name
+/// resolution to the end of the answer's body.
+///
+/// Runs inside a Tokio runtime with I/O and time enabled.
+pub struct DeliveryEngine {
+    clock: Arc<dyn Clock>,
+    connector: Connector,
+    origins: Arc<Origins>,
+    reading: Reading,
+    timeout: Duration,
+    prepared: RwLock<HashMap<String, Arc<Prepared>>>,
+}
+
+impl DeliveryEngine {
+    /// An engine with the defaults of [`builder`](Self::builder).
+    ///
+    /// # Errors
+    ///
+    /// As [`DeliveryEngineBuilder::build`].
+    pub fn new(clock: Arc<dyn Clock>) -> Result<Self> {
+        Self::builder(clock).build()
+    }
+
+    /// Starts an engine whose [`deliver`](Self::deliver) takes the time from `clock`.
+    pub fn builder(clock: Arc<dyn Clock>) -> DeliveryEngineBuilder {
+        DeliveryEngineBuilder::new(clock)
+    }
+
+    /// Sends a delivery to the endpoint that it came out of the queue with, as the attempt after
+    /// those it has had. A failed attempt is a value, not an error.
+    ///
+    /// # Errors
+    ///
+    /// [`WebhookError::EndpointNotFound`] when the delivery does not know its endpoint.
+    pub async fn deliver(&self, delivery: &WebhookDelivery) -> Result<DeliveryResult> {
+        let endpoint = delivery
+            .endpoint
+            .as_ref()
+            .ok_or_else(|| WebhookError::EndpointNotFound(delivery.endpoint_id.as_ref().into()))?;
+        let timeout = match endpoint.timeout_seconds {
+            0 => self.timeout,
+            seconds => Duration::from_secs(seconds),
+        };
+        let attempt = Attempt {
+            endpoint,
+            event_id: delivery.event.id,
+            event_type: delivery.event.event_type.as_str(),
+            delivery_id: delivery.id,
+            number: delivery.attempts.saturating_add(1),
+            body: &delivery.event.payload,
+            now: self.clock.now(),
+            timeout,
+        };
+        Ok(self.attempt(&attempt).await)
+    }
+
+    async fn attempt(&self, attempt: &Attempt<'_>) -> DeliveryResult {
+        let started = Instant::now();
+        let mut answer = Answer::default();
+        let failure = match timeout(attempt.timeout, self.exchange(attempt, &mut answer)).await {
+            Ok(Ok(())) => FailureKind::MalformedAnswer,
+            Ok(Err(failure)) => failure,
+            Err(_) => FailureKind::Timeout,
+        };
+        DeliveryResult {
+            // An answer whose head has come counts, whatever becomes of its body.
+            outcome: match answer.status {
+                Some(status) => classify::by_status(status),
+                None => Outcome::Failed(failure),
+            },
+            status: answer.status.map(|status| status.as_u16()),
+            started_at: attempt.now,
+            duration: started.elapsed(),
+            retry_after: answer.retry_after,
+            response: answer.into_body(),
+        }
+    }
+
+    async fn exchange(
+        &self,
+        attempt: &Attempt<'_>,
+        answer: &mut Answer,
+    ) -> Result<(), FailureKind> {
+        let prepared = self.prepared(attempt.endpoint)?;
+        let request = prepared.request(attempt).ok_or(FailureKind::Unbuildable)?;
+        let (response, connection) = self.send(&prepared.origin, request).await?;
+        let (head, body) = response.into_parts();
+        answer.take_head(head.status, &head.headers, attempt.now.into());
+        if head.status.is_success() {
+            self.reading
+                .read_ready(answer, body, connection, &prepared.origin);
+        } else {
+            self.reading
+                .read_all(answer, body, connection, &prepared.origin)
+                .await;
+        }
+        Ok(())
+    }
+
+    /// Sends a request, on a kept connection if there is one. If that turns out to be closed
+    /// before a byte of the request was written, the request goes out again on a new one.
+    async fn send(
+        &self,
+        origin: &Origin,
+        request: Request<Body>,
+    ) -> Result<(Response<Incoming>, Connection), FailureKind> {
+        let request = match origin.take(Instant::now()) {
+            None => request,
+            Some(mut connection) => match connection.send(request).await {
+                Ok(response) => return Ok((response, connection)),
+                Err(mut error) => match error.take_message() {
+                    Some(unsent) => unsent,
+                    None => return Err(classify::by_error(error.error())),
+                },
+            },
+        };
+        let mut connection = self.connect(&origin.target).await?;
+        match connection.send(request).await {
+            Ok(response) => Ok((response, connection)),
+            Err(error) => Err(classify::by_error(error.error())),
+        }
+    }
+
+    async fn connect(&self, target: &Target) -> Result<Connection, FailureKind> {
+        let judged = Instant::now();
+        let link = self.connector.connect(target).await?;
+        Connection::start(link, judged)
+            .await
+            .map_err(|error| classify::by_error(&error))
+    }
+
+    fn prepared(&self, endpoint: &Arc<WebhookEndpoint>) -> Result<Arc<Prepared>, FailureKind> {
+        let known = self.prepared.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(prepared) = known.get(&endpoint.id)
+            && Arc::ptr_eq(&prepared.endpoint, endpoint)
+        {
+            return Ok(Arc::clone(prepared));
+        }
+        drop(known);
+        let url = url_rules::judge(self.connector.policy(), &endpoint.url)
+            .map_err(|_| FailureKind::UrlRefused)?;
+        let parts = Parts::new(endpoint, &url).map_err(|_| FailureKind::Unbuildable)?;
+        let target = Target::of(&url).ok_or(FailureKind::UrlRefused)?;
+        let origin = self.origins.get(target);
+        let prepared = Arc::new(Prepared::new(Arc::clone(endpoint), origin, parts));
+        let mut known = self
+            .prepared
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        known.insert(endpoint.id.clone(), Arc::clone(&prepared));
+        Ok(prepared)
+    }
+}
+
+#[async_trait]
+impl Transport for DeliveryEngine {
+    fn check(&self, endpoint: &WebhookEndpoint) -> Result<()> {
+        let url = url_rules::judge(self.connector.policy(), &endpoint.url)?;
+        Parts::new(endpoint, &url).map(drop)
+    }
+
+    async fn send(&self, attempt: Attempt<'_>) -> DeliveryResult {
+        self.attempt(&attempt).await
+    }
+
+    fn forget(&self, endpoint_id: &str) {
+        let mut known = self
+            .prepared
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        known.remove(endpoint_id);
+    }
+}
+
+impl fmt::Debug for DeliveryEngine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DeliveryEngine")
+            .field("policy", self.connector.policy())
+            .field("reading", &self.reading)
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,114 @@
+//! Sets up a delivery engine.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
+
+use webhooks_core::{Clock, MAX_TIMEOUT_SECONDS, Result, WebhookError};
+
+use super::DeliveryEngine;
+use crate::answer::Reading;
+use crate::network::Connector;
+use crate::origin::Origins;
+use crate::{NetworkPolicy, Resolve, SystemResolver, TlsOptions};
+
+/// Sets up a [`DeliveryEngine`].
+#[must_use]
+pub struct DeliveryEngineBuilder {
+    clock: Arc<dyn Clock>,
+    policy: NetworkPolicy,
+    resolver: Option<Arc<dyn Resolve>>,
+    tls: TlsOptions,
+    timeout: Duration,
+    response_read: usize,
+    response_kept: usize,
+}
+
+impl DeliveryEngineBuilder {
+    pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
+        Self {
+            clock,
+            policy: NetworkPolicy::default(),
+            resolver: None,
+            tls: TlsOptions::default(),
+            timeout: Duration::from_secs(30),
+            response_read: 64 * 1024,
+            response_kept: 4 * 1024,
+        }
+    }
+
+    /// What requests may reach. Defaults to the strict policy.
+    pub fn network_policy(mut self, policy: NetworkPolicy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// What resolves names; its answers are judged all the same. Defaults to the operating
+    /// system's resolver.
+    pub fn resolver(mut self, resolver: Arc<dyn Resolve>) -> Self {
+        self.resolver = Some(resolver);
+        self
+    }
+
+    /// Whom to trust under TLS. Defaults to the usual public roots.
+    pub fn tls(mut self, tls: TlsOptions) -> Self {
+        self.tls = tls;
+        self
+    }
+
+    /// The deadline of one attempt for endpoints that have none of their own, in
+    /// [`DeliveryEngine::deliver`]. Defaults to 30 seconds; above zero and at most an hour.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// How many bytes of an answer's body are read, and how many of those are kept. Defaults to
+    /// 64 KiB and 4 KiB.
+    pub fn response_limits(mut self, read: usize, kept: usize) -> Self {
+        self.response_read = read;
+        self.response_kept = kept;
+        self
+    }
+
+    /// Builds the engine. Needs no runtime; sending does.
+    ///
+    /// # Errors
+    ///
+    /// [`WebhookError::InvalidConfig`] when the timeout is out of its bounds, or a certificate or
+    /// key is malformed.
+    pub fn build(self) -> Result<DeliveryEngine> {
+        let most = Duration::from_secs(MAX_TIMEOUT_SECONDS);
+        if self.timeout.is_zero() || self.timeout > most {
+            return Err(WebhookError::InvalidConfig(
+                format!(
+                    "the timeout is {:?}, it needs more than 0 and at most {MAX_TIMEOUT_SECONDS} s",
+                    self.timeout
+                )
+                .into(),
+            ));
+        }
+        let resolver = self
+            .resolver
+            .unwrap_or_else(|| Arc::new(SystemResolver::new()));
+        Ok(DeliveryEngine {
+            clock: self.clock,
+            connector: Connector::new(self.policy, resolver, self.tls.build()?),
+            origins: Arc::new(Origins::default()),
+            reading: Reading::new(self.response_read, self.response_kept),
+            timeout: self.timeout,
+            prepared: RwLock::new(HashMap::new()),
+        })
+    }
+}
+
+impl fmt::Debug for DeliveryEngineBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DeliveryEngineBuilder")
+            .field("policy", &self.policy)
+            .field("tls", &self.tls)
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
+    }
+}

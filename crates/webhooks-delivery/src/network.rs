@@ -1,0 +1,27 @@
+//! The network guard: what may be dialled, and the dialling.
+//!
+//! Promises:
+//!
+//! - A URL is judged as raw text, then parsed once; the parsed value is what requests use.
+//! - Every new connection resolves its name, judges every address of the answer, and dials only
+//!   addresses that it judged. An IP literal passes the same judgement.
+//! - The metadata addresses of clouds are refused whatever a policy opens, also where an IPv6
+//!   address carries them.
+//! - A refusal names its rule, and never what an internal name resolved to.
+
+mod address_rules;
+mod connector;
+mod dial;
+mod link;
+mod name_rules;
+mod policy;
+mod port_rules;
+mod refusal;
+mod resolver;
+pub(crate) mod url_rules;
+
+pub(crate) use self::connector::{Connector, Target};
+pub(crate) use self::link::Link;
+pub use self::policy::NetworkPolicy;
+pub(crate) use self::refusal::Refusal;
+pub use self::resolver::{Resolve, SystemResolver};

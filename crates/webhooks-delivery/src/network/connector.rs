@@ -1,0 +1,145 @@
+//! Opens connections, to judged addresses only.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use url::{Host, Url};
+use webhooks_core::FailureKind;
+
+use super::{Link, NetworkPolicy, Refusal, Resolve, dial::dial, name_rules};
+
+/// How long a TCP connection may take to open, within the deadline of its attempt.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Opens connections.
+pub(crate) struct Connector {
+    policy: NetworkPolicy,
+    resolver: Arc<dyn Resolve>,
+    tls: TlsConnector,
+}
+
+/// Where a connection goes: the part of a judged URL that connections can be shared by.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Target {
+    pub(crate) host: Host<String>,
+    pub(crate) port: u16,
+    pub(crate) tls: bool,
+}
+
+impl Target {
+    /// Of a URL that was judged; `None` without host or port, which judged URLs have.
+    pub(crate) fn of(url: &Url) -> Option<Self> {
+        Some(Self {
+            host: url.host()?.to_owned(),
+            port: url.port_or_known_default()?,
+            tls: url.scheme() == "https",
+        })
+    }
+
+    fn server_name(&self) -> Option<ServerName<'static>> {
+        match &self.host {
+            Host::Domain(name) => ServerName::try_from(name_rules::relative(name).to_owned()).ok(),
+            Host::Ipv4(ip) => Some(ServerName::from(IpAddr::from(*ip))),
+            Host::Ipv6(ip) => Some(ServerName::from(IpAddr::from(*ip))),
+        }
+    }
+}
+
+/// At which step no connection came about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ConnectFailure {
+    Literal,
+    Dns,
+    Addresses,
+    Tcp,
+    Tls,
+}
+
+impl From<ConnectFailure> for FailureKind {
+    fn from(failure: ConnectFailure) -> Self {
+        match failure {
+            ConnectFailure::Literal => Self::UrlRefused,
+            ConnectFailure::Dns => Self::Dns,
+            ConnectFailure::Addresses => Self::AddressRefused,
+            ConnectFailure::Tcp => Self::Connect,
+            ConnectFailure::Tls => Self::Tls,
+        }
+    }
+}
+
+impl Connector {
+    pub(crate) fn new(
+        policy: NetworkPolicy,
+        resolver: Arc<dyn Resolve>,
+        tls: Arc<ClientConfig>,
+    ) -> Self {
+        let tls = tls.into();
+        Self {
+            policy,
+            resolver,
+            tls,
+        }
+    }
+
+    pub(crate) const fn policy(&self) -> &NetworkPolicy {
+        &self.policy
+    }
+
+    /// Opens a connection, judging afresh what it goes to.
+    pub(crate) async fn connect(&self, target: &Target) -> Result<Link, ConnectFailure> {
+        let addresses = self.judged(target).await?;
+        let stream = timeout(CONNECT_TIMEOUT, dial(&addresses))
+            .await
+            .map_err(|_| ConnectFailure::Tcp)?
+            .map_err(|_| ConnectFailure::Tcp)?;
+        // A request is one write or two: waiting to fill a segment only delays it.
+        stream.set_nodelay(true).map_err(|_| ConnectFailure::Tcp)?;
+        if target.tls {
+            self.handshake(target, stream).await
+        } else {
+            Ok(Link::Plain(stream))
+        }
+    }
+
+    /// The addresses that may be dialled, all of them judged just now.
+    async fn judged(&self, target: &Target) -> Result<Vec<SocketAddr>, ConnectFailure> {
+        let literal = |ip: IpAddr| {
+            self.policy
+                .check_literal(ip)
+                .map(|()| vec![SocketAddr::new(ip, target.port)])
+                .map_err(|_: Refusal| ConnectFailure::Literal)
+        };
+        let name = match &target.host {
+            Host::Ipv4(ip) => return literal((*ip).into()),
+            Host::Ipv6(ip) => return literal((*ip).into()),
+            Host::Domain(name) => name,
+        };
+        let answer = self.resolver.resolve(name).await;
+        let answer = answer.map_err(|_| ConnectFailure::Dns)?;
+        if answer.is_empty() {
+            return Err(ConnectFailure::Dns);
+        }
+        let open: Vec<_> = answer
+            .into_iter()
+            .filter(|ip| self.policy.allows_address(*ip))
+            .map(|ip| SocketAddr::new(ip, target.port))
+            .collect();
+        if open.is_empty() {
+            return Err(ConnectFailure::Addresses);
+        }
+        Ok(open)
+    }
+
+    async fn handshake(&self, target: &Target, stream: TcpStream) -> Result<Link, ConnectFailure> {
+        let name = target.server_name().ok_or(ConnectFailure::Tls)?;
+        let stream = self.tls.connect(name, stream).await;
+        let stream = stream.map_err(|_| ConnectFailure::Tls)?;
+        Ok(Link::Tls(Box::new(stream)))
+    }
+}

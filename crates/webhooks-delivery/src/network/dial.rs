@@ -1,0 +1,41 @@
+//! Opening a TCP connection to the first of several addresses that answers.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+/// How long one address is waited for before the next is tried besides it (RFC 8305 section 5).
+const HEAD_START: Duration = Duration::from_millis(250);
+/// The most addresses of one name that are tried.
+const MAX_ADDRESSES: usize = 8;
+
+/// Connects to one of `addresses`: in their order, each with a head start on the next.
+pub(crate) async fn dial(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
+    let mut waiting = addresses.iter().take(MAX_ADDRESSES);
+    let mut dialling = FuturesUnordered::new();
+    let mut failure = io::Error::from(io::ErrorKind::AddrNotAvailable);
+    loop {
+        match waiting.next() {
+            Some(address) => dialling.push(TcpStream::connect(*address)),
+            None if dialling.is_empty() => return Err(failure),
+            None => {}
+        }
+        let answer = if waiting.len() == 0 {
+            dialling.next().await
+        } else {
+            match timeout(HEAD_START, dialling.next()).await {
+                Ok(answer) => answer,
+                Err(_) => continue,
+            }
+        };
+        match answer {
+            Some(Ok(stream)) => return Ok(stream),
+            Some(Err(error)) => failure = error,
+            None => {}
+        }
+    }
+}

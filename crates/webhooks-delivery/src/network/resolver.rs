@@ -1,0 +1,101 @@
+//! How names become addresses.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, ToSocketAddrs};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Shared};
+use tokio::sync::Semaphore;
+
+/// Resolves host names. Its answers are judged before anything is dialled.
+#[async_trait]
+pub trait Resolve: Send + Sync {
+    /// The addresses of `host`, best first.
+    ///
+    /// # Errors
+    ///
+    /// When there is no answer; the delivery is then retried.
+    async fn resolve(&self, host: &str) -> io::Result<Vec<IpAddr>>;
+}
+
+/// Lookups that block a thread at the same time, at most, so that a name server that hangs cannot
+/// take all threads of the runtime.
+const MAX_LOOKUPS: usize = 64;
+
+/// The operating system's resolver (`getaddrinfo`).
+///
+/// At most 64 lookups run at once, and one per name: whoever asks for a name that is being looked
+/// up waits for that answer.
+#[derive(Clone)]
+pub struct SystemResolver {
+    lookups: Arc<Semaphore>,
+    running: Arc<Mutex<HashMap<String, Lookup>>>,
+}
+
+/// The error is its kind alone, because the answer is shared.
+type Lookup = Shared<BoxFuture<'static, Result<Vec<IpAddr>, io::ErrorKind>>>;
+
+impl SystemResolver {
+    /// A resolver with no lookup running.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            lookups: Arc::new(Semaphore::new(MAX_LOOKUPS)),
+            running: Arc::default(),
+        }
+    }
+
+    fn lookup(&self, host: &str) -> Lookup {
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(lookup) = running.get(host) {
+            return lookup.clone();
+        }
+        // A task of its own: an attempt that ran out of time must not cancel it for the others.
+        let task = tokio::spawn(self.clone().run(host.to_owned()));
+        let lookup = async { task.await.unwrap_or(Err(io::ErrorKind::Other)) };
+        let lookup = lookup.boxed().shared();
+        running.insert(host.to_owned(), lookup.clone());
+        lookup
+    }
+
+    async fn run(self, host: String) -> Result<Vec<IpAddr>, io::ErrorKind> {
+        let permit = Arc::clone(&self.lookups).acquire_owned().await;
+        let name = host.clone();
+        let answer = tokio::task::spawn_blocking(move || {
+            let addresses = (name.as_str(), 0).to_socket_addrs();
+            drop(permit);
+            Ok(addresses?.map(|address| address.ip()).collect())
+        });
+        let answer = answer
+            .await
+            .unwrap_or_else(|_| Err(io::ErrorKind::Other.into()));
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        running.remove(&host);
+        answer.map_err(|error: io::Error| error.kind())
+    }
+}
+
+impl Default for SystemResolver {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for SystemResolver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SystemResolver")
+            .field("free_lookups", &self.lookups.available_permits())
+            .finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Resolve for SystemResolver {
+    async fn resolve(&self, host: &str) -> io::Result<Vec<IpAddr>> {
+        self.lookup(host).await.map_err(io::Error::from)
+    }
+}

@@ -1,0 +1,67 @@
+//! Which URLs requests may go to.
+//!
+//! The raw text is judged first, because parsers differ in what they silently drop or fold (WHATWG
+//! URL against RFC 3986); what is left means the same to all of them.
+
+use url::{Host, Url};
+use webhooks_core::MAX_URL;
+
+use super::{NetworkPolicy, Refusal};
+
+/// Judges a URL and parses it, once.
+pub(crate) fn judge(policy: &NetworkPolicy, raw: &str) -> Result<Url, Refusal> {
+    check_text(raw)?;
+    check_authority(policy, raw)?;
+    let url =
+        Url::parse(raw).map_err(|error| Refusal::new(format!("it does not parse: {error}")))?;
+    check_parsed(policy, &url)?;
+    Ok(url)
+}
+
+fn check_text(raw: &str) -> Result<(), Refusal> {
+    if raw.len() > MAX_URL {
+        return Err(Refusal::new(format!(
+            "it is {} bytes, at most {MAX_URL}",
+            raw.len()
+        )));
+    }
+    if raw.contains(|c: char| c.is_whitespace() || c.is_control() || c == '\\') {
+        return Err(Refusal::new(
+            "it holds a space, a control character or a backslash",
+        ));
+    }
+    Ok(())
+}
+
+fn check_authority(policy: &NetworkPolicy, raw: &str) -> Result<(), Refusal> {
+    let Some((scheme, rest)) = raw.split_once("://") else {
+        return Err(Refusal::new("it does not start with https://"));
+    };
+    policy.check_scheme(&scheme.to_ascii_lowercase())?;
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    if authority.is_empty() {
+        return Err(Refusal::new("it has no host after its scheme://"));
+    }
+    if authority.contains('@') {
+        return Err(Refusal::new("it holds a user name or password"));
+    }
+    if rest.contains('#') {
+        return Err(Refusal::new("it holds a fragment"));
+    }
+    Ok(())
+}
+
+fn check_parsed(policy: &NetworkPolicy, url: &Url) -> Result<(), Refusal> {
+    policy.check_scheme(url.scheme())?;
+    if !url.username().is_empty() || url.password().is_some() || url.fragment().is_some() {
+        return Err(Refusal::new("it holds a user name, password or fragment"));
+    }
+    let port = url.port_or_known_default();
+    policy.check_port(port.ok_or_else(|| Refusal::new("it has no port"))?)?;
+    match url.host() {
+        None => Err(Refusal::new("it has no host")),
+        Some(Host::Domain(name)) => policy.check_name(name),
+        Some(Host::Ipv4(ip)) => policy.check_literal(ip.into()),
+        Some(Host::Ipv6(ip)) => policy.check_literal(ip.into()),
+    }
+}

@@ -1,0 +1,200 @@
+//! What the requests of one endpoint have in common, made once.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use http::header::{CONTENT_TYPE, HOST, USER_AGENT};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
+use http_body_util::Full;
+use url::{Position, Url};
+use webhooks_core::{
+    Attempt, Result, SIGNATURE_HEADER, STANDARD_ID_HEADER, STANDARD_SIGNATURE_HEADER,
+    STANDARD_TIMESTAMP_HEADER, SigningKey, StandardKey, Timestamp, WebhookEndpoint, WebhookError,
+    signature_header,
+};
+
+use crate::origin::Origin;
+
+const EVENT_ID: HeaderName = HeaderName::from_static("x-webhook-id");
+const EVENT_TYPE: HeaderName = HeaderName::from_static("x-webhook-event");
+const DELIVERY_ID: HeaderName = HeaderName::from_static("x-webhook-delivery");
+const NUMBER: HeaderName = HeaderName::from_static("x-webhook-attempt");
+const SIGNATURE: HeaderName = HeaderName::from_static(SIGNATURE_HEADER);
+const STANDARD_ID: HeaderName = HeaderName::from_static(STANDARD_ID_HEADER);
+const STANDARD_TIMESTAMP: HeaderName = HeaderName::from_static(STANDARD_TIMESTAMP_HEADER);
+const STANDARD_SIGNATURE: HeaderName = HeaderName::from_static(STANDARD_SIGNATURE_HEADER);
+
+/// The version is that of all crates of the workspace.
+const AGENT: &str = concat!("better-auth-webhooks/", env!("CARGO_PKG_VERSION"));
+
+/// What the requests of one endpoint have in common.
+pub(crate) struct Prepared {
+    pub(crate) endpoint: Arc<WebhookEndpoint>,
+    pub(crate) origin: Arc<Origin>,
+    parts: Parts,
+}
+
+/// What a request takes from its endpoint.
+pub(crate) struct Parts {
+    uri: Uri,
+    headers: HeaderMap,
+    secrets: Vec<LiveSecret>,
+}
+
+struct LiveSecret {
+    /// The current secret signs for ever.
+    until: Option<Timestamp>,
+    timestamped: Option<SigningKey>,
+    standard: Option<StandardKey>,
+}
+
+impl Prepared {
+    pub(crate) fn new(endpoint: Arc<WebhookEndpoint>, origin: Arc<Origin>, parts: Parts) -> Self {
+        Self {
+            endpoint,
+            origin,
+            parts,
+        }
+    }
+
+    /// The signed request of one attempt.
+    pub(crate) fn request(&self, attempt: &Attempt<'_>) -> Option<Request<Full<Bytes>>> {
+        let mut request = Request::new(Full::new(attempt.body.clone()));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = self.parts.uri.clone();
+        *request.headers_mut() = self.parts.headers_of(attempt)?;
+        Some(request)
+    }
+}
+
+impl Parts {
+    /// Reads an endpoint whose URL was judged and parsed.
+    pub(crate) fn new(endpoint: &WebhookEndpoint, url: &Url) -> Result<Self> {
+        let uri = url[Position::BeforePath..Position::AfterQuery]
+            .parse()
+            .map_err(|error| unbuildable("url has a path that no request can carry", error))?;
+        Ok(Self {
+            uri,
+            headers: fixed_headers(endpoint, url)?,
+            secrets: secrets(endpoint)?,
+        })
+    }
+
+    fn headers_of(&self, attempt: &Attempt<'_>) -> Option<HeaderMap> {
+        let mut values = Values(BytesMut::with_capacity(256));
+        let mut headers = self.headers.clone();
+        let id = values.display(&attempt.event_id)?;
+        let mut add = |name, value| drop(headers.insert(name, value));
+        add(EVENT_TYPE, values.text(attempt.event_type)?);
+        add(DELIVERY_ID, values.display(&attempt.delivery_id)?);
+        add(NUMBER, values.display(&attempt.number)?);
+        self.sign(attempt, &id, &mut values, &mut add)?;
+        add(EVENT_ID, id);
+        Some(headers)
+    }
+
+    fn sign(
+        &self,
+        attempt: &Attempt<'_>,
+        id: &HeaderValue,
+        values: &mut Values,
+        add: &mut impl FnMut(HeaderName, HeaderValue),
+    ) -> Option<()> {
+        let at = attempt.now.as_secs();
+        let live = || {
+            self.secrets
+                .iter()
+                .filter(|secret| secret.is_live(attempt.now))
+        };
+        let mut timestamped = live().filter_map(|s| s.timestamped.as_ref()).peekable();
+        if timestamped.peek().is_some() {
+            let header = signature_header(timestamped, at, attempt.body);
+            add(
+                SIGNATURE,
+                HeaderValue::from_maybe_shared(Bytes::from(header)).ok()?,
+            );
+        }
+        let text = id.to_str().ok()?;
+        let standard: Vec<_> = live()
+            .filter_map(|s| s.standard.as_ref())
+            .map(|key| key.sign(text, at, attempt.body))
+            .collect();
+        if !standard.is_empty() {
+            add(STANDARD_ID, id.clone());
+            add(STANDARD_TIMESTAMP, values.display(&at)?);
+            add(STANDARD_SIGNATURE, values.text(&standard.join(" "))?);
+        }
+        Some(())
+    }
+}
+
+impl LiveSecret {
+    fn new(endpoint: &WebhookEndpoint, secret: &str, until: Option<Timestamp>) -> Result<Self> {
+        let scheme = endpoint.signature;
+        let timestamped = scheme.is_timestamped();
+        let standard = scheme.is_standard();
+        Ok(Self {
+            until,
+            timestamped: timestamped.then(|| SigningKey::new(secret.as_bytes())),
+            standard: standard.then(|| StandardKey::new(secret)).transpose()?,
+        })
+    }
+
+    fn is_live(&self, now: Timestamp) -> bool {
+        self.until.is_none_or(|until| until > now)
+    }
+}
+
+/// Header values, cut from one allocation.
+struct Values(BytesMut);
+
+impl Values {
+    fn text(&mut self, text: &str) -> Option<HeaderValue> {
+        self.0.extend_from_slice(text.as_bytes());
+        self.cut()
+    }
+
+    fn display(&mut self, value: &impl std::fmt::Display) -> Option<HeaderValue> {
+        use std::fmt::Write;
+        write!(self.0, "{value}").ok()?;
+        self.cut()
+    }
+
+    fn cut(&mut self) -> Option<HeaderValue> {
+        HeaderValue::from_maybe_shared(self.0.split().freeze()).ok()
+    }
+}
+
+fn fixed_headers(endpoint: &WebhookEndpoint, url: &Url) -> Result<HeaderMap> {
+    let mut headers = HeaderMap::with_capacity(endpoint.headers.len() + 16);
+    let host = HeaderValue::from_str(&url[Position::BeforeHost..Position::AfterPort])
+        .map_err(|error| unbuildable("url has a host that no header can carry", error))?;
+    for (name, value) in &endpoint.headers {
+        let name = HeaderName::from_bytes(name.as_bytes())
+            .map_err(|error| unbuildable("a header has a malformed name", error))?;
+        // The cause of a malformed value says nothing of it.
+        let value = HeaderValue::from_str(value)
+            .map_err(|error| unbuildable("a header has a malformed value", error))?;
+        headers.insert(name, value);
+    }
+    // After the endpoint's own, so that those cannot replace them.
+    headers.insert(HOST, host);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
+    Ok(headers)
+}
+
+fn secrets(endpoint: &WebhookEndpoint) -> Result<Vec<LiveSecret>> {
+    let previous = endpoint.previous_secrets.iter();
+    std::iter::once((endpoint.secret.as_str(), None))
+        .chain(previous.map(|p| (p.secret.as_str(), Some(p.expires_at))))
+        .map(|(secret, until)| LiveSecret::new(endpoint, secret, until))
+        .collect()
+}
+
+fn unbuildable(
+    problem: &str,
+    source: impl std::error::Error + Send + Sync + 'static,
+) -> WebhookError {
+    WebhookError::InvalidEndpoint(webhooks_core::Detail::with_source(problem, source))
+}
