@@ -1,0 +1,134 @@
+//! What a request presents as its signature, whichever scheme it uses.
+
+use ctutils::{Choice, CtEq};
+use http::{HeaderMap, HeaderName};
+use webhooks_core::{SigningKey, StandardKey};
+
+use crate::SignatureError;
+
+/// The longest header with signatures, in bytes.
+pub(crate) const MAX_HEADER: usize = 4_096;
+/// The most items of a header with signatures.
+pub(crate) const MAX_ITEMS: usize = 32;
+/// The most signatures that are compared.
+const MAX_SIGNATURES: usize = 8;
+/// The most digits of a time: the year 33658 in Unix seconds, which no sum overflows.
+const MAX_DIGITS: usize = 12;
+
+/// One secret, made ready for both schemes.
+#[derive(Clone)]
+pub(crate) struct Key {
+    pub(crate) timestamped: SigningKey,
+    /// Only what is written as `whsec_<base64>` signs in this scheme.
+    pub(crate) standard: Option<StandardKey>,
+}
+
+/// The well-formed signatures of one request and the time that they sign.
+#[derive(Debug)]
+pub(crate) struct Presented {
+    pub(crate) scheme: Scheme,
+    /// Unix seconds, of at most 12 digits.
+    pub(crate) timestamp: i64,
+    pub(crate) macs: Vec<[u8; 32]>,
+}
+
+#[derive(Debug)]
+pub(crate) enum Scheme {
+    Timestamped,
+    Standard { id: String },
+}
+
+impl Presented {
+    /// Checks the time both ways; both bounds are still inside.
+    pub(crate) fn check_time(&self, now: i64, tolerance: i64) -> Result<(), SignatureError> {
+        if now < 0 {
+            return Err(SignatureError::ReceiverClock);
+        }
+        // Neither side is negative, so no difference overflows.
+        if now - self.timestamp > tolerance {
+            return Err(SignatureError::TimestampTooOld);
+        }
+        if self.timestamp - now > tolerance {
+            return Err(SignatureError::TimestampInFuture);
+        }
+        Ok(())
+    }
+
+    /// Compares every secret's signature of `body` with every presented one, in constant time and
+    /// to the end: how long it takes tells only how many there are.
+    pub(crate) fn check_body(&self, keys: &[Key], body: &[u8]) -> Result<(), SignatureError> {
+        let mut matched = Choice::FALSE;
+        for expected in keys.iter().filter_map(|key| self.expected(key, body)) {
+            for mac in &self.macs {
+                matched |= expected.ct_eq(mac);
+            }
+        }
+        if matched.to_bool() {
+            Ok(())
+        } else {
+            Err(SignatureError::SignatureMismatch)
+        }
+    }
+
+    fn expected(&self, key: &Key, body: &[u8]) -> Option<[u8; 32]> {
+        match &self.scheme {
+            Scheme::Timestamped => Some(key.timestamped.sign(self.timestamp, body)),
+            Scheme::Standard { id } => {
+                let signature = key.standard.as_ref()?.sign(id, self.timestamp, body);
+                StandardKey::decode(&signature)?.try_into().ok()
+            }
+        }
+    }
+}
+
+/// The one line of a header, of at most `limit` bytes of printable ASCII, spaces and tabs.
+pub(crate) fn single_line(
+    headers: &HeaderMap,
+    name: HeaderName,
+    limit: usize,
+) -> Result<&str, SignatureError> {
+    let mut lines = headers.get_all(name).iter();
+    let line = lines.next().ok_or(SignatureError::MissingHeader)?;
+    if lines.next().is_some() {
+        return Err(SignatureError::DuplicateHeader);
+    }
+    line_text(line.as_bytes(), limit)
+}
+
+/// The text of one header line.
+pub(crate) fn line_text(line: &[u8], limit: usize) -> Result<&str, SignatureError> {
+    if line.iter().all(|byte| matches!(byte, b' ' | b'\t')) {
+        return Err(SignatureError::MissingHeader);
+    }
+    if line.len() > limit {
+        return Err(SignatureError::HeaderTooLong);
+    }
+    if !line.iter().all(|byte| matches!(byte, b' '..=b'~' | b'\t')) {
+        return Err(SignatureError::MalformedHeader);
+    }
+    std::str::from_utf8(line).map_err(|_| SignatureError::MalformedHeader)
+}
+
+/// Unix seconds as 1 to 12 decimal digits without a sign or a leading zero.
+pub(crate) fn unix_seconds(text: &str) -> Result<i64, SignatureError> {
+    let canonical = text == "0" || !text.starts_with('0');
+    if text.len() > MAX_DIGITS || !canonical || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(SignatureError::BadTimestamp);
+    }
+    text.parse().map_err(|_| SignatureError::BadTimestamp)
+}
+
+/// The well-formed ones of at most 8 presented signatures.
+pub(crate) fn usable<T>(
+    presented: &[T],
+    decode: impl Fn(&T) -> Option<[u8; 32]>,
+) -> Result<Vec<[u8; 32]>, SignatureError> {
+    if presented.len() > MAX_SIGNATURES {
+        return Err(SignatureError::TooManySignatures);
+    }
+    let macs: Vec<_> = presented.iter().filter_map(decode).collect();
+    if macs.is_empty() {
+        return Err(SignatureError::NoUsableSignature);
+    }
+    Ok(macs)
+}

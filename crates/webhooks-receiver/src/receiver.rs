@@ -1,0 +1,228 @@
+//! The receiver: secrets, tolerance and the order in which a request is checked.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderName};
+use webhooks_core::{Result, SIGNATURE_HEADER, Secret, SigningKey, StandardKey, WebhookError};
+
+use crate::presented::{Key, MAX_HEADER, Presented, single_line};
+use crate::{IncomingWebhook, ReceiveError, SignatureError};
+use crate::{clock, incoming, standard_headers, timestamped_header};
+
+/// How far a signature's time may lie from the receiver's, either way, unless set otherwise.
+pub const DEFAULT_TOLERANCE: Duration = Duration::from_secs(300);
+/// The longest body in bytes, unless set otherwise: 1 MiB.
+pub const DEFAULT_MAX_BODY: usize = 1 << 20;
+
+const SIGNATURE: HeaderName = HeaderName::from_static(SIGNATURE_HEADER);
+
+/// Verifies and parses incoming webhooks.
+///
+/// Two schemes are verified:
+///
+/// - `X-Webhook-Signature: t=<unix seconds>,v1=<hex>`. Any secret that is not empty works, by its
+///   UTF-8 bytes, a `whsec_...` one too.
+/// - Standard Webhooks v1 (`webhook-id`, `webhook-timestamp`, `webhook-signature`), with those
+///   secrets that are `whsec_` and the Base64 of a key.
+///
+/// A request that has an `X-Webhook-Signature` is judged by it alone, whatever it holds and whatever
+/// stands beside it; only without one do the Standard Webhooks headers count. So nobody can weaken
+/// one scheme by adding the headers of the other.
+///
+/// It is cheap to clone, keeps its secrets only as keyed HMAC states, wiped when the last clone is
+/// dropped, and shows none of them in `Debug`.
+#[derive(Clone)]
+pub struct WebhookReceiver {
+    keys: Arc<[Key]>,
+    tolerance: Duration,
+    max_body: usize,
+}
+
+impl WebhookReceiver {
+    /// A receiver with one secret. An empty one verifies nothing.
+    #[must_use]
+    pub fn new(secret: impl Into<String>) -> Self {
+        Self {
+            keys: keys([secret]),
+            tolerance: DEFAULT_TOLERANCE,
+            max_body: DEFAULT_MAX_BODY,
+        }
+    }
+
+    /// Replaces the secrets, each of which verifies: the new one and the old one while a secret is
+    /// being rotated. Empty ones are left out.
+    #[must_use]
+    pub fn with_secrets(mut self, secrets: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.keys = keys(secrets);
+        self
+    }
+
+    /// How far a signature's time may lie from the receiver's, either way, in whole seconds (parts
+    /// are dropped). Defaults to [`DEFAULT_TOLERANCE`].
+    #[must_use]
+    pub const fn with_tolerance(mut self, tolerance: Duration) -> Self {
+        self.tolerance = tolerance;
+        self
+    }
+
+    /// The longest body, in bytes, that is read, received or parsed. Defaults to
+    /// [`DEFAULT_MAX_BODY`]; a sender that batches may send up to 16 MiB and an envelope.
+    #[must_use]
+    pub const fn with_max_body(mut self, bytes: usize) -> Self {
+        self.max_body = bytes;
+        self
+    }
+
+    /// The longest body, in bytes: what a server should read at most.
+    #[must_use]
+    pub const fn max_body(&self) -> usize {
+        self.max_body
+    }
+
+    /// Verifies and parses in one step: what a consumer should call.
+    ///
+    /// # Errors
+    ///
+    /// [`ReceiveError::BodyTooLarge`] before anything is hashed, [`ReceiveError::Signature`] before
+    /// anything is parsed, and [`ReceiveError::Body`] when what was signed is not a webhook.
+    pub fn receive(
+        &self,
+        headers: &HeaderMap,
+        body: &[u8],
+    ) -> Result<IncomingWebhook, ReceiveError> {
+        let presented = self.presented(headers)?;
+        self.finish(&presented, body)
+    }
+
+    /// Verifies the signature of the raw body at the time of the wall clock.
+    ///
+    /// # Errors
+    ///
+    /// The first reason to refuse it, in the order of [`SignatureError`].
+    pub fn verify(&self, headers: &HeaderMap, body: &[u8]) -> Result<(), SignatureError> {
+        self.verify_at(headers, body, clock::now().as_secs())
+    }
+
+    /// Verifies the signature of the raw body at a given time.
+    ///
+    /// # Errors
+    ///
+    /// As [`WebhookReceiver::verify`].
+    pub fn verify_at(
+        &self,
+        headers: &HeaderMap,
+        body: &[u8],
+        now_unix_seconds: i64,
+    ) -> Result<(), SignatureError> {
+        self.presented_at(headers, now_unix_seconds)?
+            .check_body(&self.keys, body)
+    }
+
+    /// Whether the signature of the raw body is good: `false` when it was made with another secret,
+    /// over other bytes, or at a time outside the tolerance.
+    ///
+    /// # Errors
+    ///
+    /// [`WebhookError::InvalidSignature`] for every other refusal: there is no header, a malformed
+    /// one, or no secret. [`WebhookReceiver::verify`] tells which.
+    pub fn verify_signature(&self, headers: &HeaderMap, body: &[u8]) -> Result<bool> {
+        match self.verify(headers, body) {
+            Ok(()) => Ok(true),
+            Err(
+                SignatureError::SignatureMismatch
+                | SignatureError::TimestampTooOld
+                | SignatureError::TimestampInFuture,
+            ) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Parses a body that was verified before; [`WebhookReceiver::receive`] does both.
+    ///
+    /// A body is the envelope of one event or of a batch; see [`IncomingWebhook::into_events`].
+    ///
+    /// # Errors
+    ///
+    /// [`WebhookError::SerializationError`] when it is not an envelope, an id in it is empty or
+    /// longer than 256 bytes, or the body is longer than [`WebhookReceiver::max_body`].
+    pub fn parse_webhook(&self, body: &[u8]) -> Result<IncomingWebhook> {
+        self.check_length(body.len())
+            .map_err(WebhookError::from)
+            .and_then(|()| incoming::parse(body))
+    }
+
+    /// What can be refused by its headers alone, before the body is read.
+    pub(crate) fn presented(&self, headers: &HeaderMap) -> Result<Presented, SignatureError> {
+        self.presented_at(headers, clock::now().as_secs())
+    }
+
+    /// What remains once the body is there.
+    pub(crate) fn finish(
+        &self,
+        presented: &Presented,
+        body: &[u8],
+    ) -> Result<IncomingWebhook, ReceiveError> {
+        self.check_length(body.len())?;
+        presented.check_body(&self.keys, body)?;
+        incoming::parse(body).map_err(ReceiveError::Body)
+    }
+
+    fn presented_at(&self, headers: &HeaderMap, now: i64) -> Result<Presented, SignatureError> {
+        if self.keys.is_empty() {
+            return Err(SignatureError::EmptySecret);
+        }
+        let presented = if self.uses_standard_headers(headers) {
+            standard_headers::parse(headers)?
+        } else {
+            timestamped_header::parse(single_line(headers, SIGNATURE, MAX_HEADER)?)?
+        };
+        let tolerance = i64::try_from(self.tolerance.as_secs()).unwrap_or(i64::MAX);
+        presented.check_time(now, tolerance)?;
+        Ok(presented)
+    }
+
+    fn uses_standard_headers(&self, headers: &HeaderMap) -> bool {
+        !headers.contains_key(SIGNATURE)
+            && standard_headers::are_present(headers)
+            && self.keys.iter().any(|key| key.standard.is_some())
+    }
+
+    fn check_length(&self, length: usize) -> Result<(), ReceiveError> {
+        if length > self.max_body {
+            return Err(ReceiveError::BodyTooLarge {
+                limit: self.max_body,
+            });
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for WebhookReceiver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WebhookReceiver")
+            .field("secrets", &self.keys.len())
+            .field("tolerance", &self.tolerance)
+            .field("max_body", &self.max_body)
+            .finish()
+    }
+}
+
+fn keys(secrets: impl IntoIterator<Item = impl Into<String>>) -> Arc<[Key]> {
+    secrets
+        .into_iter()
+        .map(|secret| Secret::from(secret.into()))
+        .filter(|secret| !secret.expose().is_empty())
+        .map(|secret| Key {
+            timestamped: SigningKey::new(secret.expose().as_bytes()),
+            standard: standard_key(secret.expose()),
+        })
+        .collect()
+}
+
+fn standard_key(secret: &str) -> Option<StandardKey> {
+    // The key would also be taken without its prefix, but then a text of another kind might pass.
+    secret.starts_with("whsec_").then_some(())?;
+    StandardKey::for_verifying(secret).ok()
+}

@@ -1,0 +1,217 @@
+//! Bodies: single events, batches, and what is neither.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+use std::error::Error;
+use std::time::{Duration, UNIX_EPOCH};
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+use serde_json::json;
+use webhooks_core::{
+    EventId, EventType, SigningKey, Timestamp, WebhookError, batch_envelope, envelope,
+    signature_header,
+};
+use webhooks_receiver::{IncomingWebhook, ReceiveError, SignatureError, WebhookReceiver};
+
+const AT: Timestamp = Timestamp::from_millis(1_704_110_400_123);
+
+fn event(event_type: &str, n: u32) -> Bytes {
+    let event_type = EventType::new(event_type).unwrap();
+    envelope(
+        EventId::new(AT),
+        &event_type,
+        AT,
+        &json!({ "n": n }),
+        10_000,
+    )
+    .unwrap()
+}
+
+fn batch(events: &[Bytes]) -> Bytes {
+    batch_envelope(EventId::new(AT), AT, events)
+}
+
+fn signed(body: &[u8]) -> HeaderMap {
+    let header = signature_header([&SigningKey::new(b"secret")], AT.as_secs(), body);
+    let mut headers = HeaderMap::new();
+    headers.insert("x-webhook-signature", header.parse().unwrap());
+    headers
+}
+
+fn receiver() -> WebhookReceiver {
+    WebhookReceiver::new("secret").with_tolerance(Duration::MAX)
+}
+
+fn numbers(events: impl Iterator<Item = IncomingWebhook>) -> Vec<i64> {
+    events.map(|e| e.data["n"].as_i64().unwrap()).collect()
+}
+
+#[test]
+fn a_sent_event_is_received() {
+    let body = event("user.created", 7);
+    let webhook = receiver().receive(&signed(&body), &body).unwrap();
+    assert!(webhook.id.parse::<EventId>().is_ok());
+    assert_eq!(webhook.event, "user.created");
+    assert_eq!(webhook.timestamp, "2024-01-01T12:00:00.123Z");
+    assert_eq!(webhook.version, "1.0");
+    assert_eq!(webhook.data, json!({ "n": 7 }));
+    let sent = UNIX_EPOCH + Duration::from_millis(1_704_110_400_123);
+    assert_eq!(webhook.sent_at().unwrap(), sent);
+    assert!(!webhook.is_batch());
+    assert_eq!(numbers(webhook.events()), [7]);
+    assert_eq!(webhook.events().next().as_ref(), Some(&webhook));
+    assert_eq!(numbers(webhook.into_events()), [7]);
+}
+
+#[test]
+fn a_batch_gives_its_events_with_their_own_ids() {
+    let events = [event("user.created", 1), event("user.deleted", 2)];
+    let body = batch(&events);
+    let webhook = receiver().receive(&signed(&body), &body).unwrap();
+    assert!(webhook.is_batch());
+    let singles: Vec<_> = events
+        .iter()
+        .map(|event| receiver().parse_webhook(event).unwrap())
+        .collect();
+    assert_eq!(webhook.events().collect::<Vec<_>>(), singles);
+    assert!(singles.iter().all(|single| single.id != webhook.id));
+    assert_eq!(webhook.into_events().collect::<Vec<_>>(), singles);
+    let empty = receiver().parse_webhook(&batch(&[])).unwrap();
+    assert_eq!(empty.events().count(), 0);
+    assert_eq!(empty.into_events().count(), 0);
+}
+
+#[test]
+fn unknown_fields_are_ignored_and_escapes_are_read() {
+    let body = br#"{"id":"a\u0062","event":"webhook.batch","timestamp":"","version":"2","x":1,
+        "data":{"y":2,"events":[{"id":"\u0063","event":"\u0064","timestamp":"t","version":"1",
+        "data":null,"z":{}}]}}"#;
+    let webhook = receiver().parse_webhook(body).unwrap();
+    assert_eq!(webhook.id, "ab");
+    let inner = webhook.events().next().unwrap();
+    assert_eq!((inner.id.as_str(), inner.event.as_str()), ("c", "d"));
+    assert!(webhook.sent_at().is_err());
+}
+
+#[test]
+fn what_is_no_webhook_is_refused_without_showing_it() {
+    let single = |id: &str| {
+        format!(r#"{{"id":{id},"event":"e","timestamp":"t","data":"hunter2","version":"1"}}"#)
+    };
+    let batch = |data: &str| {
+        format!(
+            r#"{{"id":"i","event":"webhook.batch","timestamp":"t","data":{data},"version":"1"}}"#
+        )
+    };
+    let good = single("\"i\"");
+    assert!(receiver().parse_webhook(good.as_bytes()).is_ok());
+    let of = |event: &str| batch(&format!(r#"{{"events":[{good},{event}]}}"#));
+    assert!(receiver().parse_webhook(of(&good).as_bytes()).is_ok());
+    let deep = single("\"i\"").replace("\"hunter2\"", &"[".repeat(100_000));
+    for bad in [
+        "",
+        "[]",
+        "hunter2",
+        &single("1"),
+        &single("null"),
+        &single("\"\""),
+        &single(&format!("\"{}\"", "i".repeat(257))),
+        &format!("{good} hunter2"),
+        &good.replace(r#","data":"hunter2""#, ""),
+        &good.replace(r#""version":"1""#, r#""version":1.0"#),
+        &good.replace(r#"{"id":"#, r#"{"id":"hunter2","id":"#),
+        &deep,
+        &batch("1"),
+        &batch("{}"),
+        &batch(r#"{"events":{}}"#),
+        &of("1"),
+        &of("{}"),
+        &of(&single("2")),
+        &of(&single("\"\"")),
+        &of(&good.replace(r#"{"id":"#, r#"{"id":"hunter2","id":"#)),
+        &of(&batch(r#"{"events":[]}"#)),
+    ] {
+        let error = receiver().parse_webhook(bad.as_bytes()).unwrap_err();
+        assert!(
+            matches!(error, WebhookError::SerializationError(_)),
+            "{bad}"
+        );
+        let shown = format!("{error} {error:?} {:?}", error.source());
+        assert!(!shown.contains("hunter2"), "{shown}");
+    }
+}
+
+#[test]
+fn debug_leaves_the_data_out() {
+    let body = event("user.created", 424_242);
+    let webhook = receiver().parse_webhook(&body).unwrap();
+    let shown = format!("{webhook:?}");
+    assert!(shown.contains("user.created") && !shown.contains("424242"));
+}
+
+#[test]
+fn the_error_tells_a_bad_signature_from_a_bad_body() {
+    let body = b"not json";
+    let refused = receiver().receive(&HeaderMap::new(), body).unwrap_err();
+    let missing = SignatureError::MissingHeader;
+    assert!(matches!(refused, ReceiveError::Signature(reason) if reason == missing));
+    assert_eq!(refused.status(), StatusCode::UNAUTHORIZED);
+    assert!(matches!(refused.into(), WebhookError::InvalidSignature));
+
+    let refused = receiver().receive(&signed(body), body).unwrap_err();
+    assert_eq!(refused.status(), StatusCode::BAD_REQUEST);
+    assert!(refused.source().is_some());
+    assert!(matches!(
+        refused.into(),
+        WebhookError::SerializationError(_)
+    ));
+}
+
+#[test]
+fn the_longest_body_is_exact() {
+    let body = event("user.created", 1);
+    let receiver = receiver().with_max_body(body.len());
+    assert!(receiver.receive(&signed(&body), &body).is_ok());
+    let receiver = receiver.with_max_body(body.len() - 1);
+    assert!(receiver.verify(&signed(&body), &body).is_ok());
+    assert!(receiver.parse_webhook(&body).is_err());
+    let refused = receiver.receive(&signed(&body), &body).unwrap_err();
+    assert_eq!(refused.status(), StatusCode::PAYLOAD_TOO_LARGE);
+    let text = format!("longer than {} bytes", body.len() - 1);
+    assert!(WebhookError::from(refused).to_string().contains(&text));
+}
+
+#[test]
+fn a_batch_of_16_mib_is_taken_when_the_limit_allows_it() {
+    let event_type = EventType::new("big").unwrap();
+    let filler = "x".repeat(1 << 20);
+    let event = envelope(EventId::new(AT), &event_type, AT, &filler, 2 << 20).unwrap();
+    let body = batch(&vec![event; 15]);
+    assert!(receiver().receive(&signed(&body), &body).is_err());
+    let receiver = receiver().with_max_body(17 << 20);
+    let webhook = receiver.receive(&signed(&body), &body).unwrap();
+    assert_eq!(webhook.into_events().count(), 15);
+}
+
+#[test]
+fn bodies_of_every_common_type_are_taken_by_reference() {
+    let bytes = event("user.created", 1);
+    let headers = signed(&bytes);
+    let receiver = receiver();
+    let vec: Vec<u8> = bytes.to_vec();
+    let boxed: Box<[u8]> = vec.clone().into();
+    let slice: &[u8] = &vec;
+    assert!(receiver.verify_signature(&headers, &bytes).unwrap());
+    assert!(receiver.verify_signature(&headers, &vec).unwrap());
+    assert!(receiver.verify_signature(&headers, &boxed).unwrap());
+    assert!(receiver.verify_signature(&headers, slice).unwrap());
+    assert_eq!(
+        receiver.parse_webhook(&bytes).unwrap().event,
+        "user.created"
+    );
+}
