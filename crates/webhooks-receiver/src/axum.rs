@@ -28,7 +28,7 @@ use crate::{IncomingWebhook, ReceiveError, WebhookReceiver, request};
 ///     .route("/webhooks", post(handle))
 ///     .with_state(WebhookReceiver::new("secret"));
 /// ```
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VerifiedWebhook(pub IncomingWebhook);
 
 impl<S> FromRequest<S> for VerifiedWebhook

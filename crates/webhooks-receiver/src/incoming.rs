@@ -16,7 +16,7 @@ const MAX_ID: usize = 256;
 ///
 /// Fields that this version does not know are ignored. `Debug` leaves `data` out, because it may
 /// hold personal data.
-#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IncomingWebhook {
     /// Identifies the event, the same in every retry: the key of idempotent handling. A batch has
     /// an id of its own; there the ids of its events are the keys.
