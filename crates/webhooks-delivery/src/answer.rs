@@ -22,6 +22,10 @@ const DRAIN: Duration = Duration::from_secs(2);
 /// How many answers are read in the background at once; further connections are closed instead.
 const MAX_DRAINS: usize = 128;
 
+/// How often the connection's task is given a turn to bring more of an accepted answer, which is
+/// cheaper than a task in the background.
+const TURNS: u32 = 2;
+
 /// The limits of what is read, and of what is read in the background.
 #[derive(Debug)]
 pub(crate) struct Reading {
@@ -97,14 +101,15 @@ impl Reading {
         self.recycle(None, connection, origin);
     }
 
-    /// Takes what is there of a body without waiting, and leaves its rest to the background.
-    pub(crate) fn read_ready(
+    /// Takes what is there of a body, and leaves its rest to the background.
+    pub(crate) async fn read_ready(
         &self,
         answer: &mut Answer,
         mut body: Incoming,
         connection: Connection,
         origin: &Arc<Origin>,
     ) {
+        let mut turns = TURNS;
         while !body.is_end_stream() {
             match body.frame().now_or_never() {
                 Some(Some(Ok(frame))) => {
@@ -117,6 +122,10 @@ impl Reading {
                 }
                 Some(Some(Err(_))) => return,
                 Some(None) => break,
+                None if turns > 0 => {
+                    turns -= 1;
+                    tokio::task::yield_now().await;
+                }
                 None => {
                     let rest = Some((body, self.read.saturating_sub(answer.read)));
                     return self.recycle(rest, connection, origin);

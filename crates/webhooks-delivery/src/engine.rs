@@ -120,7 +120,8 @@ impl DeliveryEngine {
         answer.take_head(head.status, &head.headers, attempt.now.into());
         if head.status.is_success() {
             self.reading
-                .read_ready(answer, body, connection, &prepared.origin);
+                .read_ready(answer, body, connection, &prepared.origin)
+                .await;
         } else {
             self.reading
                 .read_all(answer, body, connection, &prepared.origin)

@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use serde_json::Value;
 use webhooks_delivery::NetworkPolicy;
 
-const URLS: &str = include_str!("../../../tests/vectors/ssrf_urls.json");
-const RANGES: &str = include_str!("../../../tests/vectors/blocked_ranges.json");
+const URLS: &str = include_str!("../../../../tests/vectors/ssrf_urls.json");
+const RANGES: &str = include_str!("../../../../tests/vectors/blocked_ranges.json");
 
 fn policy(name: &str) -> NetworkPolicy {
     match name.split_once(':') {

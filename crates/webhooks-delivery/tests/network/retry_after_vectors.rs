@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde_json::Value;
 use webhooks_delivery::parse_retry_after;
 
-const VECTORS: &str = include_str!("../../../tests/vectors/retry_after.json");
+const VECTORS: &str = include_str!("../../../../tests/vectors/retry_after.json");
 
 fn at(seconds: u64) -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(seconds)

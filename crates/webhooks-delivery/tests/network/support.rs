@@ -1,5 +1,4 @@
 //! A clock, a resolver and plain-socket servers for the tests of this crate.
-#![allow(dead_code, reason = "every test binary uses another part")]
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -18,7 +17,7 @@ use webhooks_delivery::{DeliveryEngine, DeliveryEngineBuilder, NetworkPolicy, Re
 
 /// A clock that stands still.
 #[derive(Debug)]
-pub struct Frozen;
+pub(crate) struct Frozen;
 
 impl Clock for Frozen {
     fn now(&self) -> Timestamp {
@@ -26,17 +25,17 @@ impl Clock for Frozen {
     }
 }
 
-pub fn builder() -> DeliveryEngineBuilder {
+pub(crate) fn builder() -> DeliveryEngineBuilder {
     DeliveryEngine::builder(Arc::new(Frozen))
         .network_policy(NetworkPolicy::permissive())
         .timeout(Duration::from_secs(20))
 }
 
-pub fn engine() -> DeliveryEngine {
+pub(crate) fn engine() -> DeliveryEngine {
     builder().build().unwrap()
 }
 
-pub fn endpoint(url: &str) -> WebhookEndpoint {
+pub(crate) fn endpoint(url: &str) -> WebhookEndpoint {
     WebhookEndpoint {
         id: "endpoint_1".into(),
         url: url.into(),
@@ -46,7 +45,7 @@ pub fn endpoint(url: &str) -> WebhookEndpoint {
     }
 }
 
-pub fn delivery_to(endpoint: WebhookEndpoint) -> WebhookDelivery {
+pub(crate) fn delivery_to(endpoint: WebhookEndpoint) -> WebhookDelivery {
     let event_type = EventType::new("user.created").unwrap();
     let data = serde_json::json!({ "user_id": "123" });
     let event = WebhookEvent::new(event_type, None, &data, 262_144, Frozen.now()).unwrap();
@@ -55,26 +54,26 @@ pub fn delivery_to(endpoint: WebhookEndpoint) -> WebhookDelivery {
     delivery
 }
 
-pub fn delivery(url: &str) -> WebhookDelivery {
+pub(crate) fn delivery(url: &str) -> WebhookDelivery {
     delivery_to(endpoint(url))
 }
 
-pub async fn deliver(engine: &DeliveryEngine, url: &str) -> DeliveryResult {
+pub(crate) async fn deliver(engine: &DeliveryEngine, url: &str) -> DeliveryResult {
     engine.deliver(&delivery(url)).await.unwrap()
 }
 
-pub fn failed(result: &DeliveryResult, kind: FailureKind) {
+pub(crate) fn failed(result: &DeliveryResult, kind: FailureKind) {
     assert_eq!(result.outcome, Outcome::Failed(kind), "{result:?}");
 }
 
 /// Gives its answers in turn, and the last one for ever.
-pub struct Scripted {
+pub(crate) struct Scripted {
     answers: Vec<Vec<IpAddr>>,
-    pub asked: AtomicUsize,
+    pub(crate) asked: AtomicUsize,
 }
 
 impl Scripted {
-    pub fn new(answers: &[&[&str]]) -> Arc<Self> {
+    pub(crate) fn new(answers: &[&[&str]]) -> Arc<Self> {
         let parse = |list: &&[&str]| list.iter().map(|ip| ip.parse().unwrap()).collect();
         Arc::new(Self {
             answers: answers.iter().map(parse).collect(),
@@ -88,15 +87,17 @@ impl Resolve for Scripted {
     async fn resolve(&self, _: &str) -> io::Result<Vec<IpAddr>> {
         let turn = self.asked.fetch_add(1, Ordering::SeqCst);
         let answer = self.answers.get(turn).or(self.answers.last());
-        answer.cloned().ok_or_else(|| io::ErrorKind::NotFound.into())
+        answer
+            .cloned()
+            .ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 }
 
 /// A server on a loopback address that counts connections and requests.
-pub struct Server {
-    pub address: SocketAddr,
-    pub connections: Arc<AtomicUsize>,
-    pub requests: Arc<Mutex<Vec<String>>>,
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
+    pub(crate) connections: Arc<AtomicUsize>,
+    pub(crate) requests: Arc<Mutex<Vec<String>>>,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -108,7 +109,7 @@ impl Drop for Server {
 
 impl Server {
     /// Runs `serve` on every connection.
-    pub async fn start<F, S>(ip: &str, serve: F) -> Self
+    pub(crate) async fn start<F, S>(ip: &str, serve: F) -> Self
     where
         F: Fn(Peer) -> S + Send + 'static,
         S: Future<Output = io::Result<()>> + Send + 'static,
@@ -121,13 +122,9 @@ impl Server {
         let task = tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
-                let number = count.fetch_add(1, Ordering::SeqCst);
+                count.fetch_add(1, Ordering::SeqCst);
                 let log = Arc::clone(&log);
-                tokio::spawn(serve(Peer {
-                    stream,
-                    number,
-                    log,
-                }));
+                tokio::spawn(serve(Peer { stream, log }));
             }
         });
         Self {
@@ -139,7 +136,7 @@ impl Server {
     }
 
     /// Answers the first request of every connection with `answer`, then closes.
-    pub async fn answering(answer: impl Into<Vec<u8>>) -> Self {
+    pub(crate) async fn answering(answer: impl Into<Vec<u8>>) -> Self {
         let answer = Arc::new(answer.into());
         Self::start("127.0.0.1", move |mut peer| {
             let answer = Arc::clone(&answer);
@@ -152,29 +149,28 @@ impl Server {
         .await
     }
 
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://{}/hook?a=b", self.address)
     }
 
-    pub fn connections(&self) -> usize {
+    pub(crate) fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
     }
 
-    pub fn requests(&self) -> Vec<String> {
+    pub(crate) fn requests(&self) -> Vec<String> {
         self.requests.lock().unwrap().clone()
     }
 }
 
 /// One connection as its server sees it.
-pub struct Peer {
-    pub stream: TcpStream,
-    pub number: usize,
+pub(crate) struct Peer {
+    pub(crate) stream: TcpStream,
     log: Arc<Mutex<Vec<String>>>,
 }
 
 impl Peer {
     /// Reads and logs one request; an error when the client has closed.
-    pub async fn request(&mut self) -> io::Result<String> {
+    pub(crate) async fn request(&mut self) -> io::Result<String> {
         let mut text = Vec::new();
         let head = loop {
             if let Some(end) = text.windows(4).position(|w| w == b"\r\n\r\n") {
@@ -193,7 +189,7 @@ impl Peer {
     }
 
     /// Answers every request until the client closes.
-    pub async fn answer_all(mut self, answer: &[u8]) -> io::Result<()> {
+    pub(crate) async fn answer_all(mut self, answer: &[u8]) -> io::Result<()> {
         loop {
             self.request().await?;
             self.stream.write_all(answer).await?;
@@ -201,14 +197,14 @@ impl Peer {
     }
 
     /// Reads until the client closes.
-    pub async fn wait_for_close(&mut self) {
+    pub(crate) async fn wait_for_close(&mut self) {
         let mut rest = [0; 1024];
         while matches!(self.stream.read(&mut rest).await, Ok(n) if n > 0) {}
     }
 }
 
 /// The value of a header in the text of a request.
-pub fn header<'a>(request: &'a str, name: &str) -> Option<&'a str> {
+pub(crate) fn header<'a>(request: &'a str, name: &str) -> Option<&'a str> {
     request
         .lines()
         .take_while(|line| !line.is_empty())

@@ -1,0 +1,107 @@
+//! Connections are used again, and only when that is safe.
+
+use std::time::Duration;
+
+use crate::support::{Server, deliver, engine};
+use tokio::io::AsyncWriteExt;
+use tokio::time::timeout;
+
+const EMPTY: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+const WITH_BODY: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
+const CHUNKED: &[u8] = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n";
+const FAILURE: &[u8] = b"HTTP/1.1 500 Oh\r\nContent-Length: 5\r\n\r\nsorry";
+
+#[tokio::test]
+async fn requests_one_after_the_other_share_a_connection() {
+    for answer in [EMPTY, WITH_BODY, CHUNKED, FAILURE] {
+        let server = Server::start("127.0.0.1", |peer| peer.answer_all(answer)).await;
+        let engine = engine();
+        for _ in 0..50 {
+            assert!(deliver(&engine, &server.url()).await.status.is_some());
+        }
+        assert_eq!(
+            server.connections(),
+            1,
+            "{}",
+            String::from_utf8_lossy(answer)
+        );
+        assert_eq!(server.requests().len(), 50);
+    }
+}
+
+#[tokio::test]
+async fn an_accepted_answer_whose_body_comes_later_gives_its_connection_back() {
+    let (send, receive) = tokio::sync::oneshot::channel::<()>();
+    let receive = std::sync::Mutex::new(Some(receive));
+    let server = Server::start("127.0.0.1", move |mut peer| {
+        let late = receive.lock().unwrap().take();
+        async move {
+            peer.request().await?;
+            peer.stream
+                .write_all(&WITH_BODY[..WITH_BODY.len() - 3])
+                .await?;
+            if let Some(late) = late {
+                let _ = late.await;
+            }
+            peer.stream.write_all(b"llo").await?;
+            peer.answer_all(WITH_BODY).await
+        }
+    })
+    .await;
+    let engine = engine();
+    assert!(deliver(&engine, &server.url()).await.is_delivered());
+    send.send(()).unwrap();
+    // The second may come before the rest of the first answer: one of them is on the first connection.
+    for _ in 0..20 {
+        assert!(deliver(&engine, &server.url()).await.is_delivered());
+    }
+    assert!(server.connections() <= 2);
+}
+
+#[tokio::test]
+async fn a_connection_that_the_server_closed_is_replaced_and_the_request_arrives_once() {
+    // Every connection answers one request and is closed without saying so.
+    let server = Server::start("127.0.0.1", |mut peer| async move {
+        peer.request().await?;
+        peer.stream.write_all(EMPTY).await
+    })
+    .await;
+    let engine = engine();
+    for sent in 1..=20 {
+        let result = deliver(&engine, &server.url()).await;
+        assert!(result.is_delivered(), "{result:?}");
+        assert_eq!(server.requests().len(), sent);
+        // The end of the connection has been sent; a turn of the reactor makes it known here.
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    assert_eq!(server.connections(), 20);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_is_not_used_after_its_verdict_has_run_out() {
+    let server = Server::start("127.0.0.1", |peer| peer.answer_all(EMPTY)).await;
+    let engine = engine();
+    let url = server.url();
+    for _ in 0..12 {
+        assert!(deliver(&engine, &url).await.is_delivered());
+        tokio::time::advance(Duration::from_secs(30)).await;
+    }
+    // Twelve requests in six minutes: the first ten on one connection, the others on a second.
+    assert_eq!(server.connections(), 2);
+}
+
+#[tokio::test]
+async fn requests_at_once_each_have_a_connection() {
+    let server = Server::start("127.0.0.1", |peer| peer.answer_all(WITH_BODY)).await;
+    let engine = engine();
+    let url = server.url();
+    let all = futures_util::future::join_all((0..8).map(|_| deliver(&engine, &url)));
+    let results = timeout(Duration::from_secs(8), all).await.unwrap();
+    assert!(
+        results
+            .iter()
+            .all(webhooks_core::DeliveryResult::is_delivered)
+    );
+    assert_eq!(server.requests().len(), 8);
+    assert!(server.connections() <= 8);
+}
