@@ -1,6 +1,7 @@
 //! Starting other programs, and stopping when the user says so.
 
 use std::ffi::OsStr;
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -40,9 +41,11 @@ impl Stop {
         }
     }
 
-    /// Runs the command to its end; ends it too when the flag is set.
+    /// Runs the command to its end; ends it, and all that it started, when the flag is set.
     pub(crate) fn run(&self, mut command: Command) -> Result {
         let what = describe(&command);
+        // A group outside the terminal's own must not read from the terminal: it would be stopped.
+        command.process_group(0).stdin(Stdio::null());
         let mut child = command
             .spawn()
             .map_err(|e| format!("cannot start {what}: {e}"))?;
@@ -51,7 +54,7 @@ impl Stop {
                 return check(&what, status);
             }
             if self.is_set() {
-                stop_child(&mut child, "TERM", Duration::from_secs(10));
+                stop_group(&mut child, "TERM", Duration::from_secs(10));
                 return Err(format!("{what} was interrupted"));
             }
             thread::sleep(GLANCE);
@@ -101,11 +104,27 @@ pub(crate) fn poll(child: &mut Child) -> Result<Option<ExitStatus>> {
         .map_err(|e| format!("cannot wait for a child: {e}"))
 }
 
-/// Sends the signal, waits, and then kills what is left.
+/// Sends the signal to the child, waits, and then kills it if it is left.
 pub(crate) fn stop_child(child: &mut Child, signal: &str, patience: Duration) {
-    // The standard library knows only SIGKILL, and every shell has this command built in.
-    let kill = format!("kill -s {signal} {}", child.id());
-    succeeds(Command::new("sh").arg("-c").arg(kill));
+    kill(&child.id().to_string(), signal);
+    wait_or_kill(child, patience);
+}
+
+/// The same for a child that leads a process group, and for all in it.
+fn stop_group(child: &mut Child, signal: &str, patience: Duration) {
+    let group = format!("-{}", child.id());
+    kill(&group, signal);
+    wait_or_kill(child, patience);
+    kill(&group, "KILL");
+}
+
+/// The standard library knows only SIGKILL to a child, and every shell has this command built in.
+fn kill(process: &str, signal: &str) {
+    let command = format!("kill -s {signal} -- {process}");
+    succeeds(Command::new("sh").arg("-c").arg(command));
+}
+
+fn wait_or_kill(child: &mut Child, patience: Duration) {
     for _ in 0..patience.as_millis() / GLANCE.as_millis() {
         match child.try_wait() {
             Ok(None) => thread::sleep(GLANCE),

@@ -31,7 +31,7 @@ fn runner(args: &[String]) -> Command {
         process::cargo(["nextest", "run"])
     } else {
         println!("cargo-nextest was not found, cargo test runs the tests");
-        process::cargo(["test", "--lib", "--bins", "--tests", "--examples"])
+        process::cargo(["test", "--tests"])
     };
     let selects = |arg: &String| arg.starts_with("-p") || arg.starts_with("--package");
     if !args.iter().any(selects) {
