@@ -1,0 +1,36 @@
+use async_trait::async_trait;
+use webhooks_core::storage::WebhookStorage;
+
+/// A storage under test.
+#[async_trait]
+pub trait Backend: Send + Sync + 'static {
+    /// The storage's type; `Arc<dyn WebhookStorage>` is one too.
+    type Storage: WebhookStorage;
+
+    /// An empty storage that shares nothing with any other: a schema, a key prefix, a file.
+    async fn fresh(&self) -> Self::Storage;
+
+    /// Removes what [`fresh`](Self::fresh) made, once its case has passed. Does nothing by
+    /// default. What a failed case leaves is kept for a look at it.
+    async fn dispose(&self, _storage: &Self::Storage) {}
+
+    /// What the storage can do that others need not.
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::default()
+    }
+
+    /// How many random sequences `random_operations` runs. Defaults to the environment variable
+    /// `WEBHOOKS_TESTKIT_CASES`, else to 64.
+    fn random_sequences(&self) -> u32 {
+        let set = std::env::var("WEBHOOKS_TESTKIT_CASES");
+        set.ok().and_then(|n| n.parse().ok()).unwrap_or(64)
+    }
+}
+
+/// What a storage can do that others need not; a case that needs it is a no-op without it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Capabilities {
+    /// [`wait`](WebhookStorage::wait) returns soon after work came; without it, work is found by
+    /// polling. Defaults to false.
+    pub wakes: bool,
+}

@@ -1,0 +1,273 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use webhooks_core::storage::{
+    Claim, Claimed, Counts, DeliveryQuery, DeliveryRecord, EndpointGate, EndpointRecord, Enqueued,
+    GateChange, NewDelivery, NewEvent, SettleAs, Settled, Settlement, WebhookStorage,
+};
+use webhooks_core::{
+    AttemptRecord, DeliveryId, DeliveryState, EventId, EventType, Priority, Timestamp,
+    WebhookDelivery, WebhookEndpoint, WebhookEvent, WorkerId,
+};
+
+use crate::Capabilities;
+
+/// A storage under test, with short ways to do what most cases do.
+#[derive(Debug)]
+pub(crate) struct Bench {
+    pub(crate) storage: Arc<dyn WebhookStorage>,
+    pub(crate) capabilities: Capabilities,
+    /// The storage's time when the case began.
+    start: Timestamp,
+    /// A worker that has beaten once.
+    pub(crate) worker: WorkerId,
+}
+
+impl Bench {
+    pub(crate) async fn new(storage: Arc<dyn WebhookStorage>, capabilities: Capabilities) -> Self {
+        let start = storage.beat(None, None).await.unwrap().now;
+        let worker = WorkerId::named("worker_a");
+        storage.beat(Some(&worker), Some(start)).await.unwrap();
+        Self {
+            storage,
+            capabilities,
+            start,
+            worker,
+        }
+    }
+
+    /// The time so many seconds after the case began.
+    pub(crate) fn at(&self, seconds: i64) -> Timestamp {
+        Timestamp::from_millis(self.start.as_millis() + seconds * 1_000)
+    }
+
+    pub(crate) async fn save(&self, ids: &[&str]) {
+        for id in ids {
+            self.storage.save_endpoint(&endpoint(id)).await.unwrap();
+        }
+    }
+
+    pub(crate) async fn record(&self, id: &str) -> EndpointRecord {
+        let changes = self.storage.endpoints_since(0, 10_000).await.unwrap();
+        let mut records = changes.records.into_iter();
+        records.find(|r| r.endpoint.id == id).unwrap()
+    }
+
+    pub(crate) async fn gate(&self, id: &str, change: GateChange) {
+        self.gate_at(id, change, self.at(0)).await;
+    }
+
+    pub(crate) async fn gate_at(&self, id: &str, change: GateChange, now: Timestamp) {
+        let gate = EndpointGate {
+            endpoint_id: id.into(),
+            change,
+        };
+        self.storage.set_gates(&[gate], now).await.unwrap();
+    }
+
+    /// An event sent at the start, with one delivery to each of these endpoints.
+    pub(crate) fn event(&self, endpoints: &[&str]) -> NewEvent {
+        self.event_at(endpoints, self.at(0))
+    }
+
+    pub(crate) fn event_at(&self, endpoints: &[&str], now: Timestamp) -> NewEvent {
+        let deliveries = endpoints.iter().map(|id| NewDelivery {
+            id: DeliveryId::new(now),
+            endpoint_id: (*id).into(),
+            lease: false,
+        });
+        NewEvent {
+            event: Arc::new(event("user.created", None, br#"{"n":1}"#, now)),
+            priority: Priority::Normal,
+            due_at: now,
+            max_retries: 3,
+            idempotency_key: None,
+            deliveries: deliveries.collect(),
+        }
+    }
+
+    /// An event like [`event`](Self::event) with an idempotency key.
+    pub(crate) fn keyed(&self, key: &str, tenant: Option<&str>, endpoints: &[&str]) -> NewEvent {
+        let mut new = self.event(endpoints);
+        new.event = Arc::new(event("user.created", tenant, b"{}", self.at(0)));
+        new.idempotency_key = Some(key.into());
+        new
+    }
+
+    pub(crate) async fn enqueue(&self, events: &[NewEvent]) -> Vec<Enqueued> {
+        self.enqueue_at(events, self.at(0)).await
+    }
+
+    pub(crate) async fn enqueue_at(&self, events: &[NewEvent], now: Timestamp) -> Vec<Enqueued> {
+        let worker = Some(&self.worker);
+        self.storage.enqueue(events, worker, now).await.unwrap()
+    }
+
+    /// Sends one event to one endpoint at the start.
+    pub(crate) async fn send(&self, endpoint: &str) -> DeliveryId {
+        self.send_many(endpoint, 1).await[0]
+    }
+
+    /// Sends events to one endpoint, each a millisecond after the one before, the last one at the
+    /// start.
+    pub(crate) async fn send_many(&self, endpoint: &str, count: i64) -> Vec<DeliveryId> {
+        let sent = |n| Timestamp::from_millis(self.start.as_millis() - count + 1 + n);
+        let events: Vec<_> = (0..count)
+            .map(|n| self.event_at(&[endpoint], sent(n)))
+            .collect();
+        self.enqueue(&events).await;
+        events.iter().map(|e| e.deliveries[0].id).collect()
+    }
+
+    /// A claim with plenty of room, by the bench's worker.
+    pub(crate) fn claim_at(&self, now: Timestamp) -> Claim<'_> {
+        Claim {
+            worker: &self.worker,
+            now,
+            limit: 10_000,
+            per_endpoint: 10_000,
+            room: &[],
+            rate_limit: None,
+        }
+    }
+
+    pub(crate) async fn claim(&self, claim: Claim<'_>) -> Claimed {
+        self.storage.claim(&claim).await.unwrap()
+    }
+
+    /// Claims everything that is ready `seconds` after the start.
+    pub(crate) async fn take(&self, seconds: i64) -> Vec<WebhookDelivery> {
+        self.claim(self.claim_at(self.at(seconds))).await.deliveries
+    }
+
+    /// Sends one event to one endpoint and claims it.
+    pub(crate) async fn lease_one(&self, endpoint: &str) -> WebhookDelivery {
+        let id = self.send(endpoint).await;
+        let mut taken = self.take(0).await;
+        assert_eq!(ids(&taken), [id], "the one ready delivery is claimed");
+        taken.remove(0)
+    }
+
+    pub(crate) async fn settle(&self, settlements: &[Settlement]) -> Vec<Settled> {
+        self.settle_at(settlements, self.at(0)).await
+    }
+
+    pub(crate) async fn settle_at(&self, all: &[Settlement], now: Timestamp) -> Vec<Settled> {
+        self.storage.settle(&self.worker, all, now).await.unwrap()
+    }
+
+    /// Sends one event to an endpoint and lets it end as dead.
+    pub(crate) async fn dead_one(&self, endpoint: &str) -> DeliveryId {
+        let delivery = self.lease_one(endpoint).await;
+        let settled = self.settle(&[self.failed(&delivery, DEAD)]).await;
+        assert_eq!(settled, [Settled::Applied]);
+        delivery.id
+    }
+
+    /// A settlement without an attempt.
+    pub(crate) fn settlement(&self, of: &WebhookDelivery, settle_as: SettleAs) -> Settlement {
+        Settlement {
+            delivery_id: of.id,
+            endpoint_id: of.endpoint_id.clone(),
+            token: of.lease.as_ref().unwrap().token,
+            settle_as,
+            attempt: None,
+        }
+    }
+
+    /// A settlement of an attempt that started at the start.
+    pub(crate) fn failed(&self, of: &WebhookDelivery, settle_as: SettleAs) -> Settlement {
+        Settlement {
+            attempt: Some(self.attempt(of, self.at(0))),
+            ..self.settlement(of, settle_as)
+        }
+    }
+
+    pub(crate) fn attempt(&self, of: &WebhookDelivery, started_at: Timestamp) -> AttemptRecord {
+        AttemptRecord {
+            delivery_id: of.id,
+            number: of.attempts + 1,
+            started_at,
+            duration: Duration::from_millis(12),
+            status: Some(500),
+            failure: Some(webhooks_core::FailureKind::ServerError),
+            response: Bytes::from_static(b"no"),
+            ambiguous: false,
+        }
+    }
+
+    /// The delivery with this id, with its attempts.
+    pub(crate) async fn delivery(&self, id: DeliveryId) -> DeliveryRecord {
+        let query = DeliveryQuery {
+            id: Some(id),
+            with_attempts: true,
+            ..DeliveryQuery::default()
+        };
+        let mut items = self.list(&query).await;
+        assert_eq!(items.len(), 1, "one delivery has the id {id}");
+        items.remove(0)
+    }
+
+    pub(crate) async fn state(&self, id: DeliveryId) -> DeliveryState {
+        self.delivery(id).await.state
+    }
+
+    pub(crate) async fn list(&self, query: &DeliveryQuery) -> Vec<DeliveryRecord> {
+        self.storage.deliveries(query).await.unwrap().items
+    }
+
+    /// The counts, which must add up.
+    pub(crate) async fn counts(&self, endpoint: Option<&str>) -> Counts {
+        let counts = self.storage.counts(endpoint).await.unwrap();
+        let ended = counts.delivered + counts.dead + counts.cancelled + counts.purged;
+        assert_eq!(
+            counts.enqueued,
+            ended + counts.waiting(),
+            "the counts add up: {counts:?}"
+        );
+        counts
+    }
+}
+
+/// The end of a delivery whose last attempt failed.
+pub(crate) const DEAD: SettleAs = SettleAs::Dead {
+    reason: webhooks_core::DeadReason::AttemptsExhausted,
+};
+
+/// A plain endpoint.
+pub(crate) fn endpoint(id: &str) -> WebhookEndpoint {
+    WebhookEndpoint {
+        id: id.into(),
+        url: format!("https://example.com/{id}"),
+        secret: "not a real secret".into(),
+        events: vec!["*".into()],
+        ..WebhookEndpoint::default()
+    }
+}
+
+/// An event with these bytes as its payload.
+pub(crate) fn event(
+    event_type: &str,
+    tenant: Option<&str>,
+    payload: &[u8],
+    now: Timestamp,
+) -> WebhookEvent {
+    WebhookEvent {
+        id: EventId::new(now),
+        event_type: EventType::new(event_type).unwrap(),
+        tenant: tenant.map(Into::into),
+        payload: Bytes::copy_from_slice(payload),
+        created_at: now,
+    }
+}
+
+/// The ids of deliveries, in their order.
+pub(crate) fn ids(deliveries: &[WebhookDelivery]) -> Vec<DeliveryId> {
+    deliveries.iter().map(|d| d.id).collect()
+}
+
+/// The tokens of leases.
+pub(crate) fn token(delivery: &WebhookDelivery) -> u64 {
+    delivery.lease.as_ref().unwrap().token
+}

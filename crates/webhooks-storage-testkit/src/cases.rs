@@ -1,0 +1,13 @@
+//! One file per topic; the list that makes tests of them is in `runner.rs`.
+
+pub(crate) mod beat;
+pub(crate) mod change;
+pub(crate) mod claim;
+pub(crate) mod counts;
+pub(crate) mod deliveries;
+pub(crate) mod endpoints;
+pub(crate) mod enqueue;
+pub(crate) mod random;
+pub(crate) mod settle;
+pub(crate) mod sweep;
+pub(crate) mod wait;

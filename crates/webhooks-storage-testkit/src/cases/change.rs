@@ -1,0 +1,206 @@
+use webhooks_core::storage::{Change, DeliveryQuery, SettleAs, Settled};
+use webhooks_core::{DeliveryId, DeliveryState, Priority};
+
+use crate::bench::{Bench, DEAD, ids, token};
+
+async fn change(t: &Bench, query: &DeliveryQuery, to: Change) -> usize {
+    let now = t.at(1);
+    t.storage.change(query, to, 1_000, now).await.unwrap()
+}
+
+async fn change_one(t: &Bench, id: DeliveryId, to: Change) -> usize {
+    let query = DeliveryQuery {
+        id: Some(id),
+        ..DeliveryQuery::default()
+    };
+    change(t, &query, to).await
+}
+
+/// One delivery in each state: ready, scheduled, leased, delivered, dead, cancelled.
+async fn one_in_each_state(t: &Bench) -> [DeliveryId; 6] {
+    t.save(&["a"]).await;
+    t.send_many("a", 4).await;
+    let taken = t.take(0).await;
+    t.settle(&[
+        t.failed(&taken[0], SettleAs::Retry { at: t.at(60) }),
+        t.failed(&taken[1], SettleAs::Delivered),
+        t.failed(&taken[2], DEAD),
+    ])
+    .await;
+    let cancelled = t.send("a").await;
+    assert_eq!(change_one(t, cancelled, Change::Cancel).await, 1);
+    let ready = t.send("a").await;
+    let [scheduled, delivered, dead, leased] = [0, 1, 2, 3].map(|n| taken[n].id);
+    [ready, scheduled, leased, delivered, dead, cancelled]
+}
+
+pub(crate) async fn a_replay_starts_a_new_series(t: &Bench) {
+    t.save(&["a"]).await;
+    let id = t.dead_one("a").await;
+    let before = t.delivery(id).await.delivery;
+    assert_eq!(change_one(t, id, Change::Replay).await, 1);
+    let record = t.delivery(id).await;
+    assert_eq!(record.state, DeliveryState::Ready);
+    assert!(record.dead_reason.is_none());
+    assert_eq!(record.delivery.event.id, before.event.id);
+    assert_eq!((record.delivery.attempts, record.delivery.crashes), (0, 0));
+    assert_eq!(record.attempts.len(), 1, "the log stays");
+    assert_eq!(t.counts(None).await.dead, 0);
+    let taken = t.take(1).await;
+    assert!(ids(&taken) == [id] && token(&taken[0]) > 1);
+}
+
+pub(crate) async fn a_replay_goes_behind_what_waits(t: &Bench) {
+    t.save(&["a"]).await;
+    let mut old = t.event_at(&["a"], t.at(-60));
+    old.priority = Priority::Normal;
+    t.enqueue(&[old]).await;
+    let taken = t.take(0).await;
+    t.settle(&[t.failed(&taken[0], DEAD)]).await;
+    let waiting = t.send("a").await;
+    assert_eq!(change_one(t, taken[0].id, Change::Replay).await, 1);
+    assert_eq!(ids(&t.take(1).await), [waiting, taken[0].id]);
+}
+
+pub(crate) async fn only_dead_ones_are_replayed(t: &Bench) {
+    let all = one_in_each_state(t).await;
+    let changed = change(t, &DeliveryQuery::default(), Change::Replay).await;
+    assert_eq!(changed, 1);
+    assert_eq!(t.state(all[4]).await, DeliveryState::Ready);
+    assert_eq!(t.state(all[3]).await, DeliveryState::Delivered);
+    assert_eq!(t.state(all[5]).await, DeliveryState::Cancelled);
+}
+
+pub(crate) async fn nothing_is_replayed_to_a_deleted_endpoint(t: &Bench) {
+    t.save(&["a"]).await;
+    let id = t.dead_one("a").await;
+    t.storage.delete_endpoint("a", t.at(0)).await.unwrap();
+    assert_eq!(change_one(t, id, Change::Replay).await, 0);
+    t.save(&["a"]).await;
+    assert_eq!(change_one(t, id, Change::Replay).await, 1);
+}
+
+pub(crate) async fn nothing_is_replayed_without_its_payload(t: &Bench) {
+    t.save(&["a"]).await;
+    let id = t.dead_one("a").await;
+    assert_eq!(change_one(t, id, Change::Erase).await, 1);
+    assert_eq!(change_one(t, id, Change::Replay).await, 0);
+    assert_eq!(t.state(id).await, DeliveryState::Dead);
+}
+
+pub(crate) async fn ready_and_scheduled_ones_are_cancelled(t: &Bench) {
+    let all = one_in_each_state(t).await;
+    let changed = change(t, &DeliveryQuery::default(), Change::Cancel).await;
+    assert_eq!(changed, 2);
+    assert_eq!(t.state(all[0]).await, DeliveryState::Cancelled);
+    assert_eq!(t.state(all[1]).await, DeliveryState::Cancelled);
+    assert_eq!(t.state(all[2]).await, DeliveryState::Leased);
+    assert_eq!(t.counts(None).await.cancelled, 3);
+    assert!(t.take(100).await.is_empty());
+}
+
+pub(crate) async fn ended_ones_are_purged(t: &Bench) {
+    let all = one_in_each_state(t).await;
+    let before = t.counts(None).await;
+    let changed = change(t, &DeliveryQuery::default(), Change::Purge).await;
+    assert_eq!(changed, 3);
+    assert_eq!(t.list(&DeliveryQuery::default()).await.len(), 3);
+    let after = t.counts(None).await;
+    assert_eq!((after.dead, after.purged), (0, 1));
+    assert_eq!(after.delivered, before.delivered, "a total stays");
+    assert_eq!(after.cancelled, before.cancelled);
+    assert_eq!(after.waiting(), 3);
+    assert_eq!(t.state(all[0]).await, DeliveryState::Ready);
+    assert_eq!(change(t, &DeliveryQuery::default(), Change::Purge).await, 0);
+}
+
+pub(crate) async fn payloads_are_erased_everywhere(t: &Bench) {
+    let [ready, scheduled, leased, delivered, dead, cancelled] = one_in_each_state(t).await;
+    let changed = change(t, &DeliveryQuery::default(), Change::Erase).await;
+    assert_eq!(changed, 6);
+    for (id, state) in [
+        (ready, DeliveryState::Cancelled),
+        (scheduled, DeliveryState::Cancelled),
+        (leased, DeliveryState::Leased),
+        (delivered, DeliveryState::Delivered),
+        (dead, DeliveryState::Dead),
+        (cancelled, DeliveryState::Cancelled),
+    ] {
+        let record = t.delivery(id).await;
+        assert_eq!(record.state, state);
+        assert!(record.delivery.event.payload.is_empty());
+    }
+    assert_eq!(change(t, &DeliveryQuery::default(), Change::Erase).await, 0);
+}
+
+pub(crate) async fn what_was_erased_does_not_wait_again(t: &Bench) {
+    t.save(&["a"]).await;
+    t.send_many("a", 3).await;
+    let taken = t.take(0).await;
+    assert_eq!(change(t, &DeliveryQuery::default(), Change::Erase).await, 3);
+    let settled = t
+        .settle(&[
+            t.failed(&taken[0], SettleAs::Retry { at: t.at(9) }),
+            t.settlement(&taken[1], SettleAs::Release { at: t.at(0) }),
+            t.failed(&taken[2], SettleAs::Delivered),
+        ])
+        .await;
+    let cancelled = Settled::Cancelled;
+    assert_eq!(settled, [cancelled, cancelled, Settled::Applied]);
+}
+
+pub(crate) async fn one_event_is_erased_for_all_its_endpoints(t: &Bench) {
+    t.save(&["a", "b"]).await;
+    let (gone, kept) = (t.event(&["a", "b"]), t.event(&["a"]));
+    t.enqueue(&[gone.clone(), kept.clone()]).await;
+    let query = DeliveryQuery {
+        event_id: Some(gone.event.id),
+        ..DeliveryQuery::default()
+    };
+    assert_eq!(change(t, &query, Change::Erase).await, 2);
+    let taken = t.take(0).await;
+    assert_eq!(ids(&taken), [kept.deliveries[0].id]);
+    assert_eq!(taken[0].event.payload, kept.event.payload);
+}
+
+pub(crate) async fn a_change_stops_at_its_limit(t: &Bench) {
+    t.save(&["a"]).await;
+    t.send_many("a", 10).await;
+    let all = DeliveryQuery::default();
+    for expected in [4, 4, 2, 0] {
+        let changed = t.storage.change(&all, Change::Cancel, 4, t.at(1)).await;
+        assert_eq!(changed.unwrap(), expected);
+    }
+}
+
+pub(crate) async fn the_page_size_of_a_query_does_not_bound_a_change(t: &Bench) {
+    t.save(&["a"]).await;
+    t.send_many("a", 10).await;
+    let query = DeliveryQuery {
+        limit: 1,
+        ..DeliveryQuery::default()
+    };
+    assert_eq!(change(t, &query, Change::Cancel).await, 10);
+}
+
+pub(crate) async fn a_change_keeps_to_its_filter(t: &Bench) {
+    t.save(&["a", "b"]).await;
+    t.send_many("a", 3).await;
+    t.send_many("b", 3).await;
+    let query = DeliveryQuery {
+        endpoint_id: Some("a".into()),
+        ..DeliveryQuery::default()
+    };
+    assert_eq!(change(t, &query, Change::Cancel).await, 3);
+    assert_eq!(t.counts(Some("a")).await.cancelled, 3);
+    assert_eq!(t.counts(Some("b")).await.ready, 3);
+}
+
+pub(crate) async fn a_cancelled_lease_is_not_possible(t: &Bench) {
+    t.save(&["a"]).await;
+    let held = t.lease_one("a").await;
+    assert_eq!(change_one(t, held.id, Change::Cancel).await, 0);
+    assert_eq!(change_one(t, held.id, Change::Purge).await, 0);
+    let settled = t.settle(&[t.failed(&held, SettleAs::Delivered)]).await;
+    assert_eq!(settled, [Settled::Applied]);
+}

@@ -1,0 +1,249 @@
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use webhooks_core::storage::{Change, DeliveryQuery, DeliveryRecord, SettleAs};
+use webhooks_core::{DeliveryId, DeliveryState, EventId};
+
+use crate::bench::{Bench, DEAD, event};
+
+fn listed(records: &[DeliveryRecord]) -> Vec<DeliveryId> {
+    records.iter().map(|r| r.delivery.id).collect()
+}
+
+pub(crate) async fn the_newest_is_listed_first(t: &Bench) {
+    t.save(&["a"]).await;
+    let mut sent = t.send_many("a", 20).await;
+    sent.reverse();
+    assert_eq!(listed(&t.list(&DeliveryQuery::default()).await), sent);
+}
+
+pub(crate) async fn each_filter_alone_and_all_together(t: &Bench) {
+    t.save(&["a", "b"]).await;
+    let mut new = t.event(&["a", "b"]);
+    new.event = Arc::new(event("order.paid", Some("org_1"), b"{}", t.at(-10)));
+    let other = t.event(&["b"]);
+    t.enqueue(&[new.clone(), other.clone()]).await;
+    let (of_a, of_b) = (new.deliveries[0].id, new.deliveries[1].id);
+    let rest = other.deliveries[0].id;
+    let none = DeliveryQuery::default;
+    let cases = [
+        (
+            DeliveryQuery {
+                id: Some(of_b),
+                ..none()
+            },
+            vec![of_b],
+        ),
+        (
+            DeliveryQuery {
+                event_id: Some(new.event.id),
+                ..none()
+            },
+            vec![of_a, of_b],
+        ),
+        (
+            DeliveryQuery {
+                endpoint_id: Some("b".into()),
+                ..none()
+            },
+            vec![of_b, rest],
+        ),
+        (
+            DeliveryQuery {
+                event_type: Some("order.paid".into()),
+                ..none()
+            },
+            vec![of_a, of_b],
+        ),
+        (
+            DeliveryQuery {
+                event_type: Some("order".into()),
+                ..none()
+            },
+            vec![],
+        ),
+        (
+            DeliveryQuery {
+                tenant: Some("org_1".into()),
+                ..none()
+            },
+            vec![of_a, of_b],
+        ),
+        (
+            DeliveryQuery {
+                tenant: Some("org_2".into()),
+                ..none()
+            },
+            vec![],
+        ),
+        (
+            DeliveryQuery {
+                from: Some(t.at(-10)),
+                ..none()
+            },
+            vec![of_a, of_b, rest],
+        ),
+        (
+            DeliveryQuery {
+                from: Some(t.at(-9)),
+                ..none()
+            },
+            vec![rest],
+        ),
+        (
+            DeliveryQuery {
+                to: Some(t.at(-10)),
+                ..none()
+            },
+            vec![],
+        ),
+        (
+            DeliveryQuery {
+                to: Some(t.at(-9)),
+                ..none()
+            },
+            vec![of_a, of_b],
+        ),
+        (
+            DeliveryQuery {
+                endpoint_id: Some("nobody".into()),
+                ..none()
+            },
+            vec![],
+        ),
+        (
+            DeliveryQuery {
+                id: Some(of_a),
+                event_id: Some(new.event.id),
+                endpoint_id: Some("a".into()),
+                event_type: Some("order.paid".into()),
+                tenant: Some("org_1".into()),
+                states: vec![DeliveryState::Ready],
+                from: Some(t.at(-11)),
+                to: Some(t.at(0)),
+                ..none()
+            },
+            vec![of_a],
+        ),
+    ];
+    for (query, expected) in cases {
+        let found: HashSet<_> = listed(&t.list(&query).await).into_iter().collect();
+        assert_eq!(found, expected.into_iter().collect(), "{query:?}");
+    }
+}
+
+pub(crate) async fn each_state_is_listed(t: &Bench) {
+    t.save(&["a"]).await;
+    t.send_many("a", 4).await;
+    let taken = t.take(0).await;
+    t.settle(&[
+        t.failed(&taken[0], SettleAs::Delivered),
+        t.failed(&taken[1], DEAD),
+        t.failed(&taken[2], SettleAs::Retry { at: t.at(60) }),
+    ])
+    .await;
+    let cancelled = t.send("a").await;
+    let query = DeliveryQuery {
+        id: Some(cancelled),
+        ..DeliveryQuery::default()
+    };
+    let cancel = t.storage.change(&query, Change::Cancel, 10, t.at(0)).await;
+    assert_eq!(cancel.unwrap(), 1);
+    let ready = t.send("a").await;
+    let expected = [
+        (DeliveryState::Delivered, taken[0].id),
+        (DeliveryState::Dead, taken[1].id),
+        (DeliveryState::Scheduled, taken[2].id),
+        (DeliveryState::Leased, taken[3].id),
+        (DeliveryState::Cancelled, cancelled),
+        (DeliveryState::Ready, ready),
+    ];
+    for (state, id) in expected {
+        let query = DeliveryQuery {
+            states: vec![state],
+            ..DeliveryQuery::default()
+        };
+        assert_eq!(listed(&t.list(&query).await), [id], "{state:?}");
+    }
+    let waiting = DeliveryQuery {
+        states: DeliveryState::WAITING.to_vec(),
+        ..DeliveryQuery::default()
+    };
+    assert_eq!(t.list(&waiting).await.len(), 3);
+    assert_eq!(t.list(&DeliveryQuery::default()).await.len(), 6);
+}
+
+pub(crate) async fn pages_follow_each_other(t: &Bench) {
+    t.save(&["a"]).await;
+    let mut sent = t.send_many("a", 25).await;
+    sent.reverse();
+    assert_eq!(pages(t, 10, async || ()).await, sent);
+    assert_eq!(pages(t, 25, async || ()).await, sent);
+    assert_eq!(pages(t, 100, async || ()).await, sent);
+}
+
+pub(crate) async fn pages_stand_while_things_change(t: &Bench) {
+    t.save(&["a"]).await;
+    let mut sent = t.send_many("a", 25).await;
+    sent.reverse();
+    let seen = pages(t, 7, async || {
+        let later = t.event_at(&["a"], t.at(1));
+        t.enqueue(&[later]).await;
+        t.take(1).await;
+    })
+    .await;
+    assert_eq!(seen, sent, "what came later is not on later pages");
+}
+
+/// All pages of everything, with something done between two of them.
+async fn pages(t: &Bench, limit: usize, between: impl AsyncFn()) -> Vec<DeliveryId> {
+    let mut query = DeliveryQuery {
+        limit,
+        ..DeliveryQuery::default()
+    };
+    let mut seen = Vec::new();
+    loop {
+        let page = t.storage.deliveries(&query).await.unwrap();
+        assert!(page.items.len() <= limit && seen.len() < 1_000);
+        seen.extend(listed(&page.items));
+        if page.next.is_none() {
+            return seen;
+        }
+        query.before = page.next;
+        between().await;
+    }
+}
+
+pub(crate) async fn nothing_is_listed_for_unknown_ids(t: &Bench) {
+    t.save(&["a"]).await;
+    t.send("a").await;
+    let by_id = DeliveryQuery {
+        id: Some(DeliveryId::new(t.at(0))),
+        ..DeliveryQuery::default()
+    };
+    let by_event = DeliveryQuery {
+        event_id: Some(EventId::new(t.at(0))),
+        ..DeliveryQuery::default()
+    };
+    for query in [by_id, by_event] {
+        let page = t.storage.deliveries(&query).await.unwrap();
+        assert!(page.items.is_empty() && page.next.is_none());
+    }
+}
+
+pub(crate) async fn attempts_are_read_when_asked_for(t: &Bench) {
+    t.save(&["a", "b"]).await;
+    let id = t.dead_one("a").await;
+    t.dead_one("b").await;
+    let query = DeliveryQuery {
+        endpoint_id: Some("a".into()),
+        ..DeliveryQuery::default()
+    };
+    assert!(t.list(&query).await[0].attempts.is_empty());
+    let query = DeliveryQuery {
+        with_attempts: true,
+        ..query
+    };
+    let attempts = &t.list(&query).await[0].attempts;
+    assert!(attempts.len() == 1 && attempts[0].delivery_id == id);
+}

@@ -1,0 +1,286 @@
+use std::collections::HashMap;
+
+use webhooks_core::storage::{DisabledBy, EndpointGate, GateChange, GateState};
+use webhooks_core::{
+    BatchConfig, DeliveryState, PreviousSecret, RateLimitConfig, SignatureScheme, WebhookEndpoint,
+};
+
+use crate::bench::{Bench, endpoint};
+
+pub(crate) async fn a_saved_endpoint_is_read_back_whole(t: &Bench) {
+    let whole = WebhookEndpoint {
+        id: "bücher-1".into(),
+        url: "https://example.com/in?a=1&b='%22".into(),
+        secret: "geheim \u{1f511} \"quoted\" \\".into(),
+        events: vec!["user.*".into(), "order.created".into()],
+        enabled: true,
+        rate_limit: Some(RateLimitConfig {
+            requests_per_second: 7,
+            burst_size: 1_000_000,
+        }),
+        headers: HashMap::from([
+            ("X-One".into(), "1".into()),
+            ("authorization".into(), "Bearer x".into()),
+        ]),
+        timeout_seconds: 3_600,
+        tenant: Some("org_1".into()),
+        batch: Some(BatchConfig {
+            max_events: 10,
+            max_wait_ms: 500,
+            max_bytes: 1 << 20,
+        }),
+        signature: SignatureScheme::Both,
+        previous_secrets: vec![PreviousSecret {
+            secret: "old".into(),
+            expires_at: t.at(60),
+        }],
+    };
+    t.storage.save_endpoint(&whole).await.unwrap();
+    let read = t.storage.get_endpoint(&whole.id).await.unwrap();
+    assert!(read.as_ref() == Some(&whole), "{read:?} is not {whole:?}");
+    let listed = t.record(&whole.id).await;
+    assert!(*listed.endpoint == whole && listed.gate == GateState::default());
+}
+
+pub(crate) async fn an_unknown_endpoint_is_none(t: &Bench) {
+    assert!(t.storage.get_endpoint("nobody").await.unwrap().is_none());
+    t.save(&["a"]).await;
+    assert!(t.storage.get_endpoint("A").await.unwrap().is_none());
+}
+
+pub(crate) async fn saving_again_replaces_the_definition(t: &Bench) {
+    t.save(&["a"]).await;
+    let mut changed = endpoint("a");
+    changed.url = "https://example.org/new".into();
+    changed.headers.insert("x-new".into(), "1".into());
+    t.storage.save_endpoint(&changed).await.unwrap();
+    let read = t.storage.get_endpoint("a").await.unwrap();
+    assert!(read == Some(changed), "the last definition counts");
+    let all = t.storage.endpoints_since(0, 100).await.unwrap();
+    assert_eq!(all.records.len(), 1, "an endpoint is listed once");
+}
+
+pub(crate) async fn a_deleted_endpoint_leaves_a_tombstone(t: &Bench) {
+    t.save(&["a"]).await;
+    let before = t.record("a").await.revision;
+    assert!(t.storage.delete_endpoint("a", t.at(0)).await.unwrap());
+    assert!(t.storage.get_endpoint("a").await.unwrap().is_none());
+    let tombstone = t.record("a").await;
+    assert!(tombstone.deleted && tombstone.revision > before);
+    assert!(!tombstone.takes_events() && !tombstone.is_open());
+}
+
+pub(crate) async fn deleting_what_is_not_there_is_false(t: &Bench) {
+    assert!(!t.storage.delete_endpoint("nobody", t.at(0)).await.unwrap());
+    t.save(&["a"]).await;
+    assert!(t.storage.delete_endpoint("a", t.at(0)).await.unwrap());
+    assert!(!t.storage.delete_endpoint("a", t.at(0)).await.unwrap());
+}
+
+pub(crate) async fn deleting_cancels_what_waits_and_leaves_the_rest(t: &Bench) {
+    t.save(&["a", "b"]).await;
+    let leased = t.lease_one("a").await.id;
+    let ready = t.send("a").await;
+    let other = t.send("b").await;
+    let mut later = t.event(&["a"]);
+    later.due_at = t.at(60);
+    t.enqueue(&[later.clone()]).await;
+    t.storage.delete_endpoint("a", t.at(1)).await.unwrap();
+    assert_eq!(t.state(ready).await, DeliveryState::Cancelled);
+    assert_eq!(
+        t.state(later.deliveries[0].id).await,
+        DeliveryState::Cancelled
+    );
+    assert_eq!(t.state(leased).await, DeliveryState::Leased);
+    assert_eq!(t.state(other).await, DeliveryState::Ready);
+    assert_eq!(t.counts(Some("a")).await.cancelled, 2);
+    assert_eq!(t.take(120).await.len(), 1, "only b's is still to be had");
+}
+
+pub(crate) async fn saving_a_deleted_endpoint_revives_it_with_a_fresh_gate(t: &Bench) {
+    t.save(&["a"]).await;
+    t.gate("a", GateChange::Pause).await;
+    t.gate("a", GateChange::Hold { until: t.at(60) }).await;
+    let old = t.send("a").await;
+    t.storage.delete_endpoint("a", t.at(0)).await.unwrap();
+    t.save(&["a"]).await;
+    let record = t.record("a").await;
+    assert!(!record.deleted && record.gate == GateState::default());
+    assert_eq!(t.state(old).await, DeliveryState::Cancelled);
+    t.lease_one("a").await;
+}
+
+pub(crate) async fn revisions_grow_with_every_change(t: &Bench) {
+    t.save(&["a", "b"]).await;
+    let mut last = t.record("b").await.revision;
+    assert!(t.record("a").await.revision < last);
+    for step in 0..3 {
+        match step {
+            0 => t.save(&["a"]).await,
+            1 => t.gate("a", GateChange::Pause).await,
+            _ => drop(t.storage.delete_endpoint("a", t.at(0)).await.unwrap()),
+        }
+        let revision = t.record("a").await.revision;
+        assert!(revision > last, "step {step} makes a new revision");
+        let beat = t.storage.beat(None, None).await.unwrap();
+        assert_eq!(beat.revision, revision, "a beat tells of it");
+        last = revision;
+    }
+}
+
+pub(crate) async fn changes_are_listed_in_pages(t: &Bench) {
+    t.save(&["a", "b", "c", "d", "e"]).await;
+    let (mut seen, mut revision, mut pages) = (Vec::new(), 0, 0);
+    loop {
+        let page = t.storage.endpoints_since(revision, 2).await.unwrap();
+        assert!(page.records.len() <= 2 && pages < 10);
+        pages += 1;
+        seen.extend(page.records.iter().map(|r| r.endpoint.id.clone()));
+        revision = page.revision;
+        if !page.more {
+            break;
+        }
+    }
+    assert_eq!(seen, ["a", "b", "c", "d", "e"], "by growing revision");
+    assert_eq!(
+        revision,
+        t.storage.beat(None, None).await.unwrap().revision,
+        "the last page leads to the newest revision"
+    );
+}
+
+pub(crate) async fn only_later_changes_are_listed(t: &Bench) {
+    t.save(&["a", "b"]).await;
+    let all = t.storage.endpoints_since(0, 100).await.unwrap();
+    let none = t.storage.endpoints_since(all.revision, 100).await.unwrap();
+    assert!(none.records.is_empty() && !none.more);
+    assert_eq!(none.revision, all.revision);
+    t.gate("a", GateChange::Pause).await;
+    let one = t.storage.endpoints_since(all.revision, 100).await.unwrap();
+    assert_eq!(one.records.len(), 1);
+    assert!(one.records[0].endpoint.id == "a" && one.records[0].gate.paused);
+}
+
+pub(crate) async fn resuming_ends_a_pause_and_a_hold(t: &Bench) {
+    t.save(&["a"]).await;
+    t.gate("a", GateChange::Pause).await;
+    t.gate("a", GateChange::Hold { until: t.at(60) }).await;
+    let gate = t.record("a").await.gate;
+    assert!(gate.paused && gate.held_until == Some(t.at(60)));
+    t.gate("a", GateChange::Resume).await;
+    let gate = t.record("a").await.gate;
+    assert!(!gate.paused && gate.held_until.is_none());
+    t.lease_one("a").await;
+}
+
+pub(crate) async fn disabling_changes_the_definition(t: &Bench) {
+    t.save(&["a"]).await;
+    t.gate("a", GateChange::Disable(DisabledBy::Gone)).await;
+    let record = t.record("a").await;
+    assert!(!record.endpoint.enabled && record.gate.disabled == Some(DisabledBy::Gone));
+    assert!(!record.takes_events());
+    let read = t.storage.get_endpoint("a").await.unwrap().unwrap();
+    assert!(!read.enabled, "get_endpoint says so too");
+    t.gate("a", GateChange::Disable(DisabledBy::Failing)).await;
+    let record = t.record("a").await;
+    assert!(record.takes_events() && !record.is_open());
+}
+
+pub(crate) async fn enabling_clears_everything_but_a_pause(t: &Bench) {
+    t.save(&["a"]).await;
+    for change in [
+        GateChange::Pause,
+        GateChange::Hold { until: t.at(60) },
+        GateChange::LimitLeased(Some(3)),
+        GateChange::FailingSince(t.at(-60)),
+        GateChange::Disable(DisabledBy::Operator),
+        GateChange::Enable,
+    ] {
+        t.gate("a", change).await;
+    }
+    let record = t.record("a").await;
+    let paused = GateState {
+        paused: true,
+        ..GateState::default()
+    };
+    assert!(record.endpoint.enabled);
+    assert_eq!(record.gate, paused);
+}
+
+pub(crate) async fn a_hold_never_moves_back(t: &Bench) {
+    t.save(&["a"]).await;
+    for (until, expected) in [(60, 60), (30, 60), (90, 90)] {
+        let until = t.at(until);
+        t.gate("a", GateChange::Hold { until }).await;
+        assert_eq!(t.record("a").await.gate.held_until, Some(t.at(expected)));
+    }
+}
+
+pub(crate) async fn the_limit_of_leases_is_set_and_cleared(t: &Bench) {
+    t.save(&["a"]).await;
+    for most in [Some(3), Some(0), None] {
+        t.gate("a", GateChange::LimitLeased(most)).await;
+        assert_eq!(t.record("a").await.gate.max_leased, most);
+    }
+}
+
+pub(crate) async fn failing_since_keeps_the_first_time_until_recovered(t: &Bench) {
+    t.save(&["a"]).await;
+    t.gate("a", GateChange::FailingSince(t.at(1))).await;
+    t.gate("a", GateChange::FailingSince(t.at(2))).await;
+    assert_eq!(t.record("a").await.gate.failing_since, Some(t.at(1)));
+    t.gate("a", GateChange::Recovered).await;
+    assert_eq!(t.record("a").await.gate.failing_since, None);
+}
+
+pub(crate) async fn saving_keeps_the_gate_but_for_what_enabled_lifts(t: &Bench) {
+    t.save(&["a"]).await;
+    t.gate("a", GateChange::Pause).await;
+    t.gate("a", GateChange::LimitLeased(Some(2))).await;
+    t.gate("a", GateChange::Disable(DisabledBy::Failing)).await;
+    let off = WebhookEndpoint {
+        enabled: false,
+        ..endpoint("a")
+    };
+    t.storage.save_endpoint(&off).await.unwrap();
+    let gate = t.record("a").await.gate;
+    assert_eq!(gate.disabled, Some(DisabledBy::Failing));
+    t.save(&["a"]).await;
+    let record = t.record("a").await;
+    assert!(record.endpoint.enabled && record.gate.disabled.is_none());
+    assert!(record.gate.paused && record.gate.max_leased == Some(2));
+}
+
+pub(crate) async fn gates_of_unknown_endpoints_are_passed_over(t: &Bench) {
+    t.save(&["a", "gone"]).await;
+    t.storage.delete_endpoint("gone", t.at(0)).await.unwrap();
+    let pause = |id: &str| EndpointGate {
+        endpoint_id: id.into(),
+        change: GateChange::Pause,
+    };
+    let gates = [pause("nobody"), pause("gone"), pause("a")];
+    t.storage.set_gates(&gates, t.at(0)).await.unwrap();
+    assert!(t.record("a").await.gate.paused);
+    assert!(t.record("gone").await.deleted);
+}
+
+pub(crate) async fn gates_of_one_call_are_changed_in_order(t: &Bench) {
+    t.save(&["a"]).await;
+    let change = |change| EndpointGate {
+        endpoint_id: "a".into(),
+        change,
+    };
+    let gates = [
+        change(GateChange::Pause),
+        change(GateChange::Hold { until: t.at(9) }),
+        change(GateChange::Resume),
+        change(GateChange::LimitLeased(Some(1))),
+        change(GateChange::LimitLeased(Some(4))),
+    ];
+    t.storage.set_gates(&gates, t.at(0)).await.unwrap();
+    let limited = GateState {
+        max_leased: Some(4),
+        ..GateState::default()
+    };
+    assert_eq!(t.record("a").await.gate, limited);
+}

@@ -1,0 +1,274 @@
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use webhooks_core::storage::{Enqueued, SettleAs, Settled};
+use webhooks_core::{DeliveryState, EventType, Priority, Timestamp};
+
+use crate::bench::{Bench, endpoint, event, ids, token};
+
+const STORED: Enqueued = Enqueued::Stored {
+    missing: Vec::new(),
+    dead: Vec::new(),
+};
+
+pub(crate) async fn an_event_makes_a_delivery_for_each_endpoint(t: &Bench) {
+    t.save(&["a", "b", "c"]).await;
+    let new = t.event(&["a", "b"]);
+    assert_eq!(t.enqueue(&[new.clone()]).await, [STORED]);
+    let taken = t.take(0).await;
+    let expected: HashSet<_> = new.deliveries.iter().map(|d| d.id).collect();
+    assert_eq!(ids(&taken).into_iter().collect::<HashSet<_>>(), expected);
+    assert_eq!(t.counts(None).await.enqueued, 2);
+    assert_eq!(t.counts(Some("c")).await.enqueued, 0);
+}
+
+pub(crate) async fn each_event_gets_its_answer_in_order(t: &Bench) {
+    t.save(&["a"]).await;
+    let first = t.keyed("k", None, &["a"]);
+    let again = t.keyed("k", None, &["a"]);
+    let answers = t
+        .enqueue(&[t.event(&["a"]), first.clone(), t.event(&["nobody"]), again])
+        .await;
+    let duplicate = Enqueued::Duplicate {
+        event_id: first.event.id,
+        delivery_ids: vec![first.deliveries[0].id],
+    };
+    assert_eq!(answers, [STORED, STORED, Enqueued::NoEndpoint, duplicate]);
+    assert_eq!(t.counts(None).await.enqueued, 2);
+}
+
+pub(crate) async fn a_missing_endpoint_does_not_fail_the_others(t: &Bench) {
+    t.save(&["a", "b"]).await;
+    let new = t.event(&["a", "nobody", "b"]);
+    let missing = vec![new.deliveries[1].id];
+    let dead = Vec::new();
+    assert_eq!(
+        t.enqueue(&[new, t.event(&["a"])]).await,
+        [Enqueued::Stored { missing, dead }, STORED]
+    );
+    assert_eq!(t.take(0).await.len(), 3);
+}
+
+pub(crate) async fn an_event_without_deliveries_has_no_endpoint(t: &Bench) {
+    assert_eq!(t.enqueue(&[t.event(&[])]).await, [Enqueued::NoEndpoint]);
+    assert_eq!(t.counts(None).await.enqueued, 0);
+}
+
+pub(crate) async fn a_deleted_endpoint_takes_nothing(t: &Bench) {
+    t.save(&["a"]).await;
+    t.storage.delete_endpoint("a", t.at(0)).await.unwrap();
+    assert_eq!(t.enqueue(&[t.event(&["a"])]).await, [Enqueued::NoEndpoint]);
+    assert_eq!(t.counts(None).await.enqueued, 0);
+}
+
+pub(crate) async fn a_disabled_endpoint_takes_what_it_is_given(t: &Bench) {
+    let mut off = endpoint("a");
+    off.enabled = false;
+    t.storage.save_endpoint(&off).await.unwrap();
+    assert_eq!(t.enqueue(&[t.event(&["a"])]).await, [STORED]);
+    assert!(t.take(0).await.is_empty());
+}
+
+pub(crate) async fn no_events_are_no_work(t: &Bench) {
+    assert!(t.enqueue(&[]).await.is_empty());
+}
+
+pub(crate) async fn a_key_gives_the_first_answer_back(t: &Bench) {
+    t.save(&["a", "b"]).await;
+    let first = t.keyed("k", None, &["a", "nobody", "b"]);
+    t.enqueue(&[first.clone()]).await;
+    let again = t.enqueue(&[t.keyed("k", None, &["a"])]).await;
+    let Enqueued::Duplicate {
+        event_id,
+        delivery_ids,
+    } = &again[0]
+    else {
+        panic!("{again:?} is not a duplicate");
+    };
+    let expected = HashSet::from([first.deliveries[0].id, first.deliveries[2].id]);
+    assert_eq!(*event_id, first.event.id);
+    assert_eq!(
+        delivery_ids.iter().copied().collect::<HashSet<_>>(),
+        expected
+    );
+    assert_eq!(t.counts(None).await.enqueued, 2);
+}
+
+pub(crate) async fn a_key_is_kept_when_nothing_matched(t: &Bench) {
+    let first = t.keyed("k", None, &[]);
+    assert_eq!(t.enqueue(&[first.clone()]).await, [Enqueued::NoEndpoint]);
+    t.save(&["a"]).await;
+    let duplicate = Enqueued::Duplicate {
+        event_id: first.event.id,
+        delivery_ids: Vec::new(),
+    };
+    assert_eq!(t.enqueue(&[t.keyed("k", None, &["a"])]).await, [duplicate]);
+    assert_eq!(t.counts(None).await.enqueued, 0);
+}
+
+pub(crate) async fn each_tenant_has_its_own_keys(t: &Bench) {
+    t.save(&["a"]).await;
+    let answers = t
+        .enqueue(&[
+            t.keyed("k", None, &["a"]),
+            t.keyed("k", Some("org_1"), &["a"]),
+            t.keyed("k", Some("org_2"), &["a"]),
+            t.keyed("K", None, &["a"]),
+        ])
+        .await;
+    assert!(answers.iter().all(|a| *a == STORED), "{answers:?}");
+    let again = t.enqueue(&[t.keyed("k", Some("org_1"), &["a"])]).await;
+    assert!(matches!(again[0], Enqueued::Duplicate { .. }));
+}
+
+pub(crate) async fn a_key_is_forgotten_after_a_day(t: &Bench) {
+    const DAY: i64 = 24 * 3_600;
+    t.save(&["a"]).await;
+    t.enqueue(&[t.keyed("k", None, &["a"])]).await;
+    let send = async |at: Timestamp| t.enqueue_at(&[t.keyed("k", None, &["a"])], at).await;
+    let before = send(t.at(DAY - 1)).await;
+    assert!(matches!(before[0], Enqueued::Duplicate { .. }));
+    assert_eq!(send(t.at(DAY + 1)).await, [STORED]);
+    let anew = send(t.at(DAY + 2)).await;
+    assert!(matches!(anew[0], Enqueued::Duplicate { .. }));
+    assert_eq!(t.counts(None).await.enqueued, 2);
+}
+
+pub(crate) async fn the_same_call_twice_stores_once(t: &Bench) {
+    t.save(&["a", "b"]).await;
+    let events = [t.event(&["a", "b"]), t.keyed("k", None, &["a"])];
+    let first = t.enqueue(&events).await;
+    assert_eq!(t.enqueue(&events).await, first, "a resent call is answered");
+    assert_eq!(t.counts(None).await.enqueued, 3);
+    assert_eq!(t.take(0).await.len(), 3);
+    assert_eq!(t.enqueue(&events).await, first, "also once it is leased");
+    assert_eq!(t.counts(None).await.leased, 3);
+}
+
+pub(crate) async fn a_delayed_event_waits_for_its_time(t: &Bench) {
+    t.save(&["a"]).await;
+    let mut new = t.event(&["a"]);
+    new.due_at = t.at(5);
+    t.enqueue(&[new.clone()]).await;
+    assert_eq!(
+        t.state(new.deliveries[0].id).await,
+        DeliveryState::Scheduled
+    );
+    let early = t.claim(t.claim_at(t.at(4))).await;
+    assert!(early.deliveries.is_empty());
+    assert!(early.next_due.is_some_and(|due| due <= t.at(5)));
+    assert_eq!(ids(&t.take(5).await), [new.deliveries[0].id]);
+}
+
+pub(crate) async fn a_leased_delivery_is_the_workers_at_once(t: &Bench) {
+    t.save(&["a"]).await;
+    let mut new = t.event(&["a", "a"]);
+    new.deliveries[0].lease = true;
+    t.enqueue(&[new.clone()]).await;
+    let record = t.delivery(new.deliveries[0].id).await;
+    assert_eq!(record.state, DeliveryState::Leased);
+    let lease = record.delivery.lease.as_ref().unwrap();
+    assert_eq!((&lease.worker, lease.token), (&t.worker, 1));
+    assert_eq!(ids(&t.take(0).await), [new.deliveries[1].id]);
+    let settled = t
+        .settle(&[t.failed(&record.delivery, SettleAs::Delivered)])
+        .await;
+    assert_eq!(settled, [Settled::Applied]);
+}
+
+pub(crate) async fn a_released_lease_of_an_enqueue_gets_a_new_token(t: &Bench) {
+    t.save(&["a"]).await;
+    let mut new = t.event(&["a"]);
+    new.deliveries[0].lease = true;
+    t.enqueue(&[new.clone()]).await;
+    let leased = t.delivery(new.deliveries[0].id).await.delivery;
+    t.settle(&[t.settlement(&leased, SettleAs::Release { at: t.at(0) })])
+        .await;
+    assert!(token(&t.take(0).await[0]) > 1);
+}
+
+pub(crate) async fn a_lease_without_a_worker_is_ready(t: &Bench) {
+    t.save(&["a"]).await;
+    let mut new = t.event(&["a"]);
+    new.deliveries[0].lease = true;
+    t.storage.enqueue(&[new], None, t.at(0)).await.unwrap();
+    assert_eq!(t.take(0).await.len(), 1);
+}
+
+pub(crate) async fn everything_of_an_event_is_kept(t: &Bench) {
+    t.save(&["a"]).await;
+    let mut new = t.event(&["a"]);
+    new.event = Arc::new(event(
+        "order.line-item.v2_x",
+        Some("org_1"),
+        b"{}",
+        t.at(-7),
+    ));
+    new.priority = Priority::Critical;
+    new.max_retries = 0;
+    new.due_at = t.at(-3);
+    t.enqueue(&[new.clone()]).await;
+    let claimed = t.take(0).await.remove(0);
+    let listed = t.delivery(claimed.id).await.delivery;
+    for delivery in [claimed, listed] {
+        assert_eq!(*delivery.event, *new.event);
+        assert_eq!(&*delivery.endpoint_id, "a");
+        assert_eq!(delivery.priority, Priority::Critical);
+        assert_eq!((delivery.max_retries, delivery.due_at), (0, t.at(-3)));
+        assert_eq!((delivery.attempts, delivery.crashes), (0, 0));
+    }
+}
+
+pub(crate) async fn payloads_are_kept_to_the_byte(t: &Bench) {
+    t.save(&["a"]).await;
+    let payloads: [&[u8]; 7] = [
+        br#"{"b":1,"a":2}"#,
+        br#"{"a":1,"a":2}"#,
+        br#"{"n":1e400,"m":-0.0,"k":1.10,"l":123456789012345678901234567890}"#,
+        "{\"text\":\"\u{fc}\u{1f600}\u{2028}\u{0}\"}"
+            .trim_matches('\u{0}')
+            .as_bytes(),
+        br#"{"escaped":"\ud83d\ude00\n\u001f\/"}"#,
+        b" {\t\"spaces\" : [ 1 , 2 ]\r\n} ",
+        br#"{"quotes":"'\"\\$1%s?:name"}"#,
+    ];
+    for payload in payloads {
+        let payload: Vec<u8> = payload.iter().copied().filter(|b| *b != 0).collect();
+        let mut new = t.event(&["a"]);
+        new.event = Arc::new(event("user.created", None, &payload, t.at(0)));
+        t.enqueue(&[new]).await;
+        let taken = t.take(0).await;
+        assert_eq!(taken[0].event.payload, payload);
+        let listed = t.delivery(taken[0].id).await;
+        assert_eq!(listed.delivery.event.payload, payload);
+    }
+}
+
+pub(crate) async fn a_payload_of_256_kib_is_kept(t: &Bench) {
+    t.save(&["a"]).await;
+    let payload = format!("\"{}\"", "x".repeat((256 << 10) - 2)).into_bytes();
+    let mut new = t.event(&["a"]);
+    new.event = Arc::new(event("user.created", None, &payload, t.at(0)));
+    t.enqueue(&[new]).await;
+    assert!(t.take(0).await[0].event.payload == payload);
+}
+
+pub(crate) async fn a_thousand_events_are_one_call(t: &Bench) {
+    t.save(&["a", "b"]).await;
+    let events: Vec<_> = (0..1_000).map(|_| t.event(&["a", "b"])).collect();
+    let answers = t.enqueue(&events).await;
+    assert!(answers.len() == 1_000 && answers.iter().all(|a| *a == STORED));
+    assert_eq!(t.counts(None).await.ready, 2_000);
+}
+
+pub(crate) async fn long_names_are_kept(t: &Bench) {
+    let id = "e".repeat(256);
+    t.save(&[&id]).await;
+    let mut new = t.keyed(&"k".repeat(255), None, &[&id]);
+    let longest = EventType::new(&"t".repeat(256)).unwrap();
+    let mut event = (*new.event).clone();
+    (event.event_type, event.tenant) = (longest, Some("o".repeat(256).into()));
+    new.event = Arc::new(event);
+    assert_eq!(t.enqueue(&[new.clone()]).await, [STORED]);
+    assert_eq!(*t.take(0).await[0].event, *new.event);
+}

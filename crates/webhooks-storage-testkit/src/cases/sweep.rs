@@ -1,0 +1,147 @@
+use webhooks_core::storage::{Change, DeliveryQuery, Retention, SettleAs, Settled};
+use webhooks_core::{DeadReason, DeliveryState};
+
+use crate::bench::Bench;
+
+const DAY: i64 = 86_400;
+
+/// Sweeps until nothing is left; how many rows went.
+async fn sweep(t: &Bench, day: i64) -> usize {
+    let retention = Retention::default();
+    let mut rows = 0;
+    for _ in 0..100 {
+        let swept = t.storage.sweep(&retention, 1_000, t.at(day * DAY));
+        let swept = swept.await.unwrap();
+        rows += swept.rows;
+        if !swept.more {
+            return rows;
+        }
+    }
+    panic!("a sweep never ends");
+}
+
+async fn exist(t: &Bench) -> usize {
+    t.list(&DeliveryQuery::default()).await.len()
+}
+
+pub(crate) async fn young_things_stay(t: &Bench) {
+    t.save(&["a"]).await;
+    t.dead_one("a").await;
+    t.send("a").await;
+    assert_eq!(sweep(t, 6).await, 0);
+    assert_eq!(exist(t).await, 2);
+}
+
+pub(crate) async fn delivered_and_cancelled_ones_go_after_their_time(t: &Bench) {
+    t.save(&["a"]).await;
+    t.send_many("a", 2).await;
+    let taken = t.take(0).await;
+    t.settle(&[
+        t.settlement(&taken[0], SettleAs::Delivered),
+        t.settlement(&taken[1], SettleAs::Release { at: t.at(0) }),
+    ])
+    .await;
+    let all = DeliveryQuery::default();
+    let cancelled = t.storage.change(&all, Change::Cancel, 10, t.at(0)).await;
+    assert_eq!(cancelled.unwrap(), 1);
+    let before = t.counts(None).await;
+    assert_eq!(sweep(t, 6).await, 0);
+    assert_eq!(sweep(t, 8).await, 2);
+    assert_eq!(exist(t).await, 0);
+    assert_eq!(t.counts(None).await, before, "totals stay");
+    assert_eq!(t.counts(Some("a")).await, before);
+}
+
+pub(crate) async fn dead_letters_go_after_their_time(t: &Bench) {
+    t.save(&["a"]).await;
+    t.dead_one("a").await;
+    sweep(t, 89).await;
+    assert_eq!(exist(t).await, 1);
+    assert_eq!(sweep(t, 91).await, 1);
+    assert_eq!(exist(t).await, 0);
+    let counts = t.counts(None).await;
+    assert_eq!((counts.dead, counts.purged), (1, 0), "a total stays");
+}
+
+pub(crate) async fn the_log_goes_after_its_time(t: &Bench) {
+    t.save(&["a"]).await;
+    let id = t.dead_one("a").await;
+    sweep(t, 29).await;
+    assert_eq!(t.delivery(id).await.attempts.len(), 1);
+    sweep(t, 32).await;
+    assert!(t.delivery(id).await.attempts.is_empty());
+    assert_eq!(t.state(id).await, DeliveryState::Dead);
+}
+
+pub(crate) async fn what_waits_too_long_is_dead_as_expired(t: &Bench) {
+    t.save(&["a"]).await;
+    let held = t.lease_one("a").await;
+    let ready = t.send("a").await;
+    sweep(t, 29).await;
+    assert_eq!(t.state(ready).await, DeliveryState::Ready);
+    assert_eq!(sweep(t, 31).await, 1);
+    let record = t.delivery(ready).await;
+    assert_eq!(record.state, DeliveryState::Dead);
+    assert_eq!(record.dead_reason, Some(DeadReason::Expired));
+    assert_eq!(t.state(held.id).await, DeliveryState::Leased);
+    let counts = t.counts(None).await;
+    assert_eq!((counts.ready, counts.dead), (0, 1));
+    let settled = t
+        .settle_at(&[t.settlement(&held, SettleAs::Delivered)], t.at(31 * DAY))
+        .await;
+    assert_eq!(settled, [Settled::Applied]);
+}
+
+pub(crate) async fn what_is_still_to_come_does_not_expire(t: &Bench) {
+    t.save(&["a"]).await;
+    let mut later = t.event(&["a"]);
+    later.due_at = t.at(40 * DAY);
+    t.enqueue(&[later]).await;
+    assert_eq!(sweep(t, 39).await, 0);
+    assert_eq!(t.take(40 * DAY).await.len(), 1);
+}
+
+pub(crate) async fn a_replay_is_young_again(t: &Bench) {
+    t.save(&["a"]).await;
+    let id = t.dead_one("a").await;
+    let all = DeliveryQuery::default();
+    let replayed = t.storage.change(&all, Change::Replay, 10, t.at(29 * DAY));
+    assert_eq!(replayed.await.unwrap(), 1);
+    sweep(t, 58).await;
+    assert_eq!(t.state(id).await, DeliveryState::Ready);
+    sweep(t, 60).await;
+    assert_eq!(t.state(id).await, DeliveryState::Dead);
+}
+
+pub(crate) async fn a_sweep_stops_at_its_limit(t: &Bench) {
+    t.save(&["a"]).await;
+    t.send_many("a", 25).await;
+    let retention = Retention::default();
+    let mut rows = Vec::new();
+    for _ in 0..20 {
+        let swept = t.storage.sweep(&retention, 10, t.at(31 * DAY));
+        let swept = swept.await.unwrap();
+        assert!(swept.rows <= 10);
+        rows.push(swept.rows);
+        if !swept.more {
+            break;
+        }
+    }
+    assert_eq!(rows.iter().sum::<usize>(), 25, "{rows:?}");
+    assert!(rows.len() >= 3);
+}
+
+pub(crate) async fn each_retention_can_be_set(t: &Bench) {
+    t.save(&["a"]).await;
+    let id = t.dead_one("a").await;
+    let retention = Retention {
+        dead: std::time::Duration::from_secs(60),
+        ..Retention::default()
+    };
+    let swept = t.storage.sweep(&retention, 100, t.at(59)).await.unwrap();
+    assert_eq!(swept.rows, 0);
+    assert_eq!(t.state(id).await, DeliveryState::Dead);
+    let swept = t.storage.sweep(&retention, 100, t.at(61)).await.unwrap();
+    assert_eq!(swept.rows, 1);
+    assert_eq!(exist(t).await, 0);
+}

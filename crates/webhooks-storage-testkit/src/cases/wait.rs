@@ -1,0 +1,72 @@
+use std::time::Duration;
+
+use webhooks_core::storage::{Change, DeliveryQuery, GateChange, SettleAs};
+
+use crate::bench::Bench;
+
+/// Longer than any wake-up takes, shorter than a patience.
+const SOON: Duration = Duration::from_secs(5);
+
+/// Waits while something is done, and then until there is something to claim.
+async fn wakes(t: &Bench, what: &str, work: impl AsyncFnOnce()) {
+    if !t.capabilities.wakes {
+        return;
+    }
+    let storage = t.storage.clone();
+    let waiter = tokio::spawn(async move { storage.wait().await });
+    // The waiter shall really wait; were it late, it would have to find what came before it.
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    work().await;
+    let woken = tokio::time::timeout(SOON, waiter).await;
+    assert!(woken.is_ok(), "{what} wakes who waits");
+}
+
+pub(crate) async fn an_enqueue_wakes(t: &Bench) {
+    t.save(&["a"]).await;
+    wakes(t, "an enqueue", async || {
+        t.send("a").await;
+    })
+    .await;
+}
+
+pub(crate) async fn work_that_came_before_the_wait_wakes(t: &Bench) {
+    if !t.capabilities.wakes {
+        return;
+    }
+    t.save(&["a"]).await;
+    assert!(t.take(0).await.is_empty());
+    t.send("a").await;
+    let woken = tokio::time::timeout(SOON, t.storage.wait()).await;
+    assert!(
+        woken.is_ok(),
+        "what came after the last claim is not missed"
+    );
+}
+
+pub(crate) async fn a_release_wakes(t: &Bench) {
+    t.save(&["a"]).await;
+    let held = t.lease_one("a").await;
+    let release = t.settlement(&held, SettleAs::Release { at: t.at(0) });
+    wakes(t, "a release", async || drop(t.settle(&[release]).await)).await;
+}
+
+pub(crate) async fn a_replay_wakes(t: &Bench) {
+    t.save(&["a"]).await;
+    t.dead_one("a").await;
+    wakes(t, "a replay", async || {
+        let all = DeliveryQuery::default();
+        let replayed = t.storage.change(&all, Change::Replay, 10, t.at(0)).await;
+        assert_eq!(replayed.unwrap(), 1);
+    })
+    .await;
+}
+
+pub(crate) async fn opening_a_gate_wakes(t: &Bench) {
+    t.save(&["a"]).await;
+    t.gate("a", GateChange::Pause).await;
+    t.send("a").await;
+    wakes(t, "resuming", async || {
+        t.gate("a", GateChange::Resume).await
+    })
+    .await;
+}

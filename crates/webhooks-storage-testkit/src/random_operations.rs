@@ -1,0 +1,5 @@
+use tokio::runtime::Runtime;
+
+use crate::Backend;
+
+pub(crate) fn run<B: Backend>(_backend: &B, _runtime: &Runtime) {}

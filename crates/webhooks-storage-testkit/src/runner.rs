@@ -1,0 +1,235 @@
+use std::sync::Arc;
+
+use crate::bench::Bench;
+use crate::{Backend, cases, random_operations};
+
+/// Makes one `#[test]` per case of the suite, in one module per topic.
+///
+/// The expression makes the [`Backend`]; it is evaluated anew for each case inside a Tokio runtime,
+/// and may `.await`.
+#[macro_export]
+macro_rules! conformance {
+    ($backend:expr) => {
+        $crate::__cases! { [tests $backend] }
+    };
+}
+
+/// The list of all cases, handed to [`__expand!`] with what to make of it.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __cases {
+    ($mode:tt) => {
+        $crate::__expand! { $mode
+            endpoints {
+                a_saved_endpoint_is_read_back_whole
+                an_unknown_endpoint_is_none
+                saving_again_replaces_the_definition
+                a_deleted_endpoint_leaves_a_tombstone
+                deleting_what_is_not_there_is_false
+                deleting_cancels_what_waits_and_leaves_the_rest
+                saving_a_deleted_endpoint_revives_it_with_a_fresh_gate
+                revisions_grow_with_every_change
+                changes_are_listed_in_pages
+                only_later_changes_are_listed
+                resuming_ends_a_pause_and_a_hold
+                disabling_changes_the_definition
+                enabling_clears_everything_but_a_pause
+                a_hold_never_moves_back
+                the_limit_of_leases_is_set_and_cleared
+                failing_since_keeps_the_first_time_until_recovered
+                saving_keeps_the_gate_but_for_what_enabled_lifts
+                gates_of_unknown_endpoints_are_passed_over
+                gates_of_one_call_are_changed_in_order
+            }
+            enqueue {
+                an_event_makes_a_delivery_for_each_endpoint
+                each_event_gets_its_answer_in_order
+                a_missing_endpoint_does_not_fail_the_others
+                an_event_without_deliveries_has_no_endpoint
+                a_deleted_endpoint_takes_nothing
+                a_disabled_endpoint_takes_what_it_is_given
+                no_events_are_no_work
+                a_key_gives_the_first_answer_back
+                a_key_is_kept_when_nothing_matched
+                each_tenant_has_its_own_keys
+                a_key_is_forgotten_after_a_day
+                the_same_call_twice_stores_once
+                a_delayed_event_waits_for_its_time
+                a_leased_delivery_is_the_workers_at_once
+                a_released_lease_of_an_enqueue_gets_a_new_token
+                a_lease_without_a_worker_is_ready
+                everything_of_an_event_is_kept
+                payloads_are_kept_to_the_byte
+                a_payload_of_256_kib_is_kept
+                a_thousand_events_are_one_call
+                long_names_are_kept
+            }
+            claim {
+                higher_priorities_go_first
+                an_old_low_goes_before_a_new_critical
+                one_priority_goes_in_order_of_sending
+                every_endpoint_has_its_turn
+                a_claim_takes_at_most_so_many_of_an_endpoint
+                room_replaces_the_usual_number
+                an_endpoint_that_batches_gives_whole_batches
+                a_claim_takes_at_most_its_limit
+                a_held_endpoint_waits_for_the_end_of_its_hold
+                a_hold_set_later_counts_too
+                a_paused_endpoint_gives_nothing
+                a_disabled_endpoint_gives_nothing
+                the_limit_of_leases_binds_all_workers
+                closed_endpoints_do_not_hide_open_ones
+                an_empty_storage_gives_nothing
+                the_next_due_time_is_never_too_late
+                what_became_due_is_ordered_by_priority
+                a_claimed_delivery_names_its_lease
+                tokens_only_grow
+                what_is_leased_is_nobody_elses
+                many_claimers_share_everything_once
+                rates_are_kept_where_the_storage_limits_them
+            }
+            settle {
+                delivered_ends_it
+                a_retry_waits_for_its_time
+                a_retry_that_is_due_is_ready
+                a_retry_keeps_its_place
+                dead_keeps_its_reason
+                a_release_costs_no_attempt
+                a_release_may_be_for_later
+                an_old_token_changes_nothing
+                only_the_holder_settles
+                settling_twice_changes_nothing_more
+                the_second_of_two_in_one_call_is_stale
+                an_unknown_delivery_is_stale
+                attempts_are_logged_whole
+                an_attempt_without_an_answer_is_logged
+                a_late_attempt_is_logged_as_ambiguous
+                the_deliveries_of_a_deleted_endpoint_do_not_wait_again
+                a_thousand_outcomes_are_one_call
+                workers_settle_side_by_side
+            }
+            beat {
+                a_beat_tells_the_time_it_is_given
+                the_storage_has_a_clock_of_its_own
+                a_beat_tells_the_revision
+                a_silent_workers_deliveries_come_back
+                nothing_comes_back_before_its_time
+                one_beat_alone_takes_nothing_back
+                a_beat_without_a_worker_only_reads
+                a_worker_that_beats_keeps_its_leases
+                a_slow_worker_that_nobody_gave_up_goes_on
+                a_worker_that_was_given_up_is_told_once
+                the_third_crash_is_poison
+                what_comes_back_to_a_deleted_endpoint_is_cancelled
+                many_leases_come_back_at_once
+            }
+            deliveries {
+                the_newest_is_listed_first
+                each_filter_alone_and_all_together
+                each_state_is_listed
+                pages_follow_each_other
+                pages_stand_while_things_change
+                nothing_is_listed_for_unknown_ids
+                attempts_are_read_when_asked_for
+            }
+            change {
+                a_replay_starts_a_new_series
+                a_replay_goes_behind_what_waits
+                only_dead_ones_are_replayed
+                nothing_is_replayed_to_a_deleted_endpoint
+                nothing_is_replayed_without_its_payload
+                ready_and_scheduled_ones_are_cancelled
+                ended_ones_are_purged
+                payloads_are_erased_everywhere
+                what_was_erased_does_not_wait_again
+                one_event_is_erased_for_all_its_endpoints
+                a_change_stops_at_its_limit
+                the_page_size_of_a_query_does_not_bound_a_change
+                a_change_keeps_to_its_filter
+                a_cancelled_lease_is_not_possible
+            }
+            counts {
+                an_empty_storage_counts_nothing
+                every_step_keeps_the_sum
+                what_closed_endpoints_keep_back_is_held
+                a_hold_is_not_counted_as_held
+                a_deleted_endpoints_counts_stay
+            }
+            sweep {
+                young_things_stay
+                delivered_and_cancelled_ones_go_after_their_time
+                dead_letters_go_after_their_time
+                the_log_goes_after_its_time
+                what_waits_too_long_is_dead_as_expired
+                what_is_still_to_come_does_not_expire
+                a_replay_is_young_again
+                a_sweep_stops_at_its_limit
+                each_retention_can_be_set
+            }
+            wait {
+                an_enqueue_wakes
+                work_that_came_before_the_wait_wakes
+                a_release_wakes
+                a_replay_wakes
+                opening_a_gate_wakes
+            }
+            random {
+                random_operations
+            }
+        }
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __expand {
+    ([tests $backend:expr] $($topic:ident { $($case:ident)+ })+) => {
+        $(mod $topic {
+            #[allow(unused_imports, reason = "the backend may be named by its full path")]
+            use super::*;
+
+            $(#[test]
+            fn $case() {
+                $crate::run(
+                    async { $backend },
+                    concat!(stringify!($topic), "::", stringify!($case)),
+                );
+            })+
+        })+
+    };
+    // `random_operations` is not a case of a bench: it makes a storage for each sequence.
+    ([call $bench:ident, $name:ident] $($topic:ident { $($case:ident)+ })+) => {
+        match $name {
+            $($(concat!(stringify!($topic), "::", stringify!($case)) => Box::pin(cases::$topic::$case($bench)).await,)+)+
+            unknown => panic!("there is no case {unknown}"),
+        }
+    };
+}
+
+/// Runs one case on a fresh storage.
+///
+/// # Panics
+///
+/// When the case fails.
+pub fn run<B: Backend>(backend: impl Future<Output = B>, name: &str) {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
+    let backend = runtime.block_on(backend);
+    if name == "random::random_operations" {
+        random_operations::run(&backend, &runtime);
+        return;
+    }
+    runtime.block_on(async {
+        let storage = Arc::new(backend.fresh().await);
+        let bench = Bench::new(storage.clone(), backend.capabilities()).await;
+        run_case(&bench, name).await;
+        backend.dispose(&storage).await;
+    });
+}
+
+async fn run_case(bench: &Bench, name: &str) {
+    __cases! { [call bench, name] }
+}
