@@ -1,1 +1,69 @@
-//! Not written yet.
+//! Webhooks for Rust services: events in, signed HTTP requests out, at least once.
+//!
+//! A service embeds this crate: there is nothing else to run. It registers endpoints and sends
+//! events; the system stores them, signs them, retries them, keeps to rate limits, leaves failing
+//! endpoints alone, and keeps what is hopeless in a dead letter queue.
+//!
+//! ```no_run
+//! use better_auth_webhooks::storage::MemoryStorage;
+//! use better_auth_webhooks::{WebhookEndpoint, WebhookSystem};
+//! use serde_json::json;
+//!
+//! # async fn example() -> Result<(), better_auth_webhooks::WebhookError> {
+//! let system = WebhookSystem::new(MemoryStorage::new());
+//! system
+//!     .register_endpoint(WebhookEndpoint {
+//!         id: "endpoint_1".to_string(),
+//!         url: "https://api.example.com/webhooks".to_string(),
+//!         secret: "webhook_secret".to_string(),
+//!         events: vec!["user.*".to_string()],
+//!         ..Default::default()
+//!     })
+//!     .await?;
+//! system.send_webhook("user.created", json!({ "user_id": "123" })).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! | what | where |
+//! |---|---|
+//! | the system | [`WebhookSystem`], [`WebhookSystemBuilder`], [`EventBuilder`] |
+//! | endpoints | [`WebhookEndpoint`] and the calls of [`WebhookSystem`] |
+//! | what was given up | [`DeadLetters`] |
+//! | where it is kept | [`storage`] |
+//! | the other end | [`WebhookReceiver`] |
+
+mod builder;
+mod dead_letters;
+mod deliveries;
+mod endpoints;
+mod event_builder;
+mod health;
+pub mod storage;
+mod system;
+
+pub use webhooks_core::{
+    Attempt, AttemptRecord, BatchConfig, Circuit, CircuitBreakerConfig, CircuitState, Clock,
+    DeadReason, DeliveryId, DeliveryResult, DeliveryState, Detail, EventFilter, EventId, EventType,
+    FailureKind, Lease, Outcome, PreviousSecret, Priority, RateLimitConfig, Result, RetryStrategy,
+    SignatureGenerator, SignatureScheme, Timestamp, Transport, WebhookDelivery, WebhookEndpoint,
+    WebhookError, WebhookEvent, WorkerId,
+};
+pub use webhooks_delivery::{
+    AttemptMetrics, DeliveryEngine, DeliveryEngineBuilder, EndpointMetrics, Metrics, NetworkPolicy,
+    Notice, NoticeStream, Resolve, Settlement, SystemResolver, TlsOptions, WebhookQueue,
+    parse_retry_after,
+};
+#[cfg(feature = "receiver")]
+pub use webhooks_receiver::{IncomingWebhook, ReceiveError, SignatureError, WebhookReceiver};
+pub use webhooks_resilience::{CircuitBreaker, RateLimiter};
+
+pub use self::builder::WebhookSystemBuilder;
+pub use self::dead_letters::DeadLetters;
+pub use self::event_builder::{EventBuilder, OutgoingEvent, SendReceipt};
+pub use self::health::Health;
+pub use self::system::WebhookSystem;
+
+/// What consumers use: verifies and parses what arrives.
+#[cfg(feature = "receiver")]
+pub use webhooks_receiver as receiver;

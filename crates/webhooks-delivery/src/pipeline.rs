@@ -64,7 +64,7 @@ pub struct Sent {
 
 impl Sent {
     /// What the storage made of it.
-    fn as_stored(mut self, answer: Enqueued) -> Self {
+    fn stored_as(mut self, answer: Enqueued) -> Self {
         match answer {
             Enqueued::Stored { missing, .. } => {
                 self.delivery_ids.retain(|id| !missing.contains(id));
@@ -218,7 +218,7 @@ impl Pipeline {
         Ok(firsts
             .into_iter()
             .zip(answers)
-            .map(|(first, answer)| first.as_stored(answer))
+            .map(|(first, answer)| first.stored_as(answer))
             .collect())
     }
 

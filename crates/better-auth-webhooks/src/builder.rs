@@ -1,0 +1,184 @@
+//! Sets a system up.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use webhooks_core::storage::{Retention, WebhookStorage};
+use webhooks_core::{CircuitBreakerConfig, RateLimitConfig, Result, RetryStrategy, Transport};
+use webhooks_delivery::{DeliveryEngine, NetworkPolicy, Pipeline, Resolve, Settings, TlsOptions};
+use webhooks_resilience::ResilienceGate;
+
+use crate::WebhookSystem;
+
+/// Sets a [`WebhookSystem`] up.
+#[derive(Clone)]
+#[must_use = "a builder does nothing until it is built"]
+pub struct WebhookSystemBuilder {
+    settings: Settings,
+    circuit_breaker: CircuitBreakerConfig,
+    network_policy: NetworkPolicy,
+    resolver: Option<Arc<dyn Resolve>>,
+    tls: TlsOptions,
+}
+
+impl WebhookSystemBuilder {
+    pub(crate) fn new() -> Self {
+        Self {
+            settings: Settings::default(),
+            circuit_breaker: CircuitBreakerConfig::default(),
+            network_policy: NetworkPolicy::default(),
+            resolver: None,
+            tls: TlsOptions::default(),
+        }
+    }
+
+    /// The schedule of retries. Defaults to 11 retries over about 28 hours.
+    pub const fn retry_strategy(mut self, retry_strategy: RetryStrategy) -> Self {
+        self.settings.retry_strategy = retry_strategy;
+        self
+    }
+
+    /// When an endpoint that fails is left alone. Defaults to 5 failures in a row, for 60 s.
+    pub const fn circuit_breaker(mut self, circuit_breaker: CircuitBreakerConfig) -> Self {
+        self.circuit_breaker = circuit_breaker;
+        self
+    }
+
+    /// The rate limit of every endpoint that has none of its own. Defaults to no limit.
+    pub const fn rate_limit(mut self, rate_limit: RateLimitConfig) -> Self {
+        self.settings.rate_limit = Some(rate_limit);
+        self
+    }
+
+    /// The deadline of one attempt, in seconds. Defaults to 30; 1 to 3,600.
+    pub const fn timeout_seconds(mut self, seconds: u64) -> Self {
+        self.settings.timeout = Duration::from_secs(seconds);
+        self
+    }
+
+    /// Dispatcher tasks of this process. Defaults to 4; 0 makes it send-only.
+    pub const fn workers(mut self, workers: usize) -> Self {
+        self.settings.workers = workers;
+        self
+    }
+
+    /// Requests in flight at most. Defaults to 256.
+    pub const fn max_in_flight(mut self, requests: usize) -> Self {
+        self.settings.max_in_flight = requests;
+        self
+    }
+
+    /// Requests in flight to one endpoint at most. Defaults to 16.
+    pub const fn max_in_flight_per_endpoint(mut self, requests: usize) -> Self {
+        self.settings.max_in_flight_per_endpoint = requests;
+        self
+    }
+
+    /// The longest body of one event, in bytes. Defaults to 256 KiB.
+    pub const fn max_body_bytes(mut self, bytes: usize) -> Self {
+        self.settings.max_body_bytes = bytes;
+        self
+    }
+
+    /// How long things are kept. Defaults to 7 days for what arrived, 30 for the log and for what
+    /// waits, 90 for dead letters.
+    pub const fn retention(mut self, retention: Retention) -> Self {
+        self.settings.retention = retention;
+        self
+    }
+
+    /// How long an endpoint may only fail before it is disabled; `None` never disables one.
+    /// Defaults to 5 days.
+    pub fn auto_disable_after(mut self, time: impl Into<Option<Duration>>) -> Self {
+        self.settings.auto_disable_after = time.into();
+        self
+    }
+
+    /// What requests may reach. Defaults to the strict policy: https to public addresses.
+    pub fn network_policy(mut self, policy: NetworkPolicy) -> Self {
+        self.network_policy = policy;
+        self
+    }
+
+    /// What resolves names; its answers are judged like those of the default, which is the
+    /// operating system's.
+    pub fn resolver(mut self, resolver: impl Resolve + 'static) -> Self {
+        self.resolver = Some(Arc::new(resolver));
+        self
+    }
+
+    /// Whom to trust under TLS. Defaults to the usual public roots.
+    pub fn tls(mut self, tls: TlsOptions) -> Self {
+        self.tls = tls;
+        self
+    }
+
+    /// Starts the system. With a setting out of its bounds every call of it returns
+    /// [`InvalidConfig`](crate::WebhookError::InvalidConfig); [`try_build`](Self::try_build)
+    /// returns that at once.
+    ///
+    /// # Panics
+    ///
+    /// Outside a Tokio runtime, since its tasks run there.
+    #[track_caller]
+    pub fn build(self, storage: impl WebhookStorage) -> WebhookSystem {
+        require_runtime();
+        WebhookSystem::from_pipeline(self.start(Arc::new(storage)))
+    }
+
+    /// Starts the system.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidConfig`](crate::WebhookError::InvalidConfig) that names the setting.
+    ///
+    /// # Panics
+    ///
+    /// Outside a Tokio runtime, since its tasks run there.
+    #[track_caller]
+    pub fn try_build(self, storage: impl WebhookStorage) -> Result<WebhookSystem> {
+        require_runtime();
+        Ok(WebhookSystem::from_pipeline(Ok(self.start(Arc::new(storage))?)))
+    }
+
+    fn start(mut self, storage: Arc<dyn WebhookStorage>) -> Result<Pipeline> {
+        self.circuit_breaker.validate()?;
+        self.settings.half_open_max_requests = self.circuit_breaker.half_open_max_requests;
+        let gate = Arc::new(ResilienceGate::new(self.circuit_breaker));
+        let timeout = self.settings.timeout;
+        let transport = |clock| {
+            let mut engine = DeliveryEngine::builder(clock)
+                .network_policy(self.network_policy)
+                .tls(self.tls)
+                .timeout(timeout);
+            if let Some(resolver) = self.resolver {
+                engine = engine.resolver(resolver);
+            }
+            let engine: Arc<dyn Transport> = Arc::new(engine.build()?);
+            Ok(engine)
+        };
+        Pipeline::start(storage, transport, gate, self.settings)
+    }
+}
+
+#[track_caller]
+#[expect(clippy::panic, reason = "promised and documented: there is nothing to run the tasks on")]
+fn require_runtime() {
+    if Handle::try_current().is_err() {
+        panic!(
+            "a WebhookSystem runs its tasks on a Tokio runtime: build it inside one, such as in \
+             a function under #[tokio::main]"
+        );
+    }
+}
+
+impl std::fmt::Debug for WebhookSystemBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("WebhookSystemBuilder")
+            .field("settings", &self.settings)
+            .field("circuit_breaker", &self.circuit_breaker)
+            .field("network_policy", &self.network_policy)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,193 @@
+//! The endpoints of a system.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use webhooks_core::storage::{DisabledBy, EndpointGate, EndpointRecord, GateChange};
+use webhooks_core::{PreviousSecret, Result, WebhookEndpoint, WebhookError};
+use webhooks_delivery::Pipeline;
+
+use crate::WebhookSystem;
+
+/// Endpoints. Changes take effect in this process at once, in others within about a second.
+impl WebhookSystem {
+    /// Adds an endpoint. The definition that is already stored is fine, so that a service can
+    /// register its endpoints at every start; that it was disabled, or its secret rotated, since
+    /// then does not make it another one. No name is resolved.
+    ///
+    /// # Errors
+    ///
+    /// [`WebhookError::InvalidEndpoint`], [`WebhookError::InvalidFilter`] or
+    /// [`WebhookError::InvalidConfig`] that names the field and its bound;
+    /// [`WebhookError::EndpointExists`] when another definition has this id; see
+    /// [`WebhookSystem`].
+    pub async fn register_endpoint(&self, endpoint: WebhookEndpoint) -> Result<()> {
+        let _changing = self.changing().await;
+        let pipeline = self.checked(&endpoint).await?;
+        pipeline.refresh().await?;
+        match pipeline.endpoint(&endpoint.id) {
+            Some(stored) if is_same(&stored, &endpoint) => Ok(()),
+            Some(_) => Err(WebhookError::EndpointExists(endpoint.id.into())),
+            None => {
+                pipeline.storage().save_endpoint(&endpoint).await?;
+                pipeline.refresh().await
+            }
+        }
+    }
+
+    /// Replaces the definition of an endpoint. `enabled: true` also enables one that was disabled
+    /// at run time.
+    ///
+    /// # Errors
+    ///
+    /// As [`register_endpoint`](Self::register_endpoint), and [`WebhookError::EndpointNotFound`].
+    pub async fn update_endpoint(&self, endpoint: WebhookEndpoint) -> Result<()> {
+        let _changing = self.changing().await;
+        let pipeline = self.checked(&endpoint).await?;
+        let stored = self.stored(pipeline, &endpoint.id).await?;
+        pipeline.storage().save_endpoint(&endpoint).await?;
+        if stored.endpoint.url != endpoint.url {
+            pipeline.forgive(&endpoint.id);
+        }
+        pipeline.refresh().await
+    }
+
+    /// Deletes an endpoint and cancels what waits for it. A request in flight may still arrive.
+    ///
+    /// # Errors
+    ///
+    /// [`WebhookError::EndpointNotFound`]; see [`WebhookSystem`].
+    pub async fn delete_endpoint(&self, endpoint_id: &str) -> Result<()> {
+        let _changing = self.changing().await;
+        let pipeline = self.ready().await?;
+        if !pipeline.storage().delete_endpoint(endpoint_id, pipeline.now()).await? {
+            return Err(not_found(endpoint_id));
+        }
+        pipeline.forgive(endpoint_id);
+        pipeline.refresh().await
+    }
+
+    /// An endpoint's definition, if there is one with this id.
+    ///
+    /// # Errors
+    ///
+    /// See [`WebhookSystem`].
+    pub async fn get_endpoint(&self, endpoint_id: &str) -> Result<Option<WebhookEndpoint>> {
+        self.ready().await?.storage().get_endpoint(endpoint_id).await
+    }
+
+    /// All endpoints with what lets their deliveries through, by id.
+    ///
+    /// # Errors
+    ///
+    /// See [`WebhookSystem`].
+    pub async fn list_endpoints(&self) -> Result<Vec<Arc<EndpointRecord>>> {
+        let pipeline = self.ready().await?;
+        pipeline.refresh().await?;
+        Ok(pipeline.endpoints())
+    }
+
+    /// Lets an endpoint take events again, after it was disabled by hand, by a 410 or for failing.
+    /// What waited goes first one request at a time, then faster.
+    ///
+    /// # Errors
+    ///
+    /// [`WebhookError::EndpointNotFound`]; see [`WebhookSystem`].
+    pub async fn enable_endpoint(&self, endpoint_id: &str) -> Result<()> {
+        self.ready().await?.forgive(endpoint_id);
+        self.change_gate(endpoint_id, GateChange::Enable).await
+    }
+
+    /// Makes new events make no deliveries for an endpoint; what waits for it keeps waiting.
+    ///
+    /// # Errors
+    ///
+    /// [`WebhookError::EndpointNotFound`]; see [`WebhookSystem`].
+    pub async fn disable_endpoint(&self, endpoint_id: &str) -> Result<()> {
+        self.change_gate(endpoint_id, GateChange::Disable(DisabledBy::Operator)).await
+    }
+
+    /// Lets deliveries of an endpoint wait, new ones too, until it is resumed.
+    ///
+    /// # Errors
+    ///
+    /// [`WebhookError::EndpointNotFound`]; see [`WebhookSystem`].
+    pub async fn pause_endpoint(&self, endpoint_id: &str) -> Result<()> {
+        self.change_gate(endpoint_id, GateChange::Pause).await
+    }
+
+    /// Lets what waited for a paused endpoint go, first one request at a time, then faster.
+    ///
+    /// # Errors
+    ///
+    /// [`WebhookError::EndpointNotFound`]; see [`WebhookSystem`].
+    pub async fn resume_endpoint(&self, endpoint_id: &str) -> Result<()> {
+        self.change_gate(endpoint_id, GateChange::Resume).await
+    }
+
+    /// Gives an endpoint a new secret. For `overlap` requests are signed with the old ones too, at
+    /// most 5 in all, so that the consumer can change over at any time in between.
+    ///
+    /// # Errors
+    ///
+    /// [`WebhookError::EndpointNotFound`]; as
+    /// [`register_endpoint`](Self::register_endpoint) for a secret out of its bounds.
+    pub async fn rotate_secret(
+        &self,
+        endpoint_id: &str,
+        secret: impl Into<String>,
+        overlap: Duration,
+    ) -> Result<()> {
+        let _changing = self.changing().await;
+        let pipeline = self.ready().await?;
+        let stored = self.stored(pipeline, endpoint_id).await?;
+        let mut endpoint = WebhookEndpoint::clone(&stored.endpoint);
+        let now = pipeline.now();
+        let old = std::mem::replace(&mut endpoint.secret, secret.into());
+        endpoint.previous_secrets.retain(|previous| previous.expires_at > now);
+        let old = PreviousSecret { secret: old, expires_at: now.after(overlap) };
+        endpoint.previous_secrets.insert(0, old);
+        endpoint.validate()?;
+        pipeline.storage().save_endpoint(&endpoint).await?;
+        pipeline.refresh().await
+    }
+
+    async fn change_gate(&self, endpoint_id: &str, change: GateChange) -> Result<()> {
+        let _changing = self.changing().await;
+        let pipeline = self.ready().await?;
+        self.stored(pipeline, endpoint_id).await?;
+        let gate = EndpointGate { endpoint_id: endpoint_id.into(), change };
+        pipeline.storage().set_gates(&[gate], pipeline.now()).await?;
+        pipeline.refresh().await
+    }
+
+    /// The pipeline, if it could deliver to this endpoint.
+    async fn checked(&self, endpoint: &WebhookEndpoint) -> Result<&Pipeline> {
+        let pipeline = self.ready().await?;
+        endpoint.validate()?;
+        pipeline.transport().check(endpoint)?;
+        Ok(pipeline)
+    }
+
+    async fn stored(&self, pipeline: &Pipeline, id: &str) -> Result<Arc<EndpointRecord>> {
+        pipeline.refresh().await?;
+        pipeline.endpoint(id).ok_or_else(|| not_found(id))
+    }
+}
+
+/// Whether a definition is the stored one, apart from what was changed at run time.
+fn is_same(stored: &EndpointRecord, endpoint: &WebhookEndpoint) -> bool {
+    let mut old = WebhookEndpoint::clone(&stored.endpoint);
+    if stored.gate.disabled.is_some() {
+        old.enabled = endpoint.enabled;
+    }
+    if old.previous_secrets.iter().any(|previous| previous.secret == endpoint.secret) {
+        old.secret.clone_from(&endpoint.secret);
+    }
+    old.previous_secrets.clone_from(&endpoint.previous_secrets);
+    old == *endpoint
+}
+
+fn not_found(endpoint_id: &str) -> WebhookError {
+    WebhookError::EndpointNotFound(endpoint_id.into())
+}

@@ -1,0 +1,18 @@
+//! Whether the system works.
+
+/// Whether the system works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Health {
+    /// The storage answers.
+    pub storage: bool,
+    /// The tasks that deliver run, and hold their leases.
+    pub dispatcher: bool,
+}
+
+impl Health {
+    /// Whether everything works.
+    #[must_use]
+    pub const fn is_healthy(&self) -> bool {
+        self.storage && self.dispatcher
+    }
+}

@@ -1,0 +1,192 @@
+//! The system that a service embeds.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use webhooks_core::storage::WebhookStorage;
+use webhooks_core::{Result, WebhookError};
+use webhooks_delivery::{EndpointMetrics, Metrics, NoticeStream, Pipeline};
+
+use crate::event_builder::{EventBuilder, OutgoingEvent, SendReceipt};
+use crate::{DeadLetters, Health, WebhookSystemBuilder};
+
+/// Sends webhooks. Clones share one system, whose tasks end when the last of them is dropped.
+///
+/// Every call returns [`WebhookError::InvalidConfig`] when the system was built with a setting out
+/// of its bounds, and [`WebhookError::StorageError`] when the storage fails.
+#[derive(Clone, Debug)]
+pub struct WebhookSystem {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    pipeline: Result<Pipeline>,
+    /// One change of endpoints at a time, since each reads before it writes.
+    changing: tokio::sync::Mutex<()>,
+}
+
+impl WebhookSystem {
+    /// Starts a system with the defaults, on any storage.
+    ///
+    /// # Panics
+    ///
+    /// Outside a Tokio runtime, since its tasks run there.
+    #[must_use]
+    #[track_caller]
+    pub fn new(storage: impl WebhookStorage) -> Self {
+        Self::builder().build(storage)
+    }
+
+    /// Sets a system up.
+    pub fn builder() -> WebhookSystemBuilder {
+        WebhookSystemBuilder::new()
+    }
+
+    pub(crate) fn from_pipeline(pipeline: Result<Pipeline>) -> Self {
+        Self { inner: Arc::new(Inner { pipeline, changing: tokio::sync::Mutex::default() }) }
+    }
+
+    /// Sends an event with this data to every endpoint that takes it. Once this returns, it is
+    /// delivered or ends in the dead letter queue, whatever crashes (as far as the storage is
+    /// durable).
+    ///
+    /// # Errors
+    ///
+    /// [`WebhookError::InvalidEvent`] or [`WebhookError::SerializationError`] for an event type,
+    /// body or field out of its bounds, before anything is stored; [`WebhookError::Overloaded`]
+    /// when a queue is full; [`WebhookError::ShutDown`] after [`shutdown`](Self::shutdown).
+    pub async fn send_webhook(&self, event: &str, data: impl Serialize) -> Result<SendReceipt> {
+        let outgoing = OutgoingEvent::new(event);
+        let sent = self.pipeline()?.send(&outgoing.as_send(), &data).await?;
+        Ok(sent.into())
+    }
+
+    /// Starts an event with options: priority, delay, idempotency key, tenant, one endpoint only.
+    pub fn webhook(&self, event: &str) -> EventBuilder {
+        EventBuilder::new(self.clone(), event)
+    }
+
+    /// Sends several events in one commit, at most 1,000: one answer for each, in order.
+    ///
+    /// # Errors
+    ///
+    /// As [`send_webhook`](Self::send_webhook). What concerns one event is its own answer; what
+    /// concerns the storage is that of the call.
+    pub async fn send_batch(
+        &self,
+        events: impl IntoIterator<Item = OutgoingEvent>,
+    ) -> Result<Vec<Result<SendReceipt>>> {
+        let events: Vec<_> = events.into_iter().collect();
+        let pipeline = self.pipeline()?;
+        let readable: Vec<_> = events
+            .iter()
+            .map(|event| Ok((event.as_send(), event.json()?)))
+            .collect();
+        let good: Vec<_> =
+            readable.iter().filter_map(|event| event.as_ref().ok().cloned()).collect();
+        let mut sent = pipeline.send_all(&good).await?.into_iter();
+        let lost = || Err(WebhookError::StorageError("an answer is missing".into()));
+        let answer = |event: Result<_>| {
+            event.and_then(|_| sent.next().unwrap_or_else(lost)).map(SendReceipt::from)
+        };
+        Ok(readable.into_iter().map(answer).collect())
+    }
+
+    /// The dead letter queue.
+    #[must_use]
+    pub fn dead_letters(&self) -> DeadLetters {
+        DeadLetters::new(self.clone())
+    }
+
+    /// The whole system in numbers.
+    ///
+    /// # Errors
+    ///
+    /// See [`WebhookSystem`].
+    pub async fn get_metrics(&self) -> Result<Metrics> {
+        let pipeline = self.ready().await?;
+        let counts = pipeline.storage().counts(None).await?;
+        let attempts = pipeline.attempts();
+        Ok(Metrics {
+            total_deliveries: counts.enqueued,
+            successful_deliveries: counts.delivered,
+            failed_deliveries: counts.dead,
+            avg_latency_ms: attempts.mean_ms,
+            counts,
+            attempts,
+        })
+    }
+
+    /// One endpoint in numbers, with its circuit as this process sees it.
+    ///
+    /// # Errors
+    ///
+    /// [`WebhookError::EndpointNotFound`]; see [`WebhookSystem`].
+    pub async fn endpoint_metrics(&self, endpoint_id: &str) -> Result<EndpointMetrics> {
+        let pipeline = self.ready().await?;
+        let Some((attempts, circuit, in_flight)) = pipeline.endpoint_attempts(endpoint_id) else {
+            return Err(WebhookError::EndpointNotFound(endpoint_id.into()));
+        };
+        let counts = pipeline.storage().counts(Some(endpoint_id)).await?;
+        let endpoint_id = endpoint_id.into();
+        Ok(EndpointMetrics { endpoint_id, counts, attempts, circuit, in_flight })
+    }
+
+    /// Everything that happens from now on: deliveries that arrive, are retried or given up,
+    /// circuits that change, endpoints that are about to be or were disabled.
+    ///
+    /// # Errors
+    ///
+    /// See [`WebhookSystem`].
+    pub fn notices(&self) -> Result<NoticeStream> {
+        Ok(self.pipeline()?.notices())
+    }
+
+    /// Whether the storage answers and the tasks that deliver run.
+    pub async fn health(&self) -> Health {
+        let Ok(pipeline) = self.pipeline() else {
+            return Health { storage: false, dispatcher: false };
+        };
+        let storage = pipeline.ready().await.is_ok() && pipeline.storage().beat(None, None).await.is_ok();
+        Health { storage, dispatcher: pipeline.is_alive() }
+    }
+
+    /// Waits until nothing waits or is in flight, deliveries of disabled and paused endpoints
+    /// aside; `false` if the deadline passes before.
+    ///
+    /// # Errors
+    ///
+    /// See [`WebhookSystem`].
+    pub async fn drain(&self, deadline: Duration) -> Result<bool> {
+        self.pipeline()?.drain(deadline).await
+    }
+
+    /// Ends the system: no event is taken any more, requests in flight may end until the deadline,
+    /// and everything that came of them is stored. What is cut off or waits stays in the storage,
+    /// with no attempt counted. Sending afterwards returns [`WebhookError::ShutDown`].
+    ///
+    /// # Errors
+    ///
+    /// See [`WebhookSystem`].
+    pub async fn shutdown(&self, deadline: Duration) -> Result<()> {
+        self.pipeline()?.shut_down(deadline).await;
+        Ok(())
+    }
+
+    pub(crate) fn pipeline(&self) -> Result<&Pipeline> {
+        self.inner.pipeline.as_ref().map_err(Clone::clone)
+    }
+
+    /// The pipeline, once all endpoints are known.
+    pub(crate) async fn ready(&self) -> Result<&Pipeline> {
+        let pipeline = self.pipeline()?;
+        pipeline.ready().await?;
+        Ok(pipeline)
+    }
+
+    pub(crate) async fn changing(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.inner.changing.lock().await
+    }
+}
