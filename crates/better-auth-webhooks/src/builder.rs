@@ -139,7 +139,9 @@ impl WebhookSystemBuilder {
     #[track_caller]
     pub fn try_build(self, storage: impl WebhookStorage) -> Result<WebhookSystem> {
         require_runtime();
-        Ok(WebhookSystem::from_pipeline(Ok(self.start(Arc::new(storage))?)))
+        Ok(WebhookSystem::from_pipeline(Ok(
+            self.start(Arc::new(storage))?
+        )))
     }
 
     fn start(mut self, storage: Arc<dyn WebhookStorage>) -> Result<Pipeline> {
@@ -163,7 +165,10 @@ impl WebhookSystemBuilder {
 }
 
 #[track_caller]
-#[expect(clippy::panic, reason = "promised and documented: there is nothing to run the tasks on")]
+#[expect(
+    clippy::panic,
+    reason = "promised and documented: there is nothing to run the tasks on"
+)]
 fn require_runtime() {
     if Handle::try_current().is_err() {
         panic!(

@@ -23,7 +23,10 @@ impl DeadLetters {
     ///
     /// See [`WebhookSystem`].
     pub async fn list(&self, query: &DeliveryQuery) -> Result<Page<DeliveryRecord>> {
-        let query = DeliveryQuery { with_attempts: true, ..dead(query) };
+        let query = DeliveryQuery {
+            with_attempts: true,
+            ..dead(query)
+        };
         self.system.deliveries(&query).await
     }
 
@@ -81,7 +84,10 @@ impl DeadLetters {
 
     async fn change_one(&self, delivery_id: &str, to: Change) -> Result<()> {
         let id: DeliveryId = delivery_id.parse()?;
-        let query = DeliveryQuery { id: Some(id), ..DeliveryQuery::default() };
+        let query = DeliveryQuery {
+            id: Some(id),
+            ..DeliveryQuery::default()
+        };
         match self.system.change(&dead(&query), to).await? {
             0 => Err(WebhookError::DeliveryNotFound(
                 format!("{delivery_id} is no dead letter of an endpoint that exists").into(),
@@ -92,5 +98,8 @@ impl DeadLetters {
 }
 
 fn dead(query: &DeliveryQuery) -> DeliveryQuery {
-    DeliveryQuery { states: vec![DeliveryState::Dead], ..query.clone() }
+    DeliveryQuery {
+        states: vec![DeliveryState::Dead],
+        ..query.clone()
+    }
 }

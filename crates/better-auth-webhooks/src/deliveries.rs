@@ -26,8 +26,11 @@ impl WebhookSystem {
     /// [`WebhookError::InvalidId`], [`WebhookError::DeliveryNotFound`]; see [`WebhookSystem`].
     pub async fn delivery(&self, delivery_id: &str) -> Result<DeliveryRecord> {
         let id: DeliveryId = delivery_id.parse()?;
-        let query =
-            DeliveryQuery { id: Some(id), with_attempts: true, ..DeliveryQuery::default() };
+        let query = DeliveryQuery {
+            id: Some(id),
+            with_attempts: true,
+            ..DeliveryQuery::default()
+        };
         let found = self.deliveries(&query).await?.items.into_iter().next();
         found.ok_or_else(|| WebhookError::DeliveryNotFound(delivery_id.into()))
     }
@@ -57,7 +60,10 @@ impl WebhookSystem {
         let pipeline = self.ready().await?;
         let mut changed = 0;
         // What is replayed may die again at once: the number of matches now bounds the loop.
-        let counts = pipeline.storage().counts(query.endpoint_id.as_deref()).await?;
+        let counts = pipeline
+            .storage()
+            .counts(query.endpoint_id.as_deref())
+            .await?;
         let most = usize::try_from(counts.enqueued).unwrap_or(usize::MAX);
         while changed < most {
             let now = pipeline.now();

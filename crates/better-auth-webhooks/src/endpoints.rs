@@ -60,7 +60,11 @@ impl WebhookSystem {
     pub async fn delete_endpoint(&self, endpoint_id: &str) -> Result<()> {
         let _changing = self.changing().await;
         let pipeline = self.ready().await?;
-        if !pipeline.storage().delete_endpoint(endpoint_id, pipeline.now()).await? {
+        if !pipeline
+            .storage()
+            .delete_endpoint(endpoint_id, pipeline.now())
+            .await?
+        {
             return Err(not_found(endpoint_id));
         }
         pipeline.forgive(endpoint_id);
@@ -73,7 +77,11 @@ impl WebhookSystem {
     ///
     /// See [`WebhookSystem`].
     pub async fn get_endpoint(&self, endpoint_id: &str) -> Result<Option<WebhookEndpoint>> {
-        self.ready().await?.storage().get_endpoint(endpoint_id).await
+        self.ready()
+            .await?
+            .storage()
+            .get_endpoint(endpoint_id)
+            .await
     }
 
     /// All endpoints with what lets their deliveries through, by id.
@@ -104,7 +112,8 @@ impl WebhookSystem {
     ///
     /// [`WebhookError::EndpointNotFound`]; see [`WebhookSystem`].
     pub async fn disable_endpoint(&self, endpoint_id: &str) -> Result<()> {
-        self.change_gate(endpoint_id, GateChange::Disable(DisabledBy::Operator)).await
+        self.change_gate(endpoint_id, GateChange::Disable(DisabledBy::Operator))
+            .await
     }
 
     /// Lets deliveries of an endpoint wait, new ones too, until it is resumed.
@@ -144,8 +153,13 @@ impl WebhookSystem {
         let mut endpoint = WebhookEndpoint::clone(&stored.endpoint);
         let now = pipeline.now();
         let old = std::mem::replace(&mut endpoint.secret, secret.into());
-        endpoint.previous_secrets.retain(|previous| previous.expires_at > now);
-        let old = PreviousSecret { secret: old, expires_at: now.after(overlap) };
+        endpoint
+            .previous_secrets
+            .retain(|previous| previous.expires_at > now);
+        let old = PreviousSecret {
+            secret: old,
+            expires_at: now.after(overlap),
+        };
         endpoint.previous_secrets.insert(0, old);
         endpoint.validate()?;
         pipeline.storage().save_endpoint(&endpoint).await?;
@@ -156,8 +170,14 @@ impl WebhookSystem {
         let _changing = self.changing().await;
         let pipeline = self.ready().await?;
         self.stored(pipeline, endpoint_id).await?;
-        let gate = EndpointGate { endpoint_id: endpoint_id.into(), change };
-        pipeline.storage().set_gates(&[gate], pipeline.now()).await?;
+        let gate = EndpointGate {
+            endpoint_id: endpoint_id.into(),
+            change,
+        };
+        pipeline
+            .storage()
+            .set_gates(&[gate], pipeline.now())
+            .await?;
         pipeline.refresh().await
     }
 
@@ -181,7 +201,11 @@ fn is_same(stored: &EndpointRecord, endpoint: &WebhookEndpoint) -> bool {
     if stored.gate.disabled.is_some() {
         old.enabled = endpoint.enabled;
     }
-    if old.previous_secrets.iter().any(|previous| previous.secret == endpoint.secret) {
+    if old
+        .previous_secrets
+        .iter()
+        .any(|previous| previous.secret == endpoint.secret)
+    {
         old.secret.clone_from(&endpoint.secret);
     }
     old.previous_secrets.clone_from(&endpoint.previous_secrets);

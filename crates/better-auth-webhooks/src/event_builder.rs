@@ -137,7 +137,10 @@ pub struct EventBuilder {
 
 impl EventBuilder {
     pub(crate) fn new(system: WebhookSystem, event_type: &str) -> Self {
-        Self { system, event: OutgoingEvent::new(event_type) }
+        Self {
+            system,
+            event: OutgoingEvent::new(event_type),
+        }
     }
 
     /// See [`OutgoingEvent::data`].
@@ -185,7 +188,11 @@ impl EventBuilder {
     /// that does not exist or is disabled.
     pub async fn send(self) -> Result<SendReceipt> {
         let data = self.event.json()?;
-        let sent = self.system.pipeline()?.send(&self.event.as_send(), data).await?;
+        let sent = self
+            .system
+            .pipeline()?
+            .send(&self.event.as_send(), data)
+            .await?;
         Ok(sent.into())
     }
 }

@@ -45,7 +45,12 @@ impl WebhookSystem {
     }
 
     pub(crate) fn from_pipeline(pipeline: Result<Pipeline>) -> Self {
-        Self { inner: Arc::new(Inner { pipeline, changing: tokio::sync::Mutex::default() }) }
+        Self {
+            inner: Arc::new(Inner {
+                pipeline,
+                changing: tokio::sync::Mutex::default(),
+            }),
+        }
     }
 
     /// Sends an event with this data to every endpoint that takes it. Once this returns, it is
@@ -84,12 +89,16 @@ impl WebhookSystem {
             .iter()
             .map(|event| Ok((event.as_send(), event.json()?)))
             .collect();
-        let good: Vec<_> =
-            readable.iter().filter_map(|event| event.as_ref().ok().cloned()).collect();
+        let good: Vec<_> = readable
+            .iter()
+            .filter_map(|event| event.as_ref().ok().cloned())
+            .collect();
         let mut sent = pipeline.send_all(&good).await?.into_iter();
         let lost = || Err(WebhookError::StorageError("an answer is missing".into()));
         let answer = |event: Result<_>| {
-            event.and_then(|_| sent.next().unwrap_or_else(lost)).map(SendReceipt::from)
+            event
+                .and_then(|_| sent.next().unwrap_or_else(lost))
+                .map(SendReceipt::from)
         };
         Ok(readable.into_iter().map(answer).collect())
     }
@@ -131,7 +140,13 @@ impl WebhookSystem {
         };
         let counts = pipeline.storage().counts(Some(endpoint_id)).await?;
         let endpoint_id = endpoint_id.into();
-        Ok(EndpointMetrics { endpoint_id, counts, attempts, circuit, in_flight })
+        Ok(EndpointMetrics {
+            endpoint_id,
+            counts,
+            attempts,
+            circuit,
+            in_flight,
+        })
     }
 
     /// Everything that happens from now on: deliveries that arrive, are retried or given up,
@@ -147,10 +162,17 @@ impl WebhookSystem {
     /// Whether the storage answers and the tasks that deliver run.
     pub async fn health(&self) -> Health {
         let Ok(pipeline) = self.pipeline() else {
-            return Health { storage: false, dispatcher: false };
+            return Health {
+                storage: false,
+                dispatcher: false,
+            };
         };
-        let storage = pipeline.ready().await.is_ok() && pipeline.storage().beat(None, None).await.is_ok();
-        Health { storage, dispatcher: pipeline.is_alive() }
+        let storage =
+            pipeline.ready().await.is_ok() && pipeline.storage().beat(None, None).await.is_ok();
+        Health {
+            storage,
+            dispatcher: pipeline.is_alive(),
+        }
     }
 
     /// Waits until nothing waits or is in flight, deliveries of disabled and paused endpoints

@@ -1,0 +1,222 @@
+//! Events in, signed requests out, over real sockets.
+
+use std::time::Duration;
+
+use better_auth_webhooks::storage::{DeliveryQuery, MemoryStorage};
+use better_auth_webhooks::{
+    CircuitBreakerConfig, DeadReason, DeliveryState, FailureKind, NetworkPolicy, RetryStrategy,
+    WebhookEndpoint, WebhookReceiver, WebhookSystem, WebhookSystemBuilder,
+};
+use serde_json::json;
+use webhooks_tests::{Answer, Receiver};
+
+const SECRET: &str = "hunter2";
+const SOON: Duration = Duration::from_secs(10);
+
+fn builder() -> WebhookSystemBuilder {
+    WebhookSystem::builder()
+        .network_policy(NetworkPolicy::permissive())
+        .retry_strategy(RetryStrategy {
+            max_retries: 3,
+            initial_delay_ms: 10,
+            max_delay_ms: 100,
+            backoff_multiplier: 2.0,
+        })
+        .circuit_breaker(CircuitBreakerConfig {
+            failure_threshold: 100,
+            ..Default::default()
+        })
+}
+
+fn endpoint(id: &str, receiver: &Receiver) -> WebhookEndpoint {
+    WebhookEndpoint {
+        id: id.into(),
+        url: receiver.url(),
+        secret: SECRET.into(),
+        events: vec!["user.*".into()],
+        ..Default::default()
+    }
+}
+
+#[tokio::test]
+async fn an_event_arrives_signed_and_is_verified() {
+    let receiver = Receiver::answering(204).await;
+    let system = builder().build(MemoryStorage::new());
+    system
+        .register_endpoint(endpoint("a", &receiver))
+        .await
+        .unwrap();
+
+    let receipt = system
+        .send_webhook("user.created", json!({ "user_id": "123" }))
+        .await
+        .unwrap();
+    assert!(system.drain(SOON).await.unwrap());
+
+    let [request] = &receiver.received()[..] else {
+        panic!("one request")
+    };
+    let verifier = WebhookReceiver::new(SECRET);
+    let webhook = verifier.receive(&request.headers, &request.body).unwrap();
+    assert_eq!(webhook.id, receipt.event_id);
+    assert_eq!(webhook.event, "user.created");
+    assert_eq!(webhook.data, json!({ "user_id": "123" }));
+    assert_eq!(request.header("x-webhook-id"), receipt.event_id);
+    assert_eq!(
+        request.header("x-webhook-delivery"),
+        receipt.delivery_ids[0]
+    );
+    assert_eq!(request.header("x-webhook-attempt"), "1");
+    assert_eq!(request.header("x-webhook-event"), "user.created");
+    assert_eq!(request.header("content-type"), "application/json");
+}
+
+#[tokio::test]
+async fn a_failed_attempt_is_retried_with_the_same_bytes() {
+    let script = |_: &_, n| Answer::Status(if n < 3 { 503 } else { 200 });
+    let receiver = Receiver::start(script).await;
+    let system = builder().build(MemoryStorage::new());
+    system
+        .register_endpoint(endpoint("a", &receiver))
+        .await
+        .unwrap();
+
+    let receipt = system
+        .send_webhook("user.created", json!({}))
+        .await
+        .unwrap();
+    assert!(system.drain(SOON).await.unwrap());
+
+    let received = receiver.received();
+    let attempts: Vec<_> = received
+        .iter()
+        .map(|r| r.header("x-webhook-attempt"))
+        .collect();
+    assert_eq!(attempts, ["1", "2", "3"]);
+    assert!(received.iter().all(|r| r.body == received[0].body));
+    let record = system.delivery(&receipt.delivery_ids[0]).await.unwrap();
+    assert_eq!(record.state, DeliveryState::Delivered);
+    let statuses: Vec<_> = record.attempts.iter().map(|a| a.status).collect();
+    assert_eq!(statuses, [Some(503), Some(503), Some(200)]);
+}
+
+#[tokio::test]
+async fn what_is_hopeless_becomes_a_dead_letter_that_can_be_replayed() {
+    let receiver = Receiver::start(|_, n| Answer::Status(if n <= 4 { 500 } else { 200 })).await;
+    let system = builder().build(MemoryStorage::new());
+    system
+        .register_endpoint(endpoint("a", &receiver))
+        .await
+        .unwrap();
+    let receipt = system
+        .send_webhook("user.created", json!({}))
+        .await
+        .unwrap();
+    assert!(system.drain(SOON).await.unwrap());
+
+    let letters = system.dead_letters();
+    let page = letters.list(&DeliveryQuery::default()).await.unwrap();
+    let [letter] = &page.items[..] else {
+        panic!("one dead letter")
+    };
+    assert_eq!(letter.dead_reason, Some(DeadReason::AttemptsExhausted));
+    assert_eq!(letter.attempts.len(), 4);
+    assert_eq!(letter.attempts[3].failure, Some(FailureKind::ServerError));
+
+    letters.replay(&receipt.delivery_ids[0]).await.unwrap();
+    assert!(system.drain(SOON).await.unwrap());
+    let received = receiver.received();
+    assert_eq!(received.len(), 5);
+    assert_eq!(received[4].header("x-webhook-attempt"), "1");
+    assert_eq!(received[4].header("x-webhook-id"), receipt.event_id);
+    let metrics = system.get_metrics().await.unwrap();
+    assert_eq!(
+        (metrics.total_deliveries, metrics.successful_deliveries),
+        (1, 1)
+    );
+    assert_eq!(metrics.failed_deliveries, 0);
+}
+
+#[tokio::test]
+async fn a_410_disables_the_endpoint() {
+    let receiver = Receiver::answering(410).await;
+    let system = builder().build(MemoryStorage::new());
+    system
+        .register_endpoint(endpoint("a", &receiver))
+        .await
+        .unwrap();
+    system
+        .send_webhook("user.created", json!({}))
+        .await
+        .unwrap();
+    assert!(system.drain(SOON).await.unwrap());
+
+    assert!(!system.get_endpoint("a").await.unwrap().unwrap().enabled);
+    let receipt = system
+        .send_webhook("user.created", json!({}))
+        .await
+        .unwrap();
+    assert!(receipt.delivery_ids.is_empty());
+    assert_eq!(receiver.count(), 1);
+    let page = system
+        .dead_letters()
+        .list(&DeliveryQuery::default())
+        .await
+        .unwrap();
+    assert_eq!(
+        page.items[0].dead_reason,
+        Some(DeadReason::PermanentFailure)
+    );
+}
+
+#[tokio::test]
+async fn shutdown_lets_a_request_in_flight_end_and_takes_nothing_more() {
+    let receiver = Receiver::start(|_, _| Answer::After(Duration::from_millis(200), 200)).await;
+    let system = builder().build(MemoryStorage::new());
+    system
+        .register_endpoint(endpoint("a", &receiver))
+        .await
+        .unwrap();
+    system
+        .send_webhook("user.created", json!({}))
+        .await
+        .unwrap();
+    receiver.wait_for(1).await;
+    system.shutdown(SOON).await.unwrap();
+    assert_eq!(system.get_metrics().await.unwrap().successful_deliveries, 1);
+    let error = system
+        .send_webhook("user.created", json!({}))
+        .await
+        .unwrap_err();
+    assert!(error.to_string().starts_with("shut down"), "{error}");
+}
+
+#[tokio::test]
+async fn a_request_cut_off_by_shutdown_counts_no_attempt_and_goes_out_again() {
+    let hanging = Receiver::start(|_, n| {
+        if n == 1 {
+            Answer::Hang
+        } else {
+            Answer::Status(200)
+        }
+    })
+    .await;
+    let storage = std::sync::Arc::new(MemoryStorage::new());
+    let system = builder().build(storage.clone());
+    system
+        .register_endpoint(endpoint("a", &hanging))
+        .await
+        .unwrap();
+    system
+        .send_webhook("user.created", json!({}))
+        .await
+        .unwrap();
+    hanging.wait_for(1).await;
+    system.shutdown(Duration::from_millis(50)).await.unwrap();
+
+    let next = builder().build(storage);
+    assert!(next.drain(SOON).await.unwrap());
+    let received = hanging.received();
+    assert_eq!(received.len(), 2);
+    assert_eq!(received[1].header("x-webhook-attempt"), "1");
+}
