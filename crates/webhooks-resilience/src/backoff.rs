@@ -27,10 +27,10 @@ const LONGEST: Duration = Duration::from_secs(5);
 pub async fn retry_transient<T, F, Fut>(
     what: &str,
     max_elapsed: Option<Duration>,
-    mut op: F,
+    op: F,
 ) -> Result<T>
 where
-    F: FnMut() -> Fut,
+    F: Fn() -> Fut,
     Fut: Future<Output = Result<T>>,
 {
     let schedule = ExponentialBackoffBuilder::new()
@@ -38,10 +38,8 @@ where
         .with_max_interval(LONGEST)
         .with_max_elapsed_time(max_elapsed)
         .build();
-    let attempt = || {
-        let call = op();
-        async { call.await.map_err(classify) }
-    };
+    // `op` is called by the future, because backoff makes the next one before it waits.
+    let attempt = || async { op().await.map_err(classify) };
     let warn = |error: WebhookError, wait: Duration| {
         tracing::warn!(what, %error, ?wait, "transient failure, trying again");
     };

@@ -49,3 +49,18 @@ async fn it_gives_up_with_the_last_error_when_the_time_is_over() {
     assert!(result.unwrap_err().is_transient());
     assert_eq!(calls.get(), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_is_called_after_its_wait_and_on_any_thread() {
+    let started = Instant::now();
+    let retry = tokio::spawn(retry_transient("connect", None, move || async move {
+        let waited = started.elapsed();
+        if waited.is_zero() {
+            Err(lost())
+        } else {
+            Ok(waited)
+        }
+    }));
+    // The first wait is 50 ms, give or take half.
+    assert!(retry.await.unwrap().unwrap() >= Duration::from_millis(25));
+}
