@@ -27,14 +27,14 @@ impl Postgres {
         if let Some((user, group)) = programs.run_as {
             chown(&folder, Some(user), Some(group)).map_err(|e| e.to_string())?;
         }
-        let data = folder.join("data");
+        let (data, log) = (folder.join("data"), folder.join("log"));
         let mut initdb = programs.command("initdb", &folder)?;
         initdb
             .arg("-D")
             .arg(&data)
             .args(["-U", "postgres", "-A", "trust"]);
         initdb.args(["-E", "UTF8", "--locale=C", "--no-sync", "--no-instructions"]);
-        process::run(initdb)?;
+        process::run(initdb).map_err(|e| format!("{e}\n{}", services::told(&log)))?;
 
         let port = services::free_port()?;
         let mut server = programs.command("postgres", &folder)?;
@@ -56,7 +56,7 @@ impl Postgres {
             "-p",
             &port.to_string(),
         ];
-        services::wait_until_ready("postgres", &mut started.server, &folder.join("log"), || {
+        services::wait_until_ready("postgres", &mut started.server, &log, || {
             Command::new(programs.folder.join("pg_isready"))
                 .args(ready)
                 .status()

@@ -82,6 +82,11 @@ pub(crate) fn log(path: &Path) -> Result<File> {
     log.map_err(|e| format!("cannot open {}: {e}", path.display()))
 }
 
+/// What the server has written to its log.
+pub(crate) fn told(log: &Path) -> String {
+    fs::read_to_string(log).unwrap_or_default()
+}
+
 /// Waits until the server is ready; its log is in the error if it ends or takes too long.
 pub(crate) fn wait_until_ready(
     name: &str,
@@ -89,15 +94,14 @@ pub(crate) fn wait_until_ready(
     log: &Path,
     mut is_ready: impl FnMut() -> bool,
 ) -> Result {
-    let told = || fs::read_to_string(log).unwrap_or_default();
     for _ in 0..300 {
         if let Some(status) = process::poll(server)? {
-            return Err(format!("{name} ended with {status}\n{}", told()));
+            return Err(format!("{name} ended with {status}\n{}", told(log)));
         }
         if is_ready() {
             return Ok(());
         }
         thread::sleep(Duration::from_millis(100));
     }
-    Err(format!("{name} was not ready within 30 s\n{}", told()))
+    Err(format!("{name} was not ready within 30 s\n{}", told(log)))
 }
