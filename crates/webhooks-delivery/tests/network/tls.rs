@@ -15,7 +15,9 @@ use tokio_rustls::TlsAcceptor;
 use webhooks_core::{DeliveryResult, FailureKind};
 use webhooks_delivery::{DeliveryEngine, TlsOptions};
 
-use crate::support::{Scripted, builder, deliver, failed};
+use crate::support::{Scripted, Server, builder, deliver, failed};
+
+const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 
 struct Authority(CertifiedIssuer<'static, KeyPair>);
 
@@ -83,11 +85,12 @@ async fn serve(leaf: &Leaf, clients: Option<&Authority>) -> u16 {
                 continue;
             };
             let mut request = [0; 8_192];
-            let _ = stream.read(&mut request).await;
-            let _ = stream
-                .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-                .await;
-            let _ = stream.shutdown().await;
+            let answer = async {
+                stream.read(&mut request).await?;
+                stream.write_all(OK).await?;
+                stream.shutdown().await
+            };
+            drop(answer.await);
         }
     });
     port
@@ -159,7 +162,12 @@ async fn a_certificate_that_is_expired_or_of_another_name_or_root_is_refused() {
 
 #[tokio::test]
 async fn plain_http_on_a_tls_port_is_a_tls_failure() {
-    let server = crate::support::Server::answering("HTTP/1.1 200 OK\r\n\r\n").await;
+    let server = Server::start("127.0.0.1", |mut peer| async move {
+        peer.stream.write_all(b"HTTP/1.1 400 No\r\n\r\n").await?;
+        peer.wait_for_close().await;
+        Ok(())
+    })
+    .await;
     let port = server.address.port();
     failed(
         &deliver_to(port, TlsOptions::default()).await,
@@ -172,10 +180,12 @@ async fn a_client_certificate_is_shown_to_who_asks_for_one() {
     let authority = Authority::new();
     let server = authority.issue("hooks.example.com", |_| {});
     let port = serve(&server, Some(&authority)).await;
-    failed(
-        &deliver_to(port, authority.trusted()).await,
-        FailureKind::Tls,
-    );
+    // The alert of the server can be lost when it closes with our request unread.
+    let refused = deliver_to(port, authority.trusted()).await.failure();
+    assert!(matches!(
+        refused,
+        Some(FailureKind::Tls | FailureKind::Reset)
+    ));
     let us = authority.issue("sender.example.com", |_| {});
     let (chain, key) = (us.chain.as_bytes(), us.key.as_bytes());
     let tls = authority
