@@ -9,7 +9,7 @@ use webhooks_core::{Clock, MAX_TIMEOUT_SECONDS, Result, WebhookError};
 
 use super::DeliveryEngine;
 use crate::answer::Reading;
-use crate::network::Connector;
+use crate::network::{Connector, Proxy};
 use crate::origin::Origins;
 use crate::{NetworkPolicy, Resolve, SystemResolver, TlsOptions};
 
@@ -20,6 +20,7 @@ pub struct DeliveryEngineBuilder {
     policy: NetworkPolicy,
     resolver: Option<Arc<dyn Resolve>>,
     tls: TlsOptions,
+    proxy: Option<Proxy>,
     timeout: Duration,
     response_read: usize,
     response_kept: usize,
@@ -32,6 +33,7 @@ impl DeliveryEngineBuilder {
             policy: NetworkPolicy::default(),
             resolver: None,
             tls: TlsOptions::default(),
+            proxy: None,
             timeout: Duration::from_secs(30),
             response_read: 64 * 1024,
             response_kept: 4 * 1024,
@@ -55,6 +57,18 @@ impl DeliveryEngineBuilder {
     pub fn tls(mut self, tls: TlsOptions) -> Self {
         self.tls = tls;
         self
+    }
+
+    /// Sends every request, also over plain http, through a tunnel (`CONNECT`) of this proxy,
+    /// `http://host:port`. Names are resolved and judged here all the same, and the proxy is asked
+    /// for the judged address. Defaults to none; the environment is never looked at.
+    ///
+    /// # Errors
+    ///
+    /// [`WebhookError::InvalidConfig`] when it is not of that form.
+    pub fn proxy(mut self, url: &str) -> Result<Self> {
+        self.proxy = Some(Proxy::new(url)?);
+        Ok(self)
     }
 
     /// The deadline of one attempt for endpoints that have none of their own, in
@@ -94,7 +108,7 @@ impl DeliveryEngineBuilder {
             .unwrap_or_else(|| Arc::new(SystemResolver::new()));
         Ok(DeliveryEngine {
             clock: self.clock,
-            connector: Connector::new(self.policy, resolver, self.tls.build()?),
+            connector: Connector::new(self.policy, resolver, self.tls.build()?, self.proxy),
             origins: Arc::new(Origins::default()),
             reading: Reading::new(self.response_read, self.response_kept),
             timeout: self.timeout,

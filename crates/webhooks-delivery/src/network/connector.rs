@@ -1,5 +1,6 @@
 //! Opens connections, to judged addresses only.
 
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use tokio_rustls::TlsConnector;
 use url::{Host, Url};
 use webhooks_core::FailureKind;
 
-use super::{Link, NetworkPolicy, Refusal, Resolve, dial::dial, name_rules};
+use super::{Link, NetworkPolicy, Proxy, Refusal, Resolve, dial::dial, name_rules};
 
 /// How long a TCP connection may take to open, within the deadline of its attempt.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -22,6 +23,7 @@ pub(crate) struct Connector {
     policy: NetworkPolicy,
     resolver: Arc<dyn Resolve>,
     tls: TlsConnector,
+    proxy: Option<Proxy>,
 }
 
 /// Where a connection goes: the part of a judged URL that connections can be shared by.
@@ -78,12 +80,13 @@ impl Connector {
         policy: NetworkPolicy,
         resolver: Arc<dyn Resolve>,
         tls: Arc<ClientConfig>,
+        proxy: Option<Proxy>,
     ) -> Self {
-        let tls = tls.into();
         Self {
             policy,
             resolver,
-            tls,
+            tls: tls.into(),
+            proxy,
         }
     }
 
@@ -94,7 +97,7 @@ impl Connector {
     /// Opens a connection, judging afresh what it goes to.
     pub(crate) async fn connect(&self, target: &Target) -> Result<Link, ConnectFailure> {
         let addresses = self.judged(target).await?;
-        let stream = timeout(CONNECT_TIMEOUT, dial(&addresses))
+        let stream = timeout(CONNECT_TIMEOUT, self.open(&addresses))
             .await
             .map_err(|_| ConnectFailure::Tcp)?
             .map_err(|_| ConnectFailure::Tcp)?;
@@ -104,6 +107,13 @@ impl Connector {
             self.handshake(target, stream).await
         } else {
             Ok(Link::Plain(stream))
+        }
+    }
+
+    async fn open(&self, addresses: &[SocketAddr]) -> io::Result<TcpStream> {
+        match &self.proxy {
+            None => dial(addresses).await,
+            Some(proxy) => proxy.tunnel(&*self.resolver, addresses).await,
         }
     }
 

@@ -13,7 +13,11 @@ mod hostile_receivers;
 #[cfg(test)]
 mod keep_alive;
 #[cfg(test)]
+mod proxy;
+#[cfg(test)]
 mod requests;
+#[cfg(test)]
+mod resolver;
 #[cfg(test)]
 mod retry_after_vectors;
 #[cfg(test)]

@@ -86,7 +86,7 @@ async fn serve(leaf: &Leaf, clients: Option<&Authority>) -> u16 {
             };
             let mut request = [0; 8_192];
             let answer = async {
-                stream.read(&mut request).await?;
+                let _read = stream.read(&mut request).await?;
                 stream.write_all(OK).await?;
                 stream.shutdown().await
             };

@@ -1,0 +1,29 @@
+//! The operating system's resolver.
+
+use webhooks_delivery::{Resolve, SystemResolver};
+
+use crate::support::{Server, deliver, engine};
+
+#[tokio::test]
+async fn localhost_is_a_loopback_address_for_everybody_who_asks_at_once() {
+    let resolver = SystemResolver::new();
+    let lookups = (0..200).map(|_| resolver.resolve("localhost"));
+    for answer in futures_util::future::join_all(lookups).await {
+        let answer = answer.unwrap();
+        assert!(!answer.is_empty() && answer.iter().all(std::net::IpAddr::is_loopback));
+    }
+    assert!(resolver.resolve("localhost").await.is_ok());
+}
+
+#[tokio::test]
+async fn a_name_that_no_resolver_can_hold_is_an_error() {
+    let resolver = SystemResolver::new();
+    assert!(resolver.resolve("no such name.invalid").await.is_err());
+}
+
+#[tokio::test]
+async fn a_permissive_engine_delivers_to_localhost_by_name() {
+    let server = Server::answering("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
+    let url = format!("http://localhost:{}/", server.address.port());
+    assert!(deliver(&engine(), &url).await.is_delivered());
+}
