@@ -169,18 +169,19 @@ fn fixed_headers(endpoint: &WebhookEndpoint, url: &Url) -> Result<HeaderMap> {
     let mut headers = HeaderMap::with_capacity(endpoint.headers.len() + 16);
     let host = HeaderValue::from_str(&url[Position::BeforeHost..Position::AfterPort])
         .map_err(|error| unbuildable("url has a host that no header can carry", error))?;
+    // The host comes first, as RFC 9110 section 7.2 asks.
+    headers.insert(HOST, host);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
     for (name, value) in &endpoint.headers {
         let name = HeaderName::from_bytes(name.as_bytes())
             .map_err(|error| unbuildable("a header has a malformed name", error))?;
         // The cause of a malformed value says nothing of it.
         let value = HeaderValue::from_str(value)
             .map_err(|error| unbuildable("a header has a malformed value", error))?;
-        headers.insert(name, value);
+        // Never in the place of one of ours.
+        headers.entry(name).or_insert(value);
     }
-    // After the endpoint's own, so that those cannot replace them.
-    headers.insert(HOST, host);
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
     Ok(headers)
 }
 

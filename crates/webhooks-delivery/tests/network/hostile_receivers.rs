@@ -26,33 +26,44 @@ fn hasty() -> DeliveryEngine {
 }
 
 #[tokio::test]
-async fn a_2xx_head_delivers_although_its_body_stalls() {
-    let server = Server::start("127.0.0.1", |mut peer| async move {
-        peer.request().await?;
-        let head = b"HTTP/1.1 202 Accepted\r\nContent-Length: 10\r\n\r\nabc";
-        peer.stream.write_all(head).await?;
-        peer.wait_for_close().await;
-        Ok(())
+async fn a_2xx_head_delivers_although_its_body_stalls_and_the_connection_is_closed() {
+    let (closed, mut is_closed) = tokio::sync::mpsc::channel(1);
+    let server = Server::start("127.0.0.1", move |mut peer| {
+        let closed = closed.clone();
+        async move {
+            peer.request().await?;
+            let head = b"HTTP/1.1 202 Accepted\r\nContent-Length: 10\r\n\r\nabc";
+            peer.stream.write_all(head).await?;
+            peer.wait_for_close().await;
+            closed.send(()).await.map_err(std::io::Error::other)
+        }
     })
     .await;
-    let result = soon(&engine(), &server).await;
+    let engine = engine();
+    let result = soon(&engine, &server).await;
     assert!(result.is_delivered());
+    timeout(AT_ONCE, is_closed.recv()).await.unwrap().unwrap();
     assert_eq!(result.status, Some(202));
 }
 
 #[tokio::test]
-async fn a_2xx_head_delivers_although_its_body_never_ends() {
-    let server = Server::start("127.0.0.1", |mut peer| async move {
-        peer.request().await?;
-        peer.stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await?;
-        loop {
-            peer.stream.write_all(&[b'x'; 8_192]).await?;
+async fn a_2xx_head_delivers_although_its_body_never_ends_and_the_connection_is_closed() {
+    let (closed, mut is_closed) = tokio::sync::mpsc::channel(1);
+    let server = Server::start("127.0.0.1", move |mut peer| {
+        let closed = closed.clone();
+        async move {
+            peer.request().await?;
+            peer.stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await?;
+            while peer.stream.write_all(&[b'x'; 8_192]).await.is_ok() {}
+            closed.send(()).await.map_err(std::io::Error::other)
         }
     })
     .await;
-    let result = soon(&engine(), &server).await;
+    let engine = engine();
+    let result = soon(&engine, &server).await;
     assert!(result.is_delivered());
     assert!(result.response.len() <= 4_096);
+    timeout(AT_ONCE, is_closed.recv()).await.unwrap().unwrap();
 }
 
 #[tokio::test]

@@ -1,8 +1,36 @@
-//! The operating system's resolver.
+//! Resolvers: the operating system's, and one that hangs.
 
+use std::io;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use webhooks_core::FailureKind;
 use webhooks_delivery::{Resolve, SystemResolver};
 
-use crate::support::{Server, deliver, engine};
+use crate::support::{Server, builder, deliver, engine, failed};
+
+/// A name server that never answers.
+struct Hung;
+
+#[async_trait]
+impl Resolve for Hung {
+    async fn resolve(&self, _: &str) -> io::Result<Vec<IpAddr>> {
+        std::future::pending().await
+    }
+}
+
+#[tokio::test]
+async fn a_lookup_that_hangs_ends_with_the_attempt() {
+    let engine = builder()
+        .resolver(Arc::new(Hung))
+        .timeout(Duration::from_millis(50))
+        .build()
+        .unwrap();
+    let result = deliver(&engine, "https://hooks.example.com/").await;
+    failed(&result, FailureKind::Timeout);
+}
 
 #[tokio::test]
 async fn localhost_is_a_loopback_address_for_everybody_who_asks_at_once() {
