@@ -38,7 +38,7 @@ async fn localhost_is_a_loopback_address_for_everybody_who_asks_at_once() {
     let lookups = (0..200).map(|_| resolver.resolve("localhost"));
     for answer in futures_util::future::join_all(lookups).await {
         let answer = answer.unwrap();
-        assert!(!answer.is_empty() && answer.iter().all(std::net::IpAddr::is_loopback));
+        assert!(!answer.is_empty() && answer.iter().all(IpAddr::is_loopback));
     }
     assert!(resolver.resolve("localhost").await.is_ok());
 }
