@@ -20,6 +20,7 @@ pub struct WebhookSystemBuilder {
     network_policy: NetworkPolicy,
     resolver: Option<Arc<dyn Resolve>>,
     tls: TlsOptions,
+    proxy: Option<String>,
 }
 
 impl WebhookSystemBuilder {
@@ -30,6 +31,7 @@ impl WebhookSystemBuilder {
             network_policy: NetworkPolicy::default(),
             resolver: None,
             tls: TlsOptions::default(),
+            proxy: None,
         }
     }
 
@@ -114,6 +116,13 @@ impl WebhookSystemBuilder {
         self
     }
 
+    /// Sends every request through a tunnel (`CONNECT`) of this proxy, `http://host:port`, to
+    /// addresses that were judged here. Defaults to none; the environment is never asked.
+    pub fn proxy(mut self, url: impl Into<String>) -> Self {
+        self.proxy = Some(url.into());
+        self
+    }
+
     /// Starts the system. With a setting out of its bounds every call of it returns
     /// [`InvalidConfig`](crate::WebhookError::InvalidConfig); [`try_build`](Self::try_build)
     /// returns that at once.
@@ -156,6 +165,9 @@ impl WebhookSystemBuilder {
                 .timeout(timeout);
             if let Some(resolver) = self.resolver {
                 engine = engine.resolver(resolver);
+            }
+            if let Some(proxy) = self.proxy {
+                engine = engine.proxy(&proxy)?;
             }
             let engine: Arc<dyn Transport> = Arc::new(engine.build()?);
             Ok(engine)

@@ -115,6 +115,7 @@ impl Attempting {
             self.circuit_changed(&mut state, circuit);
         }
         if let Some(wait) = result.retry_after {
+            state.start_from(1);
             self.hold(&mut state, now.after(wait));
         }
         match (&load, result.failure()) {
@@ -207,7 +208,8 @@ impl Attempting {
             circuit,
         };
         self.gate(GateChange::LimitLeased(limit), Some(changed));
-        state.start_slowly();
+        // From as many as probed the endpoint on.
+        state.start_from(self.dispatcher.settings.half_open_max_requests);
         if let Some(until) = circuit.reopens_at {
             self.hold(state, until);
         }
@@ -215,7 +217,6 @@ impl Attempting {
 
     fn hold(&self, state: &mut LaneState, until: Timestamp) {
         state.held_until = state.held_until.max(Some(until));
-        state.start_slowly();
         self.gate(GateChange::Hold { until }, None);
     }
 

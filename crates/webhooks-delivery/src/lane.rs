@@ -117,7 +117,7 @@ impl Lane {
     pub(crate) fn set_record(&self, record: Arc<EndpointRecord>) {
         let mut state = self.lock();
         if !state.record.is_open() && record.is_open() {
-            state.start_slowly();
+            state.start_from(1);
         }
         state.held_until = record.gate.held_until;
         state.failing_since = record.gate.failing_since;
@@ -144,9 +144,10 @@ impl LaneState {
         self.record.endpoint.rate_limit.or(system)
     }
 
-    /// Lets one request start at a time until successes show that more is well.
-    pub(crate) const fn start_slowly(&mut self) {
-        self.window = 1;
+    /// Lets so many requests be in flight at a time, and one more with every success, so that a
+    /// backlog does not come down on the endpoint as a herd.
+    pub(crate) fn start_from(&mut self, requests: u32) {
+        self.window = usize::try_from(requests).unwrap_or(usize::MAX);
     }
 
     /// Whether the endpoint may turn out to hold requests for long: it had no recent success, or
