@@ -8,7 +8,7 @@ use std::error::Error;
 use std::time::Duration;
 
 use better_auth_webhooks::storage::MemoryStorage;
-use better_auth_webhooks::{NetworkPolicy, WebhookEndpoint, WebhookSystem};
+use better_auth_webhooks::{NetworkPolicy, WebhookEndpoint, WebhookError, WebhookSystem};
 use serde_json::json;
 use tokio::time::Instant;
 use webhooks_tests::{Answer, Sink};
@@ -37,30 +37,55 @@ async fn run(endpoints: usize) -> Result<f64, Box<dyn Error>> {
         .build(MemoryStorage::new());
     let mut sinks = Vec::new();
     for n in 0..endpoints {
-        let answer = match n {
-            0..HEALTHY => Answer::Status(204),
-            35..40 => Answer::Hang,
-            _ => Answer::Status(500),
-        };
-        let sink = Sink::start(answer).await;
-        let url = if (40..45).contains(&n) {
-            "http://127.0.0.1:1/".into()
-        } else {
-            sink.url()
-        };
-        system
-            .register_endpoint(WebhookEndpoint {
-                id: format!("endpoint_{n}"),
-                url,
-                secret: "secret".into(),
-                events: vec![format!("event.{n}")],
-                ..Default::default()
-            })
-            .await?;
-        sinks.push(sink);
+        sinks.push(register(&system, n).await?);
     }
     let started = Instant::now();
     let each = EVENTS / ENDPOINTS;
+    send(&system, endpoints, each).await?;
+    sinks.truncate(HEALTHY);
+    while sinks.iter().any(|sink| sink.count() < each) {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+        if started.elapsed() > Duration::from_secs(120) {
+            return Err("not everything arrived".into());
+        }
+    }
+    let took = started.elapsed();
+    if sinks.iter().any(|sink| sink.count() > each) {
+        return Err("something arrived twice".into());
+    }
+    let counts = system.get_metrics().await?.counts;
+    println!("  {endpoints} endpoints: arrived in {took:?}, {counts:?}");
+    system.shutdown(Duration::from_millis(100)).await?;
+    #[expect(clippy::cast_precision_loss, reason = "a hundred thousand")]
+    Ok((each * HEALTHY) as f64 / took.as_secs_f64())
+}
+
+async fn register(system: &WebhookSystem, n: usize) -> Result<Sink, Box<dyn Error>> {
+    let answer = match n {
+        0..HEALTHY => Answer::Status(204),
+        35..40 => Answer::Hang,
+        _ => Answer::Status(500),
+    };
+    let sink = Sink::start(answer).await;
+    let url = if (40..45).contains(&n) {
+        "http://127.0.0.1:1/".into()
+    } else {
+        sink.url()
+    };
+    system
+        .register_endpoint(WebhookEndpoint {
+            id: format!("endpoint_{n}"),
+            url,
+            secret: "secret".into(),
+            events: vec![format!("event.{n}")],
+            ..Default::default()
+        })
+        .await?;
+    Ok(sink)
+}
+
+/// Sends `each` events to every endpoint, from 8 tasks.
+async fn send(system: &WebhookSystem, endpoints: usize, each: usize) -> Result<(), Box<dyn Error>> {
     let mut senders = tokio::task::JoinSet::new();
     for sender in 0..8 {
         let system = system.clone();
@@ -73,27 +98,11 @@ async fn run(endpoints: usize) -> Result<f64, Box<dyn Error>> {
                         .await?;
                 }
             }
-            Ok::<_, better_auth_webhooks::WebhookError>(())
+            Ok::<_, WebhookError>(())
         });
     }
     while let Some(sent) = senders.join_next().await {
         sent??;
     }
-    let sent = started.elapsed();
-    let healthy = &sinks[..HEALTHY];
-    while healthy.iter().any(|sink| sink.count() < each) {
-        tokio::time::sleep(Duration::from_millis(2)).await;
-        if started.elapsed() > Duration::from_secs(120) {
-            println!("{:?}", healthy.iter().map(Sink::count).collect::<Vec<_>>());
-            return Err("not everything arrived".into());
-        }
-    }
-    let took = started.elapsed();
-    if healthy.iter().any(|sink| sink.count() > each) {
-        return Err("something arrived twice".into());
-    }
-    let counts = system.get_metrics().await?.counts;
-    println!("  {endpoints} endpoints: sent in {sent:?}, arrived in {took:?}, {counts:?}");
-    system.shutdown(Duration::from_millis(100)).await?;
-    Ok((each * HEALTHY) as f64 / took.as_secs_f64())
+    Ok(())
 }
