@@ -1,1 +1,376 @@
+use std::collections::{BTreeMap, HashMap};
 
+use webhooks_core::storage::{Change, Counts, Enqueued, GateChange, GateState, NewEvent, Settled};
+use webhooks_core::storage::{POISON_CRASHES, Retention, SettleAs, WORKER_DEAD_AFTER};
+use webhooks_core::{DeadReason, DeliveryId, DeliveryState, EventId, Timestamp};
+
+/// What a storage has to do, written as plainly as possible: a list of rows, looked through from
+/// end to end.
+#[derive(Debug, Default)]
+pub(crate) struct Model {
+    pub(crate) endpoints: BTreeMap<String, ModelEndpoint>,
+    pub(crate) rows: Vec<ModelRow>,
+    keys: HashMap<String, (EventId, Vec<DeliveryId>, Timestamp)>,
+    workers: HashMap<String, ModelWorker>,
+    totals: Counts,
+}
+
+#[derive(Debug)]
+pub(crate) struct ModelEndpoint {
+    pub(crate) enabled: bool,
+    pub(crate) deleted: bool,
+    pub(crate) gate: GateState,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct ModelRow {
+    pub(crate) id: DeliveryId,
+    pub(crate) endpoint: String,
+    /// Ready and scheduled are told apart by `due_at` alone, and stand here as ready.
+    pub(crate) state: DeliveryState,
+    pub(crate) dead_reason: Option<DeadReason>,
+    pub(crate) attempts: u32,
+    pub(crate) crashes: u32,
+    pub(crate) erased: bool,
+    pub(crate) due_at: Timestamp,
+    pub(crate) token: u64,
+    pub(crate) worker: String,
+    pub(crate) sort_key: i64,
+    priority: webhooks_core::Priority,
+    sent_at: Timestamp,
+    updated_at: Timestamp,
+}
+
+#[derive(Debug)]
+struct ModelWorker {
+    beat_at: Timestamp,
+    given_up: bool,
+}
+
+impl ModelEndpoint {
+    fn is_open(&self) -> bool {
+        self.enabled && !self.deleted && !self.gate.paused
+    }
+}
+
+impl Model {
+    pub(crate) fn save(&mut self, id: &str, enabled: bool) {
+        let fresh = || ModelEndpoint {
+            enabled,
+            deleted: false,
+            gate: GateState::default(),
+        };
+        let endpoint = self.endpoints.entry(id.into()).or_insert_with(fresh);
+        if endpoint.deleted {
+            *endpoint = fresh();
+        }
+        endpoint.enabled = enabled;
+        if enabled {
+            endpoint.gate.disabled = None;
+        }
+    }
+
+    pub(crate) fn delete(&mut self, id: &str, now: Timestamp) -> bool {
+        let Some(endpoint) = self.endpoints.get_mut(id).filter(|e| !e.deleted) else {
+            return false;
+        };
+        endpoint.deleted = true;
+        for row in 0..self.rows.len() {
+            if self.rows[row].endpoint == id && self.rows[row].state == DeliveryState::Ready {
+                self.end(row, DeliveryState::Cancelled, now);
+            }
+        }
+        true
+    }
+
+    pub(crate) fn gate(&mut self, id: &str, change: GateChange) {
+        let Some(endpoint) = self.endpoints.get_mut(id).filter(|e| !e.deleted) else {
+            return;
+        };
+        let gate = &mut endpoint.gate;
+        match change {
+            GateChange::Pause => gate.paused = true,
+            GateChange::Resume => (gate.paused, gate.held_until) = (false, None),
+            GateChange::Disable(by) => {
+                (endpoint.enabled, gate.disabled) = (false, Some(by));
+            }
+            GateChange::Enable => {
+                endpoint.enabled = true;
+                let paused = gate.paused;
+                *gate = GateState::default();
+                gate.paused = paused;
+            }
+            GateChange::Hold { until } => gate.held_until = gate.held_until.max(Some(until)),
+            GateChange::LimitLeased(most) => gate.max_leased = most,
+            GateChange::FailingSince(at) => {
+                gate.failing_since = gate.failing_since.or(Some(at));
+            }
+            GateChange::Recovered => gate.failing_since = None,
+        }
+    }
+
+    pub(crate) fn enqueue(&mut self, new: &NewEvent, worker: &str, now: Timestamp) -> Enqueued {
+        let key = new.idempotency_key.as_deref().unwrap_or_default();
+        let day = webhooks_core::storage::IDEMPOTENCY_WINDOW;
+        if let Some((event_id, ids, at)) = self.keys.get(key)
+            && now.since(*at) < day
+        {
+            return Enqueued::Duplicate {
+                event_id: *event_id,
+                delivery_ids: ids.clone(),
+            };
+        }
+        let (mut made, mut missing) = (Vec::new(), Vec::new());
+        for delivery in &new.deliveries {
+            let known = self.endpoints.get(&*delivery.endpoint_id);
+            if known.is_none_or(|e| e.deleted) {
+                missing.push(delivery.id);
+                continue;
+            }
+            made.push(delivery.id);
+            self.totals.enqueued += 1;
+            self.rows.push(ModelRow {
+                id: delivery.id,
+                endpoint: (*delivery.endpoint_id).into(),
+                state: if delivery.lease {
+                    DeliveryState::Leased
+                } else {
+                    DeliveryState::Ready
+                },
+                dead_reason: None,
+                attempts: 0,
+                crashes: 0,
+                erased: false,
+                due_at: new.due_at,
+                token: u64::from(delivery.lease),
+                worker: worker.into(),
+                sort_key: new.priority.sort_key(new.event.created_at),
+                priority: new.priority,
+                sent_at: new.event.created_at,
+                updated_at: now,
+            });
+        }
+        if !key.is_empty() {
+            self.keys
+                .insert(key.into(), (new.event.id, made.clone(), now));
+        }
+        if made.is_empty() {
+            return Enqueued::NoEndpoint;
+        }
+        let dead = Vec::new();
+        Enqueued::Stored { missing, dead }
+    }
+
+    /// Of each endpoint the keys of what a claim has to return, in order.
+    pub(crate) fn claimable(
+        &self,
+        per_endpoint: usize,
+        now: Timestamp,
+    ) -> BTreeMap<String, Vec<i64>> {
+        let mut found = BTreeMap::new();
+        for (id, endpoint) in &self.endpoints {
+            if !endpoint.is_open() || endpoint.gate.held_until.is_some_and(|until| until > now) {
+                continue;
+            }
+            let of_endpoint = || self.rows.iter().filter(|row| row.endpoint == *id);
+            let leased = of_endpoint().filter(|r| r.state == DeliveryState::Leased);
+            let most = endpoint.gate.max_leased.map_or(usize::MAX, |n| n as usize);
+            let room = most.saturating_sub(leased.count()).min(per_endpoint);
+            let mut keys: Vec<_> = of_endpoint()
+                .filter(|row| row.state == DeliveryState::Ready && row.due_at <= now)
+                .map(|row| row.sort_key)
+                .collect();
+            keys.sort_unstable();
+            keys.truncate(room);
+            if !keys.is_empty() {
+                found.insert(id.clone(), keys);
+            }
+        }
+        found
+    }
+
+    pub(crate) fn lease(&mut self, id: DeliveryId, worker: &str, token: u64) -> &ModelRow {
+        let row = self.rows.iter_mut().find(|row| row.id == id).unwrap();
+        assert!(token > row.token, "the token of {id} grows");
+        row.token = token;
+        row.state = DeliveryState::Leased;
+        row.worker = worker.into();
+        row
+    }
+
+    pub(crate) fn settle(
+        &mut self,
+        row: usize,
+        settle_as: SettleAs,
+        counted: bool,
+        now: Timestamp,
+    ) -> Settled {
+        self.rows[row].attempts += u32::from(counted);
+        let cannot_wait = self.cannot_wait(row);
+        match settle_as {
+            SettleAs::Delivered => self.end(row, DeliveryState::Delivered, now),
+            SettleAs::Dead { reason } => self.bury(row, reason, now),
+            SettleAs::Retry { .. } | SettleAs::Release { .. } if cannot_wait => {
+                self.end(row, DeliveryState::Cancelled, now);
+                return Settled::Cancelled;
+            }
+            SettleAs::Retry { at } | SettleAs::Release { at } => {
+                self.rows[row].state = DeliveryState::Ready;
+                self.rows[row].due_at = at;
+            }
+        }
+        Settled::Applied
+    }
+
+    /// How many were rescued, and whether the worker had been given up.
+    pub(crate) fn beat(&mut self, worker: &str, now: Timestamp) -> (usize, bool) {
+        let silent = |w: &ModelWorker| now.since(w.beat_at) >= WORKER_DEAD_AFTER;
+        let before = self.workers.get(worker);
+        let in_a_row = before.is_some_and(|w| !w.given_up && !silent(w));
+        let lost = before.is_some_and(|w| w.given_up);
+        let alive = ModelWorker {
+            beat_at: now,
+            given_up: false,
+        };
+        self.workers.insert(worker.into(), alive);
+        if !in_a_row {
+            return (0, lost);
+        }
+        let mut rescued = 0;
+        for (name, worker) in &mut self.workers {
+            if !silent(worker) {
+                continue;
+            }
+            worker.given_up = true;
+            for row in &mut self.rows {
+                if row.state == DeliveryState::Leased && row.worker == *name {
+                    row.crashes += 1;
+                    row.state = DeliveryState::Ready;
+                    row.due_at = row.due_at.min(now);
+                    // Marked by its holder's name until it is judged below.
+                    row.worker = String::new();
+                    rescued += 1;
+                }
+            }
+        }
+        for row in 0..self.rows.len() {
+            let freed = self.rows[row].state == DeliveryState::Ready;
+            if freed && self.cannot_wait(row) {
+                self.end(row, DeliveryState::Cancelled, now);
+            } else if freed && self.rows[row].crashes >= POISON_CRASHES {
+                self.bury(row, DeadReason::Poison, now);
+            }
+        }
+        (rescued, lost)
+    }
+
+    /// Whether the worker may claim: it has beaten, and has not been given up since.
+    pub(crate) fn is_alive(&self, worker: &str) -> bool {
+        self.workers.get(worker).is_some_and(|w| !w.given_up)
+    }
+
+    pub(crate) fn change(&mut self, endpoint: Option<&str>, to: Change, now: Timestamp) -> usize {
+        let mut changed = 0;
+        for row in (0..self.rows.len()).rev() {
+            let current = &self.rows[row];
+            if endpoint.is_some_and(|id| id != current.endpoint) {
+                continue;
+            }
+            let (state, cannot_wait) = (current.state, self.cannot_wait(row));
+            match to {
+                Change::Replay if state == DeliveryState::Dead && !cannot_wait => {
+                    self.totals.dead -= 1;
+                    self.replay(row, now);
+                }
+                Change::Cancel if state == DeliveryState::Ready => {
+                    self.end(row, DeliveryState::Cancelled, now);
+                }
+                Change::Purge if state.is_ended() => {
+                    if state == DeliveryState::Dead {
+                        self.totals.dead -= 1;
+                        self.totals.purged += 1;
+                    }
+                    self.rows.remove(row);
+                }
+                Change::Erase if !self.rows[row].erased => {
+                    self.rows[row].erased = true;
+                    if state == DeliveryState::Ready {
+                        self.end(row, DeliveryState::Cancelled, now);
+                    }
+                }
+                _ => continue,
+            }
+            changed += 1;
+        }
+        changed
+    }
+
+    pub(crate) fn sweep(&mut self, retention: &Retention, now: Timestamp) {
+        for row in 0..self.rows.len() {
+            let waits = &self.rows[row];
+            let since = waits.sent_at.max(waits.due_at);
+            if waits.state == DeliveryState::Ready && now.since(since) >= retention.waiting {
+                self.bury(row, DeadReason::Expired, now);
+            }
+        }
+        self.rows.retain(|row| {
+            let age = now.since(row.updated_at);
+            match row.state {
+                DeliveryState::Delivered | DeliveryState::Cancelled => age < retention.delivered,
+                DeliveryState::Dead => age < retention.dead,
+                _ => true,
+            }
+        });
+    }
+
+    /// The counts, with everything that is not leased and waits as ready.
+    pub(crate) fn counts(&self, endpoint: Option<&str>) -> Counts {
+        let mut counts = self.totals;
+        for row in &self.rows {
+            if endpoint.is_some_and(|id| id != row.endpoint) {
+                continue;
+            }
+            let closed = self
+                .endpoints
+                .get(&row.endpoint)
+                .is_none_or(|e| !e.is_open());
+            match row.state {
+                DeliveryState::Leased => counts.leased += 1,
+                DeliveryState::Ready => {
+                    counts.ready += 1;
+                    counts.held += u64::from(closed);
+                }
+                _ => {}
+            }
+        }
+        counts
+    }
+
+    fn cannot_wait(&self, row: usize) -> bool {
+        let row = &self.rows[row];
+        row.erased || self.endpoints.get(&row.endpoint).is_none_or(|e| e.deleted)
+    }
+
+    fn replay(&mut self, row: usize, now: Timestamp) {
+        let row = &mut self.rows[row];
+        row.state = DeliveryState::Ready;
+        (row.attempts, row.crashes, row.dead_reason) = (0, 0, None);
+        (row.due_at, row.sent_at, row.updated_at) = (now, now, now);
+        row.sort_key = row.priority.sort_key(now);
+    }
+
+    fn bury(&mut self, row: usize, reason: DeadReason, now: Timestamp) {
+        self.rows[row].dead_reason = Some(reason);
+        self.end(row, DeliveryState::Dead, now);
+    }
+
+    fn end(&mut self, row: usize, state: DeliveryState, now: Timestamp) {
+        match state {
+            DeliveryState::Delivered => self.totals.delivered += 1,
+            DeliveryState::Dead => self.totals.dead += 1,
+            _ => self.totals.cancelled += 1,
+        }
+        self.rows[row].state = state;
+        self.rows[row].updated_at = now;
+    }
+}

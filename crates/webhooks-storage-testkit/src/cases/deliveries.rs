@@ -25,111 +25,33 @@ pub(crate) async fn each_filter_alone_and_all_together(t: &Bench) {
     t.enqueue(&[new.clone(), other.clone()]).await;
     let (of_a, of_b) = (new.deliveries[0].id, new.deliveries[1].id);
     let rest = other.deliveries[0].id;
-    let none = DeliveryQuery::default;
-    let cases = [
-        (
-            DeliveryQuery {
-                id: Some(of_b),
-                ..none()
-            },
-            vec![of_b],
-        ),
-        (
-            DeliveryQuery {
-                event_id: Some(new.event.id),
-                ..none()
-            },
-            vec![of_a, of_b],
-        ),
-        (
-            DeliveryQuery {
-                endpoint_id: Some("b".into()),
-                ..none()
-            },
-            vec![of_b, rest],
-        ),
-        (
-            DeliveryQuery {
-                event_type: Some("order.paid".into()),
-                ..none()
-            },
-            vec![of_a, of_b],
-        ),
-        (
-            DeliveryQuery {
-                event_type: Some("order".into()),
-                ..none()
-            },
-            vec![],
-        ),
-        (
-            DeliveryQuery {
-                tenant: Some("org_1".into()),
-                ..none()
-            },
-            vec![of_a, of_b],
-        ),
-        (
-            DeliveryQuery {
-                tenant: Some("org_2".into()),
-                ..none()
-            },
-            vec![],
-        ),
-        (
-            DeliveryQuery {
-                from: Some(t.at(-10)),
-                ..none()
-            },
-            vec![of_a, of_b, rest],
-        ),
-        (
-            DeliveryQuery {
-                from: Some(t.at(-9)),
-                ..none()
-            },
-            vec![rest],
-        ),
-        (
-            DeliveryQuery {
-                to: Some(t.at(-10)),
-                ..none()
-            },
-            vec![],
-        ),
-        (
-            DeliveryQuery {
-                to: Some(t.at(-9)),
-                ..none()
-            },
-            vec![of_a, of_b],
-        ),
-        (
-            DeliveryQuery {
-                endpoint_id: Some("nobody".into()),
-                ..none()
-            },
-            vec![],
-        ),
-        (
-            DeliveryQuery {
-                id: Some(of_a),
-                event_id: Some(new.event.id),
-                endpoint_id: Some("a".into()),
-                event_type: Some("order.paid".into()),
-                tenant: Some("org_1".into()),
-                states: vec![DeliveryState::Ready],
-                from: Some(t.at(-11)),
-                to: Some(t.at(0)),
-                ..none()
-            },
-            vec![of_a],
-        ),
-    ];
-    for (query, expected) in cases {
+    let event_id = new.event.id;
+    let finds = async |change: &dyn Fn(&mut DeliveryQuery), expected: &[DeliveryId]| {
+        let mut query = DeliveryQuery::default();
+        change(&mut query);
         let found: HashSet<_> = listed(&t.list(&query).await).into_iter().collect();
-        assert_eq!(found, expected.into_iter().collect(), "{query:?}");
-    }
+        assert_eq!(found, expected.iter().copied().collect(), "{query:?}");
+    };
+    finds(&|q| q.id = Some(of_b), &[of_b]).await;
+    finds(&|q| q.event_id = Some(event_id), &[of_a, of_b]).await;
+    finds(&|q| q.endpoint_id = Some("b".into()), &[of_b, rest]).await;
+    finds(&|q| q.endpoint_id = Some("nobody".into()), &[]).await;
+    finds(&|q| q.event_type = Some("order.paid".into()), &[of_a, of_b]).await;
+    finds(&|q| q.event_type = Some("order".into()), &[]).await;
+    finds(&|q| q.tenant = Some("org_1".into()), &[of_a, of_b]).await;
+    finds(&|q| q.tenant = Some("org_2".into()), &[]).await;
+    finds(&|q| q.from = Some(t.at(-10)), &[of_a, of_b, rest]).await;
+    finds(&|q| q.from = Some(t.at(-9)), &[rest]).await;
+    finds(&|q| q.to = Some(t.at(-10)), &[]).await;
+    finds(&|q| q.to = Some(t.at(-9)), &[of_a, of_b]).await;
+    let all = |q: &mut DeliveryQuery| {
+        (q.id, q.event_id) = (Some(of_a), Some(event_id));
+        (q.endpoint_id, q.tenant) = (Some("a".into()), Some("org_1".into()));
+        q.event_type = Some("order.paid".into());
+        q.states = vec![DeliveryState::Ready];
+        (q.from, q.to) = (Some(t.at(-11)), Some(t.at(0)));
+    };
+    finds(&all, &[of_a]).await;
 }
 
 pub(crate) async fn each_state_is_listed(t: &Bench) {

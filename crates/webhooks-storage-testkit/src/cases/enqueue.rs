@@ -14,7 +14,7 @@ const STORED: Enqueued = Enqueued::Stored {
 pub(crate) async fn an_event_makes_a_delivery_for_each_endpoint(t: &Bench) {
     t.save(&["a", "b", "c"]).await;
     let new = t.event(&["a", "b"]);
-    assert_eq!(t.enqueue(&[new.clone()]).await, [STORED]);
+    assert_eq!(t.enqueue(std::slice::from_ref(&new)).await, [STORED]);
     let taken = t.take(0).await;
     let expected: HashSet<_> = new.deliveries.iter().map(|d| d.id).collect();
     assert_eq!(ids(&taken).into_iter().collect::<HashSet<_>>(), expected);
@@ -76,7 +76,7 @@ pub(crate) async fn no_events_are_no_work(t: &Bench) {
 pub(crate) async fn a_key_gives_the_first_answer_back(t: &Bench) {
     t.save(&["a", "b"]).await;
     let first = t.keyed("k", None, &["a", "nobody", "b"]);
-    t.enqueue(&[first.clone()]).await;
+    t.enqueue(std::slice::from_ref(&first)).await;
     let again = t.enqueue(&[t.keyed("k", None, &["a"])]).await;
     let Enqueued::Duplicate {
         event_id,
@@ -96,7 +96,10 @@ pub(crate) async fn a_key_gives_the_first_answer_back(t: &Bench) {
 
 pub(crate) async fn a_key_is_kept_when_nothing_matched(t: &Bench) {
     let first = t.keyed("k", None, &[]);
-    assert_eq!(t.enqueue(&[first.clone()]).await, [Enqueued::NoEndpoint]);
+    assert_eq!(
+        t.enqueue(std::slice::from_ref(&first)).await,
+        [Enqueued::NoEndpoint]
+    );
     t.save(&["a"]).await;
     let duplicate = Enqueued::Duplicate {
         event_id: first.event.id,
@@ -149,7 +152,7 @@ pub(crate) async fn a_delayed_event_waits_for_its_time(t: &Bench) {
     t.save(&["a"]).await;
     let mut new = t.event(&["a"]);
     new.due_at = t.at(5);
-    t.enqueue(&[new.clone()]).await;
+    t.enqueue(std::slice::from_ref(&new)).await;
     assert_eq!(
         t.state(new.deliveries[0].id).await,
         DeliveryState::Scheduled
@@ -164,7 +167,7 @@ pub(crate) async fn a_leased_delivery_is_the_workers_at_once(t: &Bench) {
     t.save(&["a"]).await;
     let mut new = t.event(&["a", "a"]);
     new.deliveries[0].lease = true;
-    t.enqueue(&[new.clone()]).await;
+    t.enqueue(std::slice::from_ref(&new)).await;
     let record = t.delivery(new.deliveries[0].id).await;
     assert_eq!(record.state, DeliveryState::Leased);
     let lease = record.delivery.lease.as_ref().unwrap();
@@ -180,7 +183,7 @@ pub(crate) async fn a_released_lease_of_an_enqueue_gets_a_new_token(t: &Bench) {
     t.save(&["a"]).await;
     let mut new = t.event(&["a"]);
     new.deliveries[0].lease = true;
-    t.enqueue(&[new.clone()]).await;
+    t.enqueue(std::slice::from_ref(&new)).await;
     let leased = t.delivery(new.deliveries[0].id).await.delivery;
     t.settle(&[t.settlement(&leased, SettleAs::Release { at: t.at(0) })])
         .await;
@@ -207,7 +210,7 @@ pub(crate) async fn everything_of_an_event_is_kept(t: &Bench) {
     new.priority = Priority::Critical;
     new.max_retries = 0;
     new.due_at = t.at(-3);
-    t.enqueue(&[new.clone()]).await;
+    t.enqueue(std::slice::from_ref(&new)).await;
     let claimed = t.take(0).await.remove(0);
     let listed = t.delivery(claimed.id).await.delivery;
     for delivery in [claimed, listed] {
@@ -269,6 +272,6 @@ pub(crate) async fn long_names_are_kept(t: &Bench) {
     let mut event = (*new.event).clone();
     (event.event_type, event.tenant) = (longest, Some("o".repeat(256).into()));
     new.event = Arc::new(event);
-    assert_eq!(t.enqueue(&[new.clone()]).await, [STORED]);
+    assert_eq!(t.enqueue(std::slice::from_ref(&new)).await, [STORED]);
     assert_eq!(*t.take(0).await[0].event, *new.event);
 }

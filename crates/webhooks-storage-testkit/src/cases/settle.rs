@@ -131,7 +131,7 @@ pub(crate) async fn settling_twice_changes_nothing_more(t: &Bench) {
     t.save(&["a"]).await;
     let delivery = t.lease_one("a").await;
     let retry = t.failed(&delivery, SettleAs::Retry { at: t.at(0) });
-    t.settle(&[retry.clone()]).await;
+    t.settle(std::slice::from_ref(&retry)).await;
     assert_eq!(t.settle(&[retry]).await, [Settled::Stale]);
     let record = t.delivery(delivery.id).await;
     assert_eq!(record.state, DeliveryState::Ready);
