@@ -18,6 +18,9 @@ impl State {
     ) -> Result<Vec<Enqueued>> {
         self.keys.expire(now);
         self.check_room(events, now)?;
+        // Who leases nothing is not yet somebody to watch.
+        let mut deliveries = events.iter().flat_map(|event| &event.deliveries);
+        let worker = worker.filter(|_| deliveries.any(|delivery| delivery.lease));
         let worker = worker.map(|id| self.worker(id, now));
         Ok(events
             .iter()

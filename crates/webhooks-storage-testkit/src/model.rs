@@ -1,7 +1,9 @@
 use std::collections::{BTreeMap, HashMap};
 
 use webhooks_core::storage::{Change, Counts, Enqueued, GateChange, GateState, NewEvent, Settled};
-use webhooks_core::storage::{POISON_CRASHES, Retention, SettleAs, WORKER_DEAD_AFTER};
+use webhooks_core::storage::{
+    IDEMPOTENCY_WINDOW, POISON_CRASHES, Retention, SettleAs, WORKER_DEAD_AFTER,
+};
 use webhooks_core::{DeadReason, DeliveryId, DeliveryState, EventId, Timestamp};
 
 /// What a storage has to do, written as plainly as possible: a list of rows, looked through from
@@ -111,9 +113,8 @@ impl Model {
 
     pub(crate) fn enqueue(&mut self, new: &NewEvent, worker: &str, now: Timestamp) -> Enqueued {
         let key = new.idempotency_key.as_deref().unwrap_or_default();
-        let day = webhooks_core::storage::IDEMPOTENCY_WINDOW;
         if let Some((event_id, ids, at)) = self.keys.get(key)
-            && now.since(*at) < day
+            && now.since(*at) < IDEMPOTENCY_WINDOW
         {
             return Enqueued::Duplicate {
                 event_id: *event_id,
@@ -222,12 +223,14 @@ impl Model {
         Settled::Applied
     }
 
-    /// How many were rescued, and whether the worker had been given up.
-    pub(crate) fn beat(&mut self, worker: &str, now: Timestamp) -> (usize, bool) {
+    /// How many were rescued, and whether the worker had been given up, if the storage has to know:
+    /// it may forget a worker after a day.
+    pub(crate) fn beat(&mut self, worker: &str, now: Timestamp) -> (usize, Option<bool>) {
         let silent = |w: &ModelWorker| now.since(w.beat_at) >= WORKER_DEAD_AFTER;
         let before = self.workers.get(worker);
         let in_a_row = before.is_some_and(|w| !w.given_up && !silent(w));
-        let lost = before.is_some_and(|w| w.given_up);
+        let is_known = before.is_none_or(|w| now.since(w.beat_at) < IDEMPOTENCY_WINDOW);
+        let lost = is_known.then(|| before.is_some_and(|w| w.given_up));
         let alive = ModelWorker {
             beat_at: now,
             given_up: false,
@@ -264,9 +267,10 @@ impl Model {
         (rescued, lost)
     }
 
-    /// Whether the worker may claim: it has beaten, and has not been given up since.
-    pub(crate) fn is_alive(&self, worker: &str) -> bool {
-        self.workers.get(worker).is_some_and(|w| !w.given_up)
+    /// Whether the worker may claim: it has beaten lately.
+    pub(crate) fn is_alive(&self, worker: &str, now: Timestamp) -> bool {
+        let alive = |w: &ModelWorker| now.since(w.beat_at) < WORKER_DEAD_AFTER;
+        self.workers.get(worker).is_some_and(alive)
     }
 
     pub(crate) fn change(&mut self, endpoint: Option<&str>, to: Change, now: Timestamp) -> usize {

@@ -310,7 +310,7 @@ impl Run {
 
     /// Lets a worker beat that may not claim.
     async fn revive(&mut self, worker: &str) {
-        if !self.model.is_alive(worker) {
+        if !self.model.is_alive(worker, self.now) {
             self.beat(worker).await;
         }
     }
@@ -322,7 +322,8 @@ impl Run {
             .beat(Some(&id), Some(self.now))
             .await
             .unwrap();
-        let expected = self.model.beat(worker, self.now);
+        let (rescued, lost) = self.model.beat(worker, self.now);
+        let expected = (rescued, lost.unwrap_or(beat.lost));
         assert_eq!((beat.rescued, beat.lost), expected, "of {worker}");
     }
 

@@ -162,6 +162,7 @@ macro_rules! __cases {
                 the_log_goes_after_its_time
                 what_waits_too_long_is_dead_as_expired
                 what_is_still_to_come_does_not_expire
+                what_was_retried_lately_does_not_expire
                 a_replay_is_young_again
                 a_sweep_stops_at_its_limit
                 each_retention_can_be_set

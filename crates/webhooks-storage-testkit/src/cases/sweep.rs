@@ -101,6 +101,18 @@ pub(crate) async fn what_is_still_to_come_does_not_expire(t: &Bench) {
     assert_eq!(t.take(40 * DAY).await.len(), 1);
 }
 
+pub(crate) async fn what_was_retried_lately_does_not_expire(t: &Bench) {
+    t.save(&["a"]).await;
+    let held = t.lease_one("a").await;
+    let at = t.at(20 * DAY);
+    t.settle_at(&[t.failed(&held, SettleAs::Retry { at })], at)
+        .await;
+    sweep(t, 49).await;
+    assert_eq!(t.state(held.id).await, DeliveryState::Ready);
+    sweep(t, 51).await;
+    assert_eq!(t.state(held.id).await, DeliveryState::Dead);
+}
+
 pub(crate) async fn a_replay_is_young_again(t: &Bench) {
     t.save(&["a"]).await;
     let id = t.dead_one("a").await;
