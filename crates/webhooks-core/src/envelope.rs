@@ -35,7 +35,8 @@ pub fn envelope(
         exceeded: false,
     };
     match write(&mut body, id, event_type, timestamp, data) {
-        Ok(()) => Ok(body.bytes.into()),
+        // Without spare room: events may wait in memory by the million.
+        Ok(()) => Ok(body.bytes.into_boxed_slice().into()),
         Err(_) if body.exceeded => Err(WebhookError::InvalidEvent(
             format!("the event's body is longer than {limit} bytes").into(),
         )),
