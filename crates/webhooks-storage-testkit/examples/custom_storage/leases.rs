@@ -1,0 +1,162 @@
+use webhooks_core::storage::{
+    Claim, Claimed, POISON_CRASHES, SettleAs, Settled, Settlement, WORKER_DEAD_AFTER,
+};
+use webhooks_core::{
+    DeadReason, DeliveryState, Lease, Timestamp, WebhookDelivery, WebhookEndpoint, WorkerId,
+};
+
+use crate::lists::{Lists, Worker};
+use crate::row::Row;
+
+/// What workers do: claim, settle, and take back what dead ones held.
+impl Lists {
+    pub(crate) fn claim(&mut self, claim: &Claim<'_>) -> Claimed {
+        let now = claim.now;
+        for row in &mut self.rows {
+            if row.state == DeliveryState::Scheduled && row.delivery.due_at <= now {
+                row.state = DeliveryState::Ready;
+            }
+        }
+        let mut next_due: Vec<Timestamp> = self
+            .rows
+            .iter()
+            .filter(|row| row.state == DeliveryState::Scheduled)
+            .map(|row| row.delivery.due_at)
+            .collect();
+        // Of each endpoint its first rows, and of all of these one of each endpoint in turn.
+        let mut turns = Vec::new();
+        for endpoint in &self.endpoints {
+            if !endpoint.is_open() {
+                continue;
+            }
+            if let Some(until) = endpoint.gate.held_until.filter(|until| *until > now) {
+                next_due.push(until);
+                continue;
+            }
+            let own = |row: &Row| *row.delivery.endpoint_id == *endpoint.endpoint.id;
+            let leased = self
+                .places(|r| own(r) && r.state == DeliveryState::Leased)
+                .len();
+            let most = endpoint.gate.max_leased.map_or(usize::MAX, |n| n as usize);
+            let room = most
+                .saturating_sub(leased)
+                .min(room(claim, &endpoint.endpoint));
+            let mut ready = self.places(|row| own(row) && row.state == DeliveryState::Ready);
+            ready.sort_by_key(|place| self.rows.get(*place).map(Row::sort_key));
+            turns.extend(ready.into_iter().take(room).enumerate());
+        }
+        turns.sort_by_key(|(turn, place)| {
+            let row = self.rows.get(*place);
+            // Who was served longest ago goes first.
+            (
+                *turn,
+                row.map(|row| self.last_served(&row.delivery.endpoint_id)),
+            )
+        });
+        let taken = turns.into_iter().take(claim.limit);
+        let deliveries = taken
+            .filter_map(|(_, place)| self.lease(place, claim.worker, now))
+            .collect();
+        Claimed {
+            deliveries,
+            next_due: next_due.into_iter().min(),
+        }
+    }
+
+    /// How many leases an endpoint has had so far.
+    pub(crate) fn last_served(&self, endpoint_id: &str) -> u64 {
+        let own = self
+            .rows
+            .iter()
+            .filter(|r| *r.delivery.endpoint_id == *endpoint_id);
+        own.map(|row| row.token).sum()
+    }
+
+    pub(crate) fn lease(
+        &mut self,
+        place: usize,
+        to: &WorkerId,
+        now: Timestamp,
+    ) -> Option<WebhookDelivery> {
+        let row = self.rows.get_mut(place)?;
+        row.token += 1;
+        row.state = DeliveryState::Leased;
+        row.updated_at = now;
+        row.delivery.lease = Some(Lease {
+            worker: to.clone(),
+            token: row.token,
+        });
+        Some(row.delivery.clone())
+    }
+
+    pub(crate) fn settle(&mut self, worker: &WorkerId, s: &Settlement, now: Timestamp) -> Settled {
+        let lease = Some(Lease {
+            worker: worker.clone(),
+            token: s.token,
+        });
+        let held = self.places(|row| {
+            let is_held = row.state == DeliveryState::Leased && row.delivery.lease == lease;
+            is_held && row.delivery.id == s.delivery_id
+        });
+        if let Some(attempt) = &s.attempt {
+            let mut line = attempt.clone();
+            line.ambiguous |= held.is_empty();
+            self.log.push(line);
+        }
+        let Some(&place) = held.first() else {
+            return Settled::Stale;
+        };
+        if let Some(row) = self.rows.get_mut(place) {
+            row.delivery.attempts += u32::from(s.attempt.is_some());
+        }
+        match s.settle_as {
+            SettleAs::Delivered => self.end(place, DeliveryState::Delivered, now),
+            SettleAs::Dead { reason } => self.bury(place, reason, now),
+            SettleAs::Retry { at } | SettleAs::Release { at } => {
+                return self.wait_again(place, at, now);
+            }
+        }
+        Settled::Applied
+    }
+
+    /// Takes back what silent workers hold.
+    pub(crate) fn rescue(&mut self, started_at: Timestamp, now: Timestamp) -> usize {
+        let mut rescued = 0;
+        let mut silent = Vec::new();
+        for (id, worker) in &mut self.workers {
+            if is_silent(worker, started_at, now) {
+                worker.given_up = true;
+                silent.push(id.clone());
+            }
+        }
+        for place in self.places(|row| row.state == DeliveryState::Leased) {
+            let Some(row) = self.rows.get_mut(place) else {
+                continue;
+            };
+            let holder = row.delivery.lease.as_ref().map(|lease| &lease.worker);
+            if holder.is_none_or(|holder| !silent.contains(holder)) {
+                continue;
+            }
+            rescued += 1;
+            row.delivery.crashes += 1;
+            let (crashes, due_at) = (row.delivery.crashes, row.delivery.due_at.min(now));
+            if crashes >= POISON_CRASHES && !self.cannot_wait(place) {
+                self.bury(place, DeadReason::Poison, now);
+            } else {
+                self.wait_again(place, due_at, now);
+            }
+        }
+        rescued
+    }
+}
+
+/// How many deliveries the claim takes of an endpoint.
+fn room(claim: &Claim<'_>, endpoint: &WebhookEndpoint) -> usize {
+    let own = claim.room.iter().find(|r| *r.endpoint_id == *endpoint.id);
+    let batch = endpoint.batch.map_or(1, |batch| batch.max_events as usize);
+    own.map_or(claim.per_endpoint.saturating_mul(batch), |r| r.deliveries)
+}
+
+pub(crate) fn is_silent(worker: &Worker, started_at: Timestamp, now: Timestamp) -> bool {
+    now.since(worker.beat_at.max(started_at)) >= WORKER_DEAD_AFTER
+}
