@@ -1,4 +1,5 @@
 //! What the in-memory storage promises beyond the contract: its bounds, its clock, its secrets.
+#![expect(clippy::unwrap_used, reason = "these are helpers of tests")]
 
 use std::sync::Arc;
 use std::time::Duration;
