@@ -1,3 +1,4 @@
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -270,4 +271,13 @@ pub(crate) fn ids(deliveries: &[WebhookDelivery]) -> Vec<DeliveryId> {
 /// The tokens of leases.
 pub(crate) fn token(delivery: &WebhookDelivery) -> u64 {
     delivery.lease.as_ref().unwrap().token
+}
+
+/// How many of each endpoint these are.
+pub(crate) fn by_endpoint(deliveries: &[WebhookDelivery]) -> HashMap<&str, usize> {
+    let mut counts = HashMap::new();
+    for delivery in deliveries {
+        *counts.entry(&*delivery.endpoint_id).or_default() += 1;
+    }
+    counts
 }

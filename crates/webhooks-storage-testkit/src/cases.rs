@@ -7,6 +7,7 @@ pub(crate) mod counts;
 pub(crate) mod deliveries;
 pub(crate) mod endpoints;
 pub(crate) mod enqueue;
+pub(crate) mod gates;
 pub(crate) mod random;
 pub(crate) mod settle;
 pub(crate) mod sweep;

@@ -40,6 +40,7 @@ mod backend;
 mod bench;
 mod cases;
 mod model;
+mod operation;
 mod random_operations;
 mod runner;
 

@@ -14,44 +14,7 @@ use webhooks_core::{DeliveryId, DeliveryState, Priority, Timestamp, WorkerId};
 use crate::Backend;
 use crate::bench::{Bench, DEAD, endpoint, event};
 use crate::model::Model;
-
-const ENDPOINTS: [&str; 3] = ["a", "b", "c"];
-const WORKERS: [&str; 2] = ["worker_x", "worker_y"];
-/// No sum of these is a bound of the contract, where storages may differ by a millisecond.
-const STEPS: [u64; 4] = [900, 5_300, 13_100, 8 * 86_400_000];
-
-/// Something that is done to the storage and to the model.
-#[derive(Clone, Debug)]
-enum Operation {
-    Advance(usize),
-    Save(usize, bool),
-    Delete(usize),
-    Gate(usize, u8),
-    Enqueue(Vec<Send>),
-    Claim {
-        worker: usize,
-        limit: usize,
-        per_endpoint: usize,
-    },
-    Settle {
-        row: prop::sample::Index,
-        outcome: u8,
-        stale: bool,
-    },
-    Beat(usize),
-    Change(Option<usize>, u8),
-    Sweep,
-}
-
-/// An event to be sent.
-#[derive(Clone, Debug)]
-struct Send {
-    endpoints: Vec<usize>,
-    priority: u8,
-    delay: u64,
-    leased_to: Option<usize>,
-    key: Option<u8>,
-}
+use crate::operation::{ENDPOINTS, Operation, STEPS, Send, WORKERS, operation};
 
 /// Runs random sequences, each on a fresh storage. The same seed gives the same sequences; it can
 /// be set by the environment variable `WEBHOOKS_TESTKIT_SEED`, and is 0 by default.
@@ -75,43 +38,6 @@ pub(crate) fn run<B: Backend>(backend: &B, runtime: &Runtime) {
     if let Err(failure) = outcome {
         panic!("with WEBHOOKS_TESTKIT_SEED={seed}: {failure}");
     }
-}
-
-fn operation() -> impl Strategy<Value = Operation> {
-    let at = 0..ENDPOINTS.len();
-    let worker = 0..WORKERS.len();
-    prop_oneof![
-        4 => prop_oneof![8 => 0..3_usize, 1 => Just(3)].prop_map(Operation::Advance),
-        2 => (at.clone(), prop::bool::weighted(0.8)).prop_map(|(e, on)| Operation::Save(e, on)),
-        1 => at.clone().prop_map(Operation::Delete),
-        3 => (at.clone(), 0..9_u8).prop_map(|(e, change)| Operation::Gate(e, change)),
-        8 => prop::collection::vec(send(), 1..4).prop_map(Operation::Enqueue),
-        8 => (worker.clone(), 0..8_usize, 1..4_usize).prop_map(|(worker, limit, per_endpoint)| {
-            Operation::Claim { worker, limit, per_endpoint }
-        }),
-        8 => (any::<prop::sample::Index>(), 0..6_u8, prop::bool::weighted(0.1))
-            .prop_map(|(row, outcome, stale)| Operation::Settle { row, outcome, stale }),
-        5 => worker.prop_map(Operation::Beat),
-        2 => (prop::option::of(at), 0..4_u8).prop_map(|(e, to)| Operation::Change(e, to)),
-        1 => Just(Operation::Sweep),
-    ]
-}
-
-fn send() -> impl Strategy<Value = Send> {
-    (
-        prop::collection::vec(0..ENDPOINTS.len(), 0..4),
-        0..4_u8,
-        prop_oneof![3 => Just(0), 1 => Just(5_000), 1 => Just(40_000)],
-        prop::option::weighted(0.2, 0..WORKERS.len()),
-        prop::option::weighted(0.2, 0..3_u8),
-    )
-        .prop_map(|(endpoints, priority, delay, leased_to, key)| Send {
-            endpoints,
-            priority,
-            delay,
-            leased_to,
-            key,
-        })
 }
 
 async fn run_sequence<B: Backend>(backend: &B, sequence: &[Operation]) {

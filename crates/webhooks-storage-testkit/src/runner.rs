@@ -73,12 +73,6 @@ macro_rules! __cases {
                 room_replaces_the_usual_number
                 an_endpoint_that_batches_gives_whole_batches
                 a_claim_takes_at_most_its_limit
-                a_held_endpoint_waits_for_the_end_of_its_hold
-                a_hold_set_later_counts_too
-                a_paused_endpoint_gives_nothing
-                a_disabled_endpoint_gives_nothing
-                the_limit_of_leases_binds_all_workers
-                closed_endpoints_do_not_hide_open_ones
                 an_empty_storage_gives_nothing
                 the_next_due_time_is_never_too_late
                 what_became_due_is_ordered_by_priority
@@ -87,6 +81,14 @@ macro_rules! __cases {
                 what_is_leased_is_nobody_elses
                 many_claimers_share_everything_once
                 rates_are_kept_where_the_storage_limits_them
+            }
+            gates {
+                a_held_endpoint_waits_for_the_end_of_its_hold
+                a_hold_set_later_counts_too
+                a_paused_endpoint_gives_nothing
+                a_disabled_endpoint_gives_nothing
+                the_limit_of_leases_binds_all_workers
+                closed_endpoints_do_not_hide_open_ones
             }
             settle {
                 delivered_ends_it
