@@ -2,23 +2,27 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 use std::sync::Arc;
 
-use webhooks_core::storage::{Change, DeliveryQuery, DeliveryRecord, Page};
+use webhooks_core::storage::{Change, DeliveryQuery, DeliveryRecord};
 use webhooks_core::{DeliveryId, DeliveryState, EventId, Timestamp, WebhookEvent};
 
 use crate::row::Row;
 use crate::state::State;
 
+/// Rows that a listing looks at before it lets others have a turn: about a millisecond of them.
+const MOST_SCANNED: usize = 10_000;
+
 impl State {
-    pub(crate) fn deliveries(&self, query: &DeliveryQuery) -> Page<DeliveryRecord> {
-        let found = self.find(query, query.limit, |_| true);
-        let mut items: Vec<_> = found.iter().map(|handle| self.record(*handle)).collect();
-        if query.with_attempts {
-            let wanted = items.iter_mut().map(|i| (i.delivery.id, &mut i.attempts));
-            self.log.attach(wanted);
-        }
-        let last = items.last().map(|record| record.delivery.id);
-        let next = last.filter(|_| items.len() == query.limit);
-        Page { items, next }
+    /// Adds what matches to `found`, looking at a bounded number of rows. Where to go on, if there
+    /// is more to look at: listing a million rows must not keep everybody else waiting.
+    pub(crate) fn scan(
+        &self,
+        query: &DeliveryQuery,
+        found: &mut Vec<DeliveryRecord>,
+    ) -> Option<DeliveryId> {
+        let limit = query.limit.saturating_sub(found.len());
+        let (handles, rest) = self.find(query, limit, MOST_SCANNED, |_| true);
+        found.extend(handles.into_iter().map(|handle| self.record(handle)));
+        rest.filter(|_| found.len() < query.limit)
     }
 
     pub(crate) fn change(
@@ -29,7 +33,7 @@ impl State {
         now: Timestamp,
     ) -> usize {
         let mut erased = HashMap::new();
-        let found = self.find(query, limit, |row| self.applies(row, to));
+        let (found, _) = self.find(query, limit, usize::MAX, |row| self.applies(row, to));
         let mut changed = 0;
         for handle in found {
             // What is cancelled may push older ended rows out, which may be in the list too.
@@ -53,27 +57,39 @@ impl State {
         changed
     }
 
-    /// Handles of up to `limit` rows that match, newest first.
-    fn find(&self, query: &DeliveryQuery, limit: usize, also: impl Fn(&Row) -> bool) -> Vec<u32> {
+    /// Handles of up to `limit` rows that match, newest first, among the first `most` rows; and the
+    /// last of these, if there may be more.
+    fn find(
+        &self,
+        query: &DeliveryQuery,
+        limit: usize,
+        most: usize,
+        also: impl Fn(&Row) -> bool,
+    ) -> (Vec<u32>, Option<DeliveryId>) {
         let endpoint = match &query.endpoint_id {
             None => None,
             Some(id) => match self.endpoint_handles.get(id) {
-                None => return Vec::new(),
+                None => return (Vec::new(), None),
                 Some(handle) => Some(*handle),
             },
         };
         // Dead letters are looked through most, and are few among many.
         let only_dead = query.states.as_slice() == [DeliveryState::Dead];
         let index = if only_dead { &self.dead } else { &self.by_id };
-        range(index, query)
-            .rev()
-            .map(|(_, handle)| *handle)
-            .filter(|handle| {
-                let row = self.rows.at(*handle);
-                endpoint.is_none_or(|e| e == row.endpoint) && matches(query, row) && also(row)
-            })
-            .take(limit)
-            .collect()
+        let mut left = most;
+        let (mut found, mut last) = (Vec::new(), None);
+        for (id, handle) in range(index, query).rev() {
+            if found.len() >= limit || left == 0 {
+                return (found, last);
+            }
+            left -= 1;
+            last = Some(*id);
+            let row = self.rows.at(*handle);
+            if endpoint.is_none_or(|e| e == row.endpoint) && matches(query, row) && also(row) {
+                found.push(*handle);
+            }
+        }
+        (found, None)
     }
 
     fn record(&self, handle: u32) -> DeliveryRecord {

@@ -221,6 +221,40 @@ async fn a_backlog_that_is_closed_costs_a_claim_nothing() {
     );
 }
 
+#[tokio::test]
+async fn a_long_listing_finds_everything() {
+    let storage = storage(MemoryLimits::default(), &["a", "b"]).await;
+    let needle = event(&["b"]);
+    storage
+        .enqueue(std::slice::from_ref(&needle), None, NOW)
+        .await
+        .unwrap();
+    let haystack: Vec<_> = (0..25_000).map(|_| event(&["a"])).collect();
+    storage.enqueue(&haystack, None, NOW).await.unwrap();
+    let query = DeliveryQuery {
+        event_id: Some(needle.event.id),
+        ..DeliveryQuery::default()
+    };
+    let page = storage.deliveries(&query).await.unwrap();
+    assert_eq!(page.items[0].delivery.id, needle.deliveries[0].id);
+    assert!(page.next.is_none());
+    let mut query = DeliveryQuery {
+        endpoint_id: Some("a".into()),
+        limit: 9_999,
+        ..DeliveryQuery::default()
+    };
+    let mut pages = Vec::new();
+    loop {
+        let page = storage.deliveries(&query).await.unwrap();
+        pages.push(page.items.len());
+        query.before = page.next;
+        if page.next.is_none() {
+            break;
+        }
+    }
+    assert_eq!(pages, [9_999, 9_999, 5_002]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_clock_follows_paused_time() {
     let storage = MemoryStorage::new();
