@@ -7,6 +7,7 @@ mod claim;
 mod counts;
 mod endpoints;
 mod enqueue;
+mod outbox;
 mod query;
 mod settlement;
 
@@ -24,6 +25,7 @@ pub use self::endpoints::{
     DisabledBy, EndpointChanges, EndpointGate, EndpointRecord, GateChange, GateState,
 };
 pub use self::enqueue::{Enqueued, NewDelivery, NewEvent};
+pub use self::outbox::OutboxEvent;
 pub use self::query::{Change, DeliveryQuery, DeliveryRecord, Page};
 pub use self::settlement::{SettleAs, Settled, Settlement};
 
@@ -123,6 +125,28 @@ pub trait WebhookStorage: Debug + Send + Sync + 'static {
     /// rows.
     async fn sweep(&self, retention: &Retention, limit: usize, now: Timestamp) -> Result<Swept>;
 
+    /// Events that were sent inside transactions of others and committed since, oldest first, at
+    /// most `limit` of them. They stay until [`enqueue_outbox`](Self::enqueue_outbox) takes them.
+    /// The default has none.
+    async fn outbox(&self, limit: usize) -> Result<Vec<OutboxEvent>> {
+        let _ = limit;
+        Ok(Vec::new())
+    }
+
+    /// As [`enqueue`](Self::enqueue), for events of the [outbox](Self::outbox), known by their
+    /// ids, which leave it in the same commit. The answer is `None` for those that another node
+    /// has taken or is taking; nothing is stored for them. An event without deliveries leaves the
+    /// outbox too.
+    async fn enqueue_outbox(
+        &self,
+        events: &[NewEvent],
+        worker: Option<&WorkerId>,
+        now: Timestamp,
+    ) -> Result<Vec<Option<Enqueued>>> {
+        let _ = (worker, now);
+        Ok(vec![None; events.len()])
+    }
+
     /// Returns when there may be work to claim; may return early. The default never does, so that
     /// only polling finds new work.
     async fn wait(&self) -> Result<()> {
@@ -204,6 +228,19 @@ impl<T: WebhookStorage + ?Sized> WebhookStorage for Arc<T> {
 
     async fn sweep(&self, retention: &Retention, limit: usize, now: Timestamp) -> Result<Swept> {
         (**self).sweep(retention, limit, now).await
+    }
+
+    async fn outbox(&self, limit: usize) -> Result<Vec<OutboxEvent>> {
+        (**self).outbox(limit).await
+    }
+
+    async fn enqueue_outbox(
+        &self,
+        events: &[NewEvent],
+        worker: Option<&WorkerId>,
+        now: Timestamp,
+    ) -> Result<Vec<Option<Enqueued>>> {
+        (**self).enqueue_outbox(events, worker, now).await
     }
 
     async fn wait(&self) -> Result<()> {
