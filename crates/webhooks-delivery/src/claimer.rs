@@ -14,7 +14,7 @@ use crate::retrying::{Retrying, error_source};
 use crate::suspects::Suspects;
 
 /// How often the storage is asked at least, for work that nobody told of.
-const POLL: Duration = Duration::from_secs(1);
+const POLL: Duration = Duration::from_millis(1_500);
 /// Deliveries of one claim at most.
 const BATCH: usize = 256;
 /// How long a delivery of an endpoint that this process does not know yet goes back for.
@@ -144,6 +144,6 @@ async fn find(dispatcher: &Arc<Dispatcher>, endpoint_id: &str) -> Option<Arc<Lan
         return Some(lane);
     }
     // Another process has just registered it, or deleted it.
-    dispatcher.refresh().await;
+    dispatcher.try_refresh().await;
     dispatcher.directory.get(endpoint_id)
 }

@@ -15,8 +15,8 @@ use webhooks_core::storage::{
     EndpointGate, GateChange, Room, SettleAs, Settlement, WebhookStorage,
 };
 use webhooks_core::{
-    Admission, Clock, Gate, HeldBy, Permit, RateLimitConfig, Timestamp, Transport, WebhookDelivery,
-    WorkerId,
+    Admission, Clock, Gate, HeldBy, Permit, RateLimitConfig, Result, Timestamp, Transport,
+    WebhookDelivery, WorkerId,
 };
 
 use crate::attempt::Attempting;
@@ -65,6 +65,8 @@ pub(crate) struct Dispatcher {
     backlogged: Mutex<Vec<Arc<Lane>>>,
     /// There may be something to claim, or room for it.
     work: Notify,
+    /// There may be something in the outbox.
+    outbox: Notify,
     stopping: AtomicBool,
 }
 
@@ -115,6 +117,7 @@ impl Dispatcher {
             stalled: Mutex::default(),
             backlogged: Mutex::default(),
             work: Notify::new(),
+            outbox: Notify::new(),
             stopping: AtomicBool::new(false),
         }
     }
@@ -220,13 +223,17 @@ impl Dispatcher {
         });
     }
 
-    /// Reads changed endpoints and acts on them. A failure is logged: the next beat tries again.
-    pub(crate) async fn refresh(self: &Arc<Self>) {
-        match self.directory.refresh(&*self.storage).await {
-            Ok(changed) => changed.iter().for_each(|lane| self.endpoint_changed(lane)),
-            Err(error) => {
-                tracing::warn!(%error, source = error_source(&error), "cannot read endpoints");
-            }
+    /// Reads changed endpoints and acts on them.
+    pub(crate) async fn refresh(self: &Arc<Self>) -> Result<()> {
+        let changed = self.directory.refresh(&*self.storage).await?;
+        changed.iter().for_each(|lane| self.endpoint_changed(lane));
+        Ok(())
+    }
+
+    /// As [`refresh`](Self::refresh); a failure is logged, and the next beat tries again.
+    pub(crate) async fn try_refresh(self: &Arc<Self>) {
+        if let Err(error) = self.refresh().await {
+            tracing::warn!(%error, source = error_source(&error), "cannot read endpoints");
         }
     }
 
@@ -345,6 +352,15 @@ impl Dispatcher {
 
     pub(crate) async fn work_appeared(&self) {
         self.work.notified().await;
+    }
+
+    /// Has the outbox emptied.
+    pub(crate) fn look_into_outbox(&self) {
+        self.outbox.notify_one();
+    }
+
+    pub(crate) async fn outbox_filled(&self) {
+        self.outbox.notified().await;
     }
 
     /// Requests in flight or about to be.

@@ -26,6 +26,7 @@ mod metrics;
 mod network;
 mod notice;
 mod origin;
+mod outbox;
 mod pipeline;
 mod prepared;
 mod pulse;

@@ -22,6 +22,7 @@ use crate::dispatcher::{Dispatcher, Parts};
 use crate::lane::LaneRef;
 use crate::metrics::{AttemptCounter, AttemptMetrics};
 use crate::notice::NoticeStream;
+use crate::outbox::keep_emptying;
 use crate::pulse;
 use crate::recorder::{Recorder, write_down};
 use crate::settings::Settings;
@@ -131,6 +132,7 @@ impl Pipeline {
             runtime.spawn(pulse::keep_beating(dispatcher.clone())),
             runtime.spawn(pulse::keep_ticking(dispatcher.clone())),
             runtime.spawn(pulse::keep_sweeping(dispatcher.clone())),
+            runtime.spawn(keep_emptying(dispatcher.clone())),
         ];
         let help = Arc::new(Notify::new());
         for n in 0..dispatcher.settings.workers {
@@ -286,15 +288,7 @@ impl Pipeline {
     ///
     /// [`WebhookError::StorageError`] when the storage fails.
     pub async fn refresh(&self) -> Result<()> {
-        let changed = self
-            .dispatcher
-            .directory
-            .refresh(&*self.dispatcher.storage)
-            .await?;
-        changed
-            .iter()
-            .for_each(|lane| self.dispatcher.endpoint_changed(lane));
-        Ok(())
+        self.dispatcher.refresh().await
     }
 
     /// An endpoint's health was reset by hand: what this process held against it is forgotten.

@@ -11,8 +11,8 @@ use crate::dispatcher::Dispatcher;
 use crate::retrying::error_source;
 
 /// Between two beats. Well under what the storage asks for, since the same call tells of changed
-/// endpoints.
-const BEAT: Duration = Duration::from_secs(1);
+/// endpoints and of events in the outbox, which both take effect within a second.
+const BEAT: Duration = Duration::from_millis(800);
 /// Between two looks at requests that have become slow.
 const TICK: Duration = Duration::from_millis(250);
 /// Between two sweeps that found nothing more to do.
@@ -23,8 +23,7 @@ const SWEEP_ROWS: usize = 1_000;
 /// Beats once and reads all endpoints: after that the process can send.
 pub(crate) async fn first_beat(dispatcher: &Arc<Dispatcher>) -> Result<()> {
     beat(dispatcher).await?;
-    dispatcher.directory.refresh(&*dispatcher.storage).await?;
-    Ok(())
+    dispatcher.refresh().await
 }
 
 /// Beats for as long as the system lives.
@@ -36,7 +35,7 @@ pub(crate) async fn keep_beating(dispatcher: Arc<Dispatcher>) {
         match beat(&dispatcher).await {
             Ok(beat) => {
                 if beat.revision != dispatcher.directory.revision() {
-                    dispatcher.refresh().await;
+                    dispatcher.try_refresh().await;
                 }
             }
             Err(error) => {
@@ -64,6 +63,9 @@ async fn beat(dispatcher: &Arc<Dispatcher>) -> Result<Beat> {
             worker = %dispatcher.worker,
             "this process was given up for dead; what it had in hand may run twice"
         );
+    }
+    if beat.outbox {
+        dispatcher.look_into_outbox();
     }
     if beat.rescued > 0 {
         tracing::warn!(

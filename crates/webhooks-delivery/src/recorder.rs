@@ -112,7 +112,7 @@ async fn set_gates(dispatcher: &Arc<Dispatcher>, gates: &[EndpointGate]) {
         .iter()
         .any(|gate| matches!(gate.change, GateChange::Disable(_)))
     {
-        dispatcher.refresh().await;
+        dispatcher.try_refresh().await;
     }
 }
 
