@@ -1,11 +1,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use webhooks_core::storage::{
+use better_auth_webhooks::storage::{
     Change, Counts, EndpointRecord, Enqueued, IDEMPOTENCY_WINDOW, NewEvent, Retention, Settled,
     Swept,
 };
-use webhooks_core::{
+use better_auth_webhooks::{
     AttemptRecord, DeadReason, DeliveryId, DeliveryState, EventId, Timestamp, WebhookEvent,
     WorkerId,
 };

@@ -1,7 +1,7 @@
-use webhooks_core::storage::{
+use better_auth_webhooks::storage::{
     Claim, Claimed, POISON_CRASHES, SettleAs, Settled, Settlement, WORKER_DEAD_AFTER,
 };
-use webhooks_core::{
+use better_auth_webhooks::{
     DeadReason, DeliveryState, Lease, Timestamp, WebhookDelivery, WebhookEndpoint, WorkerId,
 };
 

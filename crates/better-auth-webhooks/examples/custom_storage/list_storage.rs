@@ -2,12 +2,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use async_trait::async_trait;
-use webhooks_core::storage::{
+use better_auth_webhooks::storage::{
     Beat, Change, Claim, Claimed, Counts, DeliveryQuery, DeliveryRecord, EndpointChanges,
     EndpointGate, EndpointRecord, Enqueued, GateChange, GateState, NewEvent, Page, Retention,
     Settled, Settlement, Swept, WebhookStorage,
 };
-use webhooks_core::{DeliveryState, Result, Timestamp, WebhookEndpoint, WorkerId};
+use better_auth_webhooks::{DeliveryState, Result, Timestamp, WebhookEndpoint, WorkerId};
 
 use crate::leases::is_silent;
 use crate::lists::{Lists, Worker};

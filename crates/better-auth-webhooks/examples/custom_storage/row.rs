@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
-use webhooks_core::storage::{DeliveryQuery, DeliveryRecord, NewEvent};
-use webhooks_core::{
+use better_auth_webhooks::storage::{DeliveryQuery, DeliveryRecord, NewEvent};
+use better_auth_webhooks::{
     DeadReason, DeliveryId, DeliveryState, Lease, Timestamp, WebhookDelivery, WorkerId,
 };
 
