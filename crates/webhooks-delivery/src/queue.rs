@@ -46,7 +46,8 @@ impl WebhookQueue {
         }
     }
 
-    /// Stores a delivery, durably.
+    /// Stores a delivery, durably. It is due at its `due_at`, or at once if that is not after the
+    /// event's own time.
     ///
     /// # Errors
     ///
@@ -54,10 +55,14 @@ impl WebhookQueue {
     /// endpoint's backlog is full, and [`WebhookError::StorageError`].
     pub async fn enqueue(&self, delivery: WebhookDelivery) -> Result<()> {
         self.ready().await?;
+        let now = self.clock.now();
+        // Who asks for no delay gets none, though his clock may be ahead of the storage's.
+        let is_delayed = delivery.due_at > delivery.event.created_at;
+        let due_at = if is_delayed { delivery.due_at } else { now };
         let event = NewEvent {
             event: delivery.event,
             priority: delivery.priority,
-            due_at: delivery.due_at,
+            due_at,
             max_retries: delivery.max_retries,
             idempotency_key: None,
             deliveries: vec![NewDelivery {
@@ -66,10 +71,7 @@ impl WebhookQueue {
                 lease: false,
             }],
         };
-        let stored = self
-            .storage
-            .enqueue(&[event], None, self.clock.now())
-            .await?;
+        let stored = self.storage.enqueue(&[event], None, now).await?;
         match stored.first() {
             Some(Enqueued::Stored { missing, dead }) if missing.is_empty() && dead.is_empty() => {
                 Ok(())
