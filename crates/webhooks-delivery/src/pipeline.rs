@@ -370,10 +370,15 @@ impl Pipeline {
         self.dispatcher.look_for_work();
     }
 
-    /// Whether the tasks run.
+    /// Whether the tasks run, and hold their leases.
     #[must_use]
     pub fn is_alive(&self) -> bool {
-        self.committer.is_alive() && self.tasks.iter().all(|task| !task.is_finished())
+        let dispatcher = &self.dispatcher;
+        let holds_leases = dispatcher.settings.workers == 0 || dispatcher.heartbeat.is_valid();
+        holds_leases
+            && !dispatcher.is_stopping()
+            && self.committer.is_alive()
+            && self.tasks.iter().all(|task| !task.is_finished())
     }
 
     /// Waits until nothing waits or is in flight, disabled and paused endpoints aside; `false`
