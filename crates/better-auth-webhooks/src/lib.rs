@@ -56,7 +56,7 @@ pub use webhooks_delivery::{
 };
 #[cfg(feature = "receiver")]
 pub use webhooks_receiver::{IncomingWebhook, ReceiveError, SignatureError, WebhookReceiver};
-pub use webhooks_resilience::{CircuitBreaker, RateLimiter};
+pub use webhooks_resilience::{CircuitBreaker, RateLimiter, SystemClock};
 
 pub use self::builder::WebhookSystemBuilder;
 pub use self::dead_letters::DeadLetters;
