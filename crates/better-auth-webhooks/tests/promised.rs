@@ -72,6 +72,7 @@ async fn a_system_starts_on_any_storage_and_takes_the_promised_endpoint() {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "every promised line once")]
 async fn the_builder_takes_every_promised_line_and_delivers() {
     let receiver = Receiver::answering(200).await;
     let system = WebhookSystem::builder()
@@ -182,6 +183,7 @@ fn building_outside_a_runtime_panics_with_a_clear_text() {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "every call of the system once")]
 async fn with_an_invalid_setting_every_call_says_so_and_try_build_at_once() {
     let invalid = || WebhookSystem::builder().timeout_seconds(0);
     let error = invalid().try_build(MemoryStorage::new()).unwrap_err();

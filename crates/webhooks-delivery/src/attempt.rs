@@ -23,6 +23,8 @@ use crate::suspects::Suspects;
 
 /// The part of the time to auto-disabling after which the operator is warned.
 const WARN_AFTER: f64 = 0.8;
+/// How long after a hold its limit of leases is still that of a process that probes.
+const STALE_LIMIT: Duration = Duration::from_secs(120);
 
 /// One request that runs. However it ends, its slot and its permit are given back and its
 /// deliveries are settled.
@@ -137,7 +139,7 @@ impl Attempting {
         drop(state);
         if suspect {
             lock(&dispatcher.suspects).ended();
-            dispatcher.start_suspect();
+            dispatcher.look_for_work();
         }
         dispatcher.dispatch();
     }
@@ -225,6 +227,7 @@ impl Attempting {
     fn health(&self, state: &mut LaneState, result: &DeliveryResult, now: Timestamp) {
         let endpoint_id = &self.lane.endpoint_id;
         let Some(failure) = result.failure() else {
+            self.lift_stale_limit(state, now);
             if state.failing_since.take().is_some() {
                 state.warned = false;
                 self.gate(GateChange::Recovered, None);
@@ -253,6 +256,20 @@ impl Attempting {
                 since,
                 disabled_at,
             });
+        }
+    }
+
+    /// Lifts the limit of leases that a process left behind when it died with an open circuit.
+    fn lift_stale_limit(&self, state: &mut LaneState, now: Timestamp) {
+        let gate = &state.record.gate;
+        let is_stale = gate.max_leased.is_some()
+            && gate
+                .held_until
+                .is_none_or(|until| now.since(until) > STALE_LIMIT);
+        let circuit = || self.dispatcher.gate.circuit(&self.lane.endpoint_id, now);
+        if is_stale && circuit().state == CircuitState::Closed {
+            Arc::make_mut(&mut state.record).gate.max_leased = None;
+            self.gate(GateChange::LimitLeased(None), None);
         }
     }
 

@@ -8,8 +8,9 @@ use tokio::sync::Notify;
 use webhooks_core::storage::{Claim, Room};
 use webhooks_core::{Clock, Result, Timestamp, WebhookDelivery};
 
-use crate::dispatcher::{Dispatcher, SUSPECT_PAUSE, lock};
+use crate::dispatcher::{Dispatcher, lock};
 use crate::lane::Lane;
+use crate::recorder::Entry;
 use crate::retrying::{Retrying, error_source};
 use crate::suspects::Suspects;
 
@@ -19,6 +20,9 @@ const POLL: Duration = Duration::from_millis(1_500);
 const BATCH: usize = 256;
 /// How long a delivery of an endpoint that this process does not know yet goes back for.
 const UNKNOWN_PAUSE: Duration = Duration::from_secs(1);
+
+/// Between two of the suspect deliveries that go back, so that they come again one by one.
+const SUSPECT_STEP: Duration = Duration::from_millis(20);
 
 /// What one claim says about the next.
 enum Asked {
@@ -68,6 +72,7 @@ async fn claim(dispatcher: &Arc<Dispatcher>) -> Result<Asked> {
     if limit == 0 || !dispatcher.heartbeat.is_valid() {
         return Ok(Asked::Rest { next_due: None });
     }
+    let era = dispatcher.heartbeat.era();
     let per_endpoint = 2 * dispatcher.settings.max_in_flight_per_endpoint;
     let claimed = dispatcher
         .storage
@@ -81,6 +86,15 @@ async fn claim(dispatcher: &Arc<Dispatcher>) -> Result<Asked> {
         })
         .await?;
     let full = claimed.deliveries.len() >= limit;
+    if era != dispatcher.heartbeat.era() {
+        // Perhaps claimed before the leases were lost.
+        let now = dispatcher.clock.now();
+        claimed
+            .deliveries
+            .iter()
+            .for_each(|delivery| dispatcher.release(None, delivery, now));
+        return Ok(Asked::Full);
+    }
     let mut by_endpoint: HashMap<_, Vec<_>> = HashMap::new();
     for delivery in claimed.deliveries {
         by_endpoint
@@ -94,7 +108,6 @@ async fn claim(dispatcher: &Arc<Dispatcher>) -> Result<Asked> {
     for (endpoint_id, deliveries) in by_endpoint {
         take(dispatcher, &endpoint_id, deliveries, full, &room).await;
     }
-    dispatcher.start_suspect();
     dispatcher.dispatch();
     Ok(if full {
         Asked::Full
@@ -129,14 +142,23 @@ async fn take(
     let (suspects, deliveries): (Vec<_>, Vec<_>) =
         deliveries.into_iter().partition(Suspects::is_suspect);
     dispatcher.accept(&lane, deliveries);
+    if !suspects.is_empty() {
+        take_one(dispatcher, &lane, suspects);
+    }
+}
+
+/// Takes one suspect delivery in and gives the others back, one after the other.
+fn take_one(dispatcher: &Dispatcher, lane: &Arc<Lane>, suspects: Vec<WebhookDelivery>) {
+    let mut at = dispatcher.clock.now();
     for delivery in suspects {
-        dispatcher.take_in_hand(&lane);
-        let refused = lock(&dispatcher.suspects).push(&lane, delivery);
+        dispatcher.take_in_hand(lane);
+        let refused = lock(&dispatcher.suspects).take_in(lane, delivery);
         if let Some(delivery) = refused {
-            let at = dispatcher.clock.now().after(SUSPECT_PAUSE);
-            dispatcher.release(Some(&lane), &delivery, at);
+            at = at.after(SUSPECT_STEP);
+            dispatcher.release(Some(lane), &delivery, at);
         }
     }
+    dispatcher.recorder.record(Entry::StartSuspect);
 }
 
 async fn find(dispatcher: &Arc<Dispatcher>, endpoint_id: &str) -> Option<Arc<Lane>> {

@@ -32,7 +32,7 @@ use crate::settings::Settings;
 use crate::suspects::Suspects;
 
 /// How long a suspect delivery that cannot start goes back for.
-pub(crate) const SUSPECT_PAUSE: Duration = Duration::from_secs(1);
+const SUSPECT_PAUSE: Duration = Duration::from_secs(1);
 
 /// See the module.
 #[derive(Debug)]
@@ -47,7 +47,7 @@ pub(crate) struct Dispatcher {
     pub(crate) recorder: Recorder,
     pub(crate) worker: WorkerId,
     pub(crate) settings: Settings,
-    /// Deliveries whose holders died twice, of which one runs at a time.
+    /// The delivery in hand whose holders died twice.
     pub(crate) suspects: Mutex<Suspects>,
     /// Requests in flight or about to be.
     in_flight: AtomicUsize,
@@ -186,6 +186,7 @@ impl Dispatcher {
                     dispatcher: self.clone(),
                     lane: lane.clone(),
                     permit: Some(permit),
+                    era: self.heartbeat.era(),
                 })
             }
             Admission::Wait { .. } => {
@@ -376,13 +377,25 @@ impl Dispatcher {
     /// Starts nothing from now on, and gives back what waits.
     pub(crate) fn stop(&self) {
         self.stopping.store(true, Ordering::SeqCst);
+        self.give_all_back();
+    }
+
+    /// The leases of this process are gone: nothing that it has in hand may start.
+    pub(crate) fn leases_lost(&self) {
+        self.heartbeat.leases_lost();
+        self.give_all_back();
+    }
+
+    fn give_all_back(&self) {
         let now = self.clock.now();
         let active: Vec<_> = lock(&self.active).values().cloned().collect();
         for lane in active {
             self.give_back(&lane, &mut lane.lock(), now);
         }
-        for (lane, delivery) in lock(&self.suspects).take_waiting() {
+        let suspect = lock(&self.suspects).run();
+        if let Some((lane, delivery)) = suspect {
             self.release(Some(&lane), &delivery, now);
+            lock(&self.suspects).ended();
         }
     }
 
@@ -409,9 +422,10 @@ impl Dispatcher {
         self.in_flight() >= self.settings.max_in_flight
     }
 
-    /// Starts the next delivery whose holders died twice, if none of them runs.
+    /// Starts the delivery whose holders died twice, if one waits.
     pub(crate) fn start_suspect(self: &Arc<Self>) {
-        let Some((lane, delivery)) = lock(&self.suspects).take_next() else {
+        let suspect = lock(&self.suspects).run();
+        let Some((lane, delivery)) = suspect else {
             return;
         };
         let now = self.clock.now();
@@ -607,6 +621,8 @@ pub(crate) struct Reservation {
     dispatcher: Arc<Dispatcher>,
     lane: Arc<Lane>,
     permit: Option<Box<dyn Permit>>,
+    /// The leases under which it was made.
+    era: u64,
 }
 
 impl Reservation {
@@ -618,11 +634,12 @@ impl Reservation {
         let dispatcher = self.dispatcher.clone();
         let mut state = self.lane.lock();
         state.reserved -= 1;
-        if dispatcher.can_start() && state.is_open(dispatcher.clock.now()) {
+        let leased = self.era == dispatcher.heartbeat.era();
+        if leased && dispatcher.can_start() && state.is_open(dispatcher.clock.now()) {
             dispatcher.start(&self.lane, &mut state, Load::One(delivery), permit);
             return;
         }
-        // It was closed while the event was stored.
+        // It was closed, or the leases were lost, while the event was stored.
         dispatcher.slot_freed(&self.lane, &mut state);
         drop(state);
         dispatcher.release(Some(&self.lane), &delivery, dispatcher.clock.now());

@@ -16,6 +16,8 @@ pub(crate) struct Heartbeat {
     epoch: Instant,
     /// In milliseconds after `epoch`; 0 before the first beat.
     valid_until: AtomicU64,
+    /// How often the leases were lost.
+    era: AtomicU64,
 }
 
 impl Heartbeat {
@@ -23,6 +25,7 @@ impl Heartbeat {
         Self {
             epoch: Instant::now(),
             valid_until: AtomicU64::new(0),
+            era: AtomicU64::new(0),
         }
     }
 
@@ -30,6 +33,16 @@ impl Heartbeat {
     pub(crate) fn beaten(&self, asked: Instant) {
         let until = asked.duration_since(self.epoch) + WORKER_DEAD_AFTER - MARGIN;
         self.valid_until.store(millis(until), Ordering::Release);
+    }
+
+    /// The storage gave this process up for dead: what was leased before is leased no more.
+    pub(crate) fn leases_lost(&self) {
+        self.era.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Which leases are held: it changes when all of them are lost.
+    pub(crate) fn era(&self) -> u64 {
+        self.era.load(Ordering::SeqCst)
     }
 
     /// Whether a request may start now.

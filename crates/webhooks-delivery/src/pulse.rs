@@ -50,6 +50,13 @@ async fn beat(dispatcher: &Arc<Dispatcher>) -> Result<Beat> {
     let worker = (dispatcher.settings.workers > 0).then_some(&dispatcher.worker);
     let beat = dispatcher.storage.beat(worker, None).await?;
     dispatcher.clock.set(beat.now, asked);
+    if beat.lost {
+        tracing::warn!(
+            worker = %dispatcher.worker,
+            "this process was given up for dead; what it had in hand may run twice"
+        );
+        dispatcher.leases_lost();
+    }
     if worker.is_some() {
         let had_stopped = !dispatcher.heartbeat.is_valid();
         dispatcher.heartbeat.beaten(asked);
@@ -57,12 +64,6 @@ async fn beat(dispatcher: &Arc<Dispatcher>) -> Result<Beat> {
             dispatcher.dispatch();
             dispatcher.look_for_work();
         }
-    }
-    if beat.lost {
-        tracing::warn!(
-            worker = %dispatcher.worker,
-            "this process was given up for dead; what it had in hand may run twice"
-        );
     }
     if beat.outbox {
         dispatcher.look_into_outbox();

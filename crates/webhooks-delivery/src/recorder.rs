@@ -27,6 +27,8 @@ pub(crate) enum Entry {
     },
     /// A change of an endpoint's gate.
     Gate(EndpointGate, Option<Notice>),
+    /// Once everything before this is stored, the suspect delivery may start.
+    StartSuspect,
 }
 
 /// The end that takes entries. They are as many as deliveries are in hand, which is bounded.
@@ -53,6 +55,7 @@ pub(crate) async fn write_down(
     let mut batch = Vec::with_capacity(BATCH);
     while entries.recv_many(&mut batch, BATCH).await > 0 {
         let (mut gates, mut settlements) = (Vec::new(), Vec::with_capacity(batch.len()));
+        let mut start_suspect = false;
         let (mut lanes, mut notices) = (Vec::with_capacity(batch.len()), Vec::new());
         for entry in batch.drain(..) {
             match entry {
@@ -68,6 +71,7 @@ pub(crate) async fn write_down(
                     gates.push(gate);
                     notices.extend(notice);
                 }
+                Entry::StartSuspect => start_suspect = true,
             }
         }
         // Gates first, so that what is given back does not come out again at once.
@@ -78,7 +82,7 @@ pub(crate) async fn write_down(
         {
             match settled {
                 Settled::Applied => notices.extend(notice),
-                Settled::Stale if lane.is_some() => tracing::warn!(
+                Settled::Stale if settlement.attempt.is_some() => tracing::warn!(
                     delivery_id = %settlement.delivery_id,
                     endpoint_id = %settlement.endpoint_id,
                     "the lease was lost before the attempt was settled; it may run twice"
@@ -88,6 +92,9 @@ pub(crate) async fn write_down(
             if let Some(lane) = lane {
                 dispatcher.out_of_hand(&lane);
             }
+        }
+        if start_suspect {
+            dispatcher.start_suspect();
         }
         for notice in notices {
             dispatcher.notices.tell(|| notice);

@@ -1,24 +1,25 @@
 //! Deliveries that may bring the process down.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use webhooks_core::WebhookDelivery;
 
 use crate::lane::Lane;
 
-/// Suspects in hand at most; the others stay in the storage.
-const MOST: usize = 16;
-
 /// The number of dead holders that makes a delivery suspect.
 const CRASHES: u32 = 2;
 
-/// Deliveries that two processes died with. One of them runs at a time, so that the next death
-/// shows which one is guilty.
+/// The place of the one delivery that this process has in hand though two processes died with it.
+/// There is one place, so that the next death shows which delivery is guilty.
 #[derive(Debug, Default)]
-pub(crate) struct Suspects {
-    waiting: VecDeque<(Arc<Lane>, WebhookDelivery)>,
-    running: bool,
+pub(crate) enum Suspects {
+    /// None is in hand.
+    #[default]
+    Free,
+    /// This one is in hand; others of the same claim may still be on their way back.
+    Waiting(Arc<Lane>, WebhookDelivery),
+    /// One runs.
+    Running,
 }
 
 impl Suspects {
@@ -27,36 +28,32 @@ impl Suspects {
         delivery.crashes >= CRASHES
     }
 
-    /// Takes one in; gives it back when there are enough.
-    pub(crate) fn push(
+    /// Takes one in, if the place is free; else gives it back.
+    pub(crate) fn take_in(
         &mut self,
         lane: &Arc<Lane>,
         delivery: WebhookDelivery,
     ) -> Option<WebhookDelivery> {
-        if self.waiting.len() >= MOST {
-            return Some(delivery);
+        match self {
+            Self::Free => {
+                *self = Self::Waiting(lane.clone(), delivery);
+                None
+            }
+            Self::Waiting(..) | Self::Running => Some(delivery),
         }
-        self.waiting.push_back((lane.clone(), delivery));
-        None
     }
 
-    /// The next one to run, unless one runs.
-    pub(crate) fn take_next(&mut self) -> Option<(Arc<Lane>, WebhookDelivery)> {
-        if self.running {
-            return None;
+    /// The one that waits, to be run now.
+    pub(crate) fn run(&mut self) -> Option<(Arc<Lane>, WebhookDelivery)> {
+        let Self::Waiting(..) = self else { return None };
+        match std::mem::replace(self, Self::Running) {
+            Self::Waiting(lane, delivery) => Some((lane, delivery)),
+            Self::Free | Self::Running => None,
         }
-        let next = self.waiting.pop_front();
-        self.running = next.is_some();
-        next
     }
 
-    /// The one that ran has ended.
-    pub(crate) const fn ended(&mut self) {
-        self.running = false;
-    }
-
-    /// All that wait.
-    pub(crate) fn take_waiting(&mut self) -> VecDeque<(Arc<Lane>, WebhookDelivery)> {
-        std::mem::take(&mut self.waiting)
+    /// The one that ran has ended, or could not start.
+    pub(crate) fn ended(&mut self) {
+        *self = Self::Free;
     }
 }
