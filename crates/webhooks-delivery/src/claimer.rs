@@ -37,18 +37,26 @@ enum Asked {
 pub(crate) async fn claim_work(dispatcher: Arc<Dispatcher>, first: bool, help: Arc<Notify>) {
     let mut retrying = Retrying::new("claim deliveries");
     if !first {
-        help.notified().await;
+        unless_stopped(&dispatcher, help.notified()).await;
     }
     while !dispatcher.is_stopping() {
         match claim(&dispatcher).await {
             Ok(Asked::Full) => help.notify_one(),
             Ok(Asked::Rest { next_due }) if first => {
                 retrying.succeeded();
-                wait_for_work(&dispatcher, next_due).await;
+                unless_stopped(&dispatcher, wait_for_work(&dispatcher, next_due)).await;
             }
-            Ok(Asked::Rest { .. }) => help.notified().await,
+            Ok(Asked::Rest { .. }) => unless_stopped(&dispatcher, help.notified()).await,
             Err(error) => retrying.pause(&error).await,
         }
+    }
+}
+
+/// Waits, but not beyond the end of the dispatcher.
+async fn unless_stopped(dispatcher: &Dispatcher, wait: impl Future<Output = ()>) {
+    tokio::select! {
+        () = wait => {}
+        () = dispatcher.stopped() => {}
     }
 }
 
@@ -72,6 +80,7 @@ async fn claim(dispatcher: &Arc<Dispatcher>) -> Result<Asked> {
     if limit == 0 || !dispatcher.heartbeat.is_valid() {
         return Ok(Asked::Rest { next_due: None });
     }
+    let _claiming = dispatcher.claiming();
     let era = dispatcher.heartbeat.era();
     let per_endpoint = 2 * dispatcher.settings.max_in_flight_per_endpoint;
     let claimed = dispatcher
@@ -86,8 +95,8 @@ async fn claim(dispatcher: &Arc<Dispatcher>) -> Result<Asked> {
         })
         .await?;
     let full = claimed.deliveries.len() >= limit;
-    if era != dispatcher.heartbeat.era() {
-        // Perhaps claimed before the leases were lost.
+    if era != dispatcher.heartbeat.era() || dispatcher.is_stopping() {
+        // Perhaps claimed before the leases were lost; or nothing may start any more.
         let now = dispatcher.clock.now();
         claimed
             .deliveries

@@ -67,7 +67,10 @@ pub(crate) struct Dispatcher {
     work: Notify,
     /// There may be something in the outbox.
     outbox: Notify,
+    /// Claims on their way.
+    claims: AtomicUsize,
     stopping: AtomicBool,
+    stopped: Notify,
 }
 
 /// What came of a lane's turn.
@@ -118,7 +121,9 @@ impl Dispatcher {
             backlogged: Mutex::default(),
             work: Notify::new(),
             outbox: Notify::new(),
+            claims: AtomicUsize::new(0),
             stopping: AtomicBool::new(false),
+            stopped: Notify::new(),
         }
     }
 
@@ -377,6 +382,7 @@ impl Dispatcher {
     /// Starts nothing from now on, and gives back what waits.
     pub(crate) fn stop(&self) {
         self.stopping.store(true, Ordering::SeqCst);
+        self.stopped.notify_waiters();
         self.give_all_back();
     }
 
@@ -412,6 +418,26 @@ impl Dispatcher {
 
     pub(crate) fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::SeqCst)
+    }
+
+    /// Returns once the dispatcher stops.
+    pub(crate) async fn stopped(&self) {
+        let mut stopped = std::pin::pin!(self.stopped.notified());
+        stopped.as_mut().enable();
+        if !self.is_stopping() {
+            stopped.await;
+        }
+    }
+
+    /// Counts a claim until the answer is dropped.
+    pub(crate) fn claiming(&self) -> Claiming<'_> {
+        self.claims.fetch_add(1, Ordering::SeqCst);
+        Claiming(&self.claims)
+    }
+
+    /// Whether nothing is in hand or about to be.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.claims.load(Ordering::SeqCst) == 0 && self.in_hand() == 0
     }
 
     fn can_start(&self) -> bool {
@@ -613,6 +639,16 @@ impl Dispatcher {
 
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A claim on its way.
+#[derive(Debug)]
+pub(crate) struct Claiming<'a>(&'a AtomicUsize);
+
+impl Drop for Claiming<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 /// The right to start one request; given back when it is dropped unused.

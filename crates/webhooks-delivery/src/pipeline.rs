@@ -418,8 +418,7 @@ impl Pipeline {
         }
         // What is left to store is little; a storage that is down must not hold us for ever.
         let until = until.max(Instant::now()) + Duration::from_secs(5);
-        self.wait_for(until, |dispatcher| dispatcher.in_hand() == 0)
-            .await;
+        self.wait_for(until, Dispatcher::is_idle).await;
         self.tasks.iter().for_each(JoinHandle::abort);
         ended
     }
