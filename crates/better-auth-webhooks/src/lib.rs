@@ -67,3 +67,8 @@ pub use self::system::WebhookSystem;
 /// What consumers use: verifies and parses what arrives.
 #[cfg(feature = "receiver")]
 pub use webhooks_receiver as receiver;
+
+/// Compiles the examples of the README.
+#[cfg(all(doctest, feature = "memory"))]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
