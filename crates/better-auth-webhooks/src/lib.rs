@@ -68,7 +68,12 @@ pub use self::system::WebhookSystem;
 #[cfg(feature = "receiver")]
 pub use webhooks_receiver as receiver;
 
-/// Compiles the examples of the README.
+/// Compiles the examples of the pages that people read first.
 #[cfg(all(doctest, feature = "memory"))]
-#[doc = include_str!("../../../README.md")]
-struct Readme;
+mod pages {
+    #[doc = include_str!("../../../README.md")]
+    struct Readme;
+
+    #[doc = include_str!("../../../docs/operations.md")]
+    struct Operations;
+}
