@@ -3,8 +3,9 @@
 //!
 //! [`ResilienceGate`] puts the first two together behind the seam that the dispatcher asks,
 //! [`webhooks_core::Gate`]. Time is always passed in, but for [`RateLimiter::check_rate_limit`],
-//! which asks a clock. Nothing here starts a task or does I/O, and what is kept for endpoints that
-//! are well and idle is dropped again, so that memory follows the number of busy or failing ones.
+//! which asks a clock, and [`retry_transient`], which waits on Tokio's timer. Nothing here starts a
+//! task or does I/O, and what is kept for endpoints that are well and idle is dropped again, so that
+//! memory follows the number of busy or failing ones.
 
 mod backoff;
 mod circuit_breaker;

@@ -1,9 +1,10 @@
 //! The in-memory storage of the better-auth-webhooks system.
 //!
 //! It keeps the whole promise of [`WebhookStorage`](webhooks_core::storage::WebhookStorage) while
-//! its process lives, and nothing beyond: what waits is lost when the process ends. Everything it
-//! holds is bounded by [`MemoryLimits`]; what would go over is refused or becomes a dead letter,
-//! never dropped in silence.
+//! its process lives, and nothing beyond: what waits is lost when the process ends. Deliveries,
+//! idempotency keys and the log are bounded by [`MemoryLimits`]. A delivery that would go over is
+//! refused or becomes a dead letter; of what has ended well or was cancelled, and of the log, the
+//! oldest fall out.
 
 mod arena;
 mod attempt_log;
