@@ -54,10 +54,15 @@ pub(crate) fn id(args: &[&str]) -> Result<u32> {
 
 /// A new folder for one run of this tool, deleted when dropped.
 #[derive(Debug)]
-pub(crate) struct TempFolder(PathBuf);
+pub struct TempFolder(PathBuf);
 
 impl TempFolder {
-    pub(crate) fn new(name: &str) -> Result<Self> {
+    /// Makes the folder, with this in its name.
+    ///
+    /// # Errors
+    ///
+    /// When it is there already or cannot be made.
+    pub fn new(name: &str) -> Result<Self> {
         let name = format!("webhooks-{name}-{}", std::process::id());
         let path = std::env::temp_dir().join(name);
         std::fs::create_dir(&path)
@@ -65,7 +70,9 @@ impl TempFolder {
         Ok(Self(path))
     }
 
-    pub(crate) fn path(&self) -> &Path {
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
         &self.0
     }
 }

@@ -1,73 +1,7 @@
-//! Every command that developers and CI run: `cargo xtask`.
-
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "a tool for the terminal prints"
-)]
-
-mod ci;
-mod demo;
-mod deny;
-mod features;
-mod install;
-mod interop;
-mod layers;
-mod postgres;
-mod process;
-mod redis;
-mod services;
-mod test;
-mod workspace;
+//! `cargo xtask`; see the library.
 
 use std::process::ExitCode;
 
-/// What a command answers: an error is the text that the user reads.
-type Result<T = ()> = std::result::Result<T, String>;
-
-const USAGE: &str = "\
-usage: cargo xtask <command>
-
-  test [ARGS]    all tests, on a private PostgreSQL and Redis; ARGS go to the test runner
-  ci             everything that CI runs
-  layers         which crate may depend on which
-  deny           licences, bans, sources and advisories of the dependencies
-  features       each library crate alone, without features and with each of them
-  services       starts PostgreSQL and Redis for work by hand, until Ctrl-C
-  demo [ARGS]    the quickstart example
-  interop        our signatures against the verifiers of other languages";
-
 fn main() -> ExitCode {
-    let mut args = std::env::args().skip(1);
-    let command = args.next().unwrap_or_default();
-    let args: Vec<String> = args.collect();
-    match run(&command, &args) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn run(command: &str, args: &[String]) -> Result {
-    std::env::set_current_dir(workspace::root()?).map_err(|e| e.to_string())?;
-    if !args.is_empty() && !matches!(command, "test" | "demo") {
-        return Err(format!("{command} takes no arguments\n\n{USAGE}"));
-    }
-    match command {
-        "test" => test::run(args),
-        "ci" => ci::run(),
-        "layers" => layers::run(),
-        "deny" => deny::run(),
-        "features" => features::run(),
-        "services" => services::run(),
-        "demo" => demo::run(args),
-        "interop" => interop::run(),
-        "" | "help" | "--help" | "-h" => {
-            println!("{USAGE}");
-            Ok(())
-        }
-        unknown => Err(format!("there is no command {unknown}\n\n{USAGE}")),
-    }
+    xtask::main()
 }

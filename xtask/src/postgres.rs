@@ -12,61 +12,71 @@ use std::time::Duration;
 
 use crate::{Result, install, process, services};
 
+/// See the module. It is stopped when it is dropped.
 #[derive(Debug)]
-pub(crate) struct Postgres {
+pub struct Postgres {
+    programs: Programs,
+    folder: PathBuf,
+    port: u16,
     server: Child,
-    url: String,
 }
 
 impl Postgres {
     /// Starts a server whose files are in `folder`, and waits until it answers.
-    pub(crate) fn start(folder: &Path) -> Result<Self> {
+    ///
+    /// # Errors
+    ///
+    /// When it is not found and cannot be installed, or does not start: with its log.
+    pub fn start(folder: &Path) -> Result<Self> {
         let programs = Programs::find_or_install()?;
         let folder = folder.join("postgres");
         fs::create_dir(&folder).map_err(|e| e.to_string())?;
         if let Some((user, group)) = programs.run_as {
             chown(&folder, Some(user), Some(group)).map_err(|e| e.to_string())?;
         }
-        let (data, log) = (folder.join("data"), folder.join("log"));
         let mut initdb = programs.command("initdb", &folder)?;
         initdb
             .arg("-D")
-            .arg(&data)
+            .arg(folder.join("data"))
             .args(["-U", "postgres", "-A", "trust"]);
         initdb.args(["-E", "UTF8", "--locale=C", "--no-sync", "--no-instructions"]);
-        process::run(initdb).map_err(|e| format!("{e}\n{}", services::told(&log)))?;
-
+        process::run(initdb)
+            .map_err(|e| format!("{e}\n{}", services::told(&folder.join("log"))))?;
         let port = services::free_port()?;
-        let mut server = programs.command("postgres", &folder)?;
-        server.arg("-D").arg(&data).arg("-k").arg(&folder);
-        server.args(["-p", &port.to_string(), "-c", "listen_addresses=127.0.0.1"]);
-        server.args(["-c", "max_connections=200", "-c", "fsync=on"]);
-        let mut started = Self {
-            server: server
-                .spawn()
-                .map_err(|e| format!("cannot start postgres: {e}"))?,
-            url: format!("postgres://postgres@127.0.0.1:{port}/postgres"),
-        };
-        let ready = [
-            "-q",
-            "-h",
-            "127.0.0.1",
-            "-U",
-            "postgres",
-            "-p",
-            &port.to_string(),
-        ];
-        services::wait_until_ready("postgres", &mut started.server, &log, || {
-            Command::new(programs.folder.join("pg_isready"))
-                .args(ready)
-                .status()
-                .is_ok_and(|status| status.success())
-        })?;
-        Ok(started)
+        let server = programs.serve(&folder, port)?;
+        Ok(Self {
+            programs,
+            folder,
+            port,
+            server,
+        })
     }
 
-    pub(crate) fn url(&self) -> &str {
-        &self.url
+    /// Where it answers.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("postgres://postgres@127.0.0.1:{}/postgres", self.port)
+    }
+
+    /// Kills the server and all its processes at once, as a power cut does.
+    pub fn kill(&mut self) {
+        let server = self.server.id();
+        let mut processes = process::children(server);
+        processes.push(server);
+        for id in processes {
+            process::kill(&id.to_string(), "KILL");
+        }
+        drop(self.server.wait());
+    }
+
+    /// Starts the killed server again, and waits until it answers.
+    ///
+    /// # Errors
+    ///
+    /// When it does not start: with its log.
+    pub fn restart(&mut self) -> Result {
+        self.server = self.programs.serve(&self.folder, self.port)?;
+        Ok(())
     }
 }
 
@@ -78,6 +88,7 @@ impl Drop for Postgres {
 }
 
 /// The server's programs and who may run them.
+#[derive(Debug)]
 struct Programs {
     folder: PathBuf,
     /// User and group, if this process is root, whom PostgreSQL refuses.
@@ -103,6 +114,27 @@ impl Programs {
             None
         };
         Ok(Self { folder, run_as })
+    }
+
+    /// Starts the server and waits until it answers.
+    fn serve(&self, folder: &Path, port: u16) -> Result<Child> {
+        let port = port.to_string();
+        let mut server = self.command("postgres", folder)?;
+        server.arg("-D").arg(folder.join("data"));
+        server.arg("-k").arg(folder).args(["-p", &port]);
+        server.args(["-c", "listen_addresses=127.0.0.1"]);
+        server.args(["-c", "max_connections=200", "-c", "fsync=on"]);
+        let mut server = server
+            .spawn()
+            .map_err(|e| format!("cannot start postgres: {e}"))?;
+        let is_ready = ["-q", "-h", "127.0.0.1", "-U", "postgres", "-p", &port];
+        services::wait_until_ready("postgres", &mut server, &folder.join("log"), || {
+            Command::new(self.folder.join("pg_isready"))
+                .args(is_ready)
+                .status()
+                .is_ok_and(|status| status.success())
+        })?;
+        Ok(server)
     }
 
     /// Debian keeps one folder per version, outside `PATH`.

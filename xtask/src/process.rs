@@ -119,9 +119,21 @@ fn stop_group(child: &mut Child, signal: &str, patience: Duration) {
 }
 
 /// The standard library knows only SIGKILL to a child, and every shell has this command built in.
-fn kill(process: &str, signal: &str) {
+pub(crate) fn kill(process: &str, signal: &str) {
     let command = format!("kill -s {signal} -- {process}");
     succeeds(Command::new("sh").arg("-c").arg(command));
+}
+
+/// The processes that this one started and that run (proc(5)).
+pub(crate) fn children(parent: u32) -> Vec<u32> {
+    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let ids = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let is_child = |id: &u32| {
+        let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+        let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+        after_name.split_whitespace().nth(1) == Some(&parent.to_string())
+    };
+    ids.filter(is_child).collect()
 }
 
 fn wait_or_kill(child: &mut Child, patience: Duration) {

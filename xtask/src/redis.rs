@@ -4,55 +4,86 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use crate::{Result, install, process, services};
 
+/// See the module. It is stopped when it is dropped.
 #[derive(Debug)]
-pub(crate) struct Redis {
+pub struct Redis {
+    folder: PathBuf,
+    port: u16,
+    settings: Vec<String>,
     server: Child,
-    url: String,
 }
 
 impl Redis {
-    /// Starts a server whose files are in `folder`, and waits until it answers.
-    pub(crate) fn start(folder: &Path) -> Result<Self> {
+    /// Starts a server whose files are in `folder`, and waits until it answers. The settings are
+    /// further arguments, such as `--appendfsync always`.
+    ///
+    /// # Errors
+    ///
+    /// When it is not found and cannot be installed, or does not start: with its log.
+    pub fn start(folder: &Path, settings: &[&str]) -> Result<Self> {
         if install::find("redis-server", &[]).is_none() {
             install::apt("redis-server", "redis-server")?;
         }
         let folder = folder.join("redis");
         fs::create_dir(&folder).map_err(|e| e.to_string())?;
-        let log = services::log(&folder.join("log"))?;
         let port = services::free_port()?;
-        let mut server = Command::new("redis-server");
-        server.args([
-            "--port",
-            &port.to_string(),
-            "--bind",
-            "127.0.0.1",
-            "--save",
-            "",
-        ]);
-        server.args(["--appendonly", "yes", "--maxmemory-policy", "noeviction"]);
-        server.arg("--dir").arg(&folder);
-        // A Ctrl-C is for this tool, which stops the server after what uses it.
-        server.process_group(0).stdin(Stdio::null()).stdout(log);
-        let mut started = Self {
-            server: server
-                .spawn()
-                .map_err(|e| format!("cannot start redis-server: {e}"))?,
-            url: format!("redis://127.0.0.1:{port}"),
-        };
-        let log = folder.join("log");
-        services::wait_until_ready("redis-server", &mut started.server, &log, || answers(port))?;
-        Ok(started)
+        let settings: Vec<_> = settings.iter().map(ToString::to_string).collect();
+        let server = serve(&folder, port, &settings)?;
+        Ok(Self {
+            folder,
+            port,
+            settings,
+            server,
+        })
     }
 
-    pub(crate) fn url(&self) -> &str {
-        &self.url
+    /// Where it answers.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
     }
+
+    /// Kills the server at once.
+    pub fn kill(&mut self) {
+        process::kill(&self.server.id().to_string(), "KILL");
+        drop(self.server.wait());
+    }
+
+    /// Starts the killed server again, and waits until it answers.
+    ///
+    /// # Errors
+    ///
+    /// When it does not start: with its log.
+    pub fn restart(&mut self) -> Result {
+        self.server = serve(&self.folder, self.port, &self.settings)?;
+        Ok(())
+    }
+}
+
+/// Starts the server and waits until it answers.
+fn serve(folder: &Path, port: u16, settings: &[String]) -> Result<Child> {
+    let log = folder.join("log");
+    let mut server = Command::new("redis-server");
+    server.args(["--port", &port.to_string(), "--bind", "127.0.0.1"]);
+    server.args(["--save", "", "--appendonly", "yes"]);
+    server.args(["--maxmemory-policy", "noeviction"]);
+    server.args(settings).arg("--dir").arg(folder);
+    // A Ctrl-C is for this tool, which stops the server after what uses it.
+    server
+        .process_group(0)
+        .stdin(Stdio::null())
+        .stdout(services::log(&log)?);
+    let mut server = server
+        .spawn()
+        .map_err(|e| format!("cannot start redis-server: {e}"))?;
+    services::wait_until_ready("redis-server", &mut server, &log, || answers(port))?;
+    Ok(server)
 }
 
 impl Drop for Redis {

@@ -48,14 +48,14 @@ impl Services {
             Some(url) => (url, None),
             None => {
                 let server = Postgres::start(folder.path())?;
-                (server.url().to_owned(), Some(server))
+                (server.url(), Some(server))
             }
         };
         let (redis_url, redis) = match given(REDIS_URL) {
             Some(url) => (url, None),
             None => {
-                let server = Redis::start(folder.path())?;
-                (server.url().to_owned(), Some(server))
+                let server = Redis::start(folder.path(), &[])?;
+                (server.url(), Some(server))
             }
         };
         Ok(Self {
