@@ -18,7 +18,8 @@ use crate::suspects::Suspects;
 const POLL: Duration = Duration::from_millis(1_500);
 /// Deliveries of one claim at most.
 const BATCH: usize = 256;
-/// How long a delivery of an endpoint that this process does not know yet goes back for.
+/// How long a delivery goes back for, of an endpoint that this process does not know yet, or knows
+/// as closed though the storage let the delivery out.
 const UNKNOWN_PAUSE: Duration = Duration::from_secs(1);
 
 /// Between two of the suspect deliveries that go back, so that they come again one by one.
@@ -170,11 +171,19 @@ fn take_one(dispatcher: &Dispatcher, lane: &Arc<Lane>, suspects: Vec<WebhookDeli
     dispatcher.recorder.record(Entry::StartSuspect);
 }
 
+/// The lane that deliveries which were claimed now can go into.
 async fn find(dispatcher: &Arc<Dispatcher>, endpoint_id: &str) -> Option<Arc<Lane>> {
-    if let Some(lane) = dispatcher.directory.get(endpoint_id) {
+    let open_lane = || {
+        let now = dispatcher.clock.now();
+        let lane = dispatcher.directory.get(endpoint_id)?;
+        let is_open = lane.lock().is_open(now);
+        is_open.then_some(lane)
+    };
+    if let Some(lane) = open_lane() {
         return Some(lane);
     }
-    // Another process has just registered it, or deleted it.
+    // Another process has just registered, opened or deleted it. What goes back due at once would
+    // come out again at once, until this process knows too.
     dispatcher.try_refresh().await;
-    dispatcher.directory.get(endpoint_id)
+    open_lane()
 }
