@@ -1,0 +1,22 @@
+//! What the pipeline promises, under paused time and without a network.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a failed test may panic in its helpers too"
+)]
+
+mod auto_disable;
+mod batches;
+mod circuit;
+mod fairness;
+mod gates;
+mod limits;
+mod order;
+mod processes;
+mod remote;
+mod remote_storage;
+mod retries;
+mod sending;
+mod shutdown;
+mod soak;
+mod support;

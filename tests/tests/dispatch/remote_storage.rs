@@ -1,0 +1,103 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::time::sleep;
+use webhooks_core::storage::{
+    Beat, Change, Claim, Claimed, Counts, DeliveryQuery, DeliveryRecord, EndpointChanges,
+    EndpointGate, Enqueued, NewEvent, Page, Retention, Settled, Settlement, Swept, WebhookStorage,
+};
+use webhooks_core::{Result, Timestamp, WebhookEndpoint, WorkerId};
+use webhooks_storage_memory::MemoryStorage;
+
+/// A storage that is some way off: every call takes that long to get there, and its answer as long
+/// to come back.
+#[derive(Debug)]
+pub(crate) struct RemoteStorage {
+    pub(crate) inner: Arc<MemoryStorage>,
+    pub(crate) way: Duration,
+}
+
+impl RemoteStorage {
+    async fn call<T>(&self, call: impl Future<Output = T> + Send) -> T {
+        sleep(self.way).await;
+        let answer = call.await;
+        sleep(self.way).await;
+        answer
+    }
+}
+
+#[async_trait]
+impl WebhookStorage for RemoteStorage {
+    async fn save_endpoint(&self, endpoint: &WebhookEndpoint) -> Result<()> {
+        self.call(self.inner.save_endpoint(endpoint)).await
+    }
+
+    async fn get_endpoint(&self, id: &str) -> Result<Option<WebhookEndpoint>> {
+        self.call(self.inner.get_endpoint(id)).await
+    }
+
+    async fn delete_endpoint(&self, id: &str, now: Timestamp) -> Result<bool> {
+        self.call(self.inner.delete_endpoint(id, now)).await
+    }
+
+    async fn endpoints_since(&self, revision: u64, limit: usize) -> Result<EndpointChanges> {
+        self.call(self.inner.endpoints_since(revision, limit)).await
+    }
+
+    async fn set_gates(&self, gates: &[EndpointGate], now: Timestamp) -> Result<()> {
+        self.call(self.inner.set_gates(gates, now)).await
+    }
+
+    async fn enqueue(
+        &self,
+        events: &[NewEvent],
+        worker: Option<&WorkerId>,
+        now: Timestamp,
+    ) -> Result<Vec<Enqueued>> {
+        self.call(self.inner.enqueue(events, worker, now)).await
+    }
+
+    async fn claim(&self, claim: &Claim<'_>) -> Result<Claimed> {
+        self.call(self.inner.claim(claim)).await
+    }
+
+    async fn settle(
+        &self,
+        worker: &WorkerId,
+        settlements: &[Settlement],
+        now: Timestamp,
+    ) -> Result<Vec<Settled>> {
+        self.call(self.inner.settle(worker, settlements, now)).await
+    }
+
+    async fn beat(&self, worker: Option<&WorkerId>, at: Option<Timestamp>) -> Result<Beat> {
+        self.call(self.inner.beat(worker, at)).await
+    }
+
+    async fn deliveries(&self, query: &DeliveryQuery) -> Result<Page<DeliveryRecord>> {
+        self.call(self.inner.deliveries(query)).await
+    }
+
+    async fn change(
+        &self,
+        query: &DeliveryQuery,
+        to: Change,
+        limit: usize,
+        now: Timestamp,
+    ) -> Result<usize> {
+        self.call(self.inner.change(query, to, limit, now)).await
+    }
+
+    async fn counts(&self, endpoint_id: Option<&str>) -> Result<Counts> {
+        self.call(self.inner.counts(endpoint_id)).await
+    }
+
+    async fn sweep(&self, retention: &Retention, limit: usize, now: Timestamp) -> Result<Swept> {
+        self.call(self.inner.sweep(retention, limit, now)).await
+    }
+
+    async fn wait(&self) -> Result<()> {
+        self.inner.wait().await
+    }
+}

@@ -1,0 +1,99 @@
+use webhooks_core::{DeliveryState, WebhookError};
+use webhooks_delivery::Settings;
+use webhooks_tests::{Reply, ScriptedTransport};
+
+use crate::support::*;
+
+#[tokio::test(start_paused = true)]
+async fn drain_is_true_once_nothing_waits_and_false_while_something_does() {
+    let settings = Settings {
+        retry_strategy: every(secs(30), 5),
+        ..Default::default()
+    };
+    let node = Node::alone(&["a"], settings, |call| match call.nth {
+        1 => Reply::Status(500),
+        _ => Reply::Slow(secs(5), 200),
+    })
+    .await;
+    assert!(node.drain(secs(0)).await, "nothing was sent");
+    node.send_to("a").await;
+    assert!(!node.drain(secs(10)).await, "a retry waits");
+    assert!(!node.drain(secs(22)).await, "it runs");
+    assert!(node.drain(secs(10)).await);
+    assert!(node.drain(secs(0)).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn shutdown_ends_what_runs_and_gives_back_what_waits() {
+    let storage = storage();
+    let transport = ScriptedTransport::new(|_| Reply::Slow(secs(2), 200));
+    let settings = || Settings {
+        max_in_flight_per_endpoint: 4,
+        ..Default::default()
+    };
+    let node = Node::start(&storage, &transport, NEVER_OPENS, settings());
+    node.add(endpoint("a")).await;
+    let ids = node.send_many("a", 50).await;
+    tokio::time::sleep(secs(1)).await;
+    assert!(node.pipeline.shut_down(secs(10)).await);
+    let counts = node.counts().await;
+    assert_eq!((counts.delivered, counts.leased, counts.ready), (4, 0, 46));
+    assert_eq!(transport.calls().len(), 4);
+    let error = node.send(&outgoing(None)).await.unwrap_err();
+    assert!(matches!(error, WebhookError::ShutDown(_)));
+    assert!(!node.pipeline.is_alive());
+
+    let next = Node::start(&storage, &transport, NEVER_OPENS, settings());
+    assert!(next.drain(secs(60)).await);
+    assert_eq!(transport.calls().len(), 50);
+    for id in ids {
+        let record = next.record(id).await;
+        assert_eq!(record.state, DeliveryState::Delivered);
+        assert_eq!((record.delivery.attempts, record.delivery.crashes), (1, 0));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_outlasts_the_deadline_is_cut_off_and_not_counted() {
+    let storage = storage();
+    let transport = ScriptedTransport::new(|_| Reply::Hang);
+    let node = Node::start(&storage, &transport, NEVER_OPENS, Settings::default());
+    node.add(endpoint("a")).await;
+    let ids = node.send_many("a", 30).await;
+    tokio::time::sleep(secs(1)).await;
+    let start = node.pipeline.now();
+    assert!(!node.pipeline.shut_down(secs(3)).await);
+    assert!(node.pipeline.now().since(start) < millis(3_100));
+    let counts = node.counts().await;
+    assert_eq!((counts.ready, counts.leased), (30, 0));
+    for id in ids {
+        let delivery = node.record(id).await.delivery;
+        assert_eq!((delivery.attempts, delivery.crashes), (0, 0));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_that_are_being_sent_while_it_shuts_down_are_stored_or_refused() {
+    let storage = storage();
+    let transport = ScriptedTransport::new(|_| Reply::Slow(millis(10), 200));
+    let node = Node::start(&storage, &transport, NEVER_OPENS, Settings::default());
+    node.add(endpoint("a")).await;
+    let sending = futures_util::future::join_all((0..200_u64).map(|n| {
+        let node = &node;
+        async move {
+            tokio::time::sleep(millis(n)).await;
+            node.send(&outgoing(None)).await.is_ok()
+        }
+    }));
+    let stopping = async {
+        tokio::time::sleep(millis(100)).await;
+        node.pipeline.shut_down(secs(10)).await
+    };
+    let (sent, ended) = tokio::join!(sending, stopping);
+    assert!(ended);
+    let taken = sent.into_iter().filter(|taken| *taken).count() as u64;
+    let counts = node.counts().await;
+    assert_eq!((counts.enqueued, counts.leased), (taken, 0));
+    assert!((50..150).contains(&taken), "{taken}");
+    assert_balanced(&counts);
+}

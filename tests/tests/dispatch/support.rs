@@ -1,0 +1,214 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::time::Instant;
+use webhooks_core::storage::{
+    Counts, DeliveryQuery, DeliveryRecord, EndpointGate, GateChange, WebhookStorage,
+};
+use webhooks_core::{
+    CircuitBreakerConfig, Clock, DeliveryId, Gate, Priority, Result, RetryStrategy, Timestamp,
+    Transport, WebhookEndpoint,
+};
+use webhooks_delivery::{Pipeline, Send as Outgoing, Sent, Settings};
+use webhooks_resilience::ResilienceGate;
+use webhooks_storage_memory::MemoryStorage;
+use webhooks_tests::{Call, Reply, ScriptedTransport};
+
+pub(crate) const EVENT: &str = "user.created";
+
+/// Storage time that Tokio's paused clock drives alone.
+#[derive(Debug)]
+struct TokioClock(Instant);
+
+impl Clock for TokioClock {
+    fn now(&self) -> Timestamp {
+        let since = i64::try_from(self.0.elapsed().as_millis()).unwrap();
+        Timestamp::from_millis(1_704_110_400_000 + since)
+    }
+}
+
+pub(crate) fn storage() -> Arc<MemoryStorage> {
+    Arc::new(MemoryStorage::new().with_clock(TokioClock(Instant::now())))
+}
+
+pub(crate) fn secs(secs: u64) -> Duration {
+    Duration::from_secs(secs)
+}
+
+pub(crate) fn millis(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+/// Retries after the same time each, jitter aside.
+pub(crate) fn every(delay: Duration, max_retries: u32) -> RetryStrategy {
+    let delay = u64::try_from(delay.as_millis()).unwrap();
+    RetryStrategy {
+        max_retries,
+        initial_delay_ms: delay,
+        max_delay_ms: delay,
+        backoff_multiplier: 1.0,
+    }
+}
+
+/// A circuit that stays closed.
+pub(crate) const NEVER_OPENS: CircuitBreakerConfig = CircuitBreakerConfig {
+    failure_threshold: u32::MAX,
+    success_threshold: 1,
+    timeout_seconds: 1,
+    half_open_max_requests: 1,
+};
+
+pub(crate) fn endpoint(id: &str) -> WebhookEndpoint {
+    WebhookEndpoint {
+        id: id.into(),
+        url: "https://hooks.example.com/".into(),
+        secret: "hunter2".into(),
+        events: vec!["user.*".into()],
+        ..Default::default()
+    }
+}
+
+pub(crate) fn outgoing(endpoint_id: Option<&str>) -> Outgoing<'_> {
+    Outgoing {
+        event_type: EVENT,
+        tenant: None,
+        endpoint_id,
+        priority: Priority::Normal,
+        delay: Duration::ZERO,
+        idempotency_key: None,
+    }
+}
+
+/// One process.
+#[derive(Debug)]
+pub(crate) struct Node {
+    pub(crate) pipeline: Pipeline,
+    pub(crate) transport: Arc<ScriptedTransport>,
+    pub(crate) storage: Arc<MemoryStorage>,
+}
+
+impl Node {
+    /// A process on a storage of its own, with endpoints of these ids.
+    pub(crate) async fn alone(
+        endpoints: &[&str],
+        settings: Settings,
+        script: impl Fn(&Call) -> Reply + Send + Sync + 'static,
+    ) -> Self {
+        let transport = ScriptedTransport::new(script);
+        let node = Self::start(&storage(), &transport, NEVER_OPENS, settings);
+        for id in endpoints {
+            node.add(endpoint(id)).await;
+        }
+        node
+    }
+
+    pub(crate) fn start(
+        storage: &Arc<MemoryStorage>,
+        transport: &Arc<ScriptedTransport>,
+        circuit: CircuitBreakerConfig,
+        settings: Settings,
+    ) -> Self {
+        Self::over(storage, transport, transport.clone(), circuit, settings)
+    }
+
+    /// A process that reaches the storage by another way.
+    pub(crate) fn on(
+        way: Arc<dyn WebhookStorage>,
+        storage: &Arc<MemoryStorage>,
+        transport: &Arc<ScriptedTransport>,
+        settings: Settings,
+    ) -> Self {
+        let gate: Arc<dyn Gate> = Arc::new(ResilienceGate::new(NEVER_OPENS));
+        let sending: Arc<dyn Transport> = transport.clone();
+        let pipeline = Pipeline::start(way, |_| Ok(sending), gate, settings).unwrap();
+        Self {
+            pipeline,
+            transport: transport.clone(),
+            storage: storage.clone(),
+        }
+    }
+
+    /// As `start`, with another transport in front of the scripted one.
+    pub(crate) fn over(
+        storage: &Arc<MemoryStorage>,
+        scripted: &Arc<ScriptedTransport>,
+        transport: Arc<dyn Transport>,
+        circuit: CircuitBreakerConfig,
+        settings: Settings,
+    ) -> Self {
+        let gate: Arc<dyn Gate> = Arc::new(ResilienceGate::new(circuit));
+        let settings = Settings {
+            half_open_max_requests: circuit.half_open_max_requests,
+            ..settings
+        };
+        let pipeline = Pipeline::start(storage.clone(), |_| Ok(transport), gate, settings).unwrap();
+        Self {
+            pipeline,
+            transport: scripted.clone(),
+            storage: storage.clone(),
+        }
+    }
+
+    pub(crate) async fn add(&self, endpoint: WebhookEndpoint) {
+        self.pipeline.ready().await.unwrap();
+        self.storage.save_endpoint(&endpoint).await.unwrap();
+        self.pipeline.refresh().await.unwrap();
+    }
+
+    pub(crate) async fn change(&self, endpoint_id: &str, change: GateChange) {
+        let gate = EndpointGate {
+            endpoint_id: endpoint_id.into(),
+            change,
+        };
+        let now = self.pipeline.now();
+        self.storage.set_gates(&[gate], now).await.unwrap();
+        self.pipeline.refresh().await.unwrap();
+    }
+
+    pub(crate) async fn send(&self, send: &Outgoing<'_>) -> Result<Sent> {
+        self.pipeline.send(send, &json!({ "user_id": "123" })).await
+    }
+
+    /// Sends one event to one endpoint.
+    pub(crate) async fn send_to(&self, endpoint_id: &str) -> DeliveryId {
+        let sent = self.send(&outgoing(Some(endpoint_id))).await.unwrap();
+        sent.delivery_ids[0]
+    }
+
+    pub(crate) async fn send_many(&self, endpoint_id: &str, count: usize) -> Vec<DeliveryId> {
+        let mut ids = Vec::new();
+        for _ in 0..count {
+            ids.push(self.send_to(endpoint_id).await);
+        }
+        ids
+    }
+
+    pub(crate) async fn drain(&self, deadline: Duration) -> bool {
+        self.pipeline.drain(deadline).await.unwrap()
+    }
+
+    pub(crate) async fn counts(&self) -> Counts {
+        self.storage.counts(None).await.unwrap()
+    }
+
+    pub(crate) async fn record(&self, id: DeliveryId) -> DeliveryRecord {
+        let query = DeliveryQuery {
+            id: Some(id),
+            with_attempts: true,
+            ..Default::default()
+        };
+        let page = self.storage.deliveries(&query).await.unwrap();
+        page.items.into_iter().next().unwrap()
+    }
+}
+
+/// Every delivery has one place.
+pub(crate) fn assert_balanced(counts: &Counts) {
+    let ended = counts.delivered + counts.dead + counts.cancelled + counts.purged;
+    assert_eq!(counts.enqueued, ended + counts.waiting(), "{counts:?}");
+}
+
+pub(crate) fn gap(from: &Call, to: &Call) -> Duration {
+    to.at.since(from.at)
+}
