@@ -218,7 +218,7 @@ impl Attempting {
     }
 
     fn hold(&self, state: &mut LaneState, until: Timestamp) {
-        state.held_until = state.held_until.max(Some(until));
+        state.hold(until);
         self.gate(GateChange::Hold { until }, None);
     }
 
@@ -274,8 +274,8 @@ impl Attempting {
     }
 
     fn disable(&self, state: &mut LaneState, by: DisabledBy, now: Timestamp) {
-        // Until the directory has read what the recorder is about to store.
-        state.held_until = state.held_until.max(Some(now.after(WORKER_DEAD_AFTER)));
+        // Until the recorder has stored it and the directory has read it.
+        state.hold(now.after(WORKER_DEAD_AFTER));
         let endpoint_id = self.lane.endpoint_id.clone();
         tracing::warn!(%endpoint_id, ?by, "endpoint is disabled");
         self.gate(

@@ -45,6 +45,11 @@ impl Directory {
         }
     }
 
+    /// Waits for a refresh that runs, and keeps the next one from starting.
+    pub(crate) async fn pause_refreshing(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.refreshing.lock().await
+    }
+
     /// The revision up to which the directory is complete.
     pub(crate) fn revision(&self) -> u64 {
         self.read().revision

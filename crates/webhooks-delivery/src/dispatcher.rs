@@ -531,7 +531,7 @@ impl Dispatcher {
     /// Parks a lane: nothing of it is claimed or started before `until`.
     fn hold(&self, lane: &Arc<Lane>, state: &mut LaneState, until: Timestamp, because: HeldBy) {
         tracing::debug!(endpoint_id = %lane.endpoint_id, %until, ?because, "endpoint is held");
-        state.held_until = state.held_until.max(Some(until));
+        state.hold(until);
         self.recorder.record(Entry::Gate(
             EndpointGate {
                 endpoint_id: lane.endpoint_id.clone(),

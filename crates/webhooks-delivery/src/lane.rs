@@ -50,8 +50,11 @@ pub(crate) struct LaneState {
     pub(crate) in_turns: bool,
     /// Requests in flight at most; grows with each success after a standstill.
     pub(crate) window: usize,
-    /// Nothing starts before this time.
-    pub(crate) held_until: Option<Timestamp>,
+    /// Nothing starts before this time, as this process has decided and not yet stored: what is
+    /// read from the storage meanwhile does not know of it.
+    unstored_hold: Option<Timestamp>,
+    /// Nothing starts before this time, as it is stored.
+    held_until: Option<Timestamp>,
     /// What this lane adds to the dispatcher's count of doubtful requests.
     pub(crate) doubtful: usize,
     /// Since when all attempts failed, as far as this process has seen or read.
@@ -76,6 +79,7 @@ impl Lane {
         let state = LaneState {
             failing_since: record.gate.failing_since,
             held_until: record.gate.held_until,
+            unstored_hold: None,
             record,
             waiting: VecDeque::new(),
             alone: 0,
@@ -131,7 +135,20 @@ impl Lane {
 impl LaneState {
     /// Whether deliveries may go at `now`.
     pub(crate) fn is_open(&self, now: Timestamp) -> bool {
-        self.record.is_open() && self.held_until.is_none_or(|until| until <= now)
+        self.record.is_open() && self.held_until.max(self.unstored_hold) <= Some(now)
+    }
+
+    /// Lets nothing start before this time; to be stored.
+    pub(crate) fn hold(&mut self, until: Timestamp) {
+        self.unstored_hold = self.unstored_hold.max(Some(until));
+    }
+
+    /// What this process has decided is stored; `until` when, if that is how long it holds.
+    pub(crate) fn stored(&mut self, until: Option<Timestamp>) {
+        self.held_until = self.held_until.max(until);
+        if until.is_none() || self.unstored_hold <= until {
+            self.unstored_hold = None;
+        }
     }
 
     /// Requests in flight or about to be.

@@ -121,6 +121,18 @@ async fn set_gates(dispatcher: &Arc<Dispatcher>, gates: &[EndpointGate]) {
     {
         dispatcher.try_refresh().await;
     }
+    // A page of endpoints from before the gates may still be on its way here.
+    let _none_is_read = dispatcher.directory.pause_refreshing().await;
+    for gate in gates {
+        let until = match gate.change {
+            GateChange::Hold { until } => Some(until),
+            GateChange::Disable(_) => None,
+            _ => continue,
+        };
+        if let Some(lane) = dispatcher.directory.get(&gate.endpoint_id) {
+            lane.lock().stored(until);
+        }
+    }
 }
 
 async fn settle(dispatcher: &Dispatcher, settlements: &[Settlement]) -> Vec<Settled> {
