@@ -22,7 +22,9 @@ async fn far_off(way: u64, script: impl Fn(&Call) -> Reply + Send + Sync + 'stat
         ..Default::default()
     };
     let transport = ScriptedTransport::new(script);
-    let node = Node::on(Arc::new(remote), &storage, &transport, settings);
+    let sending = transport.clone();
+    let remote = Arc::new(remote);
+    let node = Node::over(remote, &storage, sending, &transport, NEVER_OPENS, settings);
     node.pipeline.ready().await.unwrap();
     node
 }

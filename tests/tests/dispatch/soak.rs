@@ -19,6 +19,7 @@ use webhooks_delivery::{Send as Outgoing, Settings};
 use webhooks_storage_memory::MemoryStorage;
 use webhooks_tests::{Call, Reply, ScriptedTransport};
 
+use crate::remote_storage::RemoteStorage;
 use crate::support::*;
 
 const IDS: [&str; 5] = ["a", "b", "c", "d", "e"];
@@ -151,6 +152,8 @@ fn random_endpoint(rng: &mut Rng, id: &str) -> WebhookEndpoint {
 struct Soak {
     rng: Rng,
     storage: Arc<MemoryStorage>,
+    /// How far off the storage is, in milliseconds.
+    way: u64,
     transport: Arc<ScriptedTransport>,
     wrong: Arc<Mutex<Vec<String>>>,
     circuit: CircuitBreakerConfig,
@@ -165,6 +168,7 @@ impl Soak {
         let transport = ScriptedTransport::new(script(&mut rng));
         let mut soak = Self {
             storage: storage(),
+            way: [0, 1, 40][rng.usize(0..3)],
             transport,
             wrong: Arc::default(),
             circuit: circuit(&mut rng),
@@ -187,11 +191,19 @@ impl Soak {
             storage: self.storage.clone(),
             wrong: self.wrong.clone(),
         });
-        let settings = self.settings.clone();
+        let way: Arc<dyn WebhookStorage> = match self.way {
+            0 => self.storage.clone(),
+            way => Arc::new(RemoteStorage {
+                inner: self.storage.clone(),
+                way: millis(way),
+            }),
+        };
+        let (scripted, settings) = (&self.transport, self.settings.clone());
         let node = Node::over(
+            way,
             &self.storage,
-            &self.transport,
             watched,
+            scripted,
             self.circuit,
             settings,
         );

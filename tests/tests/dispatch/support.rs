@@ -109,31 +109,17 @@ impl Node {
         circuit: CircuitBreakerConfig,
         settings: Settings,
     ) -> Self {
-        Self::over(storage, transport, transport.clone(), circuit, settings)
+        let way = storage.clone();
+        let sending = transport.clone();
+        Self::over(way, storage, sending, transport, circuit, settings)
     }
 
-    /// A process that reaches the storage by another way.
-    pub(crate) fn on(
+    /// A process that reaches the storage and the endpoints by other ways.
+    pub(crate) fn over(
         way: Arc<dyn WebhookStorage>,
         storage: &Arc<MemoryStorage>,
-        transport: &Arc<ScriptedTransport>,
-        settings: Settings,
-    ) -> Self {
-        let gate: Arc<dyn Gate> = Arc::new(ResilienceGate::new(NEVER_OPENS));
-        let sending: Arc<dyn Transport> = transport.clone();
-        let pipeline = Pipeline::start(way, |_| Ok(sending), gate, settings).unwrap();
-        Self {
-            pipeline,
-            transport: transport.clone(),
-            storage: storage.clone(),
-        }
-    }
-
-    /// As `start`, with another transport in front of the scripted one.
-    pub(crate) fn over(
-        storage: &Arc<MemoryStorage>,
-        scripted: &Arc<ScriptedTransport>,
         transport: Arc<dyn Transport>,
+        scripted: &Arc<ScriptedTransport>,
         circuit: CircuitBreakerConfig,
         settings: Settings,
     ) -> Self {
@@ -142,7 +128,7 @@ impl Node {
             half_open_max_requests: circuit.half_open_max_requests,
             ..settings
         };
-        let pipeline = Pipeline::start(storage.clone(), |_| Ok(transport), gate, settings).unwrap();
+        let pipeline = Pipeline::start(way, |_| Ok(transport), gate, settings).unwrap();
         Self {
             pipeline,
             transport: scripted.clone(),
