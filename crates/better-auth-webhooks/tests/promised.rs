@@ -1,7 +1,6 @@
 //! What users have been promised, as their own crates would write it: names, shapes and what they
 //! do. Only paths of `better_auth_webhooks` appear here.
 
-#![expect(clippy::too_many_lines, reason = "what was promised is long")]
 #![expect(
     clippy::unwrap_used,
     reason = "a failed test may panic in its helpers too"

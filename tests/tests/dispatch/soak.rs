@@ -224,7 +224,7 @@ impl Soak {
             74..80 => node.change(id, GateChange::Enable).await,
             80..82 => {
                 let now = node.pipeline.now();
-                drop(self.storage.delete_endpoint(id, now).await.unwrap());
+                self.storage.delete_endpoint(id, now).await.unwrap();
             }
             82..86 => {
                 let endpoint = random_endpoint(&mut self.rng, id);
