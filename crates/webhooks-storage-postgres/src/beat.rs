@@ -1,0 +1,63 @@
+use webhooks_core::storage::{Beat, POISON_CRASHES};
+use webhooks_core::{Result, Timestamp, WorkerId};
+
+use crate::columns::{get, get_time, get_u64, int, time};
+use crate::database::Database;
+
+const BEAT: &str = include_str!("sql/beat.sql");
+const RESCUE: &str = include_str!("sql/rescue.sql");
+/// Deliveries that one statement takes back at most.
+const RESCUED_AT_ONCE: i64 = 1_000;
+/// Statements of one beat at most, so that a beat never lasts as long as to be late.
+const MOST_RESCUES: usize = 20;
+
+impl Database {
+    pub(crate) async fn beat(
+        &self,
+        worker: Option<&WorkerId>,
+        at: Option<Timestamp>,
+    ) -> Result<Beat> {
+        let (id, at) = (worker.map(WorkerId::as_str), at.map(time));
+        let rows = self.query("beat", BEAT, &[&id, &at]).await?;
+        let mut beat = Beat::default();
+        if let Some(row) = rows.first() {
+            beat.now = get_time(row, "now")?;
+            beat.revision = get_u64(row, "revision")?;
+            beat.lost = get(row, "lost")?;
+            if get(row, "in_a_row")? {
+                beat.rescued = self.rescue(beat.now).await;
+            }
+        }
+        Ok(beat)
+    }
+
+    /// Takes the deliveries of silent workers back. The beat was taken whatever comes of it, and
+    /// the next one tries again.
+    async fn rescue(&self, now: Timestamp) -> usize {
+        let mut rescued = 0;
+        for _ in 0..MOST_RESCUES {
+            match self.rescue_some(now).await {
+                Ok(some) => {
+                    rescued += usize::try_from(some).unwrap_or(0);
+                    if some < RESCUED_AT_ONCE {
+                        break;
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "cannot take back the deliveries of dead workers");
+                    break;
+                }
+            }
+        }
+        rescued
+    }
+
+    async fn rescue_some(&self, now: Timestamp) -> Result<i64> {
+        let parameters: [&(dyn tokio_postgres::types::ToSql + Sync); 3] =
+            [&time(now), &RESCUED_AT_ONCE, &int(POISON_CRASHES)];
+        let rows = self
+            .query("take deliveries back", RESCUE, &parameters)
+            .await?;
+        rows.first().map_or(Ok(0), |row| get(row, "rescued"))
+    }
+}

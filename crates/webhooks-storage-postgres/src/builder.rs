@@ -1,0 +1,91 @@
+use std::fmt;
+
+use deadpool_postgres::Pool;
+use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
+use tokio_postgres::{Config, Socket};
+use webhooks_core::Result;
+
+use crate::PostgresStorage;
+use crate::claim::ClaimMemory;
+use crate::database::Database;
+use crate::migrations::migrate;
+use crate::wake::{Connect, Wake, connector};
+
+/// Makes a [`PostgresStorage`].
+#[must_use = "nothing is connected without `connect`"]
+pub struct PostgresBuilder {
+    pool: Pool,
+    schema: String,
+    migrations: bool,
+    listen: Option<Connect>,
+}
+
+impl PostgresBuilder {
+    pub(crate) fn new(pool: Pool) -> Self {
+        Self {
+            pool,
+            schema: "public".into(),
+            migrations: true,
+            listen: None,
+        }
+    }
+
+    /// The schema that the tables are in: 1 to 48 characters of `a-z 0-9 _`, the first no digit.
+    /// It is made if it is missing. Defaults to `public`.
+    pub fn schema(mut self, name: &str) -> Self {
+        self.schema = name.into();
+        self
+    }
+
+    /// Only checks the version of the schema, for a role that may not change it. Defaults to
+    /// applying what is missing.
+    pub const fn without_migrations(mut self) -> Self {
+        self.migrations = false;
+        self
+    }
+
+    /// Hears of new work at once, on a connection of its own, which a pool could not give.
+    /// Defaults to hearing only of this process's own work; other processes' is found by polling,
+    /// once a second.
+    pub fn listen<T>(mut self, config: Config, tls: T) -> Self
+    where
+        T: MakeTlsConnect<Socket> + Clone + Send + Sync + 'static,
+        T::Stream: Send,
+        T::TlsConnect: Send,
+        <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
+    {
+        self.listen = Some(connector(config, tls));
+        self
+    }
+
+    /// Applies the migrations, or checks them.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidConfig`](webhooks_core::WebhookError::InvalidConfig) for a schema's name that is
+    /// out of its bounds, and for a schema that this code cannot use;
+    /// [`StorageError`](webhooks_core::WebhookError::StorageError) when the database fails.
+    pub async fn connect(self) -> Result<PostgresStorage> {
+        let database = Database::new(self.pool, &self.schema)?;
+        migrate(&database, self.migrations).await?;
+        let mut wake = Wake::new();
+        if let Some(connect) = self.listen {
+            wake = wake.listen(connect, database.schema());
+        }
+        Ok(PostgresStorage {
+            database,
+            memory: ClaimMemory::new(),
+            wake,
+        })
+    }
+}
+
+impl fmt::Debug for PostgresBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresBuilder")
+            .field("schema", &self.schema)
+            .field("migrations", &self.migrations)
+            .field("listens", &self.listen.is_some())
+            .finish_non_exhaustive()
+    }
+}

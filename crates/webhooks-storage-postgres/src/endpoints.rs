@@ -1,0 +1,196 @@
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use futures_util::future::try_join3;
+use tokio_postgres::Row;
+use tokio_postgres::types::Json;
+use webhooks_core::storage::{EndpointChanges, EndpointRecord, GateState};
+use webhooks_core::{
+    BatchConfig, PreviousSecret, RateLimitConfig, Result, SignatureScheme, Timestamp,
+    WebhookEndpoint,
+};
+
+use crate::columns::{disabled_by, get, get_time, get_u32, get_u64, int, long, time, unknown};
+use crate::database::Database;
+use crate::error::storage_error;
+
+const SAVE: &str = include_str!("sql/save_endpoint.sql");
+const GET: &str = "SELECT id, url, secret, events, enabled, rate_limit_rps, rate_limit_burst, \
+    headers, timeout_seconds, tenant, batch, signature, previous_secrets \
+    FROM @.webhook_endpoints WHERE id = $1 AND deleted_at IS NULL";
+const SINCE: &str = include_str!("sql/endpoints_since.sql");
+const TOMBSTONE: &str = include_str!("sql/tombstone.sql");
+/// Waits for who is storing deliveries for the endpoint, so that the cancelling sees them.
+const LOCK: &str = "SELECT 1 FROM @.webhook_endpoints \
+    WHERE id = $1 AND deleted_at IS NULL FOR UPDATE";
+/// Every change of endpoints takes this lock first.
+pub(crate) const LOCK_REVISION: &str = "SELECT revision FROM @.webhook_revision FOR UPDATE";
+const CANCEL: &str = include_str!("sql/cancel_waiting.sql");
+/// Deliveries that one statement cancels at most.
+const CANCEL_AT_ONCE: i64 = 2_000;
+
+impl Database {
+    pub(crate) async fn save_endpoint(&self, endpoint: &WebhookEndpoint) -> Result<()> {
+        let e = endpoint;
+        let rps = e.rate_limit.map(|r| int(r.requests_per_second));
+        let burst = e.rate_limit.map(|r| int(r.burst_size));
+        let signature = signature_name(e.signature);
+        self.execute(
+            "save an endpoint",
+            SAVE,
+            &[
+                &e.id,
+                &e.url,
+                &e.secret,
+                &Json(&e.events),
+                &e.enabled,
+                &rps,
+                &burst,
+                &Json(&e.headers),
+                &long(e.timeout_seconds),
+                &e.tenant,
+                &e.batch.map(Json),
+                &signature,
+                &Json(&e.previous_secrets),
+            ],
+        )
+        .await?;
+        Ok(())
+    }
+
+    pub(crate) async fn get_endpoint(&self, id: &str) -> Result<Option<WebhookEndpoint>> {
+        let rows = self.query("read an endpoint", GET, &[&id]).await?;
+        rows.first().map(endpoint).transpose()
+    }
+
+    pub(crate) async fn delete_endpoint(&self, id: &str, now: Timestamp) -> Result<bool> {
+        let deleted = self.bury_endpoint(id, now).await?;
+        if deleted {
+            while self.cancel_of_deleted(id, CANCEL_AT_ONCE, now).await? == CANCEL_AT_ONCE {}
+        }
+        Ok(deleted)
+    }
+
+    /// Leaves the tombstone, from which on nothing new is stored and nothing is claimed.
+    async fn bury_endpoint(&self, id: &str, now: Timestamp) -> Result<bool> {
+        const WHAT: &str = "delete an endpoint";
+        let mut connection = self.connection().await?;
+        let lock_revision = self.prepare(&connection, WHAT, LOCK_REVISION).await?;
+        let lock = self.prepare(&connection, WHAT, LOCK).await?;
+        let tombstone = self.prepare(&connection, WHAT, TOMBSTONE).await?;
+        let error = |error| storage_error(WHAT, &error);
+        let transaction = connection.transaction().await.map_err(error)?;
+        let (_, _, deleted) = try_join3(
+            transaction.query(&lock_revision, &[]),
+            transaction.query(&lock, &[&id]),
+            transaction.execute(&tombstone, &[&id, &time(now)]),
+        )
+        .await
+        .map_err(error)?;
+        transaction.commit().await.map_err(error)?;
+        Ok(deleted > 0)
+    }
+
+    /// Cancels what waits for a deleted endpoint; how many of at most `limit`.
+    pub(crate) async fn cancel_of_deleted(
+        &self,
+        id: &str,
+        limit: i64,
+        now: Timestamp,
+    ) -> Result<i64> {
+        let rows = self
+            .query("cancel deliveries", CANCEL, &[&id, &limit, &time(now)])
+            .await?;
+        rows.first().map_or(Ok(0), |row| get(row, "cancelled"))
+    }
+
+    pub(crate) async fn endpoints_since(
+        &self,
+        revision: u64,
+        limit: usize,
+    ) -> Result<EndpointChanges> {
+        let asked = long(revision);
+        let rows = self
+            .query("read changed endpoints", SINCE, &[&asked, &long(limit)])
+            .await?;
+        let newest = rows
+            .first()
+            .map_or(Ok(revision), |row| get_u64(row, "newest"))?;
+        let mut records = Vec::new();
+        for row in &rows {
+            if get::<Option<&str>>(row, "id")?.is_some() {
+                records.push(record(row)?);
+            }
+        }
+        let more = records.len() > limit;
+        records.truncate(limit);
+        let last = records.last().map_or(revision, |r| r.revision);
+        Ok(EndpointChanges {
+            records,
+            revision: if more { last } else { newest.max(revision) },
+            more,
+        })
+    }
+}
+
+fn endpoint(row: &Row) -> Result<WebhookEndpoint> {
+    let rate_limit = match get::<Option<i32>>(row, "rate_limit_rps")? {
+        None => None,
+        Some(_) => Some(RateLimitConfig {
+            requests_per_second: get_u32(row, "rate_limit_rps")?,
+            burst_size: get_u32(row, "rate_limit_burst")?,
+        }),
+    };
+    let batch = get::<Option<Json<BatchConfig>>>(row, "batch")?;
+    Ok(WebhookEndpoint {
+        id: get(row, "id")?,
+        url: get(row, "url")?,
+        secret: get(row, "secret")?,
+        events: get::<Json<Vec<String>>>(row, "events")?.0,
+        enabled: get(row, "enabled")?,
+        rate_limit,
+        headers: get::<Json<HashMap<String, String>>>(row, "headers")?.0,
+        timeout_seconds: get_u64(row, "timeout_seconds")?,
+        tenant: get(row, "tenant")?,
+        batch: batch.map(|json| json.0),
+        signature: signature(get(row, "signature")?)?,
+        previous_secrets: get::<Json<Vec<PreviousSecret>>>(row, "previous_secrets")?.0,
+    })
+}
+
+fn record(row: &Row) -> Result<EndpointRecord> {
+    let by = get::<Option<&str>>(row, "disabled_by")?;
+    let time = |column| {
+        let at = get::<Option<std::time::SystemTime>>(row, column)?;
+        at.map(|_| get_time(row, column)).transpose()
+    };
+    let max_leased = get::<Option<i32>>(row, "max_leased")?;
+    Ok(EndpointRecord {
+        endpoint: Arc::new(endpoint(row)?),
+        gate: GateState {
+            paused: get(row, "paused")?,
+            disabled: by.map(disabled_by).transpose()?,
+            held_until: time("held_until")?,
+            max_leased: max_leased.map(|n| u32::try_from(n).unwrap_or(0)),
+            failing_since: time("failing_since")?,
+        },
+        revision: get_u64(row, "revision")?,
+        deleted: time("deleted_at")?.is_some(),
+    })
+}
+
+const fn signature_name(scheme: SignatureScheme) -> &'static str {
+    match scheme {
+        SignatureScheme::Timestamped => "timestamped",
+        SignatureScheme::Standard => "standard",
+        SignatureScheme::Both => "both",
+    }
+}
+
+fn signature(name: &str) -> Result<SignatureScheme> {
+    use SignatureScheme::{Both, Standard, Timestamped};
+    [Timestamped, Standard, Both]
+        .into_iter()
+        .find(|scheme| signature_name(*scheme) == name)
+        .ok_or_else(|| unknown("signature"))
+}

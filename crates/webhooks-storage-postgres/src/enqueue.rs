@@ -1,0 +1,167 @@
+use std::time::SystemTime;
+
+use sha2::{Digest, Sha256};
+use tokio_postgres::Row;
+use uuid::Uuid;
+use webhooks_core::storage::{Enqueued, NewEvent};
+use webhooks_core::{DeliveryId, EventId, Result, Timestamp, WorkerId};
+
+use crate::columns::{get, int, time, unknown};
+use crate::database::Database;
+use crate::raw_json::RawJson;
+
+const ENQUEUE: &str = include_str!("sql/enqueue.sql");
+
+/// Events and their deliveries, column by column.
+#[derive(Default)]
+struct Columns<'a> {
+    n: Vec<i32>,
+    id: Vec<Uuid>,
+    event_type: Vec<&'a str>,
+    tenant: Vec<Option<&'a str>>,
+    payload: Vec<RawJson>,
+    created_at: Vec<SystemTime>,
+    priority: Vec<i16>,
+    sort_key: Vec<i64>,
+    due_at: Vec<SystemTime>,
+    max_retries: Vec<i32>,
+    delivery_n: Vec<i32>,
+    delivery_id: Vec<Uuid>,
+    endpoint_id: Vec<&'a str>,
+    lease: Vec<bool>,
+    keyed_n: Vec<i32>,
+    key: Vec<Vec<u8>>,
+}
+
+impl<'a> Columns<'a> {
+    fn push(&mut self, new: &'a NewEvent) {
+        let n = i32::try_from(self.n.len()).unwrap_or(i32::MAX);
+        let event = &new.event;
+        self.n.push(n);
+        self.id.push(event.id.as_uuid());
+        self.event_type.push(&event.event_type);
+        self.tenant.push(event.tenant.as_deref());
+        self.payload.push(RawJson(event.payload.clone()));
+        self.created_at.push(time(event.created_at));
+        self.priority.push(new.priority.level().into());
+        self.sort_key.push(new.priority.sort_key(event.created_at));
+        self.due_at.push(time(new.due_at));
+        self.max_retries.push(int(new.max_retries));
+        for delivery in &new.deliveries {
+            self.delivery_n.push(n);
+            self.delivery_id.push(delivery.id.as_uuid());
+            self.endpoint_id.push(&delivery.endpoint_id);
+            self.lease.push(delivery.lease);
+        }
+        if let Some(key) = &new.idempotency_key {
+            self.keyed_n.push(n);
+            self.key.push(key_of(event.tenant.as_deref(), key));
+        }
+    }
+}
+
+/// The same key of two tenants is two keys, whatever the two texts are.
+fn key_of(tenant: Option<&str>, key: &str) -> Vec<u8> {
+    let mut hash = Sha256::new();
+    hash.update([u8::from(tenant.is_some())]);
+    let tenant = tenant.unwrap_or_default();
+    hash.update(
+        u64::try_from(tenant.len())
+            .unwrap_or(u64::MAX)
+            .to_be_bytes(),
+    );
+    hash.update(tenant);
+    hash.update(key);
+    hash.finalize().to_vec()
+}
+
+impl Database {
+    /// Stores events. `None` for those of the outbox that another node has taken.
+    pub(crate) async fn enqueue(
+        &self,
+        events: &[NewEvent],
+        worker: Option<&WorkerId>,
+        now: Timestamp,
+        from_outbox: bool,
+    ) -> Result<Vec<Option<Enqueued>>> {
+        if events.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut c = Columns::default();
+        events.iter().for_each(|event| c.push(event));
+        let rows = self
+            .query(
+                "enqueue events",
+                ENQUEUE,
+                &[
+                    &c.n,
+                    &c.id,
+                    &c.event_type,
+                    &c.tenant,
+                    &c.payload,
+                    &c.created_at,
+                    &c.priority,
+                    &c.sort_key,
+                    &c.due_at,
+                    &c.max_retries,
+                    &c.delivery_n,
+                    &c.delivery_id,
+                    &c.endpoint_id,
+                    &c.lease,
+                    &worker.map(WorkerId::as_str),
+                    &time(now),
+                    &from_outbox,
+                    &c.keyed_n,
+                    &c.key,
+                ],
+            )
+            .await?;
+        answers(events, &rows)
+    }
+}
+
+/// Everything was stored but for what the rows say.
+fn answers(events: &[NewEvent], rows: &[Row]) -> Result<Vec<Option<Enqueued>>> {
+    let mut missing = vec![Vec::new(); events.len()];
+    let mut others = vec![None; events.len()];
+    for row in rows {
+        let n = usize::try_from(get::<i32>(row, "n")?).unwrap_or(usize::MAX);
+        let id: Uuid = get(row, "id")?;
+        let (Some(missing), Some(other)) = (missing.get_mut(n), others.get_mut(n)) else {
+            return Err(unknown("n"));
+        };
+        match get::<&str>(row, "what")? {
+            "missing" => missing.push(DeliveryId::from_uuid(id)),
+            "duplicate" => {
+                let ids: Vec<Uuid> = get(row, "ids")?;
+                *other = Some(Some(Enqueued::Duplicate {
+                    event_id: EventId::from_uuid(id),
+                    delivery_ids: ids.into_iter().map(DeliveryId::from_uuid).collect(),
+                }));
+            }
+            _ => *other = Some(None),
+        }
+    }
+    let answers = events.iter().zip(missing).zip(others);
+    Ok(answers
+        .map(|((event, missing), other)| other.unwrap_or_else(|| Some(stored(event, missing))))
+        .collect())
+}
+
+fn stored(event: &NewEvent, missing: Vec<DeliveryId>) -> Enqueued {
+    if missing.len() == event.deliveries.len() {
+        return Enqueued::NoEndpoint;
+    }
+    Enqueued::Stored {
+        missing,
+        dead: Vec::new(),
+    }
+}
+
+/// Whether some of the events may be claimed at `now`.
+pub(crate) fn leaves_work(events: &[NewEvent], leasing: bool, now: Timestamp) -> bool {
+    let waits = |event: &NewEvent| event.deliveries.iter().any(|d| !(leasing && d.lease));
+    events
+        .iter()
+        .any(|event| event.due_at <= now && waits(event))
+}

@@ -1,0 +1,115 @@
+//! What the database's failures mean. Messages of the server may quote values, and so secrets and
+//! payloads: of those only the code is kept.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+
+use deadpool_postgres::PoolError;
+use tokio_postgres::error::SqlState;
+use webhooks_core::WebhookError;
+
+/// A failure of the database without any value that was stored.
+#[derive(Debug)]
+struct PostgresError {
+    code: Option<String>,
+    text: String,
+}
+
+impl fmt::Display for PostgresError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.code {
+            Some(code) => write!(f, "{} (SQLSTATE {code})", self.text),
+            None => f.write_str(&self.text),
+        }
+    }
+}
+
+impl Error for PostgresError {}
+
+/// The error of a call that was to do `what`.
+pub(crate) fn storage_error(what: &str, error: &tokio_postgres::Error) -> WebhookError {
+    let safe = PostgresError {
+        code: error.code().map(|code| code.code().to_owned()),
+        text: safe_text(error),
+    };
+    let message = format!("postgres: cannot {what}");
+    if is_transient(error) {
+        WebhookError::transient_storage(message, safe)
+    } else {
+        WebhookError::permanent_storage(message, safe)
+    }
+}
+
+/// The error of a call that got no connection.
+pub(crate) fn pool_error(error: &PoolError) -> WebhookError {
+    match error {
+        PoolError::Backend(error) => storage_error("connect", error),
+        PoolError::Timeout(kind) => WebhookError::transient_storage(
+            "postgres: no connection became free in time",
+            format!("timeout of the pool: {kind:?}"),
+        ),
+        PoolError::Closed | PoolError::NoRuntimeSpecified | PoolError::PostCreateHook(_) => {
+            WebhookError::permanent_storage("postgres: the pool gives no connection", text(error))
+        }
+    }
+}
+
+fn text(error: &PoolError) -> String {
+    match error {
+        PoolError::Closed => "the pool is closed".into(),
+        PoolError::NoRuntimeSpecified => "the pool has timeouts but no runtime".into(),
+        _ => "a hook of the pool failed".into(),
+    }
+}
+
+fn safe_text(error: &tokio_postgres::Error) -> String {
+    if let Some(db) = error.as_db_error() {
+        // Classes 22 and 23 are about values, and P0001 is text of somebody's trigger.
+        let quotes = ["22", "23", "P0"]
+            .iter()
+            .any(|c| db.code().code().starts_with(c));
+        return if quotes {
+            let table = db.table().or(db.constraint()).unwrap_or("a table");
+            format!("{table} refuses a value")
+        } else {
+            db.message().to_owned()
+        };
+    }
+    if let Some(io) = io_error(error) {
+        return format!("input or output failed: {}", io.kind());
+    }
+    if error.is_closed() {
+        return "the connection is closed".into();
+    }
+    "the client failed".into()
+}
+
+fn io_error(error: &tokio_postgres::Error) -> Option<&io::Error> {
+    error.source()?.downcast_ref()
+}
+
+fn is_transient(error: &tokio_postgres::Error) -> bool {
+    let Some(code) = error.code() else {
+        // Without an answer of the server: lost, refused or timed out.
+        return error.is_closed() || error.source().is_none_or(|s| s.is::<io::Error>());
+    };
+    let passing = [
+        SqlState::T_R_SERIALIZATION_FAILURE,
+        SqlState::T_R_DEADLOCK_DETECTED,
+        SqlState::LOCK_NOT_AVAILABLE,
+        SqlState::QUERY_CANCELED,
+        SqlState::ADMIN_SHUTDOWN,
+        SqlState::CRASH_SHUTDOWN,
+        SqlState::CANNOT_CONNECT_NOW,
+        SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
+        // A server that just became a standby, before the pool follows to the new primary.
+        SqlState::READ_ONLY_SQL_TRANSACTION,
+        // A statement that a connection pooler or DISCARD ALL took away, or a changed table.
+        SqlState::INVALID_SQL_STATEMENT_NAME,
+        SqlState::FEATURE_NOT_SUPPORTED,
+    ];
+    // Class 08 is the connection, 53 the lack of memory, disk or connections, 58 the system.
+    let classes = ["08", "53", "58"];
+    passing.contains(code) || classes.iter().any(|class| code.code().starts_with(class))
+}

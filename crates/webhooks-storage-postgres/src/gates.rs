@@ -1,0 +1,93 @@
+use std::time::SystemTime;
+
+use futures_util::future::{try_join, try_join_all};
+use tokio_postgres::types::ToSql;
+use webhooks_core::storage::{EndpointGate, GateChange};
+use webhooks_core::{Result, Timestamp};
+
+use crate::columns::{disabled_by_name, int, time};
+use crate::database::Database;
+use crate::endpoints::LOCK_REVISION;
+use crate::error::storage_error;
+
+const CHANGE: &str = include_str!("sql/change_gate.sql");
+
+/// A change as the statement takes it.
+struct Parameters<'a> {
+    endpoint_id: &'a str,
+    kind: &'static str,
+    at: Option<SystemTime>,
+    number: Option<i32>,
+    by: Option<&'static str>,
+}
+
+impl Database {
+    /// Changes gates one after the other, in one transaction and one round trip.
+    pub(crate) async fn set_gates(&self, gates: &[EndpointGate], now: Timestamp) -> Result<()> {
+        const WHAT: &str = "change gates";
+        if gates.is_empty() {
+            return Ok(());
+        }
+        let mut connection = self.connection().await?;
+        let lock = self.prepare(&connection, WHAT, LOCK_REVISION).await?;
+        let change = self.prepare(&connection, WHAT, CHANGE).await?;
+        let error = |error| storage_error(WHAT, &error);
+        let now = time(now);
+        let parameters: Vec<_> = gates.iter().map(parameters).collect();
+        let rows: Vec<[&(dyn ToSql + Sync); 6]> = parameters
+            .iter()
+            .map(|p| -> [&(dyn ToSql + Sync); 6] {
+                [&p.endpoint_id, &p.kind, &p.at, &p.number, &p.by, &now]
+            })
+            .collect();
+        let transaction = connection.transaction().await.map_err(error)?;
+        let changes = rows.iter().map(|row| transaction.execute(&change, row));
+        try_join(transaction.query(&lock, &[]), try_join_all(changes))
+            .await
+            .map_err(error)?;
+        transaction.commit().await.map_err(error)
+    }
+}
+
+fn parameters(gate: &EndpointGate) -> Parameters<'_> {
+    let mut parameters = Parameters {
+        endpoint_id: &gate.endpoint_id,
+        kind: "pause",
+        at: None,
+        number: None,
+        by: None,
+    };
+    parameters.kind = match gate.change {
+        GateChange::Pause => "pause",
+        GateChange::Resume => "resume",
+        GateChange::Disable(by) => {
+            parameters.by = Some(disabled_by_name(by));
+            "disable"
+        }
+        GateChange::Enable => "enable",
+        GateChange::Hold { until } => {
+            parameters.at = Some(time(until));
+            "hold"
+        }
+        GateChange::LimitLeased(most) => {
+            parameters.number = most.map(int);
+            "limit_leased"
+        }
+        GateChange::FailingSince(at) => {
+            parameters.at = Some(time(at));
+            "failing_since"
+        }
+        GateChange::Recovered => "recovered",
+    };
+    parameters
+}
+
+/// Whether work that waited may go after these changes.
+pub(crate) fn open_something(gates: &[EndpointGate]) -> bool {
+    gates.iter().any(|gate| {
+        matches!(
+            gate.change,
+            GateChange::Resume | GateChange::Enable | GateChange::LimitLeased(_)
+        )
+    })
+}

@@ -1,0 +1,36 @@
+//! The PostgreSQL storage of the better-auth-webhooks system.
+//!
+//! Any number of processes share one database with no other coordination. Every call is one
+//! statement, or a few in one round trip, and commits whole or not at all; what was acknowledged is
+//! on the server's disk. `docs/storage-postgres.md` names every table, index and setting.
+//!
+//! | what | where |
+//! |---|---|
+//! | the storage | [`PostgresStorage`], [`PostgresBuilder`] |
+//! | sending inside a transaction of the caller | [`PostgresStorage::outbox`], [`Outbox`] |
+
+mod beat;
+mod builder;
+mod change;
+mod claim;
+mod columns;
+mod counts;
+mod database;
+mod endpoints;
+mod enqueue;
+mod error;
+mod filter;
+mod gates;
+mod listing;
+mod migrations;
+mod outbox;
+mod postgres_storage;
+mod raw_json;
+mod row;
+mod settle;
+mod sweep;
+mod wake;
+
+pub use self::builder::PostgresBuilder;
+pub use self::outbox::{Outbox, OutboxSend};
+pub use self::postgres_storage::PostgresStorage;

@@ -1,0 +1,229 @@
+use std::fmt;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::Serialize;
+use tokio_postgres::types::Json;
+use tokio_postgres::{GenericClient, Row};
+use webhooks_core::storage::OutboxEvent;
+use webhooks_core::{EventId, EventType, Priority, Result, WebhookError};
+
+use crate::columns::{get, get_time, int, long};
+use crate::database::Database;
+use crate::error::storage_error;
+use crate::raw_json::RawJson;
+
+const READ: &str = "SELECT id, event_type, data, tenant, idempotency_key, priority, max_retries, \
+    created_at, due_at FROM @.webhook_outbox ORDER BY id LIMIT $1::bigint";
+const SEND: &str = "SELECT @.webhook_send($1::text, $2::json, $3::text, $4::text, \
+    $5::bigint * interval '1 millisecond', $6::text, $7::integer, $8::integer)";
+/// The longest body of an event, in bytes, unless a send says otherwise.
+const MAX_BYTES: u32 = 256 << 10;
+/// The longest tenant and idempotency key, in bytes.
+const MAX_KEY: usize = 256;
+/// The longest delay.
+const MAX_DELAY: Duration = Duration::from_secs(30 * 86_400);
+
+/// Sends events inside a transaction of the caller: each exists if and only if that commits.
+///
+/// Only the event is stored; soon after the commit a node matches it to endpoints and delivers it.
+pub struct Outbox<'a, C> {
+    database: &'a Database,
+    client: &'a C,
+}
+
+impl<'a, C: GenericClient + Sync> Outbox<'a, C> {
+    pub(crate) const fn new(database: &'a Database, client: &'a C) -> Self {
+        Self { database, client }
+    }
+
+    /// Sends an event with normal priority, at once, for no tenant.
+    ///
+    /// # Errors
+    ///
+    /// As [`OutboxSend::send`].
+    pub async fn send(
+        &self,
+        event_type: &str,
+        data: &(impl Serialize + Sync + ?Sized),
+    ) -> Result<EventId> {
+        self.webhook(event_type).send(data).await
+    }
+
+    /// Begins an event of this type.
+    #[must_use]
+    pub const fn webhook<'b>(&'b self, event_type: &'b str) -> OutboxSend<'b, C> {
+        OutboxSend {
+            outbox: self,
+            event_type,
+            tenant: None,
+            priority: Priority::Normal,
+            delay: Duration::ZERO,
+            idempotency_key: None,
+            max_retries: None,
+            max_bytes: MAX_BYTES,
+        }
+    }
+}
+
+impl<C> fmt::Debug for Outbox<'_, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outbox")
+            .field("database", &self.database)
+            .finish_non_exhaustive()
+    }
+}
+
+/// One event on its way into the [`Outbox`].
+#[must_use = "nothing is sent without `send`"]
+pub struct OutboxSend<'a, C> {
+    outbox: &'a Outbox<'a, C>,
+    event_type: &'a str,
+    tenant: Option<&'a str>,
+    priority: Priority,
+    delay: Duration,
+    idempotency_key: Option<&'a str>,
+    max_retries: Option<u32>,
+    max_bytes: u32,
+}
+
+impl<'a, C: GenericClient + Sync> OutboxSend<'a, C> {
+    /// For whom it is sent, 1 to 256 bytes. Defaults to nobody in particular.
+    pub const fn tenant(mut self, tenant: &'a str) -> Self {
+        self.tenant = Some(tenant);
+        self
+    }
+
+    /// How urgent it is. Defaults to [`Priority::Normal`].
+    pub const fn priority(mut self, priority: Priority) -> Self {
+        self.priority = priority;
+        self
+    }
+
+    /// How long it waits before its first attempt, at most 30 days. Defaults to not at all.
+    pub const fn delay(mut self, delay: Duration) -> Self {
+        self.delay = delay;
+        self
+    }
+
+    /// The same key of the same tenant, of 1 to 256 bytes, is delivered only once within 24 h.
+    pub const fn idempotency_key(mut self, key: &'a str) -> Self {
+        self.idempotency_key = Some(key);
+        self
+    }
+
+    /// Retries after the first attempt. Defaults to those of the system that delivers it.
+    pub const fn max_retries(mut self, retries: u32) -> Self {
+        self.max_retries = Some(retries);
+        self
+    }
+
+    /// The longest body in bytes. Defaults to 256 KiB.
+    pub const fn max_bytes(mut self, bytes: u32) -> Self {
+        self.max_bytes = bytes;
+        self
+    }
+
+    /// Stores the event; its id.
+    ///
+    /// # Errors
+    ///
+    /// [`WebhookError::InvalidEvent`] for what is out of its bounds and
+    /// [`WebhookError::SerializationError`], with which the transaction may go on; and
+    /// [`WebhookError::StorageError`], after which it can only be rolled back.
+    pub async fn send(&self, data: &(impl Serialize + Sync + ?Sized)) -> Result<EventId> {
+        EventType::new(self.event_type)?;
+        self.check()?;
+        let data = RawJson(Bytes::from(serde_json::to_vec(data)?));
+        self.check_bytes(data.0.len())?;
+        let priority = Json(self.priority);
+        let priority = serde_json::to_value(priority.0)?;
+        let priority = priority.as_str().unwrap_or("normal");
+        let row = self
+            .outbox
+            .client
+            .query_one(
+                &self.outbox.database.sql(SEND),
+                &[
+                    &self.event_type,
+                    &data,
+                    &self.tenant,
+                    &priority,
+                    &long(self.delay.as_millis()),
+                    &self.idempotency_key,
+                    &self.max_retries.map(int),
+                    &int(self.max_bytes),
+                ],
+            )
+            .await
+            .map_err(|error| storage_error("send inside a transaction", &error))?;
+        let id = row.try_get::<_, &str>(0);
+        id.map_err(|error| storage_error("read an event's id", &error))?
+            .parse()
+    }
+
+    fn check(&self) -> Result<()> {
+        for (name, value) in [
+            ("tenant", self.tenant),
+            ("idempotency key", self.idempotency_key),
+        ] {
+            let bytes = value.map_or(1, str::len);
+            if !(1..=MAX_KEY).contains(&bytes) || value.is_some_and(|v| v.contains('\0')) {
+                let text = format!("{name} has {bytes} bytes, it needs 1 to {MAX_KEY}, none zero");
+                return Err(WebhookError::InvalidEvent(text.into()));
+            }
+        }
+        if self.delay > MAX_DELAY {
+            let text = format!("delay is {} s, at most 30 days", self.delay.as_secs());
+            return Err(WebhookError::InvalidEvent(text.into()));
+        }
+        Ok(())
+    }
+
+    /// The same sum as in `webhook_send`, before the transaction is spoilt by its error.
+    fn check_bytes(&self, data: usize) -> Result<()> {
+        let bytes = 126 + self.event_type.len() + data;
+        if u32::try_from(bytes).is_ok_and(|bytes| bytes <= self.max_bytes) {
+            return Ok(());
+        }
+        let text = format!(
+            "the event's body is {bytes} bytes, at most {}",
+            self.max_bytes
+        );
+        Err(WebhookError::InvalidEvent(text.into()))
+    }
+}
+
+impl<C> fmt::Debug for OutboxSend<'_, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OutboxSend")
+            .field("event_type", &self.event_type)
+            .field("tenant", &self.tenant)
+            .field("priority", &self.priority)
+            .field("delay", &self.delay)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Database {
+    pub(crate) async fn outbox(&self, limit: usize) -> Result<Vec<OutboxEvent>> {
+        let rows = self.query("read the outbox", READ, &[&long(limit)]).await?;
+        rows.iter().map(event).collect()
+    }
+}
+
+fn event(row: &Row) -> Result<OutboxEvent> {
+    let max_retries = get::<Option<i32>>(row, "max_retries")?;
+    let priority = u8::try_from(get::<i16>(row, "priority")?).unwrap_or(0);
+    Ok(OutboxEvent {
+        id: EventId::from_uuid(get(row, "id")?),
+        event_type: EventType::new(get(row, "event_type")?)?,
+        tenant: get::<Option<&str>>(row, "tenant")?.map(Into::into),
+        data: get::<RawJson>(row, "data")?.0,
+        priority: Priority::from_level(priority),
+        created_at: get_time(row, "created_at")?,
+        due_at: get_time(row, "due_at")?,
+        max_retries: max_retries.map(|n| u32::try_from(n).unwrap_or(0)),
+        idempotency_key: get::<Option<&str>>(row, "idempotency_key")?.map(Into::into),
+    })
+}

@@ -1,0 +1,193 @@
+use async_trait::async_trait;
+use deadpool_postgres::Pool;
+use tokio_postgres::GenericClient;
+use webhooks_core::storage::{
+    Beat, Change, Claim, Claimed, Counts, DeliveryQuery, DeliveryRecord, EndpointChanges,
+    EndpointGate, Enqueued, NewEvent, OutboxEvent, Page, Retention, Settled, Settlement, Swept,
+    WebhookStorage,
+};
+use webhooks_core::{Result, Timestamp, WebhookEndpoint, WorkerId};
+
+use crate::claim::ClaimMemory;
+use crate::database::Database;
+use crate::enqueue::leaves_work;
+use crate::gates::open_something;
+use crate::settle::due_again;
+use crate::wake::Wake;
+use crate::{Outbox, PostgresBuilder};
+
+/// Keeps everything in PostgreSQL 13 or later.
+///
+/// Any number of processes share one database. What a call has acknowledged survives the crash of
+/// every process and of the server, as far as the server's `fsync` and `synchronous_commit` are on.
+#[derive(Debug)]
+pub struct PostgresStorage {
+    pub(crate) database: Database,
+    pub(crate) memory: ClaimMemory,
+    pub(crate) wake: Wake,
+}
+
+impl PostgresStorage {
+    /// A storage in the schema `public`, whose missing migrations are applied.
+    ///
+    /// # Errors
+    ///
+    /// As [`PostgresBuilder::connect`].
+    pub async fn new(pool: Pool) -> Result<Self> {
+        Self::builder(pool).connect().await
+    }
+
+    /// Begins a storage with settings.
+    pub fn builder(pool: Pool) -> PostgresBuilder {
+        PostgresBuilder::new(pool)
+    }
+
+    /// Sends events inside a transaction of the caller, which exist if and only if it commits.
+    ///
+    /// Takes a `tokio_postgres::Transaction`, `&*transaction` of the pool's one, and whatever else
+    /// is a client of `tokio-postgres`.
+    pub const fn outbox<'a, C: GenericClient + Sync>(
+        &'a self,
+        transaction: &'a C,
+    ) -> Outbox<'a, C> {
+        Outbox::new(&self.database, transaction)
+    }
+
+    async fn store(
+        &self,
+        events: &[NewEvent],
+        worker: Option<&WorkerId>,
+        now: Timestamp,
+        from_outbox: bool,
+    ) -> Result<Vec<Option<Enqueued>>> {
+        for event in events.iter().filter(|event| event.due_at > now) {
+            self.memory.scheduled(event.due_at);
+        }
+        let answers = self
+            .database
+            .enqueue(events, worker, now, from_outbox)
+            .await?;
+        if leaves_work(events, worker.is_some(), now) {
+            self.wake.work();
+        }
+        Ok(answers)
+    }
+}
+
+#[async_trait]
+impl WebhookStorage for PostgresStorage {
+    async fn save_endpoint(&self, endpoint: &WebhookEndpoint) -> Result<()> {
+        self.database.save_endpoint(endpoint).await?;
+        self.wake.work();
+        Ok(())
+    }
+
+    async fn get_endpoint(&self, id: &str) -> Result<Option<WebhookEndpoint>> {
+        self.database.get_endpoint(id).await
+    }
+
+    async fn delete_endpoint(&self, id: &str, now: Timestamp) -> Result<bool> {
+        self.database.delete_endpoint(id, now).await
+    }
+
+    async fn endpoints_since(&self, revision: u64, limit: usize) -> Result<EndpointChanges> {
+        self.database.endpoints_since(revision, limit).await
+    }
+
+    async fn set_gates(&self, gates: &[EndpointGate], now: Timestamp) -> Result<()> {
+        self.database.set_gates(gates, now).await?;
+        if open_something(gates) {
+            self.wake.work();
+        }
+        Ok(())
+    }
+
+    async fn enqueue(
+        &self,
+        events: &[NewEvent],
+        worker: Option<&WorkerId>,
+        now: Timestamp,
+    ) -> Result<Vec<Enqueued>> {
+        let answers = self.store(events, worker, now, false).await?;
+        // Only those of the outbox can be another node's.
+        Ok(answers.into_iter().flatten().collect())
+    }
+
+    async fn claim(&self, claim: &Claim<'_>) -> Result<Claimed> {
+        self.database.claim(claim, &self.memory).await
+    }
+
+    async fn settle(
+        &self,
+        worker: &WorkerId,
+        settlements: &[Settlement],
+        now: Timestamp,
+    ) -> Result<Vec<Settled>> {
+        let mut is_work = false;
+        for at in due_again(settlements) {
+            is_work |= at <= now;
+            self.memory.scheduled(at);
+        }
+        let settled = self.database.settle(worker, settlements, now).await?;
+        if is_work {
+            self.wake.work();
+        }
+        Ok(settled)
+    }
+
+    async fn beat(&self, worker: Option<&WorkerId>, at: Option<Timestamp>) -> Result<Beat> {
+        let beat = self.database.beat(worker, at).await?;
+        if beat.rescued > 0 {
+            self.wake.work();
+        }
+        Ok(beat)
+    }
+
+    async fn deliveries(&self, query: &DeliveryQuery) -> Result<Page<DeliveryRecord>> {
+        self.database.deliveries(query).await
+    }
+
+    async fn change(
+        &self,
+        query: &DeliveryQuery,
+        to: Change,
+        limit: usize,
+        now: Timestamp,
+    ) -> Result<usize> {
+        let changed = self.database.change(query, to, limit, now).await?;
+        if to == Change::Replay && changed > 0 {
+            self.wake.work();
+        }
+        Ok(changed)
+    }
+
+    async fn counts(&self, endpoint_id: Option<&str>) -> Result<Counts> {
+        self.database.counts(endpoint_id).await
+    }
+
+    async fn sweep(&self, retention: &Retention, limit: usize, now: Timestamp) -> Result<Swept> {
+        self.database.sweep(retention, limit, now).await
+    }
+
+    async fn outbox(&self, limit: usize) -> Result<Vec<OutboxEvent>> {
+        self.database.outbox(limit).await
+    }
+
+    async fn enqueue_outbox(
+        &self,
+        events: &[NewEvent],
+        worker: Option<&WorkerId>,
+        now: Timestamp,
+    ) -> Result<Vec<Option<Enqueued>>> {
+        self.store(events, worker, now, true).await
+    }
+
+    async fn wait(&self) -> Result<()> {
+        self.wake.wait().await;
+        Ok(())
+    }
+
+    fn limits_rate(&self) -> bool {
+        true
+    }
+}

@@ -1,0 +1,32 @@
+WITH old AS (
+    SELECT * FROM @.webhook_endpoints WHERE id = $1::text AND deleted_at IS NULL
+), new AS (
+    SELECT
+        CASE $2::text WHEN 'disable' THEN false WHEN 'enable' THEN true ELSE enabled END
+            AS enabled,
+        CASE $2 WHEN 'pause' THEN true WHEN 'resume' THEN false ELSE paused END AS paused,
+        CASE $2 WHEN 'disable' THEN $5::text WHEN 'enable' THEN NULL ELSE disabled_by END
+            AS disabled_by,
+        CASE $2 WHEN 'hold' THEN greatest(held_until, $3::timestamptz)
+            WHEN 'resume' THEN NULL WHEN 'enable' THEN NULL ELSE held_until END AS held_until,
+        CASE $2 WHEN 'limit_leased' THEN $4::integer WHEN 'enable' THEN NULL
+            ELSE max_leased END AS max_leased,
+        CASE $2 WHEN 'failing_since' THEN coalesce(failing_since, $3)
+            WHEN 'recovered' THEN NULL WHEN 'enable' THEN NULL ELSE failing_since END
+            AS failing_since
+    FROM old
+), changed AS (
+    SELECT new.* FROM new, old
+    WHERE (new.enabled, new.paused, new.disabled_by, new.held_until, new.max_leased,
+            new.failing_since)
+        IS DISTINCT FROM (old.enabled, old.paused, old.disabled_by, old.held_until,
+            old.max_leased, old.failing_since)
+), numbered AS (
+    UPDATE @.webhook_revision SET revision = revision + 1
+    WHERE EXISTS (SELECT FROM changed) RETURNING revision
+)
+UPDATE @.webhook_endpoints e SET
+    enabled = c.enabled, paused = c.paused, disabled_by = c.disabled_by,
+    held_until = c.held_until, max_leased = c.max_leased, failing_since = c.failing_since,
+    revision = n.revision, updated_at = $6::timestamptz
+FROM changed c, numbered n WHERE e.id = $1

@@ -1,0 +1,122 @@
+-- $1 worker, $2 now, $3 limit, $4 per endpoint, $5 room as {"endpoint": deliveries},
+-- $6 and $7 the rate limit of those without, $8 the endpoint looked at last, $9 now in
+-- nanoseconds, $10 the lower bound of due times.
+WITH RECURSIVE after AS (
+    -- Endpoints with something ready, each found by one descent of the index.
+    (SELECT endpoint_id AS id FROM @.webhook_queue
+        WHERE status = 'pending' AND is_ready AND endpoint_id > $8::text
+        ORDER BY endpoint_id LIMIT 1)
+    UNION ALL
+    SELECT (SELECT q.endpoint_id FROM @.webhook_queue q
+        WHERE q.status = 'pending' AND q.is_ready AND q.endpoint_id > a.id
+        ORDER BY q.endpoint_id LIMIT 1)
+    FROM after a WHERE a.id IS NOT NULL
+), before AS (
+    (SELECT endpoint_id AS id FROM @.webhook_queue
+        WHERE status = 'pending' AND is_ready AND endpoint_id <= $8
+        ORDER BY endpoint_id LIMIT 1)
+    UNION ALL
+    SELECT (SELECT q.endpoint_id FROM @.webhook_queue q
+        WHERE q.status = 'pending' AND q.is_ready AND q.endpoint_id > b.id
+            AND q.endpoint_id <= $8
+        ORDER BY q.endpoint_id LIMIT 1)
+    FROM before b WHERE b.id IS NOT NULL
+), looked AS MATERIALIZED (
+    SELECT r.id, open.*
+    FROM (SELECT id FROM after UNION ALL SELECT id FROM before) r
+    CROSS JOIN LATERAL (
+        SELECT p.claims, p.arrival, rate.gap, rate.burst, e.batch_size,
+            e.max_leased IS NOT NULL OR rate.gap IS NOT NULL AS limited,
+            least(
+                coalesce(($5::jsonb ->> r.id)::bigint, $4::bigint * e.batch_size),
+                e.max_leased - (
+                    SELECT count(*) FROM @.webhook_queue l
+                    WHERE l.endpoint_id = r.id AND l.status = 'processing'
+                        AND e.max_leased IS NOT NULL),
+                CASE WHEN rate.gap IS NOT NULL THEN
+                    greatest(0, rate.burst - ceil(
+                        greatest(0, p.arrival - $9::bigint)::numeric / rate.gap)::bigint)
+                        * e.batch_size END
+            ) AS most
+        FROM (
+            SELECT max_leased, rate_limit_rps, rate_limit_burst,
+                coalesce((batch ->> 'max_events')::bigint, 1) AS batch_size
+            FROM @.webhook_endpoints
+            WHERE id = r.id AND enabled AND NOT paused AND deleted_at IS NULL
+                AND (held_until IS NULL OR held_until <= $2::timestamptz)
+            OFFSET 0
+        ) e
+        CROSS JOIN LATERAL (
+            SELECT 1000000000 / coalesce(e.rate_limit_rps, $6::integer)::bigint AS gap,
+                CASE WHEN e.rate_limit_rps IS NULL THEN $7::integer ELSE e.rate_limit_burst END
+                    ::bigint AS burst
+        ) rate
+        LEFT JOIN @.webhook_pace p ON p.endpoint_id = r.id
+        OFFSET 0
+    ) open
+    WHERE r.id IS NOT NULL AND coalesce(($5 ->> r.id)::bigint, 1) > 0
+    LIMIT $3::bigint
+), ours AS MATERIALIZED (
+    -- Of endpoints with a limit, only those whose leases and tokens nobody has changed since they
+    -- were counted above.
+    SELECT p.endpoint_id AS id FROM @.webhook_pace p
+    JOIN looked k ON k.id = p.endpoint_id AND k.claims = p.claims AND k.limited AND k.most > 0
+    ORDER BY p.endpoint_id FOR UPDATE OF p SKIP LOCKED
+), shared AS MATERIALIZED (
+    SELECT k.*, least(k.most, greatest(1, ceil($3::numeric / count(*) OVER ())::bigint)) AS take
+    FROM looked k
+    WHERE k.most > 0 AND (NOT k.limited OR k.id IN (SELECT id FROM ours))
+), picked AS MATERIALIZED (
+    SELECT s.id AS endpoint_id, q.id, q.sort_key, q.seq
+    FROM shared s
+    CROSS JOIN LATERAL (
+        SELECT id, sort_key, seq FROM @.webhook_queue
+        WHERE endpoint_id = s.id AND status = 'pending' AND is_ready
+        ORDER BY sort_key, seq LIMIT s.take FOR UPDATE SKIP LOCKED
+    ) q
+), chosen AS MATERIALIZED (
+    SELECT id, endpoint_id FROM picked
+    ORDER BY row_number() OVER (PARTITION BY endpoint_id ORDER BY sort_key, seq)
+    LIMIT $3
+), claimed AS (
+    UPDATE @.webhook_queue q
+    SET status = 'processing', worker = $1::text, token = token + 1, updated_at = $2
+    WHERE q.id = ANY (ARRAY(SELECT id FROM chosen)) AND q.status = 'pending'
+    RETURNING q.*
+), counted AS (
+    SELECT s.id, s.limited, s.take, s.most, g.got,
+        CASE WHEN s.gap IS NOT NULL AND g.got > 0
+            THEN greatest(s.arrival, $9) + ceil(g.got::numeric / s.batch_size)::bigint * s.gap
+            ELSE s.arrival END AS arrival
+    FROM shared s
+    LEFT JOIN (SELECT endpoint_id, count(*) AS n FROM chosen GROUP BY 1) c
+        ON c.endpoint_id = s.id
+    CROSS JOIN LATERAL (SELECT coalesce(c.n, 0) AS got) g
+), paced AS (
+    UPDATE @.webhook_pace p SET claims = p.claims + 1, arrival = c.arrival
+    FROM counted c WHERE c.id = p.endpoint_id AND c.limited AND c.got > 0
+), summary AS (
+    SELECT
+        (SELECT count(*) FROM looked) AS looked,
+        (SELECT id FROM looked OFFSET greatest(0, $3 - 1) LIMIT 1) AS last_looked,
+        -- Who gave a full share may have more.
+        EXISTS (SELECT FROM counted WHERE got >= take AND got < most) AS unfinished,
+        (SELECT jsonb_object_agg(id, most - got) FROM counted) AS rooms,
+        least(
+            (SELECT next_retry_at FROM @.webhook_queue
+                WHERE status = 'pending' AND NOT is_ready AND next_retry_at >= $10::timestamptz
+                ORDER BY next_retry_at LIMIT 1),
+            (SELECT min(held_until) FROM @.webhook_endpoints
+                WHERE held_until > $2 AND enabled AND NOT paused AND deleted_at IS NULL),
+            (SELECT timestamptz 'epoch' + min(ceil(token.at / 1e6)) * interval '1 millisecond'
+                FROM looked k LEFT JOIN counted c ON c.id = k.id
+                CROSS JOIN LATERAL (
+                    SELECT coalesce(c.arrival, k.arrival) - (k.burst - 1) * k.gap AS at) token
+                WHERE token.at > $9 AND (c.id IS NULL OR c.got >= c.take))
+        ) AS next_due
+)
+SELECT s.looked, s.last_looked, s.unfinished, s.rooms, s.next_due, q.sort_key, q.seq, q.worker, q.token,
+    q.id, q.endpoint_id, q.event_id, q.created_at, q.next_retry_at, q.attempts, q.max_retries,
+    q.crashes, q.priority, q.event_type, q.tenant, q.payload
+FROM summary s LEFT JOIN claimed q ON true
+ORDER BY q.sort_key, q.seq

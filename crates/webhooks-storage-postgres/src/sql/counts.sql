@@ -1,0 +1,30 @@
+-- $1 one endpoint, or NULL for all. What waits is counted where it waits.
+WITH waiting AS (
+    SELECT endpoint_id, count(*) AS ready, 0 AS scheduled, 0 AS leased
+    FROM @.webhook_queue WHERE status = 'pending' AND is_ready AND endpoint_id = $1::text
+    GROUP BY 1
+    UNION ALL
+    SELECT endpoint_id, 0, count(*), 0
+    FROM @.webhook_queue WHERE status = 'pending' AND NOT is_ready AND endpoint_id = $1
+    GROUP BY 1
+    UNION ALL
+    SELECT endpoint_id, 0, 0, count(*)
+    FROM @.webhook_queue WHERE status = 'processing' AND endpoint_id = $1
+    GROUP BY 1
+)
+SELECT
+    t.delivered, t.dead, t.cancelled, t.purged, w.ready, w.scheduled, w.leased, w.held
+FROM (
+    SELECT coalesce(sum(ready), 0)::bigint AS ready,
+        coalesce(sum(scheduled), 0)::bigint AS scheduled,
+        coalesce(sum(leased), 0)::bigint AS leased,
+        coalesce(sum(ready + scheduled) FILTER (
+            WHERE NOT e.enabled OR e.paused OR e.deleted_at IS NOT NULL), 0)::bigint AS held
+    FROM waiting JOIN @.webhook_endpoints e ON e.id = waiting.endpoint_id
+) w, (
+    SELECT coalesce(sum(delivered), 0)::bigint AS delivered,
+        coalesce(sum(dead), 0)::bigint AS dead,
+        coalesce(sum(cancelled), 0)::bigint AS cancelled,
+        coalesce(sum(purged), 0)::bigint AS purged
+    FROM @.webhook_totals WHERE endpoint_id = $1
+) t

@@ -1,0 +1,19 @@
+WITH picked AS MATERIALIZED (
+    {picked}
+), gone AS (
+    DELETE FROM @.webhook_queue q
+    WHERE q.id = ANY (ARRAY(SELECT id FROM picked)) AND q.status = 'pending'
+    RETURNING q.*
+), archived AS (
+    INSERT INTO @.webhook_archive (id, endpoint_id, event_id, created_at, updated_at,
+        next_retry_at, attempts, max_retries, crashes, priority, status, event_type, tenant,
+        payload)
+    SELECT id, endpoint_id, event_id, created_at, {now}::timestamptz, next_retry_at, attempts,
+        max_retries, crashes, priority, 'cancelled', event_type, tenant, NULL
+    FROM gone
+), totals AS (
+    INSERT INTO @.webhook_totals AS t (endpoint_id, shard, cancelled)
+    SELECT endpoint_id, pg_backend_pid() % 16, count(*) FROM gone GROUP BY 1 ORDER BY 1
+    ON CONFLICT (endpoint_id, shard) DO UPDATE SET cancelled = t.cancelled + excluded.cancelled
+)
+SELECT count(*) AS changed FROM gone

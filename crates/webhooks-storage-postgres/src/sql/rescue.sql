@@ -1,0 +1,61 @@
+-- $1 now, $2 limit, $3 the crashes that make a delivery poison.
+WITH unknown AS (
+    -- Who leases and never beat is silent since its last lease.
+    SELECT worker AS id, max(updated_at) AS seen_at FROM @.webhook_queue
+    WHERE status = 'processing'
+        AND NOT EXISTS (SELECT FROM @.webhook_workers w WHERE w.id = worker)
+    GROUP BY worker
+), met AS (
+    INSERT INTO @.webhook_workers (id, seen_at) SELECT id, seen_at FROM unknown ORDER BY id
+    ON CONFLICT DO NOTHING
+), silent AS MATERIALIZED (
+    -- Whoever beats meanwhile waits for this lock, or is not silent once it is had.
+    SELECT id FROM @.webhook_workers
+    WHERE greatest(seen_at, pg_postmaster_start_time()) <= $1::timestamptz - interval '12 seconds'
+    FOR UPDATE SKIP LOCKED
+), given_up AS (
+    UPDATE @.webhook_workers SET given_up = true
+    WHERE id IN (SELECT id FROM silent) AND NOT given_up
+), orphan AS MATERIALIZED (
+    SELECT q.id, q.endpoint_id, q.payload IS NULL AS is_erased FROM @.webhook_queue q
+    WHERE q.status = 'processing' AND q.worker = ANY (ARRAY(SELECT id FROM silent))
+    LIMIT $2::bigint FOR UPDATE SKIP LOCKED
+), live AS MATERIALIZED (
+    SELECT e.id FROM @.webhook_endpoints e
+    WHERE e.id IN (SELECT endpoint_id FROM orphan) AND e.deleted_at IS NULL
+    ORDER BY e.id FOR KEY SHARE
+), judged AS MATERIALIZED (
+    SELECT o.id, NOT o.is_erased AND l.id IS NOT NULL AS may_wait
+    FROM orphan o LEFT JOIN live l ON l.id = o.endpoint_id
+), kept AS (
+    UPDATE @.webhook_queue q SET
+        crashes = q.crashes + 1,
+        status = CASE WHEN q.crashes + 1 >= $3::integer THEN 'dead' ELSE 'pending' END,
+        dead_reason = CASE WHEN q.crashes + 1 >= $3 THEN 'poison' END,
+        is_ready = q.crashes + 1 < $3,
+        next_retry_at = least(q.next_retry_at, $1), worker = NULL, updated_at = $1
+    WHERE q.id = ANY (ARRAY(SELECT id FROM judged WHERE may_wait)) AND q.status = 'processing'
+    RETURNING q.endpoint_id, q.status = 'dead' AS is_dead
+), gone AS (
+    DELETE FROM @.webhook_queue q
+    WHERE q.id = ANY (ARRAY(SELECT id FROM judged WHERE NOT may_wait))
+        AND q.status = 'processing'
+    RETURNING q.id, q.endpoint_id, q.event_id, q.created_at, q.next_retry_at, q.attempts,
+        q.max_retries, q.crashes, q.priority, q.event_type, q.tenant, q.payload
+), archived AS (
+    INSERT INTO @.webhook_archive (id, endpoint_id, event_id, created_at, updated_at,
+        next_retry_at, attempts, max_retries, crashes, priority, status, event_type, tenant,
+        payload)
+    SELECT id, endpoint_id, event_id, created_at, $1, next_retry_at, attempts, max_retries,
+        crashes + 1, priority, 'cancelled', event_type, tenant, payload
+    FROM gone
+), totals AS (
+    INSERT INTO @.webhook_totals AS t (endpoint_id, shard, dead, cancelled)
+    SELECT endpoint_id, pg_backend_pid() % 16, sum(dead), sum(cancelled) FROM (
+        SELECT endpoint_id, is_dead::integer AS dead, 0 AS cancelled FROM kept WHERE is_dead
+        UNION ALL SELECT endpoint_id, 0, 1 FROM gone
+    ) ended GROUP BY 1 ORDER BY 1
+    ON CONFLICT (endpoint_id, shard) DO UPDATE SET
+        dead = t.dead + excluded.dead, cancelled = t.cancelled + excluded.cancelled
+)
+SELECT (SELECT count(*) FROM kept) + (SELECT count(*) FROM gone) AS rescued

@@ -1,0 +1,27 @@
+WITH numbered AS (
+    UPDATE @.webhook_revision SET revision = revision + 1 RETURNING revision
+), saved AS (
+    INSERT INTO @.webhook_endpoints AS e (
+        id, url, secret, events, enabled, rate_limit_rps, rate_limit_burst, headers,
+        timeout_seconds, tenant, batch, signature, previous_secrets, revision)
+    SELECT $1::text, $2::text, $3::text, $4::jsonb, $5::boolean, $6::integer, $7::integer,
+        $8::jsonb, $9::bigint, $10::text, $11::jsonb, $12::text, $13::jsonb, revision
+    FROM numbered
+    ON CONFLICT (id) DO UPDATE SET
+        url = excluded.url, secret = excluded.secret, events = excluded.events,
+        enabled = excluded.enabled, rate_limit_rps = excluded.rate_limit_rps,
+        rate_limit_burst = excluded.rate_limit_burst, headers = excluded.headers,
+        timeout_seconds = excluded.timeout_seconds, tenant = excluded.tenant,
+        batch = excluded.batch, signature = excluded.signature,
+        previous_secrets = excluded.previous_secrets, revision = excluded.revision,
+        -- The gate stays; who was deleted begins with a fresh one.
+        paused = e.paused AND e.deleted_at IS NULL,
+        disabled_by = CASE WHEN e.deleted_at IS NULL AND NOT excluded.enabled
+            THEN e.disabled_by END,
+        held_until = CASE WHEN e.deleted_at IS NULL THEN e.held_until END,
+        max_leased = CASE WHEN e.deleted_at IS NULL THEN e.max_leased END,
+        failing_since = CASE WHEN e.deleted_at IS NULL THEN e.failing_since END,
+        deleted_at = NULL, updated_at = now()
+    RETURNING id
+)
+INSERT INTO @.webhook_pace (endpoint_id) SELECT id FROM saved ON CONFLICT DO NOTHING

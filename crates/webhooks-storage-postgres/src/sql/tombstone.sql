@@ -1,0 +1,14 @@
+WITH dying AS (
+    SELECT id FROM @.webhook_endpoints WHERE id = $1::text AND deleted_at IS NULL
+), numbered AS (
+    UPDATE @.webhook_revision SET revision = revision + 1
+    WHERE EXISTS (SELECT FROM dying) RETURNING revision
+)
+-- Only the id is still needed; the secrets go at once.
+UPDATE @.webhook_endpoints e SET
+    url = '', secret = '', events = '[]', enabled = false, rate_limit_rps = NULL,
+    rate_limit_burst = NULL, headers = '{}', timeout_seconds = 0, tenant = NULL, batch = NULL,
+    signature = 'timestamped', previous_secrets = '[]', paused = false, disabled_by = NULL,
+    held_until = NULL, max_leased = NULL, failing_since = NULL,
+    revision = numbered.revision, deleted_at = $2::timestamptz, updated_at = $2
+FROM numbered WHERE e.id = $1

@@ -1,0 +1,94 @@
+use std::time::SystemTime;
+
+use webhooks_core::storage::{IDEMPOTENCY_WINDOW, Retention, Swept};
+use webhooks_core::{Result, Timestamp};
+
+use crate::columns::{get, long, time};
+use crate::database::Database;
+
+const EXPIRE: &str = include_str!("sql/expire_waiting.sql");
+const TOMBSTONES: &str = include_str!("sql/drop_tombstones.sql");
+/// Endpoints that were deleted and for which something waits nevertheless, because the process
+/// that deleted them died before it had cancelled everything.
+const HALF_DELETED: &str = "SELECT e.id FROM @.webhook_endpoints e \
+    WHERE e.deleted_at IS NOT NULL AND (EXISTS (SELECT FROM @.webhook_queue q \
+        WHERE q.endpoint_id = e.id AND q.status = 'pending' AND q.is_ready) \
+    OR EXISTS (SELECT FROM @.webhook_queue q \
+        WHERE q.endpoint_id = e.id AND q.status = 'pending' AND NOT q.is_ready)) LIMIT 10";
+const ARCHIVE: &str = "DELETE FROM @.webhook_archive WHERE id = ANY (ARRAY( \
+    SELECT id FROM @.webhook_archive WHERE updated_at <= $1::timestamptz \
+    ORDER BY updated_at LIMIT $2::bigint FOR UPDATE SKIP LOCKED))";
+const DEAD: &str = "DELETE FROM @.webhook_queue WHERE id = ANY (ARRAY( \
+    SELECT id FROM @.webhook_queue WHERE status = 'dead' AND updated_at <= $1::timestamptz \
+    ORDER BY updated_at LIMIT $2::bigint FOR UPDATE SKIP LOCKED)) AND status = 'dead'";
+const ATTEMPTS: &str = "DELETE FROM @.webhook_attempts WHERE ctid = ANY (ARRAY( \
+    SELECT ctid FROM @.webhook_attempts WHERE started_at < $1::timestamptz \
+    ORDER BY started_at LIMIT $2::bigint FOR UPDATE SKIP LOCKED))";
+const KEYS: &str = "DELETE FROM @.webhook_idempotency WHERE key = ANY (ARRAY( \
+    SELECT key FROM @.webhook_idempotency WHERE expires_at <= $1::timestamptz \
+    ORDER BY expires_at LIMIT $2::bigint FOR UPDATE SKIP LOCKED))";
+const WORKERS: &str = "DELETE FROM @.webhook_workers w WHERE seen_at < $1::timestamptz \
+    AND NOT EXISTS (SELECT FROM @.webhook_queue q \
+        WHERE q.status = 'processing' AND q.worker = w.id)";
+
+impl Database {
+    pub(crate) async fn sweep(
+        &self,
+        retention: &Retention,
+        limit: usize,
+        now: Timestamp,
+    ) -> Result<Swept> {
+        let mut rows = self
+            .expire_waiting(now.before(retention.waiting), limit, now)
+            .await?;
+        let ended_before = time(now.before(retention.delivered));
+        for (sql, cutoff) in [
+            (ARCHIVE, ended_before),
+            (DEAD, time(now.before(retention.dead))),
+            (ATTEMPTS, time(now.before(retention.log))),
+        ] {
+            if rows < limit {
+                rows += self.drop_some(sql, cutoff, limit - rows).await?;
+            }
+        }
+        self.cancel_half_deleted(limit, now).await?;
+        self.drop_some(KEYS, time(now), limit).await?;
+        let what = "sweep";
+        let cutoff = time(now.before(IDEMPOTENCY_WINDOW));
+        self.execute(what, WORKERS, &[&cutoff]).await?;
+        self.execute(what, TOMBSTONES, &[&ended_before]).await?;
+        Ok(Swept {
+            rows,
+            more: rows >= limit,
+        })
+    }
+
+    async fn expire_waiting(
+        &self,
+        cutoff: Timestamp,
+        limit: usize,
+        now: Timestamp,
+    ) -> Result<usize> {
+        let rows = self
+            .query(
+                "sweep",
+                EXPIRE,
+                &[&time(cutoff), &cutoff.as_millis(), &long(limit), &time(now)],
+            )
+            .await?;
+        let n = rows.first().map_or(Ok(0), |row| get::<i64>(row, "n"))?;
+        Ok(usize::try_from(n).unwrap_or(0))
+    }
+
+    async fn drop_some(&self, sql: &str, cutoff: SystemTime, limit: usize) -> Result<usize> {
+        self.execute("sweep", sql, &[&cutoff, &long(limit)]).await
+    }
+
+    async fn cancel_half_deleted(&self, limit: usize, now: Timestamp) -> Result<()> {
+        for row in self.query("sweep", HALF_DELETED, &[]).await? {
+            self.cancel_of_deleted(get(&row, "id")?, long(limit), now)
+                .await?;
+        }
+        Ok(())
+    }
+}
