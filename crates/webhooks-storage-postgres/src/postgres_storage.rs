@@ -42,6 +42,12 @@ impl PostgresStorage {
         PostgresBuilder::new(pool)
     }
 
+    /// The schema that the tables are in.
+    #[must_use]
+    pub fn schema(&self) -> &str {
+        self.database.schema()
+    }
+
     /// Sends events inside a transaction of the caller, which exist if and only if it commits.
     ///
     /// Takes a `tokio_postgres::Transaction`, `&*transaction` of the pool's one, and whatever else

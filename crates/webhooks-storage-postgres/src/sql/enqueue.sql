@@ -50,9 +50,9 @@ WITH given AS MATERIALIZED (
     SELECT w.id, w.endpoint_id, g.id, g.sort_key, (leased.yes)::integer, g.created_at,
         g.created_at, $16, g.due_at, 0, g.max_retries, g.priority, g.due_at <= $16,
         CASE WHEN leased.yes THEN 'processing' ELSE 'pending' END,
-        g.event_type, g.tenant, CASE WHEN leased.yes THEN $15::text END, g.payload
+        g.event_type, g.tenant, CASE WHEN leased.yes THEN $15 END, g.payload
     FROM wanted w JOIN given g ON g.n = w.n
-    CROSS JOIN LATERAL (SELECT w.lease AND $15 IS NOT NULL AS yes) leased
+    CROSS JOIN LATERAL (SELECT w.lease AND $15::text IS NOT NULL AS yes) leased
     WHERE w.is_live
         AND NOT EXISTS (SELECT FROM duplicate d WHERE d.n = w.n)
         AND (NOT $17 OR EXISTS (SELECT FROM taken t WHERE t.id = g.id))
