@@ -8,6 +8,8 @@
     reason = "not every test file uses all of it"
 )]
 
+pub mod events;
+
 use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
 use tokio_postgres::{Client, Config, NoTls};
 use webhooks_storage_postgres::{PostgresBuilder, PostgresStorage};
