@@ -51,7 +51,6 @@ impl<'a, C: GenericClient + Sync> Outbox<'a, C> {
     }
 
     /// Begins an event of this type.
-    #[must_use]
     pub const fn webhook<'b>(&'b self, event_type: &'b str) -> OutboxSend<'b, C> {
         OutboxSend {
             outbox: self,

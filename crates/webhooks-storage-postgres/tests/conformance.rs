@@ -21,10 +21,7 @@ impl Backend for Postgres {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities {
-            wakes: true,
-            ..Capabilities::default()
-        }
+        Capabilities { wakes: true }
     }
 }
 

@@ -1,4 +1,5 @@
 //! Several storages on one schema, as several processes would have.
+#![expect(clippy::unwrap_used, reason = "these are helpers of tests")]
 
 mod support;
 
@@ -131,7 +132,7 @@ async fn work_of_another_node_wakes_also_after_a_lost_connection() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_connections_lose_nothing() {
-    const EVENTS: usize = 400;
+    const EVENTS: usize = 2_000;
     let schema = fresh_schema();
     storage(&schema)
         .await

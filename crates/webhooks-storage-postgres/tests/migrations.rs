@@ -1,4 +1,5 @@
 //! Many nodes may start at once, on schemas of their own version and of later ones.
+#![expect(clippy::unwrap_used, reason = "these are helpers of tests")]
 
 mod support;
 

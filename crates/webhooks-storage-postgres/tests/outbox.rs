@@ -1,4 +1,5 @@
 //! An event that is sent inside a transaction exists if and only if that commits.
+#![expect(clippy::unwrap_used, reason = "these are helpers of tests")]
 
 mod support;
 

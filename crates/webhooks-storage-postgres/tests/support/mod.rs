@@ -4,6 +4,7 @@
     unreachable_pub,
     clippy::unwrap_used,
     clippy::expect_used,
+    clippy::panic,
     clippy::allow_attributes,
     reason = "not every test file uses all of it"
 )]
