@@ -1,0 +1,148 @@
+use std::time::Duration;
+
+use fred::clients::Client;
+use fred::interfaces::ConfigInterface;
+use fred::types::Value;
+use webhooks_core::{Result, WebhookError};
+
+use crate::args::Args;
+use crate::connection::{Connection, RedisClients};
+use crate::durability::{DurabilityWarning, ServerInfo};
+use crate::error::storage_error;
+use crate::keys::Keys;
+use crate::redis_storage::RedisStorage;
+use crate::script::Script;
+use crate::wake::Wake;
+
+/// The most partitions.
+const MOST_PARTITIONS: usize = 1_024;
+
+/// Settings of a [`RedisStorage`].
+#[derive(Clone, Debug)]
+#[must_use = "a builder does nothing until it connects"]
+pub struct RedisStorageBuilder {
+    clients: RedisClients,
+    prefix: String,
+    partitions: usize,
+    timeout: Duration,
+}
+
+impl RedisStorageBuilder {
+    pub(crate) fn new(clients: RedisClients) -> Self {
+        Self {
+            clients,
+            prefix: "webhooks".into(),
+            partitions: 1,
+            timeout: Duration::from_secs(10),
+        }
+    }
+
+    /// Sets what the names of all keys start with; 1 to 64 characters of `A-Z a-z 0-9 _ - .`.
+    /// Storages with different prefixes share nothing. Defaults to `webhooks`.
+    pub fn key_prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.prefix = prefix.into();
+        self
+    }
+
+    /// Sets in how many parts the keys are kept, 1 to 1,024. Each part is on one node of a Redis
+    /// Cluster; 16 is a good number for one. It can never be changed for a prefix. Defaults to 1,
+    /// which is best on a single server.
+    pub const fn partitions(mut self, partitions: usize) -> Self {
+        self.partitions = partitions;
+        self
+    }
+
+    /// Sets how long a command may take. Defaults to 10 seconds.
+    pub const fn command_timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Connects, and checks the server's version and settings.
+    ///
+    /// Clients that are not connected yet are connected. A subscription with a connection of its
+    /// own hears of new work.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidConfig`](WebhookError::InvalidConfig) when a setting is out of its bounds, when the
+    /// prefix was used with another number of partitions, or when the server is older than
+    /// version 6.2; [`StorageError`](WebhookError::StorageError) when it cannot be reached.
+    pub async fn connect(self) -> Result<RedisStorage> {
+        self.validate()?;
+        let client = self.clients.connect().await;
+        let client = client.map_err(|error| storage_error(&error))?.clone();
+        let keys = Keys::new(&self.prefix, self.partitions);
+        let wake = Wake::subscribe(&client, &keys.channel()).await;
+        let wake = wake.map_err(|error| storage_error(&error))?;
+        let connection = Connection::new(self.clients, keys, self.timeout);
+        let warnings = check(&connection, &client).await?;
+        for warning in &warnings {
+            tracing::warn!(%warning, "Redis can lose what it acknowledged");
+        }
+        Ok(RedisStorage::connected(connection, wake, warnings))
+    }
+
+    fn validate(&self) -> Result<()> {
+        let refuse = |text: String| Err(WebhookError::InvalidConfig(text.into()));
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+        if !(1..=64).contains(&self.prefix.len()) || !self.prefix.chars().all(is_plain) {
+            return refuse(format!(
+                "the key prefix has {} bytes, it needs 1 to 64 of A-Z a-z 0-9 _ - .",
+                self.prefix.len()
+            ));
+        }
+        if !(1..=MOST_PARTITIONS).contains(&self.partitions) {
+            return refuse(format!(
+                "there are {} partitions, it needs 1 to {MOST_PARTITIONS}",
+                self.partitions
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Looks at every node that keeps a partition.
+async fn check(connection: &Connection, client: &Client) -> Result<Vec<DurabilityWarning>> {
+    let appendfsync = appendfsync(client).await;
+    let partitions = connection.keys.partitions();
+    let mut warnings = Vec::new();
+    for partition in 0..partitions {
+        let mut args = Args::default();
+        args.number(partitions);
+        let mut reply = connection.run(partition, Script::Start, "0", &args).await?;
+        let kept: usize = reply.number()?;
+        if kept != partitions {
+            return Err(WebhookError::InvalidConfig(
+                format!(
+                    "the keys of prefix {:?} are kept in {kept} partitions, not {partitions}",
+                    connection.keys.prefix()
+                )
+                .into(),
+            ));
+        }
+        let info = [reply.text()?, reply.text()?, reply.text()?].concat();
+        let info = ServerInfo::new(info);
+        info.check_version()?;
+        for warning in info.warnings(appendfsync.as_deref()) {
+            if !warnings.contains(&warning) {
+                warnings.push(warning);
+            }
+        }
+    }
+    Ok(warnings)
+}
+
+/// How often the append-only file is synced, unless the server does not tell: hosted ones often
+/// refuse `CONFIG`.
+async fn appendfsync(client: &Client) -> Option<String> {
+    let answer: Value = client.config_get("appendfsync").await.ok()?;
+    match answer {
+        Value::Map(map) => {
+            let mut pairs = map.inner().into_iter();
+            pairs.next().and_then(|(_, value)| value.into_string())
+        }
+        Value::Array(pair) => pair.into_iter().nth(1)?.into_string(),
+        _ => None,
+    }
+}

@@ -1,0 +1,94 @@
+use std::sync::atomic::Ordering;
+
+use webhooks_core::Result;
+use webhooks_core::storage::{Claim, Claimed};
+
+use crate::args::Args;
+use crate::claim_tickets::TakenTicket;
+use crate::redis_storage::RedisStorage;
+use crate::rows::{self, Events};
+use crate::script::Script;
+
+impl RedisStorage {
+    /// Claims from the partitions in turn, until the limit is met.
+    pub(crate) async fn claim_ready(&self, claim: &Claim<'_>) -> Result<Claimed> {
+        let mut claimed = Claimed::default();
+        if claim.limit == 0 {
+            return Ok(claimed);
+        }
+        let count = self.connection.keys.partitions();
+        let first = self.turn.fetch_add(1, Ordering::Relaxed) % count;
+        // Answers count only once all are there: the caller may stop waiting at any await.
+        let mut tickets = Vec::new();
+        for n in 0..count {
+            let partition = (first + n) % count;
+            let left = claim.limit.saturating_sub(claimed.deliveries.len());
+            if left == 0 {
+                // The partitions that were not asked may have something.
+                claimed.next_due = Some(claim.now);
+                break;
+            }
+            let ticket = self.claim_tickets.take(claim.worker, partition);
+            match self.claim_part(claim, partition, left, &ticket).await {
+                Ok(part) => {
+                    tickets.push(ticket);
+                    claimed.deliveries.extend(part.deliveries);
+                    let dues = claimed.next_due.into_iter().chain(part.next_due);
+                    claimed.next_due = dues.min();
+                }
+                Err(error) if claimed.deliveries.is_empty() => return Err(error),
+                Err(error) => {
+                    tracing::warn!(%error, partition, "cannot claim from a partition");
+                    claimed.next_due = Some(claim.now);
+                    break;
+                }
+            }
+        }
+        tickets.into_iter().for_each(TakenTicket::answered);
+        Ok(claimed)
+    }
+
+    async fn claim_part(
+        &self,
+        claim: &Claim<'_>,
+        partition: usize,
+        limit: usize,
+        ticket: &TakenTicket<'_>,
+    ) -> Result<Claimed> {
+        let mut args = Args::default();
+        args.text(claim.worker.as_str())
+            .number(ticket.slot)
+            .number(ticket.request)
+            .number(limit)
+            .number(claim.per_endpoint);
+        match claim.rate_limit {
+            Some(rate) => args
+                .number(rate.requests_per_second)
+                .number(rate.burst_size),
+            None => args.text("").text(""),
+        };
+        let keys = &self.connection.keys;
+        let room = claim.room.iter();
+        let room: Vec<_> = room
+            .filter(|room| keys.partition_of(&room.endpoint_id) == partition)
+            .collect();
+        args.number(room.len());
+        for room in room {
+            args.text(&room.endpoint_id).number(room.deliveries);
+        }
+        let now = claim.now.as_millis().to_string();
+        let script = Script::Claim;
+        let mut reply = self.connection.run(partition, script, &now, &args).await?;
+        let (mut list, events) = (reply.list()?, Events::read(reply.list()?)?);
+        let mut deliveries = Vec::new();
+        while !list.is_over() {
+            let mut row = list.list()?;
+            deliveries.push(rows::delivery(&mut row, &events, Some(claim.worker))?);
+        }
+        let next_due = reply.score()?;
+        Ok(Claimed {
+            deliveries,
+            next_due,
+        })
+    }
+}

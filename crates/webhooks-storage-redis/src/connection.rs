@@ -1,0 +1,149 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use fred::clients::{Client, Pool};
+use fred::error::{Error, ErrorKind};
+use fred::interfaces::{ClientLike, LuaInterface};
+use fred::types::config::Options;
+use fred::types::{ClientState, Value};
+use webhooks_core::{Result, WebhookError};
+
+use crate::args::Args;
+use crate::error::{is_full, is_unknown_script, storage_error};
+use crate::keys::Keys;
+use crate::reply::Reply;
+use crate::script::{Script, Scripts};
+
+/// The clients that a [`RedisStorage`](crate::RedisStorage) uses: those of a `fred` pool, or one.
+#[derive(Clone)]
+pub struct RedisClients(Arc<[Client]>);
+
+impl From<Pool> for RedisClients {
+    fn from(pool: Pool) -> Self {
+        Self(pool.clients().into())
+    }
+}
+
+impl From<Client> for RedisClients {
+    fn from(client: Client) -> Self {
+        Self([client].into())
+    }
+}
+
+impl std::fmt::Debug for RedisClients {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The clients' settings hold a password.
+        write!(f, "RedisClients({})", self.0.len())
+    }
+}
+
+impl RedisClients {
+    /// Connects those that are not connected yet, and waits for the others.
+    pub(crate) async fn connect(&self) -> std::result::Result<&Client, Error> {
+        for client in self.0.iter() {
+            if client.state() == ClientState::Disconnected {
+                client.init().await?;
+            } else {
+                client.wait_for_connect().await?;
+            }
+        }
+        let none = || Error::new(ErrorKind::Config, "the pool has no client");
+        self.0.first().ok_or_else(none)
+    }
+}
+
+/// Runs scripts on the partitions.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    clients: RedisClients,
+    next: AtomicUsize,
+    options: Options,
+    scripts: Scripts,
+    channel: String,
+    pub(crate) keys: Keys,
+}
+
+impl Connection {
+    pub(crate) fn new(clients: RedisClients, keys: Keys, timeout: Duration) -> Self {
+        let options = Options {
+            timeout: Some(timeout),
+            ..Options::default()
+        };
+        Self {
+            clients,
+            next: AtomicUsize::new(0),
+            options,
+            scripts: Scripts::new(),
+            channel: keys.channel(),
+            keys,
+        }
+    }
+
+    /// Runs a script on a partition. `now` may be empty where the script asks for the time itself.
+    pub(crate) async fn run(
+        &self,
+        partition: usize,
+        script: Script,
+        now: &str,
+        args: &Args,
+    ) -> Result<Reply> {
+        let answer = self.try_run(partition, script, now, args).await;
+        Reply::new(answer.map_err(|error| storage_error(&error))?)
+    }
+
+    /// Like [`run`](Self::run), where a server without memory means an overload.
+    pub(crate) async fn run_bounded(
+        &self,
+        partition: usize,
+        script: Script,
+        now: &str,
+        args: &Args,
+    ) -> Result<Reply> {
+        let answer = self.try_run(partition, script, now, args).await;
+        Reply::new(answer.map_err(|error| {
+            if is_full(&error) {
+                WebhookError::Overloaded("Redis has no memory left, see maxmemory".into())
+            } else {
+                storage_error(&error)
+            }
+        })?)
+    }
+
+    pub(crate) async fn try_run(
+        &self,
+        partition: usize,
+        script: Script,
+        now: &str,
+        args: &Args,
+    ) -> std::result::Result<Value, Error> {
+        let client = self.client()?.with_options(&self.options);
+        let base = self.keys.base(partition);
+        let mut values = vec![self.channel.as_str().into(), now.into()];
+        values.extend(args.values());
+        if let Some(hash) = self.scripts.hash(script) {
+            match client.evalsha(hash, base, values.clone()).await {
+                Err(error) if is_unknown_script(&error) => {}
+                answer => return answer,
+            }
+        }
+        // This also makes the server know the script, on the node that keeps the partition.
+        let answer = client.eval(script.source(), base, values).await?;
+        if self.scripts.hash(script).is_none() {
+            let hash: String = client.script_load(script.source()).await?;
+            self.scripts.keep_hash(script, hash);
+        }
+        Ok(answer)
+    }
+
+    fn client(&self) -> std::result::Result<&Client, Error> {
+        let clients = &self.clients.0;
+        let turn = self.next.fetch_add(1, Ordering::Relaxed);
+        let next = (0..clients.len()).map(|n| turn.wrapping_add(n) % clients.len());
+        let connected = next
+            .filter_map(|n| clients.get(n))
+            .find(|client| client.is_connected());
+        let none = || Error::new(ErrorKind::Config, "the pool has no client");
+        connected.or_else(|| clients.first()).ok_or_else(none)
+    }
+}

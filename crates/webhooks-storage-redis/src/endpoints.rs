@@ -1,0 +1,256 @@
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use webhooks_core::storage::{
+    DisabledBy, EndpointChanges, EndpointGate, EndpointRecord, GateChange, GateState,
+};
+use webhooks_core::{Result, Timestamp, WebhookEndpoint};
+
+use crate::args::Args;
+use crate::redis_storage::RedisStorage;
+use crate::reply::{Reply, malformed};
+use crate::script::Script;
+
+/// The partition that numbers the changes of all endpoints.
+pub(crate) const REGISTRY: usize = 0;
+
+impl RedisStorage {
+    pub(crate) async fn save_definition(&self, endpoint: &WebhookEndpoint) -> Result<()> {
+        let partition = self.connection.keys.partition_of(&endpoint.id);
+        let mut args = Args::default();
+        args.text(&endpoint.id)
+            .bytes(serde_json::to_vec(endpoint)?.into())
+            .flag(endpoint.enabled);
+        match endpoint.rate_limit {
+            Some(limit) => args
+                .number(limit.requests_per_second)
+                .number(limit.burst_size),
+            None => args.text("").text(""),
+        };
+        args.number(endpoint.batch.map_or(1, |batch| batch.max_events));
+        // What waits of a former life goes first, a bounded number with each call.
+        loop {
+            let script = Script::SaveEndpoint;
+            let mut reply = self.connection.run(partition, script, "", &args).await?;
+            if reply.flag()? {
+                return self.announce_changes(partition).await;
+            }
+        }
+    }
+
+    pub(crate) async fn read_endpoint(&self, id: &str) -> Result<Option<WebhookEndpoint>> {
+        let record = self.records(&[(id.to_owned(), 0)]).await?.pop();
+        let record = record.filter(|record| !record.deleted);
+        Ok(record.map(|record| Arc::unwrap_or_clone(record.endpoint)))
+    }
+
+    pub(crate) async fn bury_endpoint(&self, id: &str, now: Timestamp) -> Result<bool> {
+        let partition = self.connection.keys.partition_of(id);
+        let now = now.as_millis().to_string();
+        let mut args = Args::default();
+        args.text(id).number(fastrand::u64(..));
+        loop {
+            let script = Script::DeleteEndpoint;
+            let mut reply = self.connection.run(partition, script, &now, &args).await?;
+            let (found, more) = (reply.flag()?, reply.flag()?);
+            if !more {
+                self.announce_changes(partition).await?;
+                return Ok(found);
+            }
+        }
+    }
+
+    pub(crate) async fn changed_endpoints(
+        &self,
+        revision: u64,
+        limit: usize,
+    ) -> Result<EndpointChanges> {
+        let mut args = Args::default();
+        args.number(revision).number(limit.saturating_add(1));
+        let script = Script::Revisions;
+        let mut reply = self.connection.run(REGISTRY, script, "0", &args).await?;
+        let newest: u64 = reply.number()?;
+        let mut changed = Vec::new();
+        while !reply.is_over() {
+            changed.push((reply.text()?, reply.number::<u64>()?));
+        }
+        let more = changed.len() > limit;
+        changed.truncate(limit);
+        let last = changed.last().map_or(revision, |(_, revision)| *revision);
+        Ok(EndpointChanges {
+            records: self.records(&changed).await?,
+            revision: if more { last } else { newest.max(revision) },
+            more,
+        })
+    }
+
+    pub(crate) async fn change_gates(&self, gates: &[EndpointGate], now: Timestamp) -> Result<()> {
+        let mut by_partition: HashMap<usize, Vec<&EndpointGate>> = HashMap::new();
+        for gate in gates {
+            let partition = self.connection.keys.partition_of(&gate.endpoint_id);
+            by_partition.entry(partition).or_default().push(gate);
+        }
+        let now = now.as_millis().to_string();
+        for (partition, gates) in by_partition {
+            let mut args = Args::default();
+            args.number(gates.len());
+            for gate in gates {
+                let (change, value) = written(gate.change);
+                args.text(&gate.endpoint_id).text(change).text(&value);
+            }
+            let script = Script::SetGates;
+            let mut changed = self.connection.run(partition, script, &now, &args).await?;
+            if !changed.is_over() {
+                drop(changed.text()?);
+                self.announce_changes(partition).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The endpoints with these ids, in their order; one that is gone is a tombstone.
+    async fn records(&self, changed: &[(String, u64)]) -> Result<Vec<EndpointRecord>> {
+        let mut by_partition: HashMap<usize, Vec<usize>> = HashMap::new();
+        for (index, (id, _)) in changed.iter().enumerate() {
+            let partition = self.connection.keys.partition_of(id);
+            by_partition.entry(partition).or_default().push(index);
+        }
+        let mut records: Vec<Option<EndpointRecord>> = vec![None; changed.len()];
+        for (partition, indexes) in by_partition {
+            let of = |index: &usize| changed.get(*index);
+            let mut args = Args::default();
+            args.number(indexes.len());
+            for (id, _) in indexes.iter().filter_map(of) {
+                args.text(id);
+            }
+            let script = Script::Endpoints;
+            let mut reply = self.connection.run(partition, script, "0", &args).await?;
+            for index in indexes {
+                let fields = reply.list()?;
+                if let (Some((id, revision)), Some(slot)) =
+                    (changed.get(index), records.get_mut(index))
+                {
+                    *slot = Some(record(id, *revision, fields)?);
+                }
+            }
+        }
+        Ok(records.into_iter().flatten().collect())
+    }
+
+    /// Numbers the changes of a partition's endpoints, those too that somebody else could not
+    /// announce before.
+    pub(crate) async fn announce_changes(&self, partition: usize) -> Result<()> {
+        if partition == REGISTRY {
+            return Ok(());
+        }
+        let none = Args::default();
+        let script = Script::Unannounced;
+        let changes = self.connection.run(partition, script, "0", &none).await?;
+        self.announce(partition, changes).await
+    }
+
+    /// Numbers changes: pairs of an endpoint and how often it changed.
+    pub(crate) async fn announce(&self, partition: usize, mut changes: Reply) -> Result<()> {
+        let mut pairs = Vec::new();
+        while !changes.is_over() {
+            pairs.push((changes.text()?, changes.text()?));
+        }
+        if pairs.is_empty() {
+            return Ok(());
+        }
+        let (mut ids, mut seen) = (Args::default(), Args::default());
+        ids.number(pairs.len());
+        seen.number(pairs.len());
+        for (id, times) in &pairs {
+            ids.text(id);
+            seen.text(id).text(times);
+        }
+        let announce = Script::Announce;
+        self.connection.run(REGISTRY, announce, "0", &ids).await?;
+        let announced = Script::Announced;
+        self.connection
+            .run(partition, announced, "0", &seen)
+            .await?;
+        Ok(())
+    }
+
+    /// Takes tombstones that were dropped off the list of changes, but for those whose endpoint
+    /// came back in the meantime.
+    pub(crate) async fn forget_endpoints(&self, ids: &[String]) -> Result<()> {
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let mut args = Args::default();
+        args.number(ids.len());
+        for id in ids {
+            args.text(id);
+        }
+        let script = Script::RevisionsOf;
+        let mut reply = self.connection.run(REGISTRY, script, "0", &args).await?;
+        let mut revisions = Vec::new();
+        for id in ids {
+            revisions.push((id.clone(), reply.text()?));
+        }
+        let known: Vec<_> = ids.iter().map(|id| (id.clone(), 0)).collect();
+        let back = self.records(&known).await?;
+        revisions.retain(|(id, _)| !back.iter().any(|r| !r.deleted && r.endpoint.id == *id));
+        let mut args = Args::default();
+        args.number(revisions.len());
+        for (id, revision) in &revisions {
+            args.text(id).text(revision);
+        }
+        let script = Script::ForgetRevisions;
+        self.connection.run(REGISTRY, script, "0", &args).await?;
+        Ok(())
+    }
+}
+
+fn record(id: &str, revision: u64, mut fields: Reply) -> Result<EndpointRecord> {
+    let definition = fields.bytes()?;
+    let mut endpoint = if definition.is_empty() {
+        WebhookEndpoint {
+            id: id.into(),
+            ..WebhookEndpoint::default()
+        }
+    } else {
+        serde_json::from_slice(&definition)?
+    };
+    endpoint.enabled = fields.text()? == "1";
+    let gate = GateState {
+        paused: fields.text()? == "1",
+        disabled: match fields.text()?.as_str() {
+            "" => None,
+            "operator" => Some(DisabledBy::Operator),
+            "gone" => Some(DisabledBy::Gone),
+            "failing" => Some(DisabledBy::Failing),
+            _ => return Err(malformed("names an unknown reason of a disabled endpoint")),
+        },
+        held_until: fields.optional()?.map(Timestamp::from_millis),
+        max_leased: fields.optional()?,
+        failing_since: fields.optional()?.map(Timestamp::from_millis),
+    };
+    let deleted = !fields.bytes()?.is_empty() || definition.is_empty();
+    Ok(EndpointRecord {
+        endpoint: Arc::new(endpoint),
+        gate,
+        revision,
+        deleted,
+    })
+}
+
+/// A change as the script takes it: its name and its value.
+fn written(change: GateChange) -> (&'static str, String) {
+    let at = |time: Timestamp| time.as_millis().to_string();
+    match change {
+        GateChange::Pause => ("pause", String::new()),
+        GateChange::Resume => ("resume", String::new()),
+        GateChange::Enable => ("enable", String::new()),
+        GateChange::Recovered => ("recovered", String::new()),
+        GateChange::Disable(DisabledBy::Operator) => ("disable", "operator".into()),
+        GateChange::Disable(DisabledBy::Gone) => ("disable", "gone".into()),
+        GateChange::Disable(DisabledBy::Failing) => ("disable", "failing".into()),
+        GateChange::Hold { until } => ("hold", at(until)),
+        GateChange::LimitLeased(most) => ("limit", most.map_or(String::new(), |n| n.to_string())),
+        GateChange::FailingSince(since) => ("failing", at(since)),
+    }
+}

@@ -1,0 +1,72 @@
+-- A beat of a worker, and the taking back of what dead workers hold, a bounded number at a time.
+-- Answers {now, revision, rescued, lost, more to rescue, endpoints to announce, ...}.
+local worker, request, mode = take(), take(), take()
+local silence, most, poison = tonumber(take()), tonumber(take()), tonumber(take())
+local uptime = take() == '1'
+
+-- A restart of the server must not make every worker look dead.
+local started = -math.huge
+if uptime then
+  local up = string.match(redis.call('INFO', 'server'), 'uptime_in_seconds:(%d+)')
+  started = now_ms - tonumber(up or 0) * 1000
+end
+
+local function answer(rescued, lost, more)
+  local out = { now, redis.call('GET', key('revision')) or '0', rescued, lost, more }
+  local unannounced = redis.call('HSCAN', key('unannounced'), 0, 'COUNT', 100)[2]
+  for i = 1, #unannounced do out[#out + 1] = unannounced[i] end
+  return out
+end
+
+local function take_back(id, holder)
+  local d = row(id)
+  if not d or d.state ~= 'leased' or d.worker ~= holder then return 0 end
+  local e, crashes = endpoint(d.endpoint), tonumber(d.crashes or 0) + 1
+  if d.erased or e.deleted then
+    move(d, e, 'cancelled', 'crashes', crashes)
+  elseif crashes >= poison then
+    move(d, e, 'dead', 'crashes', crashes, 'reason', 'poison')
+  else
+    wait_until(d, e, number(math.min(tonumber(d.due), now_ms)), 'crashes', crashes)
+  end
+  return 1
+end
+
+local function rescue()
+  if now_ms - started < silence then return 0, 0 end
+  local rescued = 0
+  local silent = redis.call('ZRANGEBYSCORE', key('workers'), '-inf', number(now_ms - silence),
+    'LIMIT', 0, 20)
+  for _, dead in ipairs(silent) do
+    if dead ~= worker then
+      redis.call('HSET', key('worker', dead), 'lost', 1)
+      redis.call('PEXPIRE', key('worker', dead), 172800000)
+      for _, id in ipairs(redis.call('SPOP', key('leased', dead), most - rescued)) do
+        rescued = rescued + take_back(id, dead)
+      end
+      if redis.call('EXISTS', key('leased', dead)) == 1 then return rescued, 1 end
+      redis.call('ZREM', key('workers'), dead)
+    end
+  end
+  return rescued, #silent == 20 and 1 or 0
+end
+
+if worker == '' then return answer(0, 0, 0) end
+local own = key('worker', worker)
+local v = redis.call('HMGET', own, 'beaten', 'lost', 'request', 'rescued', 'was_lost', 'more')
+if v[3] == request then return answer(tonumber(v[4]), tonumber(v[5]), tonumber(v[6])) end
+local lost, in_a_row = 0, mode == 'on'
+if mode == 'beat' then
+  lost = v[2] and 1 or 0
+  local last = v[1] and math.max(tonumber(v[1]), started)
+  in_a_row = last and lost == 0 and now_ms - last < silence
+  redis.call('HDEL', own, 'lost')
+  redis.call('HSET', own, 'beaten', now, 'seen', now)
+  redis.call('ZADD', key('workers'), now, worker)
+end
+local rescued, more = 0, 0
+if in_a_row then rescued, more = rescue() end
+redis.call('HSET', own, 'request', request, 'rescued', rescued, 'was_lost', lost, 'more', more)
+redis.call('PEXPIRE', own, 172800000)
+flush()
+return answer(rescued, lost, more)

@@ -1,0 +1,59 @@
+-- Changes deliveries by hand. Answers {how many were changed, where to go on or ''}.
+local to, most, request = take(), tonumber(take()), take()
+local sort = { take(), take(), take(), take() }
+
+local answer_key = key('answer', request)
+local known = redis.call('HMGET', answer_key, 'changed', 'next')
+if known[1] then return { tonumber(known[1]), known[2] } end
+
+local CHANGES = {}
+
+function CHANGES.replay(d, e)
+  if d.state ~= 'dead' or d.erased or e.deleted then return false end
+  local seq = string.format('%016.0f', redis.call('INCR', key('seq')))
+  leave(d, e)
+  d.state, d.seq, d.sort, d.due = 'ready', seq, sort[tonumber(d.priority) + 1], now
+  redis.call('ZREM', key('dead'), d.id)
+  redis.call('ZADD', key('waiting'), 0, d.id)
+  redis.call('HSET', key('delivery', d.id), 'state', 'ready', 'updated', now, 'due', now, 'sent',
+    now, 'seq', seq, 'sort', d.sort, 'attempts', '0')
+  redis.call('HDEL', key('delivery', d.id), 'reason', 'crashes')
+  enter(d, e)
+  return true
+end
+
+function CHANGES.cancel(d, e)
+  if d.state ~= 'ready' and d.state ~= 'scheduled' then return false end
+  move(d, e, 'cancelled')
+  return true
+end
+
+function CHANGES.purge(d, e)
+  if INDEX[d.state] == 'waiting' then return false end
+  if d.state == 'dead' then
+    count(e, 'dead', -1)
+    count(e, 'purged', 1)
+  end
+  remove(d)
+  return true
+end
+
+function CHANGES.erase(d, e)
+  if d.erased then return false end
+  d.erased = '1'
+  redis.call('HSET', key('delivery', d.id), 'erased', '1')
+  unread(d.event)
+  if d.state == 'ready' or d.state == 'scheduled' then move(d, e, 'cancelled') end
+  return true
+end
+
+local changed = 0
+local next_before = scan(most, function(d)
+  if not CHANGES[to](d, endpoint(d.endpoint)) then return false end
+  changed = changed + 1
+  return true
+end)
+redis.call('HSET', answer_key, 'changed', changed, 'next', next_before)
+redis.call('PEXPIRE', answer_key, 60000)
+flush()
+return { changed, next_before }

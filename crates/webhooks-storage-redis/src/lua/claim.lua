@@ -1,0 +1,207 @@
+-- Leases ready deliveries, from endpoints in turn. Answers {rows, events, next due or ''}.
+--
+-- What a request leased is kept under its slot until the slot's next request, and given again to
+-- whoever asks with the same request: the first answer may have been lost.
+local worker, slot, request = take(), take(), take()
+local limit, per_endpoint = tonumber(take()), tonumber(take())
+local rps, burst = tonumber(take()), tonumber(take())
+local room = {}
+for _ = 1, tonumber(take()) do
+  local id = take()
+  room[id] = tonumber(take())
+end
+
+-- Bounds of one run: deliveries made ready, endpoints whose hold ends, endpoints passed over.
+local MOST_PROMOTED, MOST_HOLDS, MOST_VISITS = 1000, 200, 500
+
+local rows, events, seen, ids = {}, {}, {}, {}
+local slot_key = key('claim', worker .. ':' .. slot)
+
+local function give(d)
+  rows[#rows + 1] = { d.id, d.endpoint, d.event, d.priority, d.due, d.attempts, d.max_retries,
+    d.crashes or '0', d.token }
+  if not seen[d.event] then
+    seen[d.event] = true
+    local v = redis.call('HMGET', key('event', d.event), 'type', 'tenant', 'payload', 'created')
+    events[#events + 1] = { d.event, v[1], v[2] and '1' or '0', v[2] or '', v[3], v[4] }
+  end
+end
+
+local kept = redis.call('HMGET', slot_key, 'request', 'ids')
+if kept[1] == request then
+  for id in string.gmatch(kept[2], '%S+') do
+    local d = row(id)
+    if d and d.state == 'leased' and d.worker == worker then give(d) end
+  end
+  return { rows, events, now }
+end
+
+-- Makes the scheduled deliveries ready whose time has come, a fair share of each endpoint.
+local function promote()
+  local due = redis.call('ZRANGEBYSCORE', key('due'), '-inf', now, 'LIMIT', 0, 100)
+  local share = math.floor(MOST_PROMOTED / math.max(#due, 1))
+  for _, id in ipairs(due) do
+    local e = endpoint(id)
+    local place = key('scheduled', id)
+    local members = redis.call('ZRANGEBYSCORE', place, '-inf', now, 'LIMIT', 0, share)
+    for _, member in ipairs(members) do
+      local delivery = key('delivery', string.sub(member, -36))
+      redis.call('ZADD', key('ready', id), redis.call('HGET', delivery, 'sort'), member)
+      redis.call('HSET', delivery, 'state', 'ready', 'updated', now)
+    end
+    if #members > 0 then redis.call('ZREM', place, unpack(members)) end
+    count(e, 'scheduled', -#members)
+    count(e, 'ready', #members)
+    file_due(e)
+    admit(e)
+  end
+end
+
+local function end_holds()
+  local over = redis.call('ZRANGEBYSCORE', key('holds'), '-inf', now, 'LIMIT', 0, MOST_HOLDS)
+  for _, id in ipairs(over) do
+    redis.call('ZREM', key('holds'), id)
+    local e = endpoint(id)
+    if e then admit(e) end
+  end
+end
+
+-- The generic cell rate algorithm: `tat` is the time at which the bucket will be full again but
+-- for one token's worth. Requests that may start now, and when the next one may.
+local function tokens(e)
+  local rate, most = e.rps or rps, e.burst or burst
+  if not rate then return math.huge end
+  local every = 1000 / rate
+  local ahead = math.max(e.tat - now_ms, 0)
+  local free = math.floor(((most - 1) * every - ahead) / every + 1 + 1e-6)
+  return math.max(free, 0), every, most
+end
+
+local function spend(e, deliveries)
+  local free, every, most = tokens(e)
+  if free == math.huge then return end
+  local used = math.ceil(deliveries / e.per_request)
+  e.tat = math.max(e.tat, now_ms) + used * every
+  redis.call('HSET', key('endpoint', e.id), 'tat', string.format('%.3f', e.tat))
+  if free - used < 1 then
+    e.token_at = math.ceil(e.tat - (most - 1) * every - 1e-3)
+  end
+end
+
+-- What an endpoint whose turn it is can give; nil if nothing, and then it leaves the ring.
+local function plan(e)
+  if not e or not e.open or e.counts.ready <= 0 then return nil end
+  if e.max_leased and e.counts.leased >= e.max_leased then return nil end
+  if e.held_until > now_ms then
+    redis.call('ZADD', key('holds'), number(e.held_until), e.id)
+    return nil
+  end
+  local free, every, most = tokens(e)
+  if free < 1 then
+    local at = math.ceil(e.tat - (most - 1) * every - 1e-3)
+    redis.call('ZADD', key('holds'), number(at), e.id)
+    return nil
+  end
+  local most_leased = e.max_leased and e.max_leased - e.counts.leased or math.huge
+  local have = math.min(e.counts.ready, most_leased, free * e.per_request)
+  return { e = e, have = have, room = room[e.id] or per_endpoint * e.per_request, n = 0 }
+end
+
+-- One of each endpoint in turn: first those of the ring, then those that were served, again.
+local function choose()
+  local queue, full, served, taken, visits, more = {}, {}, {}, 0, 0, true
+  local head, tail = 1, 0
+  while taken < limit do
+    if more then
+      local popped = redis.call('ZPOPMIN', key('turns'), math.min(limit - taken, 100))
+      more = #popped > 0 and visits < MOST_VISITS + limit
+      for i = 1, #popped, 2 do
+        local p = plan(endpoint(popped[i]))
+        visits = visits + 1
+        if p and p.room <= 0 then
+          full[#full + 1] = p
+        elseif p then
+          p.n, taken = 1, taken + 1
+          tail = tail + 1
+          queue[tail], served[#served + 1] = p, p
+        end
+      end
+    else
+      local p = queue[head]
+      if not p then break end
+      head = head + 1
+      if p.n < math.min(p.have, p.room) then
+        p.n, taken = p.n + 1, taken + 1
+        tail = tail + 1
+        queue[tail] = p
+      elseif p.n < p.have then
+        full[#full + 1] = p
+      end
+    end
+  end
+  local again = {}
+  for i = head, tail do again[#again + 1] = queue[i] end
+  for _, p in ipairs(full) do again[#again + 1] = p end
+  return served, again, visits >= MOST_VISITS + limit
+end
+
+local function lease(p)
+  local e, members = p.e, redis.call('ZPOPMIN', key('ready', p.e.id), p.n)
+  local new = {}
+  for i = 1, #members, 2 do
+    local d = row(string.sub(members[i], -36))
+    d.token = number(tonumber(d.token) + 1)
+    redis.call('HSET', key('delivery', d.id), 'state', 'leased', 'worker', worker, 'token',
+      d.token, 'updated', now)
+    new[#new + 1], ids[#ids + 1] = d.id, d.id
+    give(d)
+  end
+  for i = 1, #new, 5000 do
+    redis.call('SADD', key('leased', worker), unpack(new, i, math.min(i + 4999, #new)))
+  end
+  count(e, 'ready', -#new)
+  count(e, 'leased', #new)
+  spend(e, #new)
+end
+
+-- Gives an endpoint its next turn, unless it waits for a token.
+local function readmit(p)
+  local e = p.e
+  if e.token_at and e.token_at > now_ms then
+    if e.counts.ready > 0 then redis.call('ZADD', key('holds'), number(e.token_at), e.id) end
+  else
+    admit(e)
+  end
+end
+
+-- When the next endpoint may give something by the passing of time alone.
+local function next_due()
+  local first = redis.call('ZRANGE', key('due'), 0, 0, 'WITHSCORES')[2]
+  for _ = 1, 100 do
+    local held = redis.call('ZRANGE', key('holds'), 0, 0, 'WITHSCORES')
+    if not held[1] then break end
+    local e = endpoint(held[1])
+    if e and e.open and e.counts.ready > 0
+      and not (e.max_leased and e.counts.leased >= e.max_leased) then
+      if not first or tonumber(held[2]) < tonumber(first) then first = held[2] end
+      break
+    end
+    redis.call('ZREM', key('holds'), held[1])
+  end
+  return first or ''
+end
+
+promote()
+end_holds()
+local served, again, cut = choose()
+for _, p in ipairs(served) do lease(p) end
+for _, p in ipairs(again) do readmit(p) end
+for _, p in ipairs(served) do readmit(p) end
+if #ids > 0 then know(worker) end
+redis.call('HSET', slot_key, 'request', request, 'ids', table.concat(ids, ' '))
+redis.call('PEXPIRE', slot_key, 86400000)
+local next_at = cut and now or next_due()
+-- Who claims knows what it left behind.
+woken = false
+flush()
+return { rows, events, next_at }

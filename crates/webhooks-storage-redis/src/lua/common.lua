@@ -1,0 +1,253 @@
+-- What all scripts share: arguments, a cache of the endpoints that a call touches, and the moves of
+-- deliveries between their places. A delivery is in exactly one place, which its `state` names;
+-- `leave` and `enter` are the only ways out of and into a place, and keep the counts right.
+--
+-- KEYS[1] is the partition, `{prefix:n}`; every key of a script starts with it.
+local base = KEYS[1]
+local arg = 0
+local function take()
+  arg = arg + 1
+  return ARGV[arg]
+end
+local channel, now = take(), take()
+local woken = false
+
+local function number(n) return string.format('%.0f', n) end
+
+-- Who passes no time gets the server's.
+if now == '' then
+  local time = redis.call('TIME')
+  now = number(tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000))
+end
+local now_ms = tonumber(now)
+
+local function key(kind, id)
+  if id then return base .. ':' .. kind .. ':' .. id end
+  return base .. ':' .. kind
+end
+
+local GATES = { 'enabled', 'paused', 'deleted_at', 'held_until', 'max_leased', 'rps', 'burst',
+  'per_request', 'tat' }
+local COUNTS = { 'enqueued', 'delivered', 'dead', 'cancelled', 'purged', 'ready', 'scheduled',
+  'leased' }
+local FIELDS = { unpack(GATES) }
+for _, name in ipairs(COUNTS) do FIELDS[#FIELDS + 1] = name end
+
+local endpoints, totals = {}, {}
+
+local function read_gate(e, v)
+  e.enabled, e.paused, e.deleted = v[1] == '1', v[2] == '1', v[3] and true or false
+  e.held_until, e.max_leased = tonumber(v[4] or 0), tonumber(v[5] or nil)
+  e.rps, e.burst = tonumber(v[6] or nil), tonumber(v[7] or nil)
+  e.per_request, e.tat = tonumber(v[8] or 1), tonumber(v[9] or 0)
+  e.open = e.enabled and not e.paused and not e.deleted
+end
+
+-- The endpoint with this id or its tombstone; false if there is neither.
+local function endpoint(id)
+  local e = endpoints[id]
+  if e ~= nil then return e end
+  local v = redis.call('HMGET', key('endpoint', id), unpack(FIELDS))
+  if not v[1] then
+    endpoints[id] = false
+    return false
+  end
+  e = { id = id, counts = {}, was = {} }
+  read_gate(e, v)
+  for i, name in ipairs(COUNTS) do
+    local n = tonumber(v[#GATES + i] or 0)
+    e.counts[name], e.was[name] = n, n
+  end
+  e.held_was = e.open and 0 or e.counts.ready + e.counts.scheduled
+  endpoints[id] = e
+  return e
+end
+
+-- Reads the gate again after it was changed.
+local function reload(e)
+  read_gate(e, redis.call('HMGET', key('endpoint', e.id), unpack(GATES)))
+end
+
+local function count(e, name, by) e.counts[name] = e.counts[name] + by end
+
+-- Gives an endpoint its turn, or its place among the held, if it has something to claim.
+local function admit(e)
+  local c = e.counts
+  if c.ready <= 0 or not e.open or (e.max_leased and c.leased >= e.max_leased) then return end
+  if e.held_until > now_ms then
+    redis.call('ZADD', key('holds'), number(e.held_until), e.id)
+    woken = true
+    return
+  end
+  local token_at = redis.call('ZSCORE', key('holds'), e.id)
+  if token_at and tonumber(token_at) > now_ms then return end
+  if not redis.call('ZSCORE', key('turns'), e.id) then
+    redis.call('ZADD', key('turns'), redis.call('INCR', key('turn')), e.id)
+    woken = true
+  end
+end
+
+-- Files the endpoint under the time at which its first scheduled delivery is due.
+local function file_due(e)
+  local first = redis.call('ZRANGE', key('scheduled', e.id), 0, 0, 'WITHSCORES')
+  if not first[2] then
+    redis.call('ZREM', key('due'), e.id)
+    return
+  end
+  local before = redis.call('ZSCORE', key('due'), e.id)
+  redis.call('ZADD', key('due'), first[2], e.id)
+  -- Who waits knows the time of the first one of all only.
+  if not before or tonumber(first[2]) < tonumber(before) then
+    if redis.call('ZRANGE', key('due'), 0, 0)[1] == e.id then woken = true end
+  end
+end
+
+-- Stores the counts of what was touched, and wakes who waits. The last thing that a script does.
+local function flush()
+  for _, e in pairs(endpoints) do
+    if e then
+      local set = {}
+      for _, name in ipairs(COUNTS) do
+        local by = e.counts[name] - e.was[name]
+        if by ~= 0 then
+          set[#set + 1], set[#set + 2] = name, number(e.counts[name])
+          totals[name] = (totals[name] or 0) + by
+        end
+      end
+      if #set > 0 then redis.call('HSET', key('endpoint', e.id), unpack(set)) end
+      local held = e.open and 0 or e.counts.ready + e.counts.scheduled
+      totals.held = (totals.held or 0) + held - e.held_was
+      if e.due_moved then file_due(e) end
+      if e.admit then admit(e) end
+    end
+  end
+  for name, by in pairs(totals) do
+    if by ~= 0 then redis.call('HINCRBY', key('counts'), name, number(by)) end
+  end
+  if woken then redis.call('PUBLISH', channel, '') end
+end
+
+local ROW = { 'state', 'endpoint', 'event', 'seq', 'sort', 'due', 'priority', 'attempts',
+  'max_retries', 'crashes', 'token', 'worker', 'reason', 'updated', 'sent', 'erased', 'settled' }
+
+local function row(id)
+  local v = redis.call('HMGET', key('delivery', id), unpack(ROW))
+  if not v[1] then return nil end
+  local d = { id = id }
+  for i, name in ipairs(ROW) do d[name] = v[i] end
+  return d
+end
+
+local INDEX = { ready = 'waiting', scheduled = 'waiting', leased = 'waiting', dead = 'dead',
+  delivered = 'ended', cancelled = 'ended' }
+
+local function leave(d, e)
+  if d.state == 'ready' then
+    redis.call('ZREM', key('ready', e.id), d.seq .. ':' .. d.id)
+    count(e, 'ready', -1)
+  elseif d.state == 'scheduled' then
+    redis.call('ZREM', key('scheduled', e.id), d.seq .. ':' .. d.id)
+    count(e, 'scheduled', -1)
+    e.due_moved = true
+  elseif d.state == 'leased' then
+    redis.call('SREM', key('leased', d.worker), d.id)
+    count(e, 'leased', -1)
+    -- It may have been the one too many of a gate.
+    if e.max_leased then e.admit = true end
+  elseif d.state == 'dead' then
+    count(e, 'dead', -1)
+  end
+end
+
+local function enter(d, e)
+  count(e, d.state, 1)
+  if d.state == 'ready' then
+    redis.call('ZADD', key('ready', e.id), d.sort, d.seq .. ':' .. d.id)
+    e.admit = true
+  elseif d.state == 'scheduled' then
+    redis.call('ZADD', key('scheduled', e.id), d.due, d.seq .. ':' .. d.id)
+    e.due_moved = true
+  elseif d.state == 'leased' then
+    redis.call('SADD', key('leased', d.worker), d.id)
+  end
+end
+
+-- Moves a delivery to another place; further fields and values to store may follow.
+local function move(d, e, state, ...)
+  leave(d, e)
+  if INDEX[d.state] ~= INDEX[state] then
+    redis.call('ZREM', key(INDEX[d.state]), d.id)
+    redis.call('ZADD', key(INDEX[state]), 0, d.id)
+  end
+  d.state = state
+  redis.call('HSET', key('delivery', d.id), 'state', state, 'updated', now, ...)
+  enter(d, e)
+end
+
+-- Moves a delivery to where it waits until it is due.
+local function wait_until(d, e, due, ...)
+  leave(d, e)
+  if INDEX[d.state] ~= 'waiting' then
+    redis.call('ZREM', key(INDEX[d.state]), d.id)
+    redis.call('ZADD', key('waiting'), 0, d.id)
+  end
+  d.due = due
+  d.state = tonumber(due) > now_ms and 'scheduled' or 'ready'
+  redis.call('HSET', key('delivery', d.id), 'state', d.state, 'updated', now, 'due', due, ...)
+  enter(d, e)
+end
+
+-- Counts one reader of the payload less, and drops what nobody reads.
+local function unread(event)
+  if redis.call('HINCRBY', key('event', event), 'readers', -1) <= 0 then
+    redis.call('HSET', key('event', event), 'payload', '')
+  end
+end
+
+-- Drops a delivery. The totals of what ended stay.
+local function remove(d)
+  redis.call('DEL', key('delivery', d.id), key('attempts', d.id))
+  redis.call('ZREM', key(INDEX[d.state]), d.id)
+  redis.call('ZREM', key('log'), d.id)
+  redis.call('ZREM', key('of', d.endpoint), d.id)
+  redis.call('ZREM', key('events'), d.event .. ':' .. d.id)
+  if redis.call('HINCRBY', key('event', d.event), 'rows', -1) <= 0 then
+    redis.call('DEL', key('event', d.event))
+  elseif not d.erased then
+    unread(d.event)
+  end
+end
+
+-- Cancels up to `most` of what waits for an endpoint. How many.
+local function cancel_waiting(e, most)
+  local done = 0
+  for _, place in ipairs({ 'ready', 'scheduled' }) do
+    if done < most then
+      for _, member in ipairs(redis.call('ZRANGE', key(place, e.id), 0, most - done - 1)) do
+        local d = row(string.sub(member, -36))
+        move(d, e, 'cancelled')
+        done = done + 1
+      end
+    end
+  end
+  return done
+end
+
+-- Numbers a change of an endpoint: at once in the first partition, which keeps the numbers; the
+-- others note that it is to be announced there.
+local function touch(id)
+  if string.sub(base, -3) == ':0}' then
+    redis.call('ZADD', key('revisions'), redis.call('INCR', key('revision')), id)
+  else
+    redis.call('HINCRBY', key('unannounced'), id, 1)
+  end
+end
+
+-- Makes a worker that leases known, so that its silence is noticed. One that was given up and does
+-- not know yet stays as silent as it was.
+local function know(worker)
+  if redis.call('ZSCORE', key('workers'), worker) then return end
+  redis.call('HSETNX', key('worker', worker), 'seen', now)
+  redis.call('ZADD', key('workers'), redis.call('HGET', key('worker', worker), 'seen'), worker)
+  redis.call('PEXPIRE', key('worker', worker), 172800000)
+end

@@ -1,0 +1,9 @@
+-- Reads endpoints: per id their fields, or nothing if there is none.
+local out = {}
+for i = 1, tonumber(take()) do
+  local v = redis.call('HMGET', key('endpoint', take()), 'definition', 'enabled', 'paused',
+    'disabled', 'held_until', 'max_leased', 'failing_since', 'deleted_at')
+  for n = 1, 8 do v[n] = v[n] or '' end
+  out[i] = v
+end
+return out

@@ -1,0 +1,92 @@
+-- Looks through deliveries that match a query, newest first by id, a bounded number at a time.
+local function given()
+  if take() == '1' then return take() end
+end
+local q = { id = given(), event = given(), endpoint = given(), type = given(), tenant = given(),
+  from = given(), to = given(), before = given(), states = {} }
+for _ = 1, tonumber(take()) do q.states[take()] = true end
+local any_state = next(q.states) == nil
+local CHUNK = 200
+
+local event_cache = {}
+local function event_of(id)
+  local v = event_cache[id]
+  if not v then
+    v = redis.call('HMGET', key('event', id), 'type', 'tenant', 'created')
+    event_cache[id] = v
+  end
+  return v
+end
+
+local function matches(d)
+  if not (any_state or q.states[d.state]) then return false end
+  if q.endpoint and d.endpoint ~= q.endpoint then return false end
+  if q.event and d.event ~= q.event then return false end
+  if not (q.type or q.tenant or q.from or q.to) then return true end
+  local v = event_of(d.event)
+  if q.type and v[1] ~= q.type then return false end
+  if q.tenant and v[2] ~= q.tenant then return false end
+  local created = tonumber(v[3])
+  return not (q.from and created < tonumber(q.from)) and not (q.to and created >= tonumber(q.to))
+end
+
+-- The smallest set of indexes that holds everything that can match.
+local function indexes()
+  if q.event then return { key('events') } end
+  local wanted, size = {}, 0
+  for _, index in ipairs({ 'waiting', 'dead', 'ended' }) do
+    for state in pairs(INDEX) do
+      if INDEX[state] == index and (any_state or q.states[state]) then
+        wanted[#wanted + 1] = key(index)
+        size = size + redis.call('ZCARD', key(index))
+        break
+      end
+    end
+  end
+  if q.endpoint and redis.call('ZCARD', key('of', q.endpoint)) <= size then
+    return { key('of', q.endpoint) }
+  end
+  return wanted
+end
+
+-- Up to a chunk of ids below `before` in falling order, and whether there are no more.
+local function chunk(before)
+  if q.id then
+    local out = {}
+    if not before or q.id < before then out[1] = q.id end
+    return out, true
+  end
+  local from, to = before and '(' .. before or '+', '-'
+  if q.event then
+    from, to = '(' .. q.event .. ':' .. (before or 'g'), '[' .. q.event .. ':'
+  end
+  local ids, floor = {}, ''
+  for _, index in ipairs(indexes()) do
+    local got = redis.call('ZREVRANGEBYLEX', index, from, to, 'LIMIT', 0, CHUNK)
+    for _, id in ipairs(got) do ids[#ids + 1] = string.sub(id, -36) end
+    -- Below the last id of a full chunk this index may have more.
+    if #got == CHUNK then
+      local last = string.sub(got[#got], -36)
+      if last > floor then floor = last end
+    end
+  end
+  table.sort(ids, function(a, b) return a > b end)
+  while #ids > 0 and ids[#ids] < floor do ids[#ids] = nil end
+  return ids, floor == ''
+end
+
+-- Calls `visit` for up to `most` rows for which it returns true. Answers where to go on, or ''.
+local function scan(most, visit)
+  local before, found, looked = q.before, 0, 0
+  while looked < 1000 do
+    local ids, last = chunk(before)
+    for _, id in ipairs(ids) do
+      if found >= most then return before or id end
+      before, looked = id, looked + 1
+      local d = row(id)
+      if d and matches(d) and visit(d) then found = found + 1 end
+    end
+    if last then return '' end
+  end
+  return before
+end

@@ -1,0 +1,129 @@
+-- Drops what is older than the retention, a bounded number of rows at a time. A pass goes through
+-- the indexes one after the other, oldest id first; where it stopped is kept for the next run.
+-- Answers {rows, more, tombstones that were dropped, ...}.
+local limit = tonumber(take())
+local cutoffs = { waiting = tonumber(take()), ended = tonumber(take()), dead = tonumber(take()),
+  log = tonumber(take()) }
+local PHASES = { 'waiting', 'ended', 'dead', 'log', 'tombstones' }
+local budget = 2 * limit + 100
+local rows = 0
+local state = redis.call('HMGET', key('sweep'), 'phase', 'cursor')
+local phase, cursor = tonumber(state[1] or 1), state[2] or '-'
+
+-- The largest id of a time: the first 48 bits of an id are its milliseconds.
+local function last_id(ms)
+  if ms < 0 then return nil end
+  local hex = string.format('%04x%08x', math.floor(ms / 4294967296) % 65536, ms % 4294967296)
+  return string.sub(hex, 1, 8) .. '-' .. string.sub(hex, 9) .. '-g'
+end
+
+local DROP = {}
+
+function DROP.waiting(d, cutoff)
+  if d.state == 'leased' then return 0 end
+  if math.max(tonumber(d.sent), tonumber(d.due)) > cutoff then return 0 end
+  move(d, endpoint(d.endpoint), 'dead', 'reason', 'expired')
+  return 1
+end
+
+function DROP.ended(d, cutoff)
+  if tonumber(d.updated) > cutoff then return 0 end
+  remove(d)
+  return 1
+end
+
+function DROP.dead(d, cutoff)
+  if tonumber(d.updated) > cutoff then return 0 end
+  -- The total stays.
+  remove(d)
+  return 1
+end
+
+-- Whether the index is done with.
+local function sweep_index(name)
+  local cutoff = cutoffs[name]
+  local last = last_id(cutoff)
+  if not last then return true end
+  while rows < limit and budget > 0 do
+    local most = math.min(limit - rows, budget, 200)
+    local ids = redis.call('ZRANGEBYLEX', key(name), cursor, '(' .. last, 'LIMIT', 0, most)
+    for _, id in ipairs(ids) do
+      local d = row(id)
+      if d then rows = rows + DROP[name](d, cutoff) end
+      cursor = '(' .. id
+    end
+    budget = budget - #ids
+    if #ids < most then return true end
+  end
+  return false
+end
+
+local function sweep_log()
+  while rows < limit and budget > 0 do
+    local oldest = redis.call('ZRANGEBYSCORE', key('log'), '-inf', number(cutoffs.log), 'LIMIT',
+      0, math.min(limit - rows, 200))
+    if #oldest == 0 then return true end
+    for _, id in ipairs(oldest) do
+      budget = budget - 1
+      local at = key('attempts', id)
+      if rows < limit then
+        local line = redis.call('LPOP', at)
+        if line then rows = rows + 1 end
+        local following = redis.call('LINDEX', at, 0)
+        if following then
+          local started = string.match(following, 'at=(%-?%d+)')
+          redis.call('ZADD', key('log'), started, id)
+        else
+          redis.call('ZREM', key('log'), id)
+        end
+      end
+    end
+  end
+  return false
+end
+
+-- Drops tombstones that nothing refers to and that every node has had the time to see.
+local dropped = {}
+local function sweep_tombstones()
+  local old = redis.call('ZRANGEBYSCORE', key('tombstones'), '-inf', number(cutoffs.ended),
+    'LIMIT', 0, 100)
+  for _, id in ipairs(old) do
+    local e = endpoint(id)
+    if e and e.deleted and e.counts.ready + e.counts.scheduled > 0 then
+      budget = budget - cancel_waiting(e, math.max(budget, 1))
+    end
+    if e and redis.call('ZCARD', key('of', id)) > 0 then
+      -- Looked at again an hour later.
+      redis.call('ZADD', key('tombstones'), number(cutoffs.ended + 3600000), id)
+    else
+      redis.call('ZREM', key('tombstones'), id)
+      if e and e.deleted then
+        endpoints[id] = nil
+        redis.call('DEL', key('endpoint', id))
+        redis.call('ZREM', key('turns'), id)
+        redis.call('ZREM', key('holds'), id)
+        redis.call('ZREM', key('due'), id)
+        dropped[#dropped + 1] = id
+      end
+    end
+  end
+  return #old < 100
+end
+
+while PHASES[phase] do
+  local name, done = PHASES[phase], nil
+  if name == 'log' then
+    done = sweep_log()
+  elseif name == 'tombstones' then
+    done = sweep_tombstones()
+  else
+    done = sweep_index(name)
+  end
+  if not done then break end
+  phase, cursor = phase + 1, '-'
+end
+local more = PHASES[phase] and 1 or 0
+redis.call('HSET', key('sweep'), 'phase', more == 1 and phase or 1, 'cursor',
+  more == 1 and cursor or '-')
+flush()
+return { rows, more, unpack(dropped) }

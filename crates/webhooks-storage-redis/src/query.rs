@@ -1,0 +1,224 @@
+use bytes::Bytes;
+use futures_util::future::try_join_all;
+use uuid::Uuid;
+use webhooks_core::storage::{Change, DeliveryQuery, DeliveryRecord, Page};
+use webhooks_core::{
+    AttemptRecord, DeadReason, DeliveryId, DeliveryState, FailureKind, Priority, Result, Timestamp,
+    WebhookEvent, WorkerId,
+};
+
+use crate::args::Args;
+use crate::redis_storage::RedisStorage;
+use crate::reply::{Reply, malformed};
+use crate::rows::{self, Events};
+use crate::script::Script;
+
+/// Rows that one run of a script lists or changes at most.
+const MOST_ROWS: usize = 500;
+
+impl RedisStorage {
+    pub(crate) async fn list(&self, query: &DeliveryQuery) -> Result<Page<DeliveryRecord>> {
+        let parts = self.partitions_of(query);
+        let lists = parts.map(|partition| self.list_part(partition, query));
+        let mut items: Vec<_> = try_join_all(lists).await?.into_iter().flatten().collect();
+        items.sort_unstable_by_key(|item| std::cmp::Reverse(item.delivery.id));
+        items.truncate(query.limit);
+        let last = items.last().map(|item| item.delivery.id);
+        let next = last.filter(|_| items.len() == query.limit);
+        Ok(Page { items, next })
+    }
+
+    pub(crate) async fn change_matching(
+        &self,
+        query: &DeliveryQuery,
+        to: Change,
+        limit: usize,
+        now: Timestamp,
+    ) -> Result<usize> {
+        let mut changed = 0;
+        for partition in self.partitions_of(query) {
+            let left = limit.saturating_sub(changed);
+            changed += self.change_part(partition, query, to, left, now).await?;
+        }
+        Ok(changed)
+    }
+
+    fn partitions_of(&self, query: &DeliveryQuery) -> std::ops::Range<usize> {
+        match &query.endpoint_id {
+            Some(id) => {
+                let partition = self.connection.keys.partition_of(id);
+                partition..partition + 1
+            }
+            None => 0..self.connection.keys.partitions(),
+        }
+    }
+
+    async fn list_part(
+        &self,
+        partition: usize,
+        query: &DeliveryQuery,
+    ) -> Result<Vec<DeliveryRecord>> {
+        let mut records = Vec::new();
+        let mut before = query.before.map(|id| id.as_uuid());
+        while records.len() < query.limit {
+            let most = (query.limit - records.len()).min(MOST_ROWS);
+            let mut args = filter(query, before);
+            args.number(most).flag(query.with_attempts);
+            let script = Script::Deliveries;
+            let mut reply = self.connection.run(partition, script, "0", &args).await?;
+            let (mut list, events) = (reply.list()?, Events::read(reply.list()?)?);
+            while !list.is_over() {
+                records.push(record(list.list()?, &events)?);
+            }
+            before = Uuid::try_parse(&reply.text()?).ok();
+            if before.is_none() {
+                break;
+            }
+        }
+        Ok(records)
+    }
+
+    async fn change_part(
+        &self,
+        partition: usize,
+        query: &DeliveryQuery,
+        to: Change,
+        limit: usize,
+        now: Timestamp,
+    ) -> Result<usize> {
+        let name = match to {
+            Change::Replay => "replay",
+            Change::Cancel => "cancel",
+            Change::Purge => "purge",
+            Change::Erase => "erase",
+        };
+        let mut changed = 0;
+        let mut before = query.before.map(|id| id.as_uuid());
+        while changed < limit {
+            let mut args = filter(query, before);
+            args.text(name)
+                .number((limit - changed).min(MOST_ROWS))
+                .number(fastrand::u64(..));
+            for level in 0..4 {
+                args.number(Priority::from_level(level).sort_key(now));
+            }
+            let script = Script::Change;
+            let now = now.as_millis().to_string();
+            let mut reply = self.connection.run(partition, script, &now, &args).await?;
+            changed += reply.number::<usize>()?;
+            before = Uuid::try_parse(&reply.text()?).ok();
+            if before.is_none() {
+                break;
+            }
+        }
+        Ok(changed)
+    }
+}
+
+/// The arguments that say which deliveries.
+fn filter(query: &DeliveryQuery, before: Option<Uuid>) -> Args {
+    let uuid = |id: Uuid| id.as_hyphenated().to_string();
+    let time = |at: Timestamp| at.as_millis().to_string();
+    let mut args = Args::default();
+    args.option(query.id.map(|id| uuid(id.as_uuid())).as_deref())
+        .option(query.event_id.map(|id| uuid(id.as_uuid())).as_deref())
+        .option(query.endpoint_id.as_deref())
+        .option(query.event_type.as_deref())
+        .option(query.tenant.as_deref())
+        .option(query.from.map(time).as_deref())
+        .option(query.to.map(time).as_deref())
+        .option(before.map(uuid).as_deref())
+        .number(query.states.len());
+    for state in &query.states {
+        args.text(state.as_str());
+    }
+    args
+}
+
+fn record(mut row: Reply, events: &Events) -> Result<DeliveryRecord> {
+    let mut delivery = rows::delivery(&mut row, events, Some(&WorkerId::named("")))?;
+    let state = state(&row.text()?)?;
+    let worker = WorkerId::named(&row.text()?);
+    match &mut delivery.lease {
+        Some(lease) if state == DeliveryState::Leased => lease.worker = worker,
+        lease => *lease = None,
+    }
+    let dead_reason = dead_reason(&row.text()?)?;
+    let updated_at = row.timestamp()?;
+    if row.flag()? {
+        delivery.event = std::sync::Arc::new(WebhookEvent {
+            payload: Bytes::new(),
+            ..(*delivery.event).clone()
+        });
+    }
+    let (mut lines, mut attempts) = (row.list()?, Vec::new());
+    while !lines.is_over() {
+        attempts.push(attempt(delivery.id, &lines.bytes()?)?);
+    }
+    Ok(DeliveryRecord {
+        delivery,
+        state,
+        dead_reason: dead_reason.filter(|_| state == DeliveryState::Dead),
+        updated_at,
+        attempts,
+    })
+}
+
+fn state(name: &str) -> Result<DeliveryState> {
+    use DeliveryState::{Cancelled, Dead, Delivered, Leased, Ready, Scheduled};
+    [Ready, Scheduled, Leased, Delivered, Dead, Cancelled]
+        .into_iter()
+        .find(|state| state.as_str() == name)
+        .ok_or_else(|| malformed("names an unknown state"))
+}
+
+fn dead_reason(name: &str) -> Result<Option<DeadReason>> {
+    use DeadReason::{AttemptsExhausted, BacklogFull, Expired, PermanentFailure, Poison};
+    if name.is_empty() {
+        return Ok(None);
+    }
+    [
+        AttemptsExhausted,
+        PermanentFailure,
+        Poison,
+        BacklogFull,
+        Expired,
+    ]
+    .into_iter()
+    .find(|reason| reason.as_str() == name)
+    .map(Some)
+    .ok_or_else(|| malformed("names an unknown reason"))
+}
+
+/// Reads a line of the log.
+fn attempt(delivery_id: DeliveryId, line: &Bytes) -> Result<AttemptRecord> {
+    let broken = || malformed("holds a broken line of the log");
+    let end = line.iter().position(|b| *b == b'\n').ok_or_else(broken)?;
+    let text = std::str::from_utf8(line.get(..end).unwrap_or_default()).map_err(|_| broken())?;
+    let field = |name: &str| {
+        let mut fields = text.split(' ');
+        fields.find_map(|field| field.strip_prefix(name)?.strip_prefix('='))
+    };
+    let number = |name: &str| field(name).and_then(|n| n.parse::<i64>().ok());
+    let failure = match field("failure").unwrap_or_default() {
+        "" => None,
+        name => Some(failure(name).ok_or_else(broken)?),
+    };
+    let nanos = number("took").and_then(|n| u64::try_from(n).ok());
+    let status = number("status").and_then(|n| u16::try_from(n).ok());
+    let attempt = number("n").and_then(|n| u32::try_from(n).ok());
+    Ok(AttemptRecord {
+        delivery_id,
+        number: attempt.ok_or_else(broken)?,
+        started_at: Timestamp::from_millis(number("at").ok_or_else(broken)?),
+        duration: std::time::Duration::from_nanos(nanos.ok_or_else(broken)?),
+        status: status.filter(|status| *status != 0),
+        failure,
+        response: line.slice(end + 1..),
+        ambiguous: text.starts_with("ambiguous"),
+    })
+}
+
+fn failure(name: &str) -> Option<FailureKind> {
+    serde_json::from_value(name.into()).ok()
+}

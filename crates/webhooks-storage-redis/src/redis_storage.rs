@@ -1,0 +1,166 @@
+use std::sync::atomic::AtomicUsize;
+
+use async_trait::async_trait;
+use fred::clients::Pool;
+use webhooks_core::storage::{
+    Beat, Change, Claim, Claimed, Counts, DeliveryQuery, DeliveryRecord, EndpointChanges,
+    EndpointGate, Enqueued, NewEvent, Page, Retention, Settled, Settlement, Swept, WebhookStorage,
+};
+use webhooks_core::{Result, Timestamp, WebhookEndpoint, WorkerId};
+
+use crate::builder::RedisStorageBuilder;
+use crate::claim_tickets::ClaimTickets;
+use crate::connection::{Connection, RedisClients};
+use crate::durability::DurabilityWarning;
+use crate::settle_requests::SettleRequests;
+use crate::wake::Wake;
+
+/// Keeps everything in Redis, shared by all processes that use the same server and key prefix.
+///
+/// ```no_run
+/// use fred::prelude::*;
+/// use webhooks_storage_redis::RedisStorage;
+///
+/// # async fn connect() -> Result<(), Box<dyn std::error::Error>> {
+/// let pool = Builder::from_config(Config::from_url("redis://127.0.0.1:6379")?)
+///     .set_policy(ReconnectPolicy::new_exponential(0, 100, 5_000, 2))
+///     .build_pool(2)?;
+/// let storage = RedisStorage::new(pool).await?;
+/// for warning in storage.durability_warnings() {
+///     eprintln!("{warning}");
+/// }
+/// # Ok(())
+/// # }
+/// ```
+///
+/// Give the pool a reconnect policy; without one a lost connection stays lost.
+#[derive(Debug)]
+pub struct RedisStorage {
+    pub(crate) connection: Connection,
+    pub(crate) claim_tickets: ClaimTickets,
+    pub(crate) settle_requests: SettleRequests,
+    /// Counts the calls that start at another partition each time.
+    pub(crate) turn: AtomicUsize,
+    wake: Wake,
+    warnings: Vec<DurabilityWarning>,
+}
+
+impl RedisStorage {
+    /// A storage on this pool, with the default settings of [`builder`](Self::builder).
+    ///
+    /// # Errors
+    ///
+    /// As [`RedisStorageBuilder::connect`].
+    pub async fn new(pool: Pool) -> Result<Self> {
+        Self::builder(pool).connect().await
+    }
+
+    /// Settings of a storage on a `fred` pool or a single client.
+    pub fn builder(clients: impl Into<RedisClients>) -> RedisStorageBuilder {
+        RedisStorageBuilder::new(clients.into())
+    }
+
+    /// What the server's settings, as they were at the start, can lose. Each was also logged as a
+    /// warning.
+    #[must_use]
+    pub fn durability_warnings(&self) -> &[DurabilityWarning] {
+        &self.warnings
+    }
+
+    pub(crate) fn connected(
+        connection: Connection,
+        wake: Wake,
+        warnings: Vec<DurabilityWarning>,
+    ) -> Self {
+        Self {
+            connection,
+            claim_tickets: ClaimTickets::default(),
+            settle_requests: SettleRequests::default(),
+            turn: AtomicUsize::new(0),
+            wake,
+            warnings,
+        }
+    }
+}
+
+#[async_trait]
+impl WebhookStorage for RedisStorage {
+    async fn save_endpoint(&self, endpoint: &WebhookEndpoint) -> Result<()> {
+        self.save_definition(endpoint).await
+    }
+
+    async fn get_endpoint(&self, id: &str) -> Result<Option<WebhookEndpoint>> {
+        self.read_endpoint(id).await
+    }
+
+    async fn delete_endpoint(&self, id: &str, now: Timestamp) -> Result<bool> {
+        self.bury_endpoint(id, now).await
+    }
+
+    async fn endpoints_since(&self, revision: u64, limit: usize) -> Result<EndpointChanges> {
+        self.changed_endpoints(revision, limit).await
+    }
+
+    async fn set_gates(&self, gates: &[EndpointGate], now: Timestamp) -> Result<()> {
+        self.change_gates(gates, now).await
+    }
+
+    async fn enqueue(
+        &self,
+        events: &[NewEvent],
+        worker: Option<&WorkerId>,
+        now: Timestamp,
+    ) -> Result<Vec<Enqueued>> {
+        self.store_events(events, worker, now).await
+    }
+
+    async fn claim(&self, claim: &Claim<'_>) -> Result<Claimed> {
+        self.claim_ready(claim).await
+    }
+
+    async fn settle(
+        &self,
+        worker: &WorkerId,
+        settlements: &[Settlement],
+        now: Timestamp,
+    ) -> Result<Vec<Settled>> {
+        self.store_outcomes(worker, settlements, now).await
+    }
+
+    async fn beat(&self, worker: Option<&WorkerId>, at: Option<Timestamp>) -> Result<Beat> {
+        self.beat_all(worker, at).await
+    }
+
+    async fn deliveries(&self, query: &DeliveryQuery) -> Result<Page<DeliveryRecord>> {
+        self.list(query).await
+    }
+
+    async fn change(
+        &self,
+        query: &DeliveryQuery,
+        to: Change,
+        limit: usize,
+        now: Timestamp,
+    ) -> Result<usize> {
+        self.change_matching(query, to, limit, now).await
+    }
+
+    async fn counts(&self, endpoint_id: Option<&str>) -> Result<Counts> {
+        self.count(endpoint_id).await
+    }
+
+    async fn sweep(&self, retention: &Retention, limit: usize, now: Timestamp) -> Result<Swept> {
+        self.sweep_all(retention, limit, now).await
+    }
+
+    async fn wait(&self) -> Result<()> {
+        self.wake.wait().await;
+        Ok(())
+    }
+
+    /// Rates are kept for all processes together, by one timestamp per endpoint (the generic cell
+    /// rate algorithm).
+    fn limits_rate(&self) -> bool {
+        true
+    }
+}

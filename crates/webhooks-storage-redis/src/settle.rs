@@ -1,0 +1,102 @@
+use std::collections::BTreeMap;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use futures_util::future::try_join_all;
+use webhooks_core::storage::{SettleAs, Settled, Settlement};
+use webhooks_core::{AttemptRecord, Result, Timestamp, WorkerId};
+
+use crate::args::Args;
+use crate::redis_storage::RedisStorage;
+use crate::reply::malformed;
+use crate::script::Script;
+use crate::settle_requests::SettleNumbers;
+
+impl RedisStorage {
+    pub(crate) async fn store_outcomes(
+        &self,
+        worker: &WorkerId,
+        settlements: &[Settlement],
+        now: Timestamp,
+    ) -> Result<Vec<Settled>> {
+        let mut by_partition: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        for (place, settlement) in settlements.iter().enumerate() {
+            let partition = self.connection.keys.partition_of(&settlement.endpoint_id);
+            by_partition.entry(partition).or_default().push(place);
+        }
+        let numbers = self.settle_requests.number(settlements);
+        let now = now.as_millis().to_string();
+        let calls = by_partition.into_iter().map(|(partition, places)| {
+            self.settle_part(partition, places, worker, settlements, &numbers, &now)
+        });
+        let mut all: Vec<_> = try_join_all(calls).await?.into_iter().flatten().collect();
+        numbers.answered();
+        all.sort_unstable_by_key(|(place, _)| *place);
+        Ok(all.into_iter().map(|(_, settled)| settled).collect())
+    }
+
+    async fn settle_part(
+        &self,
+        partition: usize,
+        places: Vec<usize>,
+        worker: &WorkerId,
+        settlements: &[Settlement],
+        numbers: &SettleNumbers<'_>,
+        now: &str,
+    ) -> Result<Vec<(usize, Settled)>> {
+        let mut args = Args::default();
+        args.text(worker.as_str()).number(places.len());
+        for place in &places {
+            if let Some(settlement) = settlements.get(*place) {
+                write(&mut args, settlement, numbers.get(*place));
+            }
+        }
+        let script = Script::Settle;
+        let mut reply = self.connection.run(partition, script, now, &args).await?;
+        let mut settled = Vec::with_capacity(places.len());
+        for place in places {
+            let answer = match reply.number::<u8>()? {
+                0 => Settled::Applied,
+                1 => Settled::Cancelled,
+                2 => Settled::Stale,
+                _ => return Err(malformed("names an unknown outcome")),
+            };
+            settled.push((place, answer));
+        }
+        Ok(settled)
+    }
+}
+
+fn write(args: &mut Args, settlement: &Settlement, number: &str) {
+    args.uuid(settlement.delivery_id.as_uuid())
+        .number(settlement.token)
+        .text(number);
+    match settlement.settle_as {
+        SettleAs::Delivered => args.text("delivered").text(""),
+        SettleAs::Retry { at } => args.text("retry").number(at.as_millis()),
+        SettleAs::Release { at } => args.text("release").number(at.as_millis()),
+        SettleAs::Dead { reason } => args.text("dead").text(reason.as_str()),
+    };
+    match &settlement.attempt {
+        Some(attempt) => args
+            .bytes(line(attempt))
+            .number(attempt.started_at.as_millis()),
+        None => args.text("").text(""),
+    };
+}
+
+/// A line of the log: what a person can read, and then the bytes of the answer.
+fn line(attempt: &AttemptRecord) -> Bytes {
+    let text = format!(
+        "{}n={} at={} took={} status={} failure={}\n",
+        if attempt.ambiguous { "ambiguous " } else { "" },
+        attempt.number,
+        attempt.started_at.as_millis(),
+        attempt.duration.as_nanos(),
+        attempt.status.unwrap_or_default(),
+        attempt.failure.map_or("", |failure| failure.as_str()),
+    );
+    let mut line = BytesMut::with_capacity(text.len() + attempt.response.len());
+    line.put_slice(text.as_bytes());
+    line.put_slice(&attempt.response);
+    line.freeze()
+}
