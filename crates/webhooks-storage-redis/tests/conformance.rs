@@ -1,0 +1,39 @@
+//! The published suite, on one partition.
+
+mod support;
+
+use webhooks_storage_redis::RedisStorage;
+use webhooks_storage_testkit::{Backend, Capabilities, conformance};
+
+struct Redis {
+    prefix: String,
+}
+
+impl Redis {
+    fn new() -> Self {
+        Self {
+            prefix: support::prefix(),
+        }
+    }
+}
+
+#[async_trait::async_trait]
+impl Backend for Redis {
+    type Storage = RedisStorage;
+
+    async fn fresh(&self) -> RedisStorage {
+        // A backend may be asked more than once, by the random sequences.
+        support::drop_keys(&support::url(), &self.prefix).await;
+        support::storage(&support::url(), &self.prefix, 1).await
+    }
+
+    async fn dispose(&self, _storage: &RedisStorage) {
+        support::drop_keys(&support::url(), &self.prefix).await;
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { wakes: true }
+    }
+}
+
+conformance!(Redis::new());
