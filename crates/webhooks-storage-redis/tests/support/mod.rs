@@ -5,6 +5,7 @@
     reason = "each test file uses a part of it"
 )]
 
+pub mod proxy;
 pub mod server;
 pub mod work;
 

@@ -1,0 +1,257 @@
+//! Redis ran a script, and the connection ended before its answer arrived: the client sends the
+//! script again, and the call is answered as if nothing had happened.
+
+mod support;
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use support::proxy::Proxy;
+use support::work::{claim, endpoint, event, now, settlement};
+use webhooks_core::storage::{
+    Change, DeliveryQuery, EndpointGate, Enqueued, GateChange, Retention, SettleAs, Settled,
+    WebhookStorage,
+};
+use webhooks_core::{Timestamp, WorkerId};
+use webhooks_storage_redis::RedisStorage;
+
+struct Bench {
+    storage: RedisStorage,
+    proxy: Proxy,
+    prefix: String,
+    worker: WorkerId,
+    now: Timestamp,
+}
+
+impl Bench {
+    async fn new() -> Self {
+        let url = support::url();
+        let target = url.split("://").nth(1).unwrap().trim_end_matches('/');
+        let proxy = Proxy::start(target.to_owned()).await;
+        let prefix = support::prefix();
+        let storage = support::storage(&proxy.url(), &prefix, 1).await;
+        let now = now(&storage).await;
+        storage.save_endpoint(&endpoint("a")).await.unwrap();
+        Self {
+            storage,
+            proxy,
+            prefix,
+            worker: WorkerId::named("worker_a"),
+            now,
+        }
+    }
+
+    /// Loses the answer of the next script.
+    fn lose(&self) -> &RedisStorage {
+        self.proxy.lose_next(1);
+        &self.storage
+    }
+
+    async fn end(self, losses: usize) {
+        assert_eq!(self.proxy.lost.load(Ordering::SeqCst), losses);
+        support::drop_keys(&support::url(), &self.prefix).await;
+    }
+}
+
+const STORED: Enqueued = Enqueued::Stored {
+    missing: Vec::new(),
+    dead: Vec::new(),
+};
+
+#[tokio::test]
+async fn an_enqueue_stores_once() {
+    let t = Bench::new().await;
+    let mut keyed = event(&["a"], t.now);
+    keyed.idempotency_key = Some("k".into());
+    let mut leased = event(&["a"], t.now);
+    leased.deliveries[0].lease = true;
+    let events = [event(&["a", "nobody"], t.now), keyed, leased];
+    let worker = Some(&t.worker);
+    let answers = t.lose().enqueue(&events, worker, t.now).await.unwrap();
+    let missing = vec![events[0].deliveries[1].id];
+    let dead = Vec::new();
+    assert_eq!(
+        answers,
+        [Enqueued::Stored { missing, dead }, STORED, STORED]
+    );
+    let counts = t.storage.counts(None).await.unwrap();
+    assert_eq!((counts.enqueued, counts.ready, counts.leased), (3, 2, 1));
+    t.end(1).await;
+}
+
+#[tokio::test]
+async fn a_claim_gives_what_was_leased_at_first() {
+    let t = Bench::new().await;
+    let events: Vec<_> = (0..10).map(|_| event(&["a"], t.now)).collect();
+    t.storage.enqueue(&events, None, t.now).await.unwrap();
+    let claimed = t.lose().claim(&claim(&t.worker, t.now, 4)).await.unwrap();
+    assert_eq!(claimed.deliveries.len(), 4);
+    assert_eq!(t.storage.counts(None).await.unwrap().leased, 4);
+    let outcomes: Vec<_> = claimed
+        .deliveries
+        .iter()
+        .map(|delivery| settlement(delivery, SettleAs::Delivered))
+        .collect();
+    let settled = t.storage.settle(&t.worker, &outcomes, t.now).await.unwrap();
+    assert_eq!(settled, [Settled::Applied; 4]);
+    let rest = t
+        .storage
+        .claim(&claim(&t.worker, t.now, 100))
+        .await
+        .unwrap();
+    assert_eq!(rest.deliveries.len(), 6, "nothing is given twice either");
+    t.end(1).await;
+}
+
+#[tokio::test]
+async fn a_claim_that_was_given_up_is_found_again_by_the_next() {
+    let t = Bench::new().await;
+    let events: Vec<_> = (0..10).map(|_| event(&["a"], t.now)).collect();
+    t.storage.enqueue(&events, None, t.now).await.unwrap();
+    // More answers are lost than the client sends commands again.
+    t.proxy.lose_next(100);
+    let limited = claim(&t.worker, t.now, 4);
+    let lost = tokio::time::timeout(Duration::from_secs(8), t.storage.claim(&limited)).await;
+    assert!(!matches!(lost, Ok(Ok(_))), "that claim has no answer");
+    t.proxy.lose_next(0);
+    assert_eq!(t.storage.counts(None).await.unwrap().leased, 4);
+    let again = t
+        .storage
+        .claim(&claim(&t.worker, t.now, 100))
+        .await
+        .unwrap();
+    assert_eq!(again.deliveries.len(), 4);
+    assert!(
+        again.next_due.is_some_and(|due| due <= t.now),
+        "and asks for more"
+    );
+    let rest = t
+        .storage
+        .claim(&claim(&t.worker, t.now, 100))
+        .await
+        .unwrap();
+    assert_eq!(rest.deliveries.len(), 6);
+    support::drop_keys(&support::url(), &t.prefix).await;
+}
+
+#[tokio::test]
+async fn a_settlement_is_applied_once_and_says_so() {
+    let t = Bench::new().await;
+    let events: Vec<_> = (0..3).map(|_| event(&["a"], t.now)).collect();
+    t.storage.enqueue(&events, None, t.now).await.unwrap();
+    let taken = t.storage.claim(&claim(&t.worker, t.now, 3)).await.unwrap();
+    let outcomes = [
+        settlement(&taken.deliveries[0], SettleAs::Delivered),
+        settlement(&taken.deliveries[1], SettleAs::Retry { at: t.now }),
+        settlement(&taken.deliveries[2], SettleAs::Release { at: t.now }),
+    ];
+    let settled = t.lose().settle(&t.worker, &outcomes, t.now).await.unwrap();
+    assert_eq!(settled, [Settled::Applied; 3]);
+    let counts = t.storage.counts(None).await.unwrap();
+    assert_eq!((counts.delivered, counts.ready, counts.leased), (1, 2, 0));
+    let late = t.storage.settle(&t.worker, &outcomes, t.now).await.unwrap();
+    assert_eq!(late, [Settled::Stale; 3], "another call is another matter");
+    t.end(1).await;
+}
+
+#[tokio::test]
+async fn a_settlement_that_was_given_up_is_applied_when_tried_again() {
+    let t = Bench::new().await;
+    t.storage
+        .enqueue(&[event(&["a"], t.now)], None, t.now)
+        .await
+        .unwrap();
+    let taken = t.storage.claim(&claim(&t.worker, t.now, 3)).await.unwrap();
+    let outcomes = [settlement(&taken.deliveries[0], SettleAs::Delivered)];
+    t.proxy.lose_next(100);
+    let settle = t.storage.settle(&t.worker, &outcomes, t.now);
+    let lost = tokio::time::timeout(Duration::from_secs(8), settle).await;
+    assert!(!matches!(lost, Ok(Ok(_))), "that settlement has no answer");
+    t.proxy.lose_next(0);
+    let again = t.storage.settle(&t.worker, &outcomes, t.now).await.unwrap();
+    assert_eq!(again, [Settled::Applied]);
+    support::drop_keys(&support::url(), &t.prefix).await;
+}
+
+#[tokio::test]
+async fn a_beat_counts_once_and_keeps_its_answer() {
+    let t = Bench::new().await;
+    let at = |seconds: i64| Some(Timestamp::from_millis(t.now.as_millis() + seconds * 1_000));
+    t.storage
+        .enqueue(&[event(&["a"], t.now)], None, t.now)
+        .await
+        .unwrap();
+    let dead = WorkerId::named("dead");
+    t.storage.beat(Some(&dead), at(0)).await.unwrap();
+    t.storage.claim(&claim(&dead, t.now, 1)).await.unwrap();
+    let first = t.lose().beat(Some(&t.worker), at(20)).await.unwrap();
+    assert_eq!(
+        first.rescued, 0,
+        "one beat that is sent twice is no two beats"
+    );
+    let second = t.lose().beat(Some(&t.worker), at(23)).await.unwrap();
+    assert_eq!(second.rescued, 1);
+    assert!(t.lose().beat(Some(&dead), at(24)).await.unwrap().lost);
+    t.end(3).await;
+}
+
+#[tokio::test]
+async fn changes_of_endpoints_are_made_once() {
+    let t = Bench::new().await;
+    t.lose().save_endpoint(&endpoint("b")).await.unwrap();
+    assert!(t.storage.get_endpoint("b").await.unwrap().is_some());
+    let gate = |change| EndpointGate {
+        endpoint_id: "b".into(),
+        change,
+    };
+    let gates = [
+        gate(GateChange::Pause),
+        gate(GateChange::LimitLeased(Some(2))),
+    ];
+    t.lose().set_gates(&gates, t.now).await.unwrap();
+    let changes = t.storage.endpoints_since(0, 10).await.unwrap();
+    let record = changes.records.last().unwrap();
+    assert!(record.gate.paused && record.gate.max_leased == Some(2));
+    t.storage
+        .enqueue(&[event(&["b"], t.now)], None, t.now)
+        .await
+        .unwrap();
+    assert!(t.lose().delete_endpoint("b", t.now).await.unwrap());
+    assert!(!t.storage.delete_endpoint("b", t.now).await.unwrap());
+    assert_eq!(t.storage.counts(None).await.unwrap().cancelled, 1);
+    t.end(3).await;
+}
+
+#[tokio::test]
+async fn changes_by_hand_are_made_and_counted_once() {
+    let t = Bench::new().await;
+    let events: Vec<_> = (0..3).map(|_| event(&["a"], t.now)).collect();
+    t.storage.enqueue(&events, None, t.now).await.unwrap();
+    let all = DeliveryQuery::default();
+    for (to, expected) in [(Change::Erase, 3), (Change::Purge, 3)] {
+        let changed = t.lose().change(&all, to, 10, t.now).await.unwrap();
+        assert_eq!(changed, expected, "{to:?}");
+    }
+    let counts = t.storage.counts(None).await.unwrap();
+    assert_eq!((counts.enqueued, counts.cancelled), (3, 3));
+    t.end(2).await;
+}
+
+#[tokio::test]
+async fn reads_and_sweeps_are_simply_done_again() {
+    let t = Bench::new().await;
+    t.storage
+        .enqueue(&[event(&["a"], t.now)], None, t.now)
+        .await
+        .unwrap();
+    let all = DeliveryQuery::default();
+    assert_eq!(t.lose().deliveries(&all).await.unwrap().items.len(), 1);
+    assert_eq!(t.lose().counts(None).await.unwrap().ready, 1);
+    let changes = t.lose().endpoints_since(0, 10).await.unwrap();
+    assert_eq!(changes.records.len(), 1);
+    let later = Timestamp::from_millis(t.now.as_millis() + 40 * 86_400_000);
+    let retention = Retention::default();
+    t.lose().sweep(&retention, 10, later).await.unwrap();
+    assert_eq!(t.storage.counts(None).await.unwrap().dead, 1);
+    t.end(4).await;
+}
