@@ -52,7 +52,8 @@ impl RedisStorageBuilder {
         self
     }
 
-    /// Sets how long a command may take. Defaults to 10 seconds.
+    /// Sets how long a command may take on clients that have no `default_command_timeout` of their
+    /// own, which `fred` leaves out by default. Defaults to 10 seconds.
     pub const fn command_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
@@ -70,12 +71,12 @@ impl RedisStorageBuilder {
     /// version 6.2; [`StorageError`](WebhookError::StorageError) when it cannot be reached.
     pub async fn connect(self) -> Result<RedisStorage> {
         self.validate()?;
-        let client = self.clients.connect().await;
+        let client = self.clients.connect(self.timeout).await;
         let client = client.map_err(|error| storage_error(&error))?.clone();
         let keys = Keys::new(&self.prefix, self.partitions);
         let wake = Wake::subscribe(&client, &keys.channel()).await;
         let wake = wake.map_err(|error| storage_error(&error))?;
-        let connection = Connection::new(self.clients, keys, self.timeout);
+        let connection = Connection::new(self.clients, keys);
         let warnings = check(&connection, &client).await?;
         for warning in &warnings {
             tracing::warn!(%warning, "Redis can lose what it acknowledged");

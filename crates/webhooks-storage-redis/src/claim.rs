@@ -17,7 +17,7 @@ impl RedisStorage {
             return Ok(claimed);
         }
         let count = self.connection.keys.partitions();
-        let first = self.turn.fetch_add(1, Ordering::Relaxed) % count;
+        let first = self.claim_turn.load(Ordering::Relaxed) % count;
         // Answers count only once all are there: the caller may stop waiting at any await.
         let mut tickets = Vec::new();
         for n in 0..count {
@@ -32,6 +32,10 @@ impl RedisStorage {
             match self.claim_part(claim, partition, left, &ticket).await {
                 Ok(part) => {
                     tickets.push(ticket);
+                    if !part.deliveries.is_empty() {
+                        // The next claim starts behind the last partition that gave something.
+                        self.claim_turn.store(partition + 1, Ordering::Relaxed);
+                    }
                     claimed.deliveries.extend(part.deliveries);
                     let dues = claimed.next_due.into_iter().chain(part.next_due);
                     claimed.next_due = dues.min();
@@ -57,8 +61,8 @@ impl RedisStorage {
     ) -> Result<Claimed> {
         let mut args = Args::default();
         args.text(claim.worker.as_str())
-            .number(ticket.slot)
-            .number(ticket.request)
+            .text(&ticket.slot())
+            .number(ticket.request())
             .number(limit)
             .number(claim.per_endpoint);
         match claim.rate_limit {

@@ -11,9 +11,12 @@ const MOST_WORKERS: usize = 1_000;
 /// Redis keeps what a claim leased under its slot and request. A claim whose answer never came,
 /// because the connection or the patience of the caller ended, leaves its request unanswered; the
 /// worker's next claim makes the same request again, and gets what was leased then. So no delivery
-/// stays leased to a living worker that does not know of it.
-#[derive(Debug, Default)]
+/// stays leased to a living worker that does not know of it. Requests of a slot are numbered, and
+/// Redis ignores one that arrives behind a later one, which can only be a copy.
+#[derive(Debug)]
 pub(crate) struct ClaimTickets {
+    /// Tells the slots of this storage from those of others.
+    epoch: u64,
     idle: Mutex<HashMap<(WorkerId, usize), Slots>>,
 }
 
@@ -26,8 +29,8 @@ struct Slots {
 #[derive(Clone, Copy, Debug)]
 struct Ticket {
     slot: u32,
-    /// The request that has no answer yet.
-    unanswered: Option<u64>,
+    request: u64,
+    answered: bool,
 }
 
 /// The right to claim under a slot, for one claim at a time. Dropped unanswered, its request is
@@ -36,9 +39,16 @@ struct Ticket {
 pub(crate) struct TakenTicket<'a> {
     tickets: &'a ClaimTickets,
     owner: (WorkerId, usize),
-    pub(crate) slot: u32,
-    pub(crate) request: u64,
-    answered: bool,
+    ticket: Ticket,
+}
+
+impl Default for ClaimTickets {
+    fn default() -> Self {
+        Self {
+            epoch: fastrand::u64(..),
+            idle: Mutex::default(),
+        }
+    }
 }
 
 impl ClaimTickets {
@@ -51,31 +61,42 @@ impl ClaimTickets {
             idle.clear();
         }
         let slots = idle.entry(owner.clone()).or_default();
-        let unanswered = slots.idle.iter().position(|t| t.unanswered.is_some());
+        let unanswered = slots.idle.iter().position(|ticket| !ticket.answered);
         let last = slots.idle.len().checked_sub(1);
-        let ticket = unanswered.or(last).map(|n| slots.idle.swap_remove(n));
-        let ticket = ticket.unwrap_or_else(|| {
+        let idle_one = unanswered.or(last).map(|n| slots.idle.swap_remove(n));
+        let mut ticket = idle_one.unwrap_or_else(|| {
             slots.made += 1;
             Ticket {
                 slot: slots.made,
-                unanswered: None,
+                request: 0,
+                answered: true,
             }
         });
+        if ticket.answered {
+            ticket.request += 1;
+            ticket.answered = false;
+        }
         drop(idle);
         TakenTicket {
             tickets: self,
             owner,
-            slot: ticket.slot,
-            request: ticket.unanswered.unwrap_or_else(|| fastrand::u64(..)),
-            answered: false,
+            ticket,
         }
     }
 }
 
 impl TakenTicket<'_> {
+    pub(crate) fn slot(&self) -> String {
+        format!("{:016x}-{}", self.tickets.epoch, self.ticket.slot)
+    }
+
+    pub(crate) const fn request(&self) -> u64 {
+        self.ticket.request
+    }
+
     /// The caller has the answer.
     pub(crate) fn answered(mut self) {
-        self.answered = true;
+        self.ticket.answered = true;
     }
 }
 
@@ -84,10 +105,7 @@ impl Drop for TakenTicket<'_> {
         let idle = self.tickets.idle.lock();
         let mut idle = idle.unwrap_or_else(PoisonError::into_inner);
         let slots = idle.entry(self.owner.clone()).or_default();
-        slots.idle.push(Ticket {
-            slot: self.slot,
-            unanswered: (!self.answered).then_some(self.request),
-        });
+        slots.idle.push(self.ticket);
     }
 }
 
@@ -100,14 +118,21 @@ mod tests {
         let (tickets, worker) = (ClaimTickets::default(), WorkerId::named("a"));
         let first = tickets.take(&worker, 0);
         let second = tickets.take(&worker, 0);
-        assert_ne!((first.slot, first.request), (second.slot, second.request));
-        let lost = (second.slot, second.request);
+        assert_ne!(first.slot(), second.slot());
+        let lost = (second.slot(), second.request());
         drop(second);
         first.answered();
         let again = tickets.take(&worker, 0);
-        assert_eq!((again.slot, again.request), lost);
+        assert_eq!((again.slot(), again.request()), lost);
         again.answered();
-        assert_ne!(tickets.take(&worker, 0).request, lost.1);
-        assert_ne!(tickets.take(&WorkerId::named("b"), 0).request, lost.1);
+        let next = tickets.take(&worker, 0);
+        assert_eq!((next.slot(), next.request()), (lost.0, lost.1 + 1));
+    }
+
+    #[test]
+    fn storages_do_not_share_slots() {
+        let worker = WorkerId::named("a");
+        let (one, other) = (ClaimTickets::default(), ClaimTickets::default());
+        assert_ne!(one.take(&worker, 0).slot(), other.take(&worker, 0).slot());
     }
 }

@@ -5,7 +5,6 @@ use std::time::Duration;
 use fred::clients::{Client, Pool};
 use fred::error::{Error, ErrorKind};
 use fred::interfaces::{ClientLike, LuaInterface};
-use fred::types::config::Options;
 use fred::types::{ClientState, Value};
 use webhooks_core::{Result, WebhookError};
 
@@ -39,9 +38,16 @@ impl std::fmt::Debug for RedisClients {
 }
 
 impl RedisClients {
-    /// Connects those that are not connected yet, and waits for the others.
-    pub(crate) async fn connect(&self) -> std::result::Result<&Client, Error> {
+    /// Connects those that are not connected yet, and waits for the others. Those without a time
+    /// limit for commands get this one: without it a command waits as long as the server is away,
+    /// and a limit around the call would leave it in the client's buffer, to be run later.
+    pub(crate) async fn connect(&self, timeout: Duration) -> std::result::Result<&Client, Error> {
         for client in self.0.iter() {
+            let mut settings = client.perf_config();
+            if settings.default_command_timeout.is_zero() {
+                settings.default_command_timeout = timeout;
+                client.update_perf_config(settings);
+            }
             if client.state() == ClientState::Disconnected {
                 client.init().await?;
             } else {
@@ -58,22 +64,16 @@ impl RedisClients {
 pub(crate) struct Connection {
     clients: RedisClients,
     next: AtomicUsize,
-    options: Options,
     scripts: Scripts,
     channel: String,
     pub(crate) keys: Keys,
 }
 
 impl Connection {
-    pub(crate) fn new(clients: RedisClients, keys: Keys, timeout: Duration) -> Self {
-        let options = Options {
-            timeout: Some(timeout),
-            ..Options::default()
-        };
+    pub(crate) fn new(clients: RedisClients, keys: Keys) -> Self {
         Self {
             clients,
             next: AtomicUsize::new(0),
-            options,
             scripts: Scripts::new(),
             channel: keys.channel(),
             keys,
@@ -117,7 +117,7 @@ impl Connection {
         now: &str,
         args: &Args,
     ) -> std::result::Result<Value, Error> {
-        let client = self.client()?.with_options(&self.options);
+        let client = self.client()?;
         let base = self.keys.base(partition);
         let mut values = vec![self.channel.as_str().into(), now.into()];
         values.extend(args.values());

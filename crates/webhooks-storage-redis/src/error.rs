@@ -48,6 +48,14 @@ fn is_transient(error: &Error) -> bool {
             | ErrorKind::Sentinel
     ) || PASSING.contains(&code(error))
         || is_full(error)
+        || (*error.kind() == ErrorKind::Unknown && !is_of_server(error))
+}
+
+/// Whether the server answered with this error. Its errors start with a code in capitals; those
+/// that the client makes up while a connection is lost ("Failed to route command.") do not.
+fn is_of_server(error: &Error) -> bool {
+    let code = code(error);
+    code.len() > 1 && code.chars().all(|c| c.is_ascii_uppercase())
 }
 
 fn code(error: &Error) -> &str {
@@ -77,6 +85,7 @@ mod tests {
         assert!(of(ErrorKind::Cluster, "CLUSTERDOWN Hash slot not served").is_transient());
         assert!(of(ErrorKind::Unknown, "LOADING Redis is loading").is_transient());
         assert!(of(ErrorKind::Unknown, "READONLY You can't write").is_transient());
+        assert!(of(ErrorKind::Unknown, "Failed to route command.").is_transient());
         assert!(!of(ErrorKind::Auth, "NOAUTH Authentication required").is_transient());
         assert!(!of(ErrorKind::Unknown, "ERR user_script:1: oops").is_transient());
     }

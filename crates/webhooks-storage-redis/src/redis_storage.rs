@@ -39,8 +39,10 @@ pub struct RedisStorage {
     pub(crate) connection: Connection,
     pub(crate) claim_tickets: ClaimTickets,
     pub(crate) settle_requests: SettleRequests,
-    /// Counts the calls that start at another partition each time.
-    pub(crate) turn: AtomicUsize,
+    /// The partition at which the next claim starts.
+    pub(crate) claim_turn: AtomicUsize,
+    /// Counts sweeps, each of which starts at another partition.
+    pub(crate) sweep_turn: AtomicUsize,
     wake: Wake,
     warnings: Vec<DurabilityWarning>,
 }
@@ -76,7 +78,8 @@ impl RedisStorage {
             connection,
             claim_tickets: ClaimTickets::default(),
             settle_requests: SettleRequests::default(),
-            turn: AtomicUsize::new(0),
+            claim_turn: AtomicUsize::new(0),
+            sweep_turn: AtomicUsize::new(0),
             wake,
             warnings,
         }

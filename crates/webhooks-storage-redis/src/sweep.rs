@@ -19,7 +19,7 @@ impl RedisStorage {
         now: Timestamp,
     ) -> Result<Swept> {
         let count = self.connection.keys.partitions();
-        let first = self.turn.fetch_add(1, Ordering::Relaxed) % count;
+        let first = self.sweep_turn.fetch_add(1, Ordering::Relaxed) % count;
         let mut all = Swept::default();
         for n in 0..count {
             let left = limit.saturating_sub(all.rows);

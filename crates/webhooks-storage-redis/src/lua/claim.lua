@@ -34,6 +34,9 @@ if kept[1] == request then
     if d and d.state == 'leased' and d.worker == worker then give(d) end
   end
   return { rows, events, now }
+elseif kept[1] and tonumber(kept[1]) > tonumber(request) then
+  -- A copy of an older request, whose answer nobody waits for.
+  return { rows, events, now }
 end
 
 -- Makes the scheduled deliveries ready whose time has come, a fair share of each endpoint.
