@@ -3,3 +3,9 @@
 pub use webhooks_core::storage::*;
 #[cfg(feature = "memory")]
 pub use webhooks_storage_memory::{MemoryLimits, MemoryStorage};
+#[cfg(feature = "postgres")]
+pub use webhooks_storage_postgres::{Outbox, OutboxSend, PostgresBuilder, PostgresStorage};
+#[cfg(feature = "redis")]
+pub use webhooks_storage_redis::{
+    DurabilityWarning, RedisClients, RedisStorage, RedisStorageBuilder,
+};

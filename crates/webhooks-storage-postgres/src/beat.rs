@@ -24,7 +24,8 @@ impl Database {
             beat.now = get_time(row, "now")?;
             beat.revision = get_u64(row, "revision")?;
             beat.lost = get(row, "lost")?;
-            if get(row, "in_a_row")? {
+            beat.outbox = get(row, "outbox")?;
+            if get(row, "in_a_row")? && get(row, "silent")? {
                 beat.rescued = self.rescue(beat.now).await;
             }
         }

@@ -83,6 +83,7 @@ impl RedisStorage {
             revision: reply.number()?,
             rescued: reply.number()?,
             lost: reply.flag()?,
+            ..Beat::default()
         };
         let more = reply.flag()?;
         if partition != REGISTRY {
