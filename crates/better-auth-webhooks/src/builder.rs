@@ -20,6 +20,7 @@ pub struct WebhookSystemBuilder {
     network_policy: NetworkPolicy,
     resolver: Option<Arc<dyn Resolve>>,
     tls: TlsOptions,
+    response_limits: Option<(usize, usize)>,
     proxy: Option<String>,
 }
 
@@ -31,6 +32,7 @@ impl WebhookSystemBuilder {
             network_policy: NetworkPolicy::default(),
             resolver: None,
             tls: TlsOptions::default(),
+            response_limits: None,
             proxy: None,
         }
     }
@@ -116,6 +118,13 @@ impl WebhookSystemBuilder {
         self
     }
 
+    /// How many bytes of an answer's body are read, and how many of those are kept in the log of
+    /// attempts. Defaults to 64 KiB and 4 KiB.
+    pub const fn response_limits(mut self, read: usize, kept: usize) -> Self {
+        self.response_limits = Some((read, kept));
+        self
+    }
+
     /// Sends every request through a tunnel (`CONNECT`) of this proxy, `http://host:port`, to
     /// addresses that were judged here. Defaults to none; the environment is never asked.
     pub fn proxy(mut self, url: impl Into<String>) -> Self {
@@ -165,6 +174,9 @@ impl WebhookSystemBuilder {
                 .timeout(timeout);
             if let Some(resolver) = self.resolver {
                 engine = engine.resolver(resolver);
+            }
+            if let Some((read, kept)) = self.response_limits {
+                engine = engine.response_limits(read, kept);
             }
             if let Some(proxy) = self.proxy {
                 engine = engine.proxy(&proxy)?;

@@ -35,8 +35,8 @@ impl WebhookSystem {
         found.ok_or_else(|| WebhookError::DeliveryNotFound(delivery_id.into()))
     }
 
-    /// Cancels the deliveries that match and wait; how many. A delivery whose request is in flight
-    /// is not cancelled.
+    /// Cancels the deliveries that match and wait; how many. A delivery that a process has
+    /// taken to send is not.
     ///
     /// # Errors
     ///

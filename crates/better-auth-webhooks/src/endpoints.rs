@@ -47,7 +47,19 @@ impl WebhookSystem {
         let stored = self.stored(pipeline, &endpoint.id).await?;
         pipeline.storage().save_endpoint(&endpoint).await?;
         if stored.endpoint.url != endpoint.url {
+            // What the old place did says nothing about the new one.
             pipeline.forgive(&endpoint.id);
+            let mut gates = vec![GateChange::LimitLeased(None), GateChange::Recovered];
+            if !stored.gate.paused {
+                gates.push(GateChange::Resume);
+            }
+            let id: Arc<str> = endpoint.id.as_str().into();
+            let gate = |change| EndpointGate {
+                endpoint_id: id.clone(),
+                change,
+            };
+            let gates: Vec<_> = gates.into_iter().map(gate).collect();
+            pipeline.storage().set_gates(&gates, pipeline.now()).await?;
         }
         pipeline.refresh().await
     }

@@ -47,7 +47,7 @@ pub enum HeldBy {
 }
 
 /// The right to start one request. Dropped without a verdict, it gives its probe back.
-pub trait Permit: Debug + Send {
+pub trait Permit: Debug + Send + Sync {
     /// Tells what came of the request; answers with the circuit if that changed its state.
     fn settle(self: Box<Self>, verdict: Verdict, now: Timestamp) -> Option<Circuit>;
 }

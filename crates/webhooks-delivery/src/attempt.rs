@@ -103,13 +103,7 @@ impl Attempting {
         };
         let dispatcher = self.dispatcher.clone();
         let now = dispatcher.clock.now();
-        let tripped = result.failure().is_some_and(FailureKind::trips_circuit);
-        let verdict = if tripped {
-            Verdict::Failed
-        } else {
-            Verdict::Alive
-        };
-        let circuit = permit.settle(verdict, now);
+        let circuit = verdict(result).and_then(|verdict| permit.settle(verdict, now));
         let suspect = load.deliveries().iter().any(Suspects::is_suspect);
 
         let mut state = self.lane.lock();
@@ -139,7 +133,7 @@ impl Attempting {
         drop(state);
         if suspect {
             lock(&dispatcher.suspects).ended();
-            dispatcher.look_for_work();
+            dispatcher.work.notify_one();
         }
         dispatcher.dispatch();
     }
@@ -318,6 +312,15 @@ impl Drop for Attempting {
             state.ended(self.id, false);
             self.dispatcher.slot_freed(&self.lane, &mut state);
         }
+    }
+}
+
+/// What the attempt says of the endpoint's health; nothing, if it was not asked.
+fn verdict(result: &DeliveryResult) -> Option<Verdict> {
+    match result.failure() {
+        Some(FailureKind::UrlRefused | FailureKind::Unbuildable) => None,
+        Some(failure) if failure.trips_circuit() => Some(Verdict::Failed),
+        Some(_) | None => Some(Verdict::Alive),
     }
 }
 

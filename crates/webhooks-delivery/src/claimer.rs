@@ -47,8 +47,15 @@ pub(crate) async fn claim_work(dispatcher: Arc<Dispatcher>, first: bool, help: A
                 retrying.succeeded();
                 unless_stopped(&dispatcher, wait_for_work(&dispatcher, next_due)).await;
             }
-            Ok(Asked::Rest { .. }) => unless_stopped(&dispatcher, help.notified()).await,
-            Err(error) => retrying.pause(&error).await,
+            Ok(Asked::Rest { .. }) => {
+                retrying.succeeded();
+                unless_stopped(&dispatcher, help.notified()).await;
+            }
+            Err(error) => {
+                // Perhaps only the answer was lost.
+                dispatcher.claim_failed.notify_one();
+                retrying.pause(&error).await;
+            }
         }
     }
 }
@@ -65,7 +72,7 @@ async fn wait_for_work(dispatcher: &Dispatcher, next_due: Option<Timestamp>) {
     let poll = tokio::time::Instant::now() + POLL;
     let due = next_due.map_or(poll, |at| dispatcher.clock.instant(at).min(poll));
     tokio::select! {
-        () = dispatcher.work_appeared() => {}
+        () = dispatcher.work.notified() => {}
         () = tokio::time::sleep_until(due) => {}
         waited = dispatcher.storage.wait() => if let Err(error) = waited {
             // Without its wake-ups there is still the poll.
@@ -81,7 +88,7 @@ async fn claim(dispatcher: &Arc<Dispatcher>) -> Result<Asked> {
     if limit == 0 || !dispatcher.heartbeat.is_valid() {
         return Ok(Asked::Rest { next_due: None });
     }
-    let _claiming = dispatcher.claiming();
+    let _claiming = dispatcher.hand.claiming();
     let era = dispatcher.heartbeat.era();
     let per_endpoint = 2 * dispatcher.settings.max_in_flight_per_endpoint;
     let claimed = dispatcher
@@ -113,7 +120,7 @@ async fn claim(dispatcher: &Arc<Dispatcher>) -> Result<Asked> {
             .push(delivery);
     }
     if !full {
-        dispatcher.backlog_ends(&room);
+        dispatcher.hand.backlog_ends(&room);
     }
     for (endpoint_id, deliveries) in by_endpoint {
         take(dispatcher, &endpoint_id, deliveries, full, &room).await;
@@ -147,7 +154,7 @@ async fn take(
         r.deliveries
     });
     if full || deliveries.len() >= asked {
-        dispatcher.has_backlog(&lane);
+        dispatcher.hand.has_backlog(&lane);
     }
     let (suspects, deliveries): (Vec<_>, Vec<_>) =
         deliveries.into_iter().partition(Suspects::is_suspect);
@@ -161,7 +168,7 @@ async fn take(
 fn take_one(dispatcher: &Dispatcher, lane: &Arc<Lane>, suspects: Vec<WebhookDelivery>) {
     let mut at = dispatcher.clock.now();
     for delivery in suspects {
-        dispatcher.take_in_hand(lane);
+        dispatcher.hand.put_in(lane, &mut lane.lock(), 1);
         let refused = lock(&dispatcher.suspects).take_in(lane, delivery);
         if let Some(delivery) = refused {
             at = at.after(SUSPECT_STEP);

@@ -6,7 +6,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use webhooks_core::storage::{Enqueued, NewEvent};
 use webhooks_core::{Clock, DeliveryId, Lease, Result, WebhookDelivery, WebhookError};
 
-use crate::dispatcher::{Dispatcher, Reservation};
+use crate::dispatcher::Dispatcher;
+use crate::reservation::Reservation;
 
 /// Events of one commit at most.
 const BATCH: usize = 256;
@@ -29,7 +30,7 @@ pub(crate) struct Sending {
 struct Queued {
     sendings: Vec<Sending>,
     answer: oneshot::Sender<Result<Vec<Enqueued>>>,
-    _bytes: OwnedSemaphorePermit,
+    bytes: OwnedSemaphorePermit,
 }
 
 /// The end that takes events.
@@ -54,6 +55,10 @@ impl Committer {
             .iter()
             .map(|sending| sending.event.event.payload.len())
             .sum();
+        if bytes > QUEUE_BYTES {
+            let text = format!("the events are {bytes} bytes together, at most {QUEUE_BYTES}");
+            return Err(WebhookError::InvalidEvent(text.into()));
+        }
         let bytes = u32::try_from(bytes).map_err(|_| full())?;
         let bytes = self
             .bytes
@@ -64,7 +69,7 @@ impl Committer {
         let queued = Queued {
             sendings,
             answer,
-            _bytes: bytes,
+            bytes,
         };
         self.queue.try_send(queued).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => full(),
@@ -89,58 +94,118 @@ fn ended() -> WebhookError {
 }
 
 async fn commit_all(mut queued: mpsc::Receiver<Queued>, dispatcher: Arc<Dispatcher>) {
-    let mut batch = Vec::with_capacity(BATCH);
-    while queued.recv_many(&mut batch, BATCH).await > 0 {
-        commit(&dispatcher, batch.drain(..)).await;
+    while let Some(first) = queued.recv().await {
+        let mut batch = Batch::default();
+        batch.push(first);
+        while batch.events.len() < BATCH {
+            let Ok(next) = queued.try_recv() else { break };
+            batch.push(next);
+        }
+        commit(&dispatcher, batch).await;
     }
 }
 
-async fn commit(dispatcher: &Arc<Dispatcher>, batch: impl Iterator<Item = Queued>) {
-    let mut events = Vec::new();
-    let mut reservations = Vec::new();
-    let mut senders = Vec::new();
-    for Queued {
-        sendings,
-        answer,
-        _bytes,
-    } in batch
-    {
-        senders.push((sendings.len(), answer, _bytes));
-        for sending in sendings {
-            events.push(sending.event);
-            reservations.push(sending.reservations);
+/// What goes into one commit.
+#[derive(Debug, Default)]
+struct Batch {
+    events: Vec<NewEvent>,
+    /// Of each event.
+    reservations: Vec<Vec<(usize, Reservation)>>,
+    /// How many of the events are whose, in order.
+    senders: Vec<(
+        usize,
+        oneshot::Sender<Result<Vec<Enqueued>>>,
+        OwnedSemaphorePermit,
+    )>,
+}
+
+impl Batch {
+    fn push(
+        &mut self,
+        Queued {
+            sendings,
+            answer,
+            bytes,
+        }: Queued,
+    ) {
+        self.senders.push((sendings.len(), answer, bytes));
+        for Sending {
+            event,
+            reservations,
+        } in sendings
+        {
+            self.events.push(event);
+            self.reservations.push(reservations);
         }
     }
-    let now = dispatcher.clock.now();
-    match dispatcher
-        .storage
-        .enqueue(&events, Some(&dispatcher.worker), now)
-        .await
-    {
-        Ok(stored) => {
-            for ((event, enqueued), reservations) in events.iter().zip(&stored).zip(reservations) {
-                start(dispatcher, event, enqueued, reservations);
-            }
-            let mut stored = stored.into_iter();
-            for (count, answer, _) in senders {
-                // The sender may have been dropped: its events are sent all the same.
-                drop(answer.send(Ok(stored.by_ref().take(count).collect())));
-            }
+
+    /// Starts what can start, and tells the senders.
+    fn stored(self, dispatcher: &Arc<Dispatcher>, stored: Vec<Enqueued>) {
+        for ((event, enqueued), reservations) in
+            self.events.iter().zip(&stored).zip(self.reservations)
+        {
+            start(dispatcher, event, enqueued, reservations);
         }
-        Err(error) => {
-            for (event, reservations) in events.iter().zip(reservations) {
-                // Perhaps only the answer was lost, and they are stored and leased.
-                for (n, reservation) in reservations {
-                    if let Some(delivery) = leased(dispatcher, event, n) {
-                        reservation.disown(&delivery);
-                    }
+        let mut stored = stored.into_iter();
+        for (count, answer, _) in self.senders {
+            // The sender may have been dropped: its events are sent all the same.
+            drop(answer.send(Ok(stored.by_ref().take(count).collect())));
+        }
+    }
+
+    /// Tells the senders, and gives back what may be stored and leased, though its answer was lost.
+    fn failed(self, dispatcher: &Dispatcher, error: &WebhookError) {
+        for (event, reservations) in self.events.iter().zip(self.reservations) {
+            for (n, reservation) in reservations {
+                if let Some(delivery) = leased(dispatcher, event, n) {
+                    reservation.disown(&delivery);
                 }
             }
-            for (_, answer, _) in senders {
-                drop(answer.send(Err(error.clone())));
-            }
+        }
+        for (_, answer, _) in self.senders {
+            drop(answer.send(Err(error.clone())));
         }
     }
+
+    /// A batch per sender.
+    fn split(self) -> impl Iterator<Item = Self> {
+        let mut events = self.events.into_iter();
+        let mut reservations = self.reservations.into_iter();
+        self.senders.into_iter().map(move |sender| Self {
+            events: events.by_ref().take(sender.0).collect(),
+            reservations: reservations.by_ref().take(sender.0).collect(),
+            senders: vec![sender],
+        })
+    }
+}
+
+async fn commit(dispatcher: &Arc<Dispatcher>, batch: Batch) {
+    match enqueue(dispatcher, &batch).await {
+        Ok(stored) => batch.stored(dispatcher, stored),
+        Err(error) if batch.senders.len() > 1 && is_refusal(&error) => {
+            // One sender's event must not fail those of the others.
+            for one in batch.split() {
+                match enqueue(dispatcher, &one).await {
+                    Ok(stored) => one.stored(dispatcher, stored),
+                    Err(error) => one.failed(dispatcher, &error),
+                }
+            }
+        }
+        Err(error) => batch.failed(dispatcher, &error),
+    }
+}
+
+async fn enqueue(dispatcher: &Dispatcher, batch: &Batch) -> Result<Vec<Enqueued>> {
+    let now = dispatcher.clock.now();
+    dispatcher
+        .storage
+        .enqueue(&batch.events, Some(&dispatcher.worker), now)
+        .await
+}
+
+/// Whether the storage refused what was to be stored, and so stored nothing of it.
+fn is_refusal(error: &WebhookError) -> bool {
+    matches!(error, WebhookError::StorageError(_)) && !error.is_transient()
 }
 
 /// Starts what was stored leased, and sees to the rest being claimed.
@@ -166,11 +231,11 @@ fn start(
     if event.due_at <= dispatcher.clock.now() {
         for delivery in event.deliveries.iter().filter(|delivery| !delivery.lease) {
             if let Some(lane) = dispatcher.directory.get(&delivery.endpoint_id) {
-                dispatcher.has_backlog(&lane);
+                dispatcher.hand.has_backlog(&lane);
             }
         }
     }
-    dispatcher.look_for_work();
+    dispatcher.work.notify_one();
 }
 
 /// The event's delivery number `n`, as it was leased with the enqueue.

@@ -2,14 +2,16 @@
 
 use std::cmp::Ordering;
 use std::collections::VecDeque;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 use webhooks_core::storage::EndpointRecord;
-use webhooks_core::{RateLimitConfig, Timestamp, WebhookDelivery};
+use webhooks_core::{DeliveryId, RateLimitConfig, Timestamp, WebhookDelivery};
 
+use crate::load::Carries;
 use crate::metrics::AttemptCounter;
 
 /// A success this long ago no longer shows that the endpoint is well.
@@ -23,6 +25,8 @@ const SLOW: Duration = Duration::from_secs(1);
 pub(crate) struct Lane {
     pub(crate) endpoint_id: Arc<str>,
     number: u64,
+    /// It waits for other doubtful lanes to end a request.
+    pub(crate) is_stalled: AtomicBool,
     state: Mutex<LaneState>,
 }
 
@@ -70,8 +74,16 @@ pub(crate) struct LaneState {
 #[derive(Debug)]
 pub(crate) struct Running {
     pub(crate) id: u64,
+    carries: Carries,
     started: Instant,
     pub(crate) task: AbortHandle,
+}
+
+impl Running {
+    /// The deliveries that the request carries.
+    pub(crate) fn deliveries(&self) -> &[DeliveryId] {
+        self.carries.as_slice()
+    }
 }
 
 impl Lane {
@@ -100,6 +112,7 @@ impl Lane {
         Self {
             endpoint_id,
             number,
+            is_stalled: AtomicBool::new(false),
             state: Mutex::new(state),
         }
     }
@@ -186,9 +199,10 @@ impl LaneState {
         self.started
     }
 
-    pub(crate) fn started(&mut self, id: u64, task: AbortHandle) {
+    pub(crate) fn started(&mut self, id: u64, carries: Carries, task: AbortHandle) {
         self.running.push(Running {
             id,
+            carries,
             started: Instant::now(),
             task,
         });

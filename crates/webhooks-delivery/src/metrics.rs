@@ -43,7 +43,7 @@ pub struct EndpointMetrics {
 }
 
 /// How attempts went, as this process has seen them since it started. Latencies are those of
-/// successful attempts, in milliseconds, exact to 5 %.
+/// successful attempts, in milliseconds, exact to about 6 %.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct AttemptMetrics {
     /// Attempts that succeeded.

@@ -17,7 +17,7 @@ const BATCH: usize = 256;
 pub(crate) async fn keep_emptying(dispatcher: Arc<Dispatcher>) {
     let mut retrying = Retrying::new("empty the outbox");
     loop {
-        dispatcher.outbox_filled().await;
+        dispatcher.outbox.notified().await;
         while !dispatcher.is_stopping() {
             match empty(&dispatcher).await {
                 Ok(taken) if taken < BATCH => break,
@@ -31,12 +31,12 @@ pub(crate) async fn keep_emptying(dispatcher: Arc<Dispatcher>) {
 
 /// Takes up to a batch out of the outbox; how many there were.
 async fn empty(dispatcher: &Arc<Dispatcher>) -> Result<usize> {
-    // An event must meet every endpoint that was there when it was committed.
-    dispatcher.refresh().await?;
     let events = dispatcher.storage.outbox(BATCH).await?;
     if events.is_empty() {
         return Ok(0);
     }
+    // After the events, so that each meets every endpoint that was there when it was committed.
+    dispatcher.refresh().await?;
     let found = events.len();
     let events: Vec<_> = events
         .into_iter()
@@ -47,7 +47,7 @@ async fn empty(dispatcher: &Arc<Dispatcher>) -> Result<usize> {
         .storage
         .enqueue_outbox(&events, Some(&dispatcher.worker), now)
         .await?;
-    dispatcher.look_for_work();
+    dispatcher.work.notify_one();
     Ok(found)
 }
 

@@ -20,11 +20,13 @@ use crate::committer::{Committer, Sending};
 use crate::directory::Directory;
 use crate::dispatcher::{Dispatcher, Parts};
 use crate::lane::LaneRef;
+use crate::lost_claims::give_back_lost_claims;
 use crate::metrics::{AttemptCounter, AttemptMetrics};
 use crate::notice::NoticeStream;
 use crate::outbox::keep_emptying;
 use crate::pulse;
 use crate::recorder::{Recorder, write_down};
+use crate::reservation::Reservation;
 use crate::settings::Settings;
 
 /// One process's way of events: from a sender into the storage, and out to the endpoints. Its
@@ -133,6 +135,7 @@ impl Pipeline {
             runtime.spawn(pulse::keep_ticking(dispatcher.clone())),
             runtime.spawn(pulse::keep_sweeping(dispatcher.clone())),
             runtime.spawn(keep_emptying(dispatcher.clone())),
+            runtime.spawn(give_back_lost_claims(dispatcher.clone())),
         ];
         let help = Arc::new(Notify::new());
         for n in 0..dispatcher.settings.workers {
@@ -242,7 +245,7 @@ impl Pipeline {
         let mut deliveries = Vec::with_capacity(lanes.len());
         for (n, LaneRef(lane)) in lanes.into_iter().enumerate() {
             let reservation = if send.delay.is_zero() {
-                dispatcher.reserve(&lane)
+                Reservation::new(dispatcher, &lane)
             } else {
                 None
             };
@@ -367,7 +370,7 @@ impl Pipeline {
 
     /// Claims again soon, since something was changed by hand.
     pub fn look_for_work(&self) {
-        self.dispatcher.look_for_work();
+        self.dispatcher.work.notify_one();
     }
 
     /// Whether the tasks run, and hold their leases.
@@ -391,7 +394,7 @@ impl Pipeline {
         self.ready().await?;
         let until = Instant::now() + deadline;
         loop {
-            if self.committer.is_idle() && self.dispatcher.in_hand() == 0 {
+            if self.committer.is_idle() && self.dispatcher.hand.is_empty() {
                 let counts = self.dispatcher.storage.counts(None).await?;
                 if counts.waiting() <= counts.held {
                     return Ok(true);
@@ -411,14 +414,15 @@ impl Pipeline {
         let until = Instant::now() + deadline;
         self.dispatcher.stop();
         let ended = self
-            .wait_for(until, |dispatcher| dispatcher.in_flight() == 0)
+            .wait_for(until, |dispatcher| dispatcher.slots.taken() == 0)
             .await;
         if !ended {
             self.dispatcher.abort();
         }
         // What is left to store is little; a storage that is down must not hold us for ever.
         let until = until.max(Instant::now()) + Duration::from_secs(5);
-        self.wait_for(until, Dispatcher::is_idle).await;
+        self.wait_for(until, |dispatcher| dispatcher.hand.is_empty())
+            .await;
         self.tasks.iter().for_each(JoinHandle::abort);
         ended
     }
@@ -442,6 +446,10 @@ fn check(send: &Send<'_>) -> Result<()> {
         let length = value.map_or(1, str::len);
         if !(1..=MAX_KEY).contains(&length) {
             let text = format!("{field} has {length} bytes, it needs 1 to {MAX_KEY}");
+            return Err(WebhookError::InvalidEvent(text.into()));
+        }
+        if value.is_some_and(|value| value.chars().any(char::is_control)) {
+            let text = format!("{field} holds a control character");
             return Err(WebhookError::InvalidEvent(text.into()));
         }
     }

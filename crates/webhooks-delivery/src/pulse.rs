@@ -62,18 +62,18 @@ async fn beat(dispatcher: &Arc<Dispatcher>) -> Result<Beat> {
         dispatcher.heartbeat.beaten(asked);
         if had_stopped {
             dispatcher.dispatch();
-            dispatcher.look_for_work();
+            dispatcher.work.notify_one();
         }
     }
     if beat.outbox {
-        dispatcher.look_into_outbox();
+        dispatcher.outbox.notify_one();
     }
     if beat.rescued > 0 {
         tracing::warn!(
             deliveries = beat.rescued,
             "took back the deliveries of dead workers"
         );
-        dispatcher.look_for_work();
+        dispatcher.work.notify_one();
     }
     Ok(beat)
 }
@@ -84,7 +84,7 @@ pub(crate) async fn keep_ticking(dispatcher: Arc<Dispatcher>) {
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        if dispatcher.in_hand() > 0 {
+        if !dispatcher.hand.is_empty() {
             dispatcher.tick();
         }
     }

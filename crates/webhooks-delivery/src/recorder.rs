@@ -90,7 +90,7 @@ pub(crate) async fn write_down(
                 Settled::Stale | Settled::Cancelled => {}
             }
             if let Some(lane) = lane {
-                dispatcher.out_of_hand(&lane);
+                dispatcher.hand.take_out(&lane);
             }
         }
         if start_suspect {
@@ -99,7 +99,7 @@ pub(crate) async fn write_down(
         for notice in notices {
             dispatcher.notices.tell(|| notice);
         }
-        dispatcher.look_for_work();
+        dispatcher.work.notify_one();
     }
 }
 

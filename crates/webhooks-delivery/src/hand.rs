@@ -1,0 +1,110 @@
+//! What this process has in hand: leased from the storage, and not settled.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use webhooks_core::DeliveryId;
+use webhooks_core::storage::Room;
+
+use crate::dispatcher::lock;
+use crate::lane::{Lane, LaneState};
+
+/// The deliveries that this process has leased and not settled, counted, and the lanes they are in.
+#[derive(Debug, Default)]
+pub(crate) struct Hand {
+    deliveries: AtomicUsize,
+    /// Claims on their way, which may bring more.
+    claims: AtomicUsize,
+    /// Lanes with something in hand, by their number.
+    lanes: Mutex<HashMap<u64, Arc<Lane>>>,
+    /// Lanes of which the storage has more that is ready.
+    backlogged: Mutex<Vec<Arc<Lane>>>,
+}
+
+impl Hand {
+    /// Counts deliveries of a lane in.
+    pub(crate) fn put_in(&self, lane: &Arc<Lane>, state: &mut LaneState, count: usize) {
+        if state.in_hand == 0 && count > 0 {
+            lock(&self.lanes).insert(lane.number(), lane.clone());
+        }
+        state.in_hand += count;
+        self.deliveries.fetch_add(count, Ordering::SeqCst);
+    }
+
+    /// Counts one delivery out, because it is settled.
+    pub(crate) fn take_out(&self, lane: &Arc<Lane>) {
+        let mut state = lane.lock();
+        state.in_hand -= 1;
+        if state.in_hand == 0 {
+            lock(&self.lanes).remove(&lane.number());
+        }
+        drop(state);
+        self.deliveries.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    /// Deliveries in hand.
+    pub(crate) fn len(&self) -> usize {
+        self.deliveries.load(Ordering::SeqCst)
+    }
+
+    /// Whether nothing is in hand or about to be.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.claims.load(Ordering::SeqCst) == 0 && self.len() == 0
+    }
+
+    /// The lanes with something in hand.
+    pub(crate) fn lanes(&self) -> Vec<Arc<Lane>> {
+        lock(&self.lanes).values().cloned().collect()
+    }
+
+    /// The deliveries in hand, those aside that are on their way into the storage.
+    pub(crate) fn known(&self) -> HashSet<DeliveryId> {
+        let mut known = HashSet::new();
+        for lane in self.lanes() {
+            let state = lane.lock();
+            known.extend(state.waiting.iter().map(|delivery| delivery.id));
+            known.extend(
+                state
+                    .running
+                    .iter()
+                    .flat_map(|running| running.deliveries()),
+            );
+        }
+        known
+    }
+
+    /// Counts a claim as on its way until the answer is dropped.
+    pub(crate) fn claiming(&self) -> Claiming<'_> {
+        self.claims.fetch_add(1, Ordering::SeqCst);
+        Claiming(&self.claims)
+    }
+
+    /// The storage has more of this lane than is in hand.
+    pub(crate) fn has_backlog(&self, lane: &Arc<Lane>) {
+        if !std::mem::replace(&mut lane.lock().backlog, true) {
+            lock(&self.backlogged).push(lane.clone());
+        }
+    }
+
+    /// A claim with this room found all there was: only lanes without room may have more.
+    pub(crate) fn backlog_ends(&self, room: &[Room]) {
+        let without_room = room.iter().filter(|room| room.deliveries == 0);
+        let left_out: HashSet<_> = without_room.map(|room| &room.endpoint_id).collect();
+        lock(&self.backlogged).retain(|lane| {
+            let backlog = left_out.contains(&lane.endpoint_id);
+            lane.lock().backlog = backlog;
+            backlog
+        });
+    }
+}
+
+/// A claim on its way.
+#[derive(Debug)]
+pub(crate) struct Claiming<'a>(&'a AtomicUsize);
+
+impl Drop for Claiming<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}

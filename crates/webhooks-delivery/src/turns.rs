@@ -1,0 +1,55 @@
+//! Whose turn it is.
+
+use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
+
+use crate::dispatcher::lock;
+use crate::lane::{Lane, LaneState};
+
+/// Lanes with something to start, each in its turn, and those that wait for other doubtful lanes
+/// to end a request. Flags of the lane keep it from being in a queue twice.
+#[derive(Debug, Default)]
+pub(crate) struct Turns {
+    next: Mutex<VecDeque<Arc<Lane>>>,
+    stalled: Mutex<VecDeque<Arc<Lane>>>,
+}
+
+impl Turns {
+    /// Gives the lane a turn after all others, if something waits in it.
+    pub(crate) fn push(&self, lane: &Arc<Lane>, state: &mut LaneState) {
+        if !state.in_turns && !state.waiting.is_empty() {
+            state.in_turns = true;
+            lock(&self.next).push_back(lane.clone());
+        }
+    }
+
+    /// Gives the lane the next turn: it had one and could not use it.
+    pub(crate) fn push_first(&self, lane: &Arc<Lane>, state: &mut LaneState) {
+        state.in_turns = true;
+        lock(&self.next).push_front(lane.clone());
+    }
+
+    /// The lane whose turn it is; its flag is the caller's to clear.
+    pub(crate) fn next(&self) -> Option<Arc<Lane>> {
+        lock(&self.next).pop_front()
+    }
+
+    /// The lane must wait for others of its kind; nothing of it is claimed until then.
+    pub(crate) fn stall(&self, lane: &Arc<Lane>) {
+        if !lane.is_stalled.swap(true, Ordering::SeqCst) {
+            lock(&self.stalled).push_back(lane.clone());
+        }
+    }
+
+    /// Lets the lane that has waited longest go on; whether there was one.
+    pub(crate) fn unstall(&self) -> bool {
+        let lane = lock(&self.stalled).pop_front();
+        lane.is_some_and(|lane| lane.is_stalled.swap(false, Ordering::SeqCst))
+    }
+
+    /// The lanes that wait for others of their kind.
+    pub(crate) fn stalled(&self) -> Vec<Arc<Lane>> {
+        lock(&self.stalled).iter().cloned().collect()
+    }
+}
