@@ -2,38 +2,47 @@
 
 use std::sync::Arc;
 
-use webhooks_core::WebhookEndpoint;
 use webhooks_core::storage::WebhookStorage;
+use webhooks_core::{DeliveryState, WebhookEndpoint};
 use webhooks_delivery::Settings;
 use webhooks_tests::{Call, Reply, ScriptedTransport};
 
-use crate::remote_storage::RemoteStorage;
+use crate::remote_storage::{Lost, RemoteStorage};
 use crate::support::*;
 
-async fn far_off(way: u64, script: impl Fn(&Call) -> Reply + Send + Sync + 'static) -> Node {
-    let storage = storage();
-    storage.save_endpoint(&endpoint("a")).await.unwrap();
-    let remote = RemoteStorage {
-        inner: storage.clone(),
-        way: millis(way),
-    };
+fn process(remote: &Arc<RemoteStorage>, transport: &Arc<ScriptedTransport>) -> Node {
     let settings = Settings {
         retry_strategy: every(millis(100), 50),
         ..Default::default()
     };
-    let transport = ScriptedTransport::new(script);
-    let sending = transport.clone();
-    let remote = Arc::new(remote);
-    let node = Node::over(remote, &storage, sending, &transport, NEVER_OPENS, settings);
+    let (way, storage) = (remote.clone(), &remote.inner);
+    Node::over(
+        way,
+        storage,
+        transport.clone(),
+        transport,
+        NEVER_OPENS,
+        settings,
+    )
+}
+
+async fn far_off(
+    way: u64,
+    script: impl Fn(&Call) -> Reply + Send + Sync + 'static,
+) -> (Node, Arc<RemoteStorage>) {
+    let storage = storage();
+    storage.save_endpoint(&endpoint("a")).await.unwrap();
+    let remote = RemoteStorage::new(&storage, millis(way));
+    let node = process(&remote, &ScriptedTransport::new(script));
     node.pipeline.ready().await.unwrap();
-    node
+    (node, remote)
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_hold_counts_at_once_though_older_endpoints_are_still_being_read() {
     // The definition changes while the hold is on its way to the storage.
     for offset in (0..300).step_by(20) {
-        let node = far_off(40, |call| match call.nth {
+        let (node, _) = far_off(40, |call| match call.nth {
             1 => Reply::RetryAfter(429, secs(30)),
             _ => Reply::Status(200),
         })
@@ -70,7 +79,7 @@ async fn a_hold_counts_at_once_though_older_endpoints_are_still_being_read() {
 
 #[tokio::test(start_paused = true)]
 async fn everything_arrives_and_caps_hold() {
-    let node = far_off(30, |call| {
+    let (node, _) = far_off(30, |call| {
         Reply::Slow(millis(50), if call.nth % 3 == 0 { 500 } else { 200 })
     })
     .await;
@@ -81,4 +90,60 @@ async fn everything_arrives_and_caps_hold() {
     let counts = node.counts().await;
     assert_eq!((counts.delivered, counts.enqueued), (800, 800));
     assert!(node.transport.peak(|call| call.endpoint_id == "a") <= 16);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_storage_that_fails_for_a_while_loses_nothing_and_stops_requests() {
+    for lost in [Lost::Calls, Lost::Answers] {
+        let (node, remote) = far_off(5, |_| Reply::Slow(millis(300), 200)).await;
+        let mut sent = Vec::new();
+        for step in 0..600 {
+            match step {
+                50 => remote.lose(Some(lost)),
+                500 => remote.lose(None),
+                _ => {}
+            }
+            if let Ok(answer) = node.send(&outgoing(None)).await {
+                sent.extend(answer.delivery_ids);
+            }
+            tokio::time::sleep(millis(90)).await;
+        }
+        assert!(sent.len() >= 100);
+        assert!(node.drain(secs(120)).await, "{lost:?}");
+        let counts = node.counts().await;
+        assert_eq!(counts.delivered, counts.enqueued, "{lost:?}");
+        for id in sent {
+            assert_eq!(node.record(id).await.state, DeliveryState::Delivered);
+        }
+        let calls = node.transport.calls();
+        let gaps = calls.windows(2).map(|pair| gap(&pair[0], &pair[1]));
+        assert!(
+            gaps.max().unwrap() > secs(30),
+            "it stops before its leases end"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_process_that_was_given_up_starts_nothing_of_what_others_have_taken() {
+    let (lost, remote) = far_off(5, |_| Reply::Slow(secs(20), 200)).await;
+    let other = process(
+        &RemoteStorage::new(&remote.inner, millis(5)),
+        &ScriptedTransport::new(|_| Reply::Slow(millis(10), 200)),
+    );
+    other.pipeline.ready().await.unwrap();
+    lost.send_many("a", 200).await;
+    tokio::time::sleep(secs(1)).await;
+    remote.lose(Some(Lost::Calls));
+    tokio::time::sleep(secs(30)).await;
+    let counts = other.counts().await;
+    assert_eq!((counts.delivered, counts.waiting()), (200, 0));
+    let started = lost.transport.calls().len();
+    remote.lose(None);
+    tokio::time::sleep(secs(30)).await;
+    assert_eq!(lost.transport.calls().len(), started, "all had ended");
+    assert!(lost.drain(secs(1)).await);
+    lost.send_many("a", 200).await;
+    assert!(lost.drain(secs(60)).await, "it works again");
+    assert_eq!(lost.counts().await.delivered, 400);
 }

@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -7,23 +7,54 @@ use webhooks_core::storage::{
     Beat, Change, Claim, Claimed, Counts, DeliveryQuery, DeliveryRecord, EndpointChanges,
     EndpointGate, Enqueued, NewEvent, Page, Retention, Settled, Settlement, Swept, WebhookStorage,
 };
-use webhooks_core::{Result, Timestamp, WebhookEndpoint, WorkerId};
+use webhooks_core::{Result, Timestamp, WebhookEndpoint, WebhookError, WorkerId};
 use webhooks_storage_memory::MemoryStorage;
 
 /// A storage that is some way off: every call takes that long to get there, and its answer as long
-/// to come back.
+/// to come back, unless it is lost.
 #[derive(Debug)]
 pub(crate) struct RemoteStorage {
     pub(crate) inner: Arc<MemoryStorage>,
     pub(crate) way: Duration,
+    lost: Mutex<Option<Lost>>,
+}
+
+/// What does not get through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lost {
+    Calls,
+    Answers,
 }
 
 impl RemoteStorage {
-    async fn call<T>(&self, call: impl Future<Output = T> + Send) -> T {
+    pub(crate) fn new(inner: &Arc<MemoryStorage>, way: Duration) -> Arc<Self> {
+        Arc::new(Self {
+            inner: inner.clone(),
+            way,
+            lost: Mutex::default(),
+        })
+    }
+
+    /// Loses this from now on.
+    pub(crate) fn lose(&self, what: Option<Lost>) {
+        *self.lost.lock().unwrap() = what;
+    }
+
+    async fn call<T>(&self, call: impl Future<Output = Result<T>> + Send) -> Result<T> {
         sleep(self.way).await;
+        self.fails_if(Lost::Calls)?;
         let answer = call.await;
         sleep(self.way).await;
+        self.fails_if(Lost::Answers)?;
         answer
+    }
+
+    fn fails_if(&self, what: Lost) -> Result<()> {
+        if *self.lost.lock().unwrap() == Some(what) {
+            let cause = std::io::Error::other("connection reset");
+            return Err(WebhookError::transient_storage("no answer", cause));
+        }
+        Ok(())
     }
 }
 

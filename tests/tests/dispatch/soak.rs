@@ -193,10 +193,7 @@ impl Soak {
         });
         let way: Arc<dyn WebhookStorage> = match self.way {
             0 => self.storage.clone(),
-            way => Arc::new(RemoteStorage {
-                inner: self.storage.clone(),
-                way: millis(way),
-            }),
+            way => RemoteStorage::new(&self.storage, millis(way)),
         };
         let (scripted, settings) = (&self.transport, self.settings.clone());
         let node = Node::over(
@@ -336,7 +333,7 @@ async fn run(seed: u64) {
 fn whatever_happens_every_delivery_has_one_place_and_ends_once() {
     let from_env = |name: &str| std::env::var(name).ok()?.parse().ok();
     let first = from_env("WEBHOOKS_SOAK_SEED").unwrap_or(1);
-    let runs = from_env("WEBHOOKS_SOAK_RUNS").unwrap_or(40);
+    let runs = from_env("WEBHOOKS_SOAK_RUNS").unwrap_or(12);
     for seed in first..first + runs {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
