@@ -20,7 +20,7 @@ const ARCHIVE: &str = "DELETE FROM @.webhook_archive WHERE id = ANY (ARRAY( \
     ORDER BY updated_at LIMIT $2::bigint FOR UPDATE SKIP LOCKED))";
 const DEAD: &str = "DELETE FROM @.webhook_queue WHERE id = ANY (ARRAY( \
     SELECT id FROM @.webhook_queue WHERE status = 'dead' AND updated_at <= $1::timestamptz \
-    ORDER BY updated_at LIMIT $2::bigint FOR UPDATE SKIP LOCKED)) AND status = 'dead'";
+    ORDER BY updated_at LIMIT $2::bigint FOR UPDATE SKIP LOCKED))";
 const ATTEMPTS: &str = "DELETE FROM @.webhook_attempts WHERE ctid = ANY (ARRAY( \
     SELECT ctid FROM @.webhook_attempts WHERE started_at < $1::timestamptz \
     ORDER BY started_at LIMIT $2::bigint FOR UPDATE SKIP LOCKED))";

@@ -2,7 +2,7 @@ WITH picked AS MATERIALIZED (
     {picked}
 ), gone AS (
     DELETE FROM @.webhook_queue q
-    WHERE q.id = ANY (ARRAY(SELECT id FROM picked)) AND q.status = 'dead'
+    WHERE q.id = ANY (ARRAY(SELECT id FROM picked))
         AND {now}::timestamptz IS NOT NULL
     RETURNING q.endpoint_id
 ), totals AS (

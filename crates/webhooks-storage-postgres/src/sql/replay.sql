@@ -7,7 +7,7 @@ WITH picked AS MATERIALIZED (
         sort_key = (extract(epoch FROM {now}::timestamptz) * 1000)::bigint - q.priority * 600000,
         seq = nextval(pg_get_serial_sequence('@.webhook_queue', 'seq')),
         queued_at = {now}, next_retry_at = {now}, updated_at = {now}
-    WHERE q.id = ANY (ARRAY(SELECT id FROM picked)) AND q.status = 'dead'
+    WHERE q.id = ANY (ARRAY(SELECT id FROM picked))
     RETURNING q.endpoint_id
 ), totals AS (
     INSERT INTO @.webhook_totals AS t (endpoint_id, shard, dead)
