@@ -25,11 +25,14 @@ pub(crate) struct Sending {
     pub(crate) reservations: Vec<(usize, Reservation)>,
 }
 
+/// Where a sender waits for what became of its events.
+type Answer = oneshot::Sender<Result<Vec<Enqueued>>>;
+
 /// What one sender wants stored together.
 #[derive(Debug)]
 struct Queued {
     sendings: Vec<Sending>,
-    answer: oneshot::Sender<Result<Vec<Enqueued>>>,
+    answer: Answer,
     bytes: OwnedSemaphorePermit,
 }
 
@@ -112,12 +115,7 @@ struct Batch {
     /// Of each event.
     reservations: Vec<Vec<(usize, Reservation)>>,
     /// How many of the events are whose, in order.
-    senders: Vec<(
-        usize,
-        oneshot::Sender<Result<Vec<Enqueued>>>,
-        OwnedSemaphorePermit,
-    )>,
-}
+    senders: Vec<(usize, Answer, OwnedSemaphorePermit)>,}
 
 impl Batch {
     fn push(
