@@ -130,8 +130,10 @@ impl Connection {
         // This also makes the server know the script, on the node that keeps the partition.
         let answer = client.eval(script.source(), base, values).await?;
         if self.scripts.hash(script).is_none() {
-            let hash: String = client.script_load(script.source()).await?;
-            self.scripts.keep_hash(script, hash);
+            // The script has run; without its hash the next call sends it whole again.
+            if let Ok(hash) = client.script_load::<String, _>(script.source()).await {
+                self.scripts.keep_hash(script, hash);
+            }
         }
         Ok(answer)
     }

@@ -1,4 +1,12 @@
 //! A part of the suite on a real Redis Cluster of three nodes, in 16 partitions.
+#![allow(
+    clippy::allow_attributes,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a failed expectation here is a failed test"
+)]
 
 mod support;
 

@@ -1,4 +1,12 @@
 //! The published suite on several partitions, behind `Arc<dyn WebhookStorage>`.
+#![allow(
+    clippy::allow_attributes,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a failed expectation here is a failed test"
+)]
 
 mod support;
 

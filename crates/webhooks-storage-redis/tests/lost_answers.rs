@@ -1,5 +1,13 @@
 //! Redis ran a script, and the connection ended before its answer arrived: the client sends the
 //! script again, and the call is answered as if nothing had happened.
+#![allow(
+    clippy::allow_attributes,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a failed expectation here is a failed test"
+)]
 
 mod support;
 

@@ -1,4 +1,12 @@
 //! What happens to the server while there is work loses nothing that was acknowledged.
+#![allow(
+    clippy::allow_attributes,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a failed expectation here is a failed test"
+)]
 
 mod support;
 

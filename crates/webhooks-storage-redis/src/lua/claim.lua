@@ -49,7 +49,7 @@ local function promote()
     local members = redis.call('ZRANGEBYSCORE', place, '-inf', now, 'LIMIT', 0, share)
     for _, member in ipairs(members) do
       local delivery = key('delivery', string.sub(member, -36))
-      redis.call('ZADD', key('ready', id), redis.call('HGET', delivery, 'sort'), member)
+      redis.call('ZADD', key('ready', id), redis.call('HGET', delivery, 'sort') or 0, member)
       redis.call('HSET', delivery, 'state', 'ready', 'updated', now)
     end
     if #members > 0 then redis.call('ZREM', place, unpack(members)) end
@@ -153,16 +153,19 @@ local function lease(p)
   local new = {}
   for i = 1, #members, 2 do
     local d = row(string.sub(members[i], -36))
-    d.token = number(tonumber(d.token) + 1)
-    redis.call('HSET', key('delivery', d.id), 'state', 'leased', 'worker', worker, 'token',
-      d.token, 'updated', now)
-    new[#new + 1], ids[#ids + 1] = d.id, d.id
-    give(d)
+    -- Without noeviction the server may have dropped the row.
+    if d then
+      d.token = number(tonumber(d.token) + 1)
+      redis.call('HSET', key('delivery', d.id), 'state', 'leased', 'worker', worker, 'token',
+        d.token, 'updated', now)
+      new[#new + 1], ids[#ids + 1] = d.id, d.id
+      give(d)
+    end
   end
   for i = 1, #new, 5000 do
     redis.call('SADD', key('leased', worker), unpack(new, i, math.min(i + 4999, #new)))
   end
-  count(e, 'ready', -#new)
+  count(e, 'ready', -#members / 2)
   count(e, 'leased', #new)
   spend(e, #new)
 end

@@ -225,7 +225,13 @@ local function cancel_waiting(e, most)
     if done < most then
       for _, member in ipairs(redis.call('ZRANGE', key(place, e.id), 0, most - done - 1)) do
         local d = row(string.sub(member, -36))
-        move(d, e, 'cancelled')
+        if d then
+          move(d, e, 'cancelled')
+        else
+          -- Somebody deleted the row by hand, or the server evicted it.
+          redis.call('ZREM', key(place, e.id), member)
+          count(e, place, -1)
+        end
         done = done + 1
       end
     end

@@ -1,5 +1,6 @@
 //! What the tests share: storages on a real Redis.
 #![allow(
+    clippy::allow_attributes,
     dead_code,
     unreachable_pub,
     reason = "each test file uses a part of it"
