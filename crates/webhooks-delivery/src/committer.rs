@@ -115,7 +115,8 @@ struct Batch {
     /// Of each event.
     reservations: Vec<Vec<(usize, Reservation)>>,
     /// How many of the events are whose, in order.
-    senders: Vec<(usize, Answer, OwnedSemaphorePermit)>,}
+    senders: Vec<(usize, Answer, OwnedSemaphorePermit)>,
+}
 
 impl Batch {
     fn push(
