@@ -128,12 +128,12 @@ pub trait WebhookStorage: Debug + Send + Sync + 'static {
     /// Events that were sent inside transactions of others and committed since, oldest first, at
     /// most `limit` of them. They stay until [`enqueue_outbox`](Self::enqueue_outbox) takes them.
     /// The default has none.
-    async fn outbox(&self, limit: usize) -> Result<Vec<OutboxEvent>> {
+    async fn read_outbox(&self, limit: usize) -> Result<Vec<OutboxEvent>> {
         let _ = limit;
         Ok(Vec::new())
     }
 
-    /// As [`enqueue`](Self::enqueue), for events of the [outbox](Self::outbox), known by their
+    /// As [`enqueue`](Self::enqueue), for events of the [outbox](Self::read_outbox), known by their
     /// ids, which leave it in the same commit. The answer is `None` for those that another node
     /// has taken or is taking; nothing is stored for them. An event without deliveries leaves the
     /// outbox too.
@@ -230,8 +230,8 @@ impl<T: WebhookStorage + ?Sized> WebhookStorage for Arc<T> {
         (**self).sweep(retention, limit, now).await
     }
 
-    async fn outbox(&self, limit: usize) -> Result<Vec<OutboxEvent>> {
-        (**self).outbox(limit).await
+    async fn read_outbox(&self, limit: usize) -> Result<Vec<OutboxEvent>> {
+        (**self).read_outbox(limit).await
     }
 
     async fn enqueue_outbox(

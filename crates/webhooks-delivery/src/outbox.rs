@@ -31,7 +31,7 @@ pub(crate) async fn keep_emptying(dispatcher: Arc<Dispatcher>) {
 
 /// Takes up to a batch out of the outbox; how many there were.
 async fn empty(dispatcher: &Arc<Dispatcher>) -> Result<usize> {
-    let events = dispatcher.storage.outbox(BATCH).await?;
+    let events = dispatcher.storage.read_outbox(BATCH).await?;
     if events.is_empty() {
         return Ok(0);
     }

@@ -205,7 +205,7 @@ impl<C> fmt::Debug for OutboxSend<'_, C> {
 }
 
 impl Database {
-    pub(crate) async fn outbox(&self, limit: usize) -> Result<Vec<OutboxEvent>> {
+    pub(crate) async fn read_outbox(&self, limit: usize) -> Result<Vec<OutboxEvent>> {
         let rows = self.query("read the outbox", READ, &[&long(limit)]).await?;
         rows.iter().map(event).collect()
     }

@@ -175,8 +175,8 @@ impl WebhookStorage for PostgresStorage {
         self.database.sweep(retention, limit, now).await
     }
 
-    async fn outbox(&self, limit: usize) -> Result<Vec<OutboxEvent>> {
-        self.database.outbox(limit).await
+    async fn read_outbox(&self, limit: usize) -> Result<Vec<OutboxEvent>> {
+        self.database.read_outbox(limit).await
     }
 
     async fn enqueue_outbox(

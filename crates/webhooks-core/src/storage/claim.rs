@@ -50,6 +50,6 @@ pub struct Beat {
     pub rescued: usize,
     /// The worker had been given up for dead since its last beat: its leases are gone.
     pub lost: bool,
-    /// There is something in the [outbox](super::WebhookStorage::outbox).
+    /// There is something in the [outbox](super::WebhookStorage::read_outbox).
     pub outbox: bool,
 }
