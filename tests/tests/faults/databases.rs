@@ -1,0 +1,117 @@
+//! What happens to the database, or to the connections to it.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tokio_postgres::NoTls;
+
+use crate::form;
+use crate::server::{Kind, redis_command};
+use crate::tally::Tally;
+use crate::worker_process::MAX_IN_FLIGHT;
+use crate::world::{World, run_for};
+
+/// Between two cuts of all connections.
+const CUT_EVERY: Duration = Duration::from_millis(200);
+
+pub(crate) fn killed_postgres(fault: &'static str) {
+    let mut world = World::start(fault, Kind::Postgres, &[]);
+    let tally = kill_and_restart(&mut world);
+    assert!(tally.lost.is_empty(), "lost: {:?}", tally.lost);
+    world.check_counts(0);
+}
+
+/// Redis answers before the file is synced only with `everysec`; then the kill of the process,
+/// unlike a power cut, still loses nothing, because the operating system has the bytes.
+pub(crate) fn killed_redis(fault: &'static str, appendfsync: &str) {
+    let settings = ["--appendfsync", appendfsync];
+    let mut world = World::start(fault, Kind::Redis, &settings);
+    let tally = kill_and_restart(&mut world);
+    assert!(tally.lost.is_empty(), "lost: {:?}", tally.lost);
+    world.check_counts(0);
+}
+
+/// Kills the server under load a few times; each time it is back after a second.
+fn kill_and_restart(world: &mut World) -> Tally {
+    let kills = form(3, 20);
+    let (settle, window) = form((2.0, 2.0), (5.0, 5.0));
+    let order = world.order(50);
+    world.add_workers(2, &order);
+    let (mut resumed, mut slowdown) = (Duration::ZERO, f64::INFINITY);
+    run_for(window);
+    let killed = Instant::now();
+    let length = Duration::from_secs_f64(window);
+    let before = world.arrivals.rate(killed - length, killed);
+    for _ in 0..kills {
+        world.server.kill();
+        run_for(1.0);
+        world.server.restart();
+        resumed = resumed.max(world.wait_for_arrival());
+        run_for(settle + window);
+        let now = Instant::now();
+        slowdown = slowdown.min(world.arrivals.rate(now - length, now) / before);
+    }
+    let mut tally = world.end();
+    tally.resumed = Some(resumed);
+    tally
+        .notes
+        .push(format!("rate after {:.0} % of before", slowdown * 100.0));
+    tally.report();
+    assert!(tally.duplicates <= kills * 2 * MAX_IN_FLIGHT);
+    if form(false, true) {
+        assert!(slowdown > 0.7, "the rate fell to {slowdown}");
+    }
+    tally
+}
+
+pub(crate) fn cut_postgres(fault: &'static str) {
+    const CUT: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+                       WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()";
+    let world = World::start(fault, Kind::Postgres, &[]);
+    let url = world.server.url();
+    let (client, connection) = world
+        .runtime
+        .block_on(tokio_postgres::connect(&url, NoTls))
+        .unwrap();
+    let connection = world.runtime.spawn(connection);
+    let runtime = world.runtime.handle().clone();
+    let cut = move || {
+        runtime.block_on(client.batch_execute(CUT)).unwrap();
+    };
+    cut_for(world, 2, form(5, 20), cut);
+    connection.abort();
+}
+
+pub(crate) fn cut_redis(fault: &'static str) {
+    let world = World::start(fault, Kind::Redis, &["--appendfsync", "always"]);
+    let url = world.server.url();
+    cut_for(world, 4, form(5, 20), move || {
+        for of in ["normal", "pubsub"] {
+            redis_command(&url, &format!("CLIENT KILL TYPE {of}")).unwrap();
+        }
+    });
+}
+
+/// Cuts all connections of the workers again and again under load.
+fn cut_for(mut world: World, connections: usize, seconds: u64, cut: impl Fn()) {
+    let mut order = world.order(50);
+    order.connections = connections;
+    world.add_workers(2, &order);
+    run_for(1.0);
+    let start = Instant::now();
+    let mut cuts = 0;
+    while start.elapsed() < Duration::from_secs(seconds) {
+        cut();
+        cuts += 1;
+        std::thread::sleep(CUT_EVERY);
+    }
+    let resumed = world.wait_for_arrival();
+    run_for(1.0);
+    let mut tally = world.end();
+    tally.resumed = Some(resumed);
+    tally.notes.push(format!("{cuts} cuts"));
+    tally.report();
+    assert!(tally.lost.is_empty(), "lost: {:?}", tally.lost);
+    assert!(tally.duplicates <= cuts * 2 * MAX_IN_FLIGHT);
+    world.check_counts(0);
+}

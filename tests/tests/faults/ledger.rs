@@ -1,0 +1,86 @@
+//! What arrived, and what was acknowledged.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
+
+use tokio::time::Instant;
+use webhooks_tests::{Answer, Received};
+
+/// One request.
+#[derive(Clone, Debug)]
+pub(crate) struct Arrival {
+    pub(crate) delivery: String,
+    pub(crate) event_type: String,
+    pub(crate) signature: String,
+    pub(crate) at: Instant,
+    /// Whether the receiver took it, or will once its time is over.
+    pub(crate) accepted: bool,
+}
+
+/// All requests, in the order of their arrival.
+#[derive(Debug, Default)]
+pub(crate) struct Arrivals(Mutex<Vec<Arrival>>);
+
+impl Arrivals {
+    pub(crate) fn all(&self) -> MutexGuard<'_, Vec<Arrival>> {
+        self.0.lock().unwrap()
+    }
+
+    /// Notes a request that gets this answer.
+    pub(crate) fn note(&self, request: &Received, answer: &Answer) {
+        let accepted = match answer {
+            Answer::Status(status) | Answer::Header(status, ..) | Answer::After(_, status) => {
+                (200..300).contains(status)
+            }
+            Answer::Hang => false,
+        };
+        self.all().push(Arrival {
+            delivery: request.header("x-webhook-delivery").into(),
+            event_type: request.header("x-webhook-event").into(),
+            signature: request.header("x-webhook-signature").into(),
+            at: Instant::now(),
+            accepted,
+        });
+    }
+
+    /// How often each delivery was accepted, and when first.
+    pub(crate) fn accepted(&self) -> HashMap<String, (usize, Instant)> {
+        let mut accepted = HashMap::new();
+        for arrival in self.all().iter().filter(|arrival| arrival.accepted) {
+            let entry = accepted.entry(arrival.delivery.clone());
+            entry.or_insert((0, arrival.at)).0 += 1;
+        }
+        accepted
+    }
+
+    /// Requests per second between two moments.
+    pub(crate) fn rate(&self, from: Instant, to: Instant) -> f64 {
+        let all = self.all();
+        let count = all.iter().filter(|a| a.at >= from && a.at < to).count();
+        f64::from(u32::try_from(count).unwrap()) / to.duration_since(from).as_secs_f64()
+    }
+
+    /// How long after this moment the next request arrived.
+    pub(crate) fn first_after(&self, moment: Instant) -> Option<Duration> {
+        let all = self.all();
+        let next = all.iter().find(|arrival| arrival.at > moment)?;
+        Some(next.at.duration_since(moment))
+    }
+}
+
+/// Every delivery that a send acknowledged, and when.
+#[derive(Debug, Default)]
+pub(crate) struct Acknowledged(Mutex<HashMap<String, Instant>>);
+
+impl Acknowledged {
+    pub(crate) fn all(&self) -> MutexGuard<'_, HashMap<String, Instant>> {
+        self.0.lock().unwrap()
+    }
+
+    pub(crate) fn note<'a>(&self, deliveries: impl IntoIterator<Item = &'a str>) {
+        let now = Instant::now();
+        let deliveries = deliveries.into_iter().map(|id| (id.to_owned(), now));
+        self.all().extend(deliveries);
+    }
+}

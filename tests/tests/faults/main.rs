@@ -1,0 +1,87 @@
+//! Processes and database servers are killed, and nothing that was acknowledged is lost.
+//!
+//! Each fault has a private server, worker processes of its own and one receiver. It counts what
+//! was acknowledged against what arrived. `WEBHOOKS_FAULTS=full` makes every fault longer;
+//! `WEBHOOKS_FAULTS_SEED` repeats the moments of an earlier run.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a failed test may panic in its helpers too, and tells what it counted"
+)]
+
+mod connect;
+mod databases;
+mod ledger;
+mod server;
+mod tally;
+mod worker;
+mod worker_process;
+mod workers;
+mod world;
+
+use std::process::ExitCode;
+
+use libtest_mimic::{Arguments, Trial};
+
+use crate::server::Kind;
+
+fn main() -> ExitCode {
+    let mut args = std::env::args().skip(1);
+    if args.next().as_deref() == Some("--worker") {
+        return worker_process::main(&args.collect::<Vec<_>>());
+    }
+    let mut arguments = Arguments::from_args();
+    // Two at a time mostly wait; more would starve each other.
+    arguments.test_threads = arguments.test_threads.or(Some(2));
+    libtest_mimic::run(&arguments, faults()).exit_code()
+}
+
+fn faults() -> Vec<Trial> {
+    vec![
+        fault("a_killed_worker_loses_nothing_on_postgres", |name| {
+            workers::killed(name, Kind::Postgres);
+        }),
+        fault("a_killed_worker_loses_nothing_on_redis", |name| {
+            workers::killed(name, Kind::Redis);
+        }),
+        fault(
+            "a_killed_postgres_loses_nothing",
+            databases::killed_postgres,
+        ),
+        fault("a_killed_redis_that_always_syncs_loses_nothing", |name| {
+            databases::killed_redis(name, "always");
+        }),
+        fault(
+            "a_killed_redis_that_syncs_every_second_loses_nothing",
+            |name| databases::killed_redis(name, "everysec"),
+        ),
+        fault(
+            "cut_connections_to_postgres_lose_nothing",
+            databases::cut_postgres,
+        ),
+        fault(
+            "cut_connections_to_redis_lose_nothing",
+            databases::cut_redis,
+        ),
+    ]
+}
+
+fn fault(name: &'static str, run: fn(&'static str)) -> Trial {
+    Trial::test(name, move || {
+        run(name);
+        Ok(())
+    })
+}
+
+/// The value for the short form, which CI runs, or for the full one.
+fn form<T>(short: T, full: T) -> T {
+    if std::env::var("WEBHOOKS_FAULTS").is_ok_and(|form| form == "full") {
+        full
+    } else {
+        short
+    }
+}
