@@ -10,6 +10,7 @@
 mod ci;
 mod demo;
 mod deny;
+mod faults;
 mod features;
 mod install;
 mod interop;
@@ -40,7 +41,8 @@ usage: cargo xtask <command>
   features       each library crate alone, without features and with each of them
   services       starts PostgreSQL and Redis for work by hand, until Ctrl-C
   demo [ARGS]    the quickstart example
-  interop        our signatures against the verifiers of other languages";
+  interop        our signatures against the verifiers of other languages
+  faults [full]  kills processes and databases, and counts what arrives";
 
 /// Runs the command that the arguments name.
 #[must_use]
@@ -59,7 +61,7 @@ pub fn main() -> ExitCode {
 
 fn run(command: &str, args: &[String]) -> Result {
     std::env::set_current_dir(workspace::root()?).map_err(|e| e.to_string())?;
-    if !args.is_empty() && !matches!(command, "test" | "demo") {
+    if !args.is_empty() && !matches!(command, "test" | "demo" | "faults") {
         return Err(format!("{command} takes no arguments\n\n{USAGE}"));
     }
     match command {
@@ -71,6 +73,7 @@ fn run(command: &str, args: &[String]) -> Result {
         "services" => services::run(),
         "demo" => demo::run(args),
         "interop" => interop::run(),
+        "faults" => faults::run(args),
         "" | "help" | "--help" | "-h" => {
             println!("{USAGE}");
             Ok(())

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use tokio_postgres::NoTls;
+use webhooks_tests::Answer;
 
 use crate::form;
 use crate::server::{Kind, redis_command};
@@ -113,5 +114,77 @@ fn cut_for(mut world: World, connections: usize, seconds: u64, cut: impl Fn()) {
     tally.report();
     assert!(tally.lost.is_empty(), "lost: {:?}", tally.lost);
     assert!(tally.duplicates <= cuts * 2 * MAX_IN_FLIGHT);
+    world.check_counts(0);
+}
+
+/// A database that was away for a while makes no worker look dead.
+pub(crate) fn silent(fault: &'static str, kind: Kind) {
+    let hang = |_: &_| Answer::After(Duration::from_millis(100), 200);
+    let mut world = World::answering(fault, kind, &["--appendfsync", "always"], hang);
+    let order = world.order(50);
+    world.add_workers(2, &order);
+    // Both have beaten often enough to take back what the other holds, if it looked dead.
+    run_for(4.0);
+    world.server.kill();
+    run_for(form(8.0, 30.0));
+    world.server.restart();
+    let resumed = world.wait_for_arrival();
+    // Whoever looked dead would be given up by the second beat after the return.
+    run_for(7.0);
+    let mut tally = world.end();
+    tally.resumed = Some(resumed);
+    let deliveries = world.deliveries(&[]);
+    let crashed = deliveries.iter().filter(|r| r.delivery.crashes > 0).count();
+    tally
+        .notes
+        .push(format!("taken back from workers {crashed}"));
+    tally.report();
+    assert!(tally.lost.is_empty(), "lost: {:?}", tally.lost);
+    assert_eq!(crashed, 0, "a worker that lives was given up for dead");
+    assert!(tally.duplicates <= 2 * MAX_IN_FLIGHT);
+    world.check_counts(0);
+}
+
+/// A transaction of somebody else that stays open keeps old rows from being cleaned up; the rate
+/// stays.
+pub(crate) fn foreign_transaction(fault: &'static str) {
+    let mut world = World::start(fault, Kind::Postgres, &[]);
+    let order = world.order(form(100, 400));
+    world.add_workers(2, &order);
+    let window = Duration::from_secs(form(4, 30));
+    let measure = |world: &World| {
+        let start = Instant::now();
+        std::thread::sleep(window);
+        world.arrivals.rate(start, Instant::now())
+    };
+    run_for(1.0);
+    let without = measure(&world);
+    let (client, connection) = {
+        let url = world.server.url();
+        let connecting = tokio_postgres::connect(&url, NoTls);
+        world.runtime.block_on(connecting).unwrap()
+    };
+    let connection = world.runtime.spawn(connection);
+    let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT txid_current()";
+    world.runtime.block_on(client.batch_execute(begin)).unwrap();
+    run_for(form(2.0, 30.0));
+    let with = measure(&world);
+    let mut tally = world.end();
+    world
+        .runtime
+        .block_on(client.batch_execute("COMMIT"))
+        .unwrap();
+    connection.abort();
+    tally
+        .notes
+        .push(format!("{without:.0}/s without it, {with:.0}/s with it"));
+    tally.report();
+    assert!(tally.lost.is_empty(), "lost: {:?}", tally.lost);
+    if form(false, true) {
+        assert!(
+            with >= 0.9 * without,
+            "{with}/s with it, {without}/s without"
+        );
+    }
     world.check_counts(0);
 }

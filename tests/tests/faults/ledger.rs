@@ -11,7 +11,6 @@ use webhooks_tests::{Answer, Received};
 #[derive(Clone, Debug)]
 pub(crate) struct Arrival {
     pub(crate) delivery: String,
-    pub(crate) event_type: String,
     pub(crate) signature: String,
     pub(crate) at: Instant,
     /// Whether the receiver took it, or will once its time is over.
@@ -37,7 +36,6 @@ impl Arrivals {
         };
         self.all().push(Arrival {
             delivery: request.header("x-webhook-delivery").into(),
-            event_type: request.header("x-webhook-event").into(),
             signature: request.header("x-webhook-signature").into(),
             at: Instant::now(),
             accepted,

@@ -13,9 +13,11 @@
     reason = "a failed test may panic in its helpers too, and tells what it counted"
 )]
 
+mod clocks;
 mod connect;
 mod databases;
 mod ledger;
+mod poison;
 mod server;
 mod tally;
 mod worker;
@@ -67,6 +69,25 @@ fn faults() -> Vec<Trial> {
             "cut_connections_to_redis_lose_nothing",
             databases::cut_redis,
         ),
+        fault(
+            "a_stopped_worker_sends_nothing_that_is_no_longer_its_own",
+            workers::stopped,
+        ),
+        fault("silence_of_postgres_kills_no_worker", |name| {
+            databases::silent(name, Kind::Postgres);
+        }),
+        fault("silence_of_redis_kills_no_worker", |name| {
+            databases::silent(name, Kind::Redis);
+        }),
+        fault(
+            "a_deadly_delivery_is_poison_after_three_deaths",
+            poison::deadly,
+        ),
+        fault(
+            "a_long_foreign_transaction_does_not_slow_postgres",
+            databases::foreign_transaction,
+        ),
+        fault("a_wrong_wall_clock_changes_no_time", clocks::an_hour_off),
     ]
 }
 

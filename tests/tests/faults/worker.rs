@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::ledger::Acknowledged;
 use crate::server::Kind;
+use crate::worker_process::LOADED;
 use crate::world::eventually;
 
 /// What a worker is to do.
@@ -42,6 +43,7 @@ struct Said {
     up: AtomicBool,
     hushed: AtomicBool,
     refused: AtomicUsize,
+    unmatched: AtomicUsize,
 }
 
 impl Worker {
@@ -98,9 +100,9 @@ impl Worker {
         self.said.refused.load(Ordering::SeqCst)
     }
 
-    /// Waits until it has died.
-    pub(crate) fn wait_for_death(&mut self, patience: Duration) {
-        eventually("the worker has died", patience, || !self.is_alive());
+    /// Events that were acknowledged without a delivery for each endpoint that takes them.
+    pub(crate) fn unmatched(&self) -> usize {
+        self.said.unmatched.load(Ordering::SeqCst)
     }
 
     /// Asks it to send nothing more.
@@ -150,7 +152,13 @@ fn read(output: ChildStdout, said: &Said, acknowledged: &Acknowledged) {
         };
         let mut words = whole.split(' ');
         match words.next() {
-            Some("ack") => acknowledged.note(words.skip(1)),
+            Some("ack") => {
+                let deliveries: Vec<_> = words.skip(1).collect();
+                if deliveries.len() != LOADED.len() {
+                    said.unmatched.fetch_add(1, Ordering::SeqCst);
+                }
+                acknowledged.note(deliveries);
+            }
             Some("refused") => {
                 said.refused.fetch_add(1, Ordering::SeqCst);
             }

@@ -23,6 +23,10 @@ use crate::server::Kind;
 pub(crate) const MAX_IN_FLIGHT: usize = 64;
 /// The name whose resolution brings the process down.
 pub(crate) const ABORTS: &str = "abort.example.com";
+/// The type of the events that workers send; each goes to [`LOADED`].
+pub(crate) const LOAD: &str = "load";
+/// The endpoints that take every event of the workers.
+pub(crate) const LOADED: [&str; 2] = ["one", "two"];
 /// Sends that wait for their answer at most.
 const MAX_SENDS: u32 = 200;
 
@@ -117,8 +121,7 @@ async fn send(system: &WebhookSystem, rate: u32, mut told: watch::Receiver<Told>
         };
         let system = system.clone();
         tokio::spawn(async move {
-            let event = if n % 2 == 0 { "load.even" } else { "load.odd" };
-            match system.send_webhook(event, json!({ "n": n })).await {
+            match system.send_webhook(LOAD, json!({ "n": n })).await {
                 Ok(receipt) => println!(
                     "ack {} {}",
                     receipt.event_id,

@@ -17,6 +17,7 @@ use crate::ledger::{Acknowledged, Arrivals};
 use crate::server::{Kind, Server};
 use crate::tally::Tally;
 use crate::worker::{Order, Worker};
+use crate::worker_process::{LOAD, LOADED};
 
 const NAMESPACE: &str = "faults";
 /// How long what waits may take to end after a fault.
@@ -42,7 +43,7 @@ impl World {
         Self::answering(fault, kind, settings, |_| Answer::Status(200))
     }
 
-    /// A world with two endpoints: one takes every event of the workers, one every second.
+    /// A world whose endpoints take every event of the workers.
     pub(crate) fn answering(
         fault: &'static str,
         kind: Kind,
@@ -80,8 +81,9 @@ impl World {
             server,
             _folder: folder,
         };
-        world.register("all", "load.*", &world.receiver.url());
-        world.register("even", "load.even", &world.receiver.url());
+        for id in LOADED {
+            world.register(id, LOAD, &world.receiver.url());
+        }
         world
     }
 
@@ -124,14 +126,15 @@ impl World {
         self.workers.iter().for_each(Worker::wait_until_up);
     }
 
-    /// Sends events without a worker.
-    pub(crate) fn send(&self, event: &str, count: usize) {
+    /// Sends events without a worker; their deliveries.
+    pub(crate) fn send(&self, event: &str, count: usize) -> Vec<String> {
+        let mut sent = Vec::new();
         for n in 0..count {
-            let sent = self.system.send_webhook(event, json!({ "n": n }));
-            let receipt = self.runtime.block_on(sent).unwrap();
-            self.acknowledged
-                .note(receipt.delivery_ids.iter().map(String::as_str));
+            let receipt = self.system.send_webhook(event, json!({ "n": n }));
+            sent.extend(self.runtime.block_on(receipt).unwrap().delivery_ids);
         }
+        self.acknowledged.note(sent.iter().map(String::as_str));
+        sent
     }
 
     /// The port of the receiver, for a name that leads to it.
@@ -190,6 +193,11 @@ impl World {
         let dead = self.deliveries(&[DeliveryState::Dead]);
         let dead: HashSet<_> = dead.iter().map(|r| r.delivery.id.to_string()).collect();
         let mut tally = Tally::new(self.fault, &self.acknowledged, &self.arrivals, &dead);
+        let unmatched: usize = self.workers.iter().map(Worker::unmatched).sum();
+        assert_eq!(
+            unmatched, 0,
+            "events that were acknowledged without a delivery each"
+        );
         tally.refused = self.workers.iter().map(Worker::refused).sum();
         self.workers.drain(..).for_each(Worker::end);
         tally
