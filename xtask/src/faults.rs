@@ -14,14 +14,12 @@ pub(crate) fn run(args: &[String]) -> Result {
         [form] if form == "full" => true,
         _ => return Err("faults takes nothing, or full".into()),
     };
-    if install::find("faketime", &[]).is_none() {
-        install::apt("faketime", "faketime")?;
-    }
+    require_faketime()?;
     let stop = Stop::on_signals()?;
     let folder = TempFolder::new("faults")?;
     let report = folder.path().join("report");
     let mut command = process::cargo(["nextest", "run", "-p", "webhooks-tests"]);
-    command.args(["--test", "faults", "--no-fail-fast", "--no-capture"]);
+    command.args(["--test", "faults", "--no-fail-fast"]);
     command.env("WEBHOOKS_FAULTS_REPORT", &report);
     if full {
         command.env("WEBHOOKS_FAULTS", "full");
@@ -30,4 +28,16 @@ pub(crate) fn run(args: &[String]) -> Result {
     let done = stop.run(command);
     println!("\n{}", fs::read_to_string(&report).unwrap_or_default());
     done
+}
+
+/// Finds or installs the program that puts the clock of a process off.
+///
+/// # Errors
+///
+/// When it is missing and cannot be installed.
+pub fn require_faketime() -> Result {
+    if install::find("faketime", &[]).is_some() {
+        return Ok(());
+    }
+    install::apt("faketime", "faketime")
 }

@@ -24,6 +24,7 @@ mod workspace;
 
 use std::process::ExitCode;
 
+pub use self::faults::require_faketime;
 pub use self::install::TempFolder;
 pub use self::postgres::Postgres;
 pub use self::redis::Redis;

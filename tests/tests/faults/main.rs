@@ -5,7 +5,6 @@
 //! `WEBHOOKS_FAULTS_SEED` repeats the moments of an earlier run.
 #![expect(
     clippy::unwrap_used,
-    clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
     clippy::print_stdout,
@@ -54,12 +53,13 @@ fn faults() -> Vec<Trial> {
             "a_killed_postgres_loses_nothing",
             databases::killed_postgres,
         ),
-        fault("a_killed_redis_that_always_syncs_loses_nothing", |name| {
-            databases::killed_redis(name, "always");
-        }),
         fault(
-            "a_killed_redis_that_syncs_every_second_loses_nothing",
-            |name| databases::killed_redis(name, "everysec"),
+            "a_killed_redis_that_always_syncs_loses_nothing",
+            databases::killed_redis,
+        ),
+        fault(
+            "a_killed_redis_that_syncs_each_second_loses_two_at_most",
+            databases::killed_redis_everysec,
         ),
         fault(
             "cut_connections_to_postgres_lose_nothing",
@@ -69,20 +69,24 @@ fn faults() -> Vec<Trial> {
             "cut_connections_to_redis_lose_nothing",
             databases::cut_redis,
         ),
-        fault(
-            "a_stopped_worker_sends_nothing_that_is_no_longer_its_own",
-            workers::stopped,
-        ),
+        fault("a_stopped_worker_sends_only_its_own_on_postgres", |name| {
+            workers::stopped(name, Kind::Postgres)
+        }),
+        fault("a_stopped_worker_sends_only_its_own_on_redis", |name| {
+            workers::stopped(name, Kind::Redis);
+        }),
         fault("silence_of_postgres_kills_no_worker", |name| {
             databases::silent(name, Kind::Postgres);
         }),
         fault("silence_of_redis_kills_no_worker", |name| {
             databases::silent(name, Kind::Redis);
         }),
-        fault(
-            "a_deadly_delivery_is_poison_after_three_deaths",
-            poison::deadly,
-        ),
+        fault("a_deadly_delivery_ends_as_poison_on_postgres", |name| {
+            poison::deadly(name, Kind::Postgres);
+        }),
+        fault("a_deadly_delivery_ends_as_poison_on_redis", |name| {
+            poison::deadly(name, Kind::Redis);
+        }),
         fault(
             "a_long_foreign_transaction_does_not_slow_postgres",
             databases::foreign_transaction,

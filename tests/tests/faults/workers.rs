@@ -20,7 +20,7 @@ pub(crate) fn killed(fault: &'static str, kind: Kind) {
     // Whoever is killed has requests in flight, and some of them fail.
     let requests = AtomicUsize::new(0);
     let answer = move |_: &_| {
-        let fails = requests.fetch_add(1, Ordering::SeqCst) % 4 == 0;
+        let fails = requests.fetch_add(1, Ordering::SeqCst).is_multiple_of(4);
         Answer::After(Duration::from_millis(100), if fails { 503 } else { 200 })
     };
     let mut world = World::answering(fault, kind, &["--appendfsync", "always"], answer);
@@ -41,14 +41,14 @@ pub(crate) fn killed(fault: &'static str, kind: Kind) {
 }
 
 /// A worker that stands still past its death finds its deliveries gone when it goes on.
-pub(crate) fn stopped(fault: &'static str) {
+pub(crate) fn stopped(fault: &'static str, kind: Kind) {
     let is_slow = Arc::new(AtomicBool::new(true));
     let slow = is_slow.clone();
     let answer = move |_: &_| match slow.load(Ordering::SeqCst) {
         true => Answer::After(Duration::from_secs(10), 200),
         false => Answer::Status(200),
     };
-    let mut world = World::answering(fault, Kind::Postgres, &[], answer);
+    let mut world = World::answering(fault, kind, &["--appendfsync", "always"], answer);
     let order = world.order(0);
     world.add_workers(1, &order);
     world.send(LOAD, 100);

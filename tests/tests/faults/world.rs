@@ -31,7 +31,7 @@ pub(crate) struct World {
     storage: Arc<dyn WebhookStorage>,
     receiver: Receiver,
     pub(crate) arrivals: Arc<Arrivals>,
-    acknowledged: Arc<Acknowledged>,
+    pub(crate) acknowledged: Arc<Acknowledged>,
     pub(crate) runtime: Runtime,
     pub(crate) server: Server,
     _folder: TempFolder,
@@ -203,11 +203,17 @@ impl World {
         tally
     }
 
-    /// The storage's numbers add up, and are those of the receiver.
-    pub(crate) fn check_counts(&self, dead: u64) {
+    /// The storage's numbers add up.
+    pub(crate) fn check_sum(&self) -> Counts {
         let counts = self.counts().unwrap();
         let ended = counts.delivered + counts.dead + counts.cancelled + counts.purged;
         assert_eq!(counts.enqueued, ended + counts.waiting(), "{counts:?}");
+        counts
+    }
+
+    /// They add up, with so many dead, and are those of the receiver.
+    pub(crate) fn check_counts(&self, dead: u64) {
+        let counts = self.check_sum();
         assert_eq!(counts.dead, dead, "{counts:?}");
         let arrived = self.arrivals.accepted().len();
         assert_eq!(counts.delivered, arrived as u64, "{counts:?}");
