@@ -46,7 +46,10 @@ CREATE TABLE webhook_endpoints (
     created_at       timestamptz NOT NULL DEFAULT now(),
     updated_at       timestamptz NOT NULL DEFAULT now()
 );
-CREATE UNIQUE INDEX idx_webhook_endpoints_revision ON webhook_endpoints (revision);
+-- Not unique, though revisions are: an update of a column of a unique index takes the lock of a
+-- deletion, and changes of gates would then wait for, and deadlock with, everyone who stores
+-- deliveries of the endpoint.
+CREATE INDEX idx_webhook_endpoints_revision ON webhook_endpoints (revision);
 CREATE INDEX idx_webhook_endpoints_held ON webhook_endpoints (held_until)
     WHERE held_until IS NOT NULL;
 CREATE INDEX idx_webhook_endpoints_deleted ON webhook_endpoints (deleted_at)
