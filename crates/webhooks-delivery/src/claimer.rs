@@ -23,7 +23,7 @@ const BATCH: usize = 256;
 const UNKNOWN_PAUSE: Duration = Duration::from_secs(1);
 
 /// Between two of the suspect deliveries that go back, so that they come again one by one.
-const SUSPECT_STEP: Duration = Duration::from_millis(20);
+const SUSPECT_STEP: Duration = Duration::from_millis(100);
 
 /// What one claim says about the next.
 enum Asked {
