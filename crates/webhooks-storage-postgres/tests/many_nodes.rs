@@ -237,3 +237,26 @@ async fn a_server_that_is_not_there_is_a_passing_failure() {
     assert!(!format!("{error:?}").contains("hunter2"));
     let _unused = NoTls;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_of_a_gate_does_not_wait_for_who_stores_deliveries() {
+    let schema = fresh_schema();
+    let storage = storage(&schema).await;
+    storage.save_endpoint(&endpoint("a")).await.unwrap();
+    let now = now(&storage).await;
+    let other = client().await;
+    // The lock that storing and settling deliveries take.
+    let storing =
+        format!("BEGIN; SELECT 1 FROM {schema}.webhook_endpoints WHERE id = 'a' FOR KEY SHARE");
+    other.batch_execute(&storing).await.unwrap();
+    let gate = EndpointGate {
+        endpoint_id: "a".into(),
+        change: GateChange::FailingSince(now),
+    };
+    let gates = [gate];
+    let change = storage.set_gates(&gates, now);
+    let changed = tokio::time::timeout(Duration::from_secs(10), change).await;
+    changed.unwrap().unwrap();
+    other.batch_execute("COMMIT").await.unwrap();
+    drop_schema(&schema).await;
+}
