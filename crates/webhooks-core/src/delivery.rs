@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::storage::SUSPECT_CRASHES;
 use crate::{DeliveryId, Priority, Timestamp, WebhookEndpoint, WebhookEvent, WorkerId};
 
 /// One event on its way to one endpoint.
@@ -53,6 +54,12 @@ impl WebhookDelivery {
     #[must_use]
     pub const fn is_last_attempt(&self) -> bool {
         self.attempts >= self.max_retries
+    }
+
+    /// Whether it may be what killed the processes that held it: [`SUSPECT_CRASHES`] of them died.
+    #[must_use]
+    pub const fn is_suspect(&self) -> bool {
+        self.crashes >= SUSPECT_CRASHES
     }
 }
 

@@ -13,13 +13,12 @@ use webhooks_core::{
     Permit, Timestamp, Verdict, WebhookDelivery, WebhookEndpoint,
 };
 
-use crate::dispatcher::{Dispatcher, lock};
+use crate::dispatcher::Dispatcher;
 use crate::lane::{Lane, LaneState};
 use crate::load::Load;
 use crate::notice::{self, Notice};
 use crate::queue::settle_as;
 use crate::recorder::Entry;
-use crate::suspects::Suspects;
 
 /// The part of the time to auto-disabling after which the operator is warned.
 const WARN_AFTER: f64 = 0.8;
@@ -104,7 +103,7 @@ impl Attempting {
         let dispatcher = self.dispatcher.clone();
         let now = dispatcher.clock.now();
         let circuit = verdict(result).and_then(|verdict| permit.settle(verdict, now));
-        let suspect = load.deliveries().iter().any(Suspects::is_suspect);
+        let suspect = load.deliveries().iter().any(WebhookDelivery::is_suspect);
 
         let mut state = self.lane.lock();
         if let Some(circuit) = circuit {
@@ -132,7 +131,7 @@ impl Attempting {
         }
         drop(state);
         if suspect {
-            lock(&dispatcher.suspects).ended();
+            dispatcher.suspect.free();
             dispatcher.work.notify_one();
         }
         dispatcher.dispatch();

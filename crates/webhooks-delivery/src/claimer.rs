@@ -5,14 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use webhooks_core::storage::{Claim, Room};
+use webhooks_core::storage::{Claim, Claimed, Room};
 use webhooks_core::{Clock, Result, Timestamp, WebhookDelivery};
 
-use crate::dispatcher::{Dispatcher, lock};
+use crate::dispatcher::Dispatcher;
 use crate::lane::Lane;
-use crate::recorder::Entry;
 use crate::retrying::{Retrying, error_source};
-use crate::suspects::Suspects;
 
 /// How often the storage is asked at least, for work that nobody told of.
 const POLL: Duration = Duration::from_millis(1_500);
@@ -21,9 +19,6 @@ const BATCH: usize = 256;
 /// How long a delivery goes back for, of an endpoint that this process does not know yet, or knows
 /// as closed though the storage let the delivery out.
 const UNKNOWN_PAUSE: Duration = Duration::from_secs(1);
-
-/// Between two of the suspect deliveries that go back, so that they come again one by one.
-const SUSPECT_STEP: Duration = Duration::from_millis(100);
 
 /// What one claim says about the next.
 enum Asked {
@@ -91,6 +86,7 @@ async fn claim(dispatcher: &Arc<Dispatcher>) -> Result<Asked> {
     let _claiming = dispatcher.hand.claiming();
     let era = dispatcher.heartbeat.era();
     let per_endpoint = 2 * dispatcher.settings.max_in_flight_per_endpoint;
+    let asks_for_suspect = dispatcher.suspect.take();
     let claimed = dispatcher
         .storage
         .claim(&Claim {
@@ -99,17 +95,20 @@ async fn claim(dispatcher: &Arc<Dispatcher>) -> Result<Asked> {
             limit,
             per_endpoint,
             room: &room,
+            suspects: usize::from(asks_for_suspect),
             rate_limit: dispatcher.settings.rate_limit,
         })
-        .await?;
+        .await;
+    let brought = |claimed: &Claimed| claimed.deliveries.iter().any(WebhookDelivery::is_suspect);
+    if asks_for_suspect && !claimed.as_ref().is_ok_and(brought) {
+        dispatcher.suspect.free();
+    }
+    let claimed = claimed?;
     let full = claimed.deliveries.len() >= limit;
     if era != dispatcher.heartbeat.era() || dispatcher.is_stopping() {
         // Perhaps claimed before the leases were lost; or nothing may start any more.
         let now = dispatcher.clock.now();
-        claimed
-            .deliveries
-            .iter()
-            .for_each(|delivery| dispatcher.release(None, delivery, now));
+        send_back(dispatcher, &claimed.deliveries, now);
         return Ok(Asked::Full);
     }
     let mut by_endpoint: HashMap<_, Vec<_>> = HashMap::new();
@@ -144,10 +143,7 @@ async fn take(
 ) {
     let Some(lane) = find(dispatcher, endpoint_id).await else {
         let at = dispatcher.clock.now().after(UNKNOWN_PAUSE);
-        deliveries
-            .iter()
-            .for_each(|delivery| dispatcher.release(None, delivery, at));
-        return;
+        return send_back(dispatcher, &deliveries, at);
     };
     let asked = room.iter().find(|room| room.endpoint_id == *endpoint_id);
     let asked = asked.map_or(2 * dispatcher.settings.max_in_flight_per_endpoint, |r| {
@@ -156,26 +152,24 @@ async fn take(
     if full || deliveries.len() >= asked {
         dispatcher.hand.has_backlog(&lane);
     }
-    let (suspects, deliveries): (Vec<_>, Vec<_>) =
-        deliveries.into_iter().partition(Suspects::is_suspect);
+    let (suspects, deliveries): (Vec<_>, Vec<_>) = deliveries
+        .into_iter()
+        .partition(WebhookDelivery::is_suspect);
     dispatcher.accept(&lane, deliveries);
-    if !suspects.is_empty() {
-        take_one(dispatcher, &lane, suspects);
+    // One at most, as was asked for.
+    for suspect in suspects {
+        dispatcher.start_suspect(&lane, suspect);
     }
 }
 
-/// Takes one suspect delivery in and gives the others back, one after the other.
-fn take_one(dispatcher: &Dispatcher, lane: &Arc<Lane>, suspects: Vec<WebhookDelivery>) {
-    let mut at = dispatcher.clock.now();
-    for delivery in suspects {
-        dispatcher.hand.put_in(lane, &mut lane.lock(), 1);
-        let refused = lock(&dispatcher.suspects).take_in(lane, delivery);
-        if let Some(delivery) = refused {
-            at = at.after(SUSPECT_STEP);
-            dispatcher.release(Some(lane), &delivery, at);
+/// Gives back what cannot be taken in hand, due at `at`.
+fn send_back(dispatcher: &Dispatcher, deliveries: &[WebhookDelivery], at: Timestamp) {
+    for delivery in deliveries {
+        dispatcher.release(None, delivery, at);
+        if delivery.is_suspect() {
+            dispatcher.suspect.free();
         }
     }
-    dispatcher.recorder.record(Entry::StartSuspect);
 }
 
 /// The lane that deliveries which were claimed now can go into.

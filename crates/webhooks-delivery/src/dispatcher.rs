@@ -29,7 +29,7 @@ use crate::recorder::{Entry, Recorder};
 use crate::retrying::error_source;
 use crate::settings::Settings;
 use crate::slots::Slots;
-use crate::suspects::Suspects;
+use crate::suspect_place::SuspectPlace;
 use crate::turns::Turns;
 
 /// How long a suspect delivery that cannot start goes back for.
@@ -51,8 +51,7 @@ pub(crate) struct Dispatcher {
     pub(crate) hand: Hand,
     pub(crate) slots: Slots,
     turns: Turns,
-    /// The delivery in hand whose holders died twice.
-    pub(crate) suspects: Mutex<Suspects>,
+    pub(crate) suspect: SuspectPlace,
     /// There may be something to claim, or room for it.
     pub(crate) work: Notify,
     /// There may be something in the outbox.
@@ -102,7 +101,7 @@ impl Dispatcher {
             slots: Slots::new(parts.settings.max_in_flight),
             settings: parts.settings,
             turns: Turns::default(),
-            suspects: Mutex::default(),
+            suspect: SuspectPlace::default(),
             work: Notify::new(),
             outbox: Notify::new(),
             claim_failed: Notify::new(),
@@ -271,24 +270,20 @@ impl Dispatcher {
         self.dispatch();
     }
 
-    /// Starts the delivery whose holders died twice, if one waits.
-    pub(crate) fn start_suspect(self: &Arc<Self>) {
-        let suspect = lock(&self.suspects).run();
-        let Some((lane, delivery)) = suspect else {
-            return;
-        };
+    /// Starts the suspect delivery that a claim brought, alone in its request.
+    pub(crate) fn start_suspect(self: &Arc<Self>, lane: &Arc<Lane>, delivery: WebhookDelivery) {
         let now = self.clock.now();
         let mut state = lane.lock();
+        self.hand.put_in(lane, &mut state, 1);
         if state.is_open(now) && self.can_start(&state) && self.slots.take() {
-            if let Ok(permit) = self.admit(&lane, &state, now) {
-                self.start(&lane, &mut state, Load::One(delivery), permit);
-                return;
+            if let Ok(permit) = self.admit(lane, &state, now) {
+                return self.start(lane, &mut state, Load::One(delivery), permit);
             }
             self.slots.free();
         }
         drop(state);
-        self.release(Some(&lane), &delivery, now.after(SUSPECT_PAUSE));
-        lock(&self.suspects).ended();
+        self.release(Some(lane), &delivery, now.after(SUSPECT_PAUSE));
+        self.suspect.free();
     }
 
     /// Gives everything that waits in a lane back to the storage, due at `at`.
@@ -403,11 +398,6 @@ impl Dispatcher {
         let now = self.clock.now();
         for lane in self.hand.lanes() {
             self.give_back(&lane, &mut lane.lock(), now);
-        }
-        let suspect = lock(&self.suspects).run();
-        if let Some((lane, delivery)) = suspect {
-            self.release(Some(&lane), &delivery, now);
-            lock(&self.suspects).ended();
         }
     }
 

@@ -39,7 +39,7 @@ mod retry_after;
 mod retrying;
 mod settings;
 mod slots;
-mod suspects;
+mod suspect_place;
 mod tls;
 mod turns;
 

@@ -100,6 +100,7 @@ impl WebhookQueue {
             limit: 1,
             per_endpoint: 1,
             room: &[],
+            suspects: 1,
             rate_limit: None,
         };
         let Some(mut delivery) = self.storage.claim(&claim).await?.deliveries.pop() else {

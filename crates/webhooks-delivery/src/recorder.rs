@@ -27,8 +27,6 @@ pub(crate) enum Entry {
     },
     /// A change of an endpoint's gate.
     Gate(EndpointGate, Option<Notice>),
-    /// Once everything before this is stored, the suspect delivery may start.
-    StartSuspect,
 }
 
 /// The end that takes entries. They are as many as deliveries are in hand, which is bounded.
@@ -55,7 +53,6 @@ pub(crate) async fn write_down(
     let mut batch = Vec::with_capacity(BATCH);
     while entries.recv_many(&mut batch, BATCH).await > 0 {
         let (mut gates, mut settlements) = (Vec::new(), Vec::with_capacity(batch.len()));
-        let mut start_suspect = false;
         let (mut lanes, mut notices) = (Vec::with_capacity(batch.len()), Vec::new());
         for entry in batch.drain(..) {
             match entry {
@@ -71,7 +68,6 @@ pub(crate) async fn write_down(
                     gates.push(gate);
                     notices.extend(notice);
                 }
-                Entry::StartSuspect => start_suspect = true,
             }
         }
         // Gates first, so that what is given back does not come out again at once.
@@ -92,9 +88,6 @@ pub(crate) async fn write_down(
             if let Some(lane) = lane {
                 dispatcher.hand.take_out(&lane);
             }
-        }
-        if start_suspect {
-            dispatcher.start_suspect();
         }
         for notice in notices {
             dispatcher.notices.tell(|| notice);

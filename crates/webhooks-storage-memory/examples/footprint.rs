@@ -93,6 +93,7 @@ async fn work_off(storage: &MemoryStorage, worker: &WorkerId, now: Timestamp) ->
         limit: BATCH,
         per_endpoint: 16,
         room: &[],
+        suspects: 0,
         rate_limit: None,
     };
     loop {

@@ -33,21 +33,21 @@ impl State {
             .filter_map(|r| Some((*self.endpoint_handles.get(&r.endpoint_id)?, r.deliveries)))
             .collect();
         let (mut taken, mut full) = (Vec::new(), Vec::new());
+        let mut suspects = claim.suspects;
         while taken.len() < claim.limit {
             let Some(endpoint) = self.ring.next(&mut self.endpoints, claim.now) else {
                 break;
             };
             let usual = || self.usual_room(endpoint, claim.per_endpoint);
             let left = room.entry(endpoint).or_insert_with(usual);
-            if *left == 0 {
+            let first = self.endpoints.at(endpoint).first_ready(suspects > 0);
+            let Some((handle, is_suspect)) = first.filter(|_| *left > 0) else {
                 full.push(endpoint);
                 continue;
-            }
+            };
             *left -= 1;
-            let first = self.endpoints.at(endpoint).ready.first_key_value();
-            if let Some((_, &handle)) = first {
-                taken.push(self.lease(handle, worker, claim.now));
-            }
+            suspects -= usize::from(is_suspect);
+            taken.push(self.lease(handle, worker, claim.now));
             self.ring
                 .admit(endpoint, self.endpoints.at_mut(endpoint), claim.now);
         }

@@ -15,6 +15,8 @@ pub(crate) struct EndpointEntry {
     pub(crate) deleted_at: Option<Timestamp>,
     /// Handles of the ready rows, by priority and then order.
     pub(crate) ready: BTreeMap<(i64, u64), u32>,
+    /// Those of them that are suspect, which are not in `ready`.
+    pub(crate) suspects: BTreeMap<(i64, u64), u32>,
     /// `held` is not kept here; it follows from the rest.
     pub(crate) counts: Counts,
     /// Rows of any state: a tombstone stays while there are some.
@@ -31,6 +33,7 @@ impl EndpointEntry {
             revision: 0,
             deleted_at: None,
             ready: BTreeMap::new(),
+            suspects: BTreeMap::new(),
             counts: Counts::default(),
             rows: 0,
             in_ring: false,
@@ -54,7 +57,32 @@ impl EndpointEntry {
     /// Whether something is ready that gates would let through, holds aside.
     pub(crate) fn is_claimable(&self) -> bool {
         let most = self.gate.max_leased.map_or(u64::MAX, u64::from);
-        !self.ready.is_empty() && self.is_open() && self.counts.leased < most
+        self.counts.ready > 0 && self.is_open() && self.counts.leased < most
+    }
+
+    /// The queue of ready rows that this one has its place in.
+    pub(crate) fn queue_of(&mut self, row_is_suspect: bool) -> &mut BTreeMap<(i64, u64), u32> {
+        match row_is_suspect {
+            true => &mut self.suspects,
+            false => &mut self.ready,
+        }
+    }
+
+    /// Handles of all ready rows.
+    pub(crate) fn all_ready(&self) -> impl Iterator<Item = u32> {
+        self.ready.values().chain(self.suspects.values()).copied()
+    }
+
+    /// The ready row whose turn it is, if suspect ones may go or not; and whether it is suspect.
+    pub(crate) fn first_ready(&self, with_suspects: bool) -> Option<(u32, bool)> {
+        let first = self.ready.first_key_value();
+        let suspect = self.suspects.first_key_value().filter(|_| with_suspects);
+        match (first, suspect) {
+            (Some(first), Some(suspect)) if first < suspect => Some((*first.1, false)),
+            (_, Some((_, handle))) => Some((*handle, true)),
+            (Some((_, handle)), None) => Some((*handle, false)),
+            (None, None) => None,
+        }
     }
 
     /// The counts with what is held.

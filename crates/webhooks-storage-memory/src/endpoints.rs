@@ -42,7 +42,7 @@ impl State {
             ..WebhookEndpoint::default()
         });
         entry.gate = GateState::default();
-        let mut waiting: Vec<u32> = entry.ready.values().copied().collect();
+        let mut waiting: Vec<u32> = entry.all_ready().collect();
         if entry.counts.scheduled > 0 {
             let rows = &self.rows;
             let of_endpoint = |h: &&u32| rows.at(**h).endpoint == handle;

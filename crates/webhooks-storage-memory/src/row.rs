@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use webhooks_core::storage::SUSPECT_CRASHES;
 use webhooks_core::{DeadReason, DeliveryId, DeliveryState, Priority, Timestamp, WebhookEvent};
 
 /// One delivery as it is kept. There may be a million of them, so it stays below 100 bytes: its
@@ -30,6 +31,11 @@ impl Row {
     /// The row's place among the ready rows of its endpoint.
     pub(crate) fn ready_key(&self) -> (i64, u64) {
         (self.priority.sort_key(self.sent_at), self.seq)
+    }
+
+    /// Whether it may be what killed those who held it.
+    pub(crate) fn is_suspect(&self) -> bool {
+        u32::from(self.crashes) >= SUSPECT_CRASHES
     }
 
     /// The row's place among the scheduled rows.

@@ -154,8 +154,9 @@ impl State {
         let endpoint = row.endpoint;
         match row.state {
             DeliveryState::Ready => {
-                let key = row.ready_key();
-                self.endpoints.at_mut(endpoint).ready.insert(key, handle);
+                let (key, suspect) = (row.ready_key(), row.is_suspect());
+                let queue = self.endpoints.at_mut(endpoint).queue_of(suspect);
+                queue.insert(key, handle);
                 self.count(endpoint, |c| c.ready += 1);
                 self.admit(endpoint, now);
             }
@@ -197,8 +198,11 @@ impl State {
         let endpoint = row.endpoint;
         match row.state {
             DeliveryState::Ready => {
-                let key = row.ready_key();
-                self.endpoints.at_mut(endpoint).ready.remove(&key);
+                let (key, suspect) = (row.ready_key(), row.is_suspect());
+                self.endpoints
+                    .at_mut(endpoint)
+                    .queue_of(suspect)
+                    .remove(&key);
                 self.count(endpoint, |c| c.ready -= 1);
             }
             DeliveryState::Scheduled => {

@@ -40,7 +40,7 @@ impl State {
         let ready = self
             .endpoints
             .iter()
-            .flat_map(|(_, endpoint)| endpoint.ready.range(..=until));
+            .flat_map(|(_, e)| e.ready.range(..=until).chain(e.suspects.range(..=until)));
         let ready = ready.map(|(_, handle)| *handle);
         let scheduled = self.scheduled.range(..=(cutoff, u64::MAX)).map(|(_, h)| *h);
         ready

@@ -135,6 +135,7 @@ async fn claim_and_settle(storage: Arc<PostgresStorage>, worker: WorkerId, batch
         limit: batch,
         per_endpoint: 32,
         room: &[],
+        suspects: 0,
         rate_limit: None,
     };
     let claimed = storage.claim(&claim).await.unwrap().deliveries;

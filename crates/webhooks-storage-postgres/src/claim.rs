@@ -100,6 +100,7 @@ impl Database {
         if claim.limit == 0 {
             return Ok(Claimed::default());
         }
+        let mut suspects = claim.suspects;
         let mut rooms: HashMap<String, i64> = claim
             .room
             .iter()
@@ -108,12 +109,17 @@ impl Database {
         let (mut taken, mut next_due) = (Vec::new(), None);
         for round in 0..MOST_ROUNDS {
             let limit = claim.limit - taken.len();
-            let found = match self.claim_round(claim, limit, &rooms, memory).await {
+            let found = match self
+                .claim_round(claim, limit, suspects, &rooms, memory)
+                .await
+            {
                 Ok(found) => found,
                 // What is leased already must not be forgotten.
                 Err(_) if !taken.is_empty() => break,
                 Err(error) => return Err(error),
             };
+            let brought = found.deliveries.iter().filter(|(_, _, d)| d.is_suspect());
+            suspects -= suspects.min(brought.count());
             taken.extend(found.deliveries);
             next_due = if round == 0 {
                 found.next_due
@@ -136,6 +142,7 @@ impl Database {
         &self,
         claim: &Claim<'_>,
         limit: usize,
+        suspects: usize,
         rooms: &HashMap<String, i64>,
         memory: &ClaimMemory,
     ) -> Result<Round> {
@@ -147,6 +154,7 @@ impl Database {
         let (now, floor) = (time(claim.now), time(began));
         let turn = memory.turn();
         let (most, per_endpoint) = (long(limit), long(claim.per_endpoint));
+        let suspects = long(suspects);
         let rps = claim.rate_limit.map(|rate| int(rate.requests_per_second));
         let burst = claim.rate_limit.map(|rate| int(rate.burst_size));
         let nanos = claim.now.as_millis().saturating_mul(1_000_000);
@@ -166,6 +174,7 @@ impl Database {
                     &turn,
                     &nanos,
                     &floor,
+                    &suspects,
                 ],
             ),
         )

@@ -135,6 +135,7 @@ async fn work(storage: Arc<RedisStorage>, n: usize, batch: usize, now: Timestamp
         limit: batch,
         per_endpoint: batch,
         room: &[],
+        suspects: 0,
         rate_limit: None,
     };
     let mut settled = 0;

@@ -19,7 +19,7 @@ impl RedisStorage {
         let count = self.connection.keys.partitions();
         let first = self.claim_turn.load(Ordering::Relaxed) % count;
         // Answers count only once all are there: the caller may stop waiting at any await.
-        let mut tickets = Vec::new();
+        let (mut tickets, mut suspects) = (Vec::new(), claim.suspects);
         for n in 0..count {
             let partition = (first + n) % count;
             let left = claim.limit.saturating_sub(claimed.deliveries.len());
@@ -29,13 +29,18 @@ impl RedisStorage {
                 break;
             }
             let ticket = self.claim_tickets.take(claim.worker, partition);
-            match self.claim_part(claim, partition, left, &ticket).await {
+            match self
+                .claim_part(claim, partition, left, suspects, &ticket)
+                .await
+            {
                 Ok(part) => {
                     tickets.push(ticket);
                     if !part.deliveries.is_empty() {
                         // The next claim starts behind the last partition that gave something.
                         self.claim_turn.store(partition + 1, Ordering::Relaxed);
                     }
+                    let brought = part.deliveries.iter().filter(|d| d.is_suspect());
+                    suspects -= suspects.min(brought.count());
                     claimed.deliveries.extend(part.deliveries);
                     let dues = claimed.next_due.into_iter().chain(part.next_due);
                     claimed.next_due = dues.min();
@@ -57,6 +62,7 @@ impl RedisStorage {
         claim: &Claim<'_>,
         partition: usize,
         limit: usize,
+        suspects: usize,
         ticket: &TakenTicket<'_>,
     ) -> Result<Claimed> {
         let mut args = Args::default();
@@ -64,7 +70,8 @@ impl RedisStorage {
             .text(&ticket.slot())
             .number(ticket.request())
             .number(limit)
-            .number(claim.per_endpoint);
+            .number(claim.per_endpoint)
+            .number(suspects);
         match claim.rate_limit {
             Some(rate) => args
                 .number(rate.requests_per_second)

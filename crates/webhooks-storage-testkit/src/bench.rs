@@ -129,6 +129,7 @@ impl Bench {
             limit: 10_000,
             per_endpoint: 10_000,
             room: &[],
+            suspects: usize::MAX,
             rate_limit: None,
         }
     }

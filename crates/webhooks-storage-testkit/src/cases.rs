@@ -10,5 +10,6 @@ pub(crate) mod enqueue;
 pub(crate) mod gates;
 pub(crate) mod random;
 pub(crate) mod settle;
+pub(crate) mod suspects;
 pub(crate) mod sweep;
 pub(crate) mod wait;

@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use webhooks_core::storage::{Change, Counts, Enqueued, GateChange, GateState, NewEvent, Settled};
 use webhooks_core::storage::{
-    IDEMPOTENCY_WINDOW, POISON_CRASHES, Retention, SettleAs, WORKER_DEAD_AFTER,
+    IDEMPOTENCY_WINDOW, POISON_CRASHES, Retention, SUSPECT_CRASHES, SettleAs, WORKER_DEAD_AFTER,
 };
 use webhooks_core::{DeadReason, DeliveryId, DeliveryState, EventId, Timestamp};
 
@@ -166,6 +166,7 @@ impl Model {
     pub(crate) fn claimable(
         &self,
         per_endpoint: usize,
+        suspects: bool,
         now: Timestamp,
     ) -> BTreeMap<String, Vec<i64>> {
         let mut found = BTreeMap::new();
@@ -179,6 +180,7 @@ impl Model {
             let room = most.saturating_sub(leased.count()).min(per_endpoint);
             let mut keys: Vec<_> = of_endpoint()
                 .filter(|row| row.state == DeliveryState::Ready && row.due_at <= now)
+                .filter(|row| suspects || row.crashes < SUSPECT_CRASHES)
                 .map(|row| row.sort_key)
                 .collect();
             keys.sort_unstable();

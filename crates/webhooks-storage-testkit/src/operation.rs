@@ -17,6 +17,7 @@ pub(crate) enum Operation {
         worker: usize,
         limit: usize,
         per_endpoint: usize,
+        suspects: bool,
     },
     Settle {
         row: prop::sample::Index,
@@ -48,9 +49,10 @@ pub(crate) fn operation() -> impl Strategy<Value = Operation> {
         1 => at.clone().prop_map(Operation::Delete),
         3 => (at.clone(), 0..9_u8).prop_map(|(e, change)| Operation::Gate(e, change)),
         8 => prop::collection::vec(send(), 1..4).prop_map(Operation::Enqueue),
-        8 => (worker.clone(), 0..8_usize, 1..4_usize).prop_map(|(worker, limit, per_endpoint)| {
-            Operation::Claim { worker, limit, per_endpoint }
-        }),
+        8 => (worker.clone(), 0..8_usize, 1..4_usize, any::<bool>()).prop_map(
+            |(worker, limit, per_endpoint, suspects)| {
+                Operation::Claim { worker, limit, per_endpoint, suspects }
+            }),
         8 => (any::<prop::sample::Index>(), 0..6_u8, prop::bool::weighted(0.1))
             .prop_map(|(row, outcome, stale)| Operation::Settle { row, outcome, stale }),
         5 => worker.prop_map(Operation::Beat),

@@ -90,8 +90,10 @@ impl Run {
                 worker,
                 limit,
                 per_endpoint,
+                suspects,
             } => {
-                self.claim(WORKERS[*worker], *limit, *per_endpoint).await;
+                let worker = WORKERS[*worker];
+                self.claim(worker, *limit, *per_endpoint, *suspects).await;
             }
             Operation::Settle {
                 row,
@@ -163,17 +165,18 @@ impl Run {
         }
     }
 
-    async fn claim(&mut self, worker: &str, limit: usize, per_endpoint: usize) {
+    async fn claim(&mut self, worker: &str, limit: usize, per_endpoint: usize, suspects: bool) {
         self.revive(worker).await;
         let id = WorkerId::named(worker);
         let claim = Claim {
             worker: &id,
             limit,
             per_endpoint,
+            suspects: if suspects { usize::MAX } else { 0 },
             ..self.bench.claim_at(self.now)
         };
         let claimed = self.bench.claim(claim).await.deliveries;
-        let expected = self.model.claimable(per_endpoint, self.now);
+        let expected = self.model.claimable(per_endpoint, suspects, self.now);
         let possible: usize = expected.values().map(Vec::len).sum();
         assert_eq!(claimed.len(), possible.min(limit), "{expected:?}");
         let mut keys = BTreeMap::<String, Vec<i64>>::new();

@@ -125,6 +125,14 @@ macro_rules! __cases {
                 what_comes_back_to_a_deleted_endpoint_is_cancelled
                 many_leases_come_back_at_once
             }
+            suspects {
+                suspects_come_as_many_as_are_asked_for
+                suspects_do_not_hide_those_behind_them
+                suspects_pass_the_gates_of_their_endpoint
+                a_suspect_keeps_its_place_among_the_others
+                a_suspect_that_is_retried_or_replayed_is_as_it_was
+                suspects_of_a_deleted_endpoint_are_cancelled
+            }
             deliveries {
                 the_newest_is_listed_first
                 each_filter_alone_and_all_together

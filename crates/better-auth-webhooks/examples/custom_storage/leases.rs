@@ -41,7 +41,9 @@ impl Lists {
             let room = most
                 .saturating_sub(leased)
                 .min(room(claim, &endpoint.endpoint));
-            let mut ready = self.places(|row| own(row) && row.state == DeliveryState::Ready);
+            let may_come = |row: &Row| claim.suspects > 0 || !row.delivery.is_suspect();
+            let is_ready = |row: &Row| row.state == DeliveryState::Ready && may_come(row);
+            let mut ready = self.places(|row| own(row) && is_ready(row));
             ready.sort_by_key(|place| self.rows.get(*place).map(Row::sort_key));
             turns.extend(ready.into_iter().take(room).enumerate());
         }
@@ -52,6 +54,16 @@ impl Lists {
                 *turn,
                 row.map(|row| self.last_served(&row.delivery.endpoint_id)),
             )
+        });
+        let mut suspects = claim.suspects;
+        turns.retain(|(_, place)| {
+            let is_suspect = self
+                .rows
+                .get(*place)
+                .is_some_and(|row| row.delivery.is_suspect());
+            let comes = !is_suspect || suspects > 0;
+            suspects -= usize::from(is_suspect && comes);
+            comes
         });
         let taken = turns.into_iter().take(claim.limit);
         let deliveries = taken

@@ -16,6 +16,9 @@ pub struct Claim<'a> {
     pub per_endpoint: usize,
     /// Endpoints of which the worker can take another number than `per_endpoint`.
     pub room: &'a [Room],
+    /// Deliveries with [`SUSPECT_CRASHES`](super::SUSPECT_CRASHES) or more at most; with 0 all of
+    /// these are passed over, and those behind them come.
+    pub suspects: usize,
     /// The rate limit of endpoints that have none of their own; kept only by storages that
     /// [limit rates](super::WebhookStorage::limits_rate).
     pub rate_limit: Option<RateLimitConfig>,

@@ -1,6 +1,6 @@
 -- $1 worker, $2 now, $3 limit, $4 per endpoint, $5 room as {"endpoint": deliveries},
 -- $6 and $7 the rate limit of those without, $8 the endpoint looked at last, $9 now in
--- nanoseconds, $10 the lower bound of due times.
+-- nanoseconds, $10 the lower bound of due times, $11 suspect deliveries at most.
 WITH RECURSIVE after AS (
     -- Endpoints with something ready, each found by one descent of the index.
     (SELECT endpoint_id AS id FROM @.webhook_queue
@@ -67,17 +67,24 @@ WITH RECURSIVE after AS (
     FROM looked k
     WHERE k.most > 0 AND (NOT k.limited OR k.id IN (SELECT id FROM ours))
 ), picked AS MATERIALIZED (
-    SELECT s.id AS endpoint_id, q.id, q.sort_key, q.seq
+    SELECT s.id AS endpoint_id, s.take, q.id, q.sort_key, q.seq
     FROM shared s
     CROSS JOIN LATERAL (
         SELECT id, sort_key, seq FROM @.webhook_queue
-        WHERE endpoint_id = s.id AND status = 'pending' AND is_ready
+        WHERE endpoint_id = s.id AND status = 'pending' AND is_ready AND crashes < 2
         ORDER BY sort_key, seq LIMIT s.take FOR UPDATE SKIP LOCKED
     ) q
+), suspect AS MATERIALIZED (
+    SELECT q.endpoint_id, s.take, q.id, q.sort_key, q.seq
+    FROM @.webhook_queue q JOIN shared s ON s.id = q.endpoint_id
+    WHERE q.status = 'pending' AND q.is_ready AND q.crashes >= 2
+    ORDER BY q.sort_key, q.seq LIMIT $11::bigint FOR UPDATE OF q SKIP LOCKED
 ), chosen AS MATERIALIZED (
-    SELECT id, endpoint_id FROM picked
-    ORDER BY row_number() OVER (PARTITION BY endpoint_id ORDER BY sort_key, seq)
-    LIMIT $3
+    SELECT id, endpoint_id FROM (
+        SELECT *, row_number() OVER (PARTITION BY endpoint_id ORDER BY sort_key, seq) AS place
+        FROM (SELECT * FROM picked UNION ALL SELECT * FROM suspect) either
+    ) placed
+    WHERE place <= take ORDER BY place LIMIT $3
 ), claimed AS (
     UPDATE @.webhook_queue q
     SET status = 'processing', worker = $1::text, token = token + 1, updated_at = $2

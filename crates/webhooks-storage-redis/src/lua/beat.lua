@@ -22,6 +22,7 @@ local function take_back(id, holder)
   local d = row(id)
   if not d or d.state ~= 'leased' or d.worker ~= holder then return 0 end
   local e, crashes = endpoint(d.endpoint), tonumber(d.crashes or 0) + 1
+  d.crashes = crashes
   if d.erased or e.deleted then
     move(d, e, 'cancelled', 'crashes', crashes)
   elseif crashes >= poison then

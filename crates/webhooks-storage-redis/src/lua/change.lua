@@ -13,6 +13,7 @@ function CHANGES.replay(d, e)
   local seq = string.format('%016.0f', redis.call('INCR', key('seq')))
   leave(d, e)
   d.state, d.seq, d.sort, d.due = 'ready', seq, sort[tonumber(d.priority) + 1], now
+  d.crashes = nil
   redis.call('ZREM', key('dead'), d.id)
   redis.call('ZADD', key('waiting'), 0, d.id)
   redis.call('HSET', key('delivery', d.id), 'state', 'ready', 'updated', now, 'due', now, 'sent',

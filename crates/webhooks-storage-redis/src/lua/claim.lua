@@ -3,7 +3,7 @@
 -- What a request leased is kept under its slot until the slot's next request, and given again to
 -- whoever asks with the same request: the first answer may have been lost.
 local worker, slot, request = take(), take(), take()
-local limit, per_endpoint = tonumber(take()), tonumber(take())
+local limit, per_endpoint, suspects = tonumber(take()), tonumber(take()), tonumber(take())
 local rps, burst = tonumber(take()), tonumber(take())
 local room = {}
 for _ = 1, tonumber(take()) do
@@ -49,12 +49,12 @@ local function promote()
     local members = redis.call('ZRANGEBYSCORE', place, '-inf', now, 'LIMIT', 0, share)
     for _, member in ipairs(members) do
       local delivery = key('delivery', string.sub(member, -36))
-      redis.call('ZADD', key('ready', id), redis.call('HGET', delivery, 'sort') or 0, member)
+      local v = redis.call('HMGET', delivery, 'sort', 'crashes')
+      redis.call('ZADD', ready_place(e, v[2], 1), v[1] or 0, member)
       redis.call('HSET', delivery, 'state', 'ready', 'updated', now)
     end
     if #members > 0 then redis.call('ZREM', place, unpack(members)) end
     count(e, 'scheduled', -#members)
-    count(e, 'ready', #members)
     file_due(e)
     admit(e)
   end
@@ -106,7 +106,8 @@ local function plan(e)
     return nil
   end
   local most_leased = e.max_leased and e.max_leased - e.counts.leased or math.huge
-  local have = math.min(e.counts.ready, most_leased, free * e.per_request)
+  local ready = e.counts.ready - e.counts.suspect + math.min(e.counts.suspect, suspects)
+  local have = math.min(ready, most_leased, free * e.per_request)
   return { e = e, have = have, room = room[e.id] or per_endpoint * e.per_request, n = 0 }
 end
 
@@ -121,7 +122,7 @@ local function choose()
       for i = 1, #popped, 2 do
         local p = plan(endpoint(popped[i]))
         visits = visits + 1
-        if p and p.room <= 0 then
+        if p and (p.room <= 0 or p.have <= 0) then
           full[#full + 1] = p
         elseif p then
           p.n, taken = 1, taken + 1
@@ -148,11 +149,41 @@ local function choose()
   return served, again, visits >= MOST_VISITS + limit
 end
 
+local function before(a, b)
+  if a.score ~= b.score then return a.score < b.score end
+  return a.member < b.member
+end
+
+-- Takes the first `n` of what is ready in order, with as many suspect ones as are left to take.
+local function pop(e, n)
+  local popped, members = redis.call('ZPOPMIN', key('ready', e.id), n), {}
+  for i = 1, #popped, 2 do
+    members[#members + 1] = { member = popped[i], score = tonumber(popped[i + 1]) }
+  end
+  count(e, 'ready', -#members)
+  while suspects > 0 and e.counts.suspect > 0 do
+    local v = redis.call('ZRANGE', key('suspect', e.id), 0, 0, 'WITHSCORES')
+    if not v[1] then break end
+    local suspect, last = { member = v[1], score = tonumber(v[2]) }, members[#members]
+    if #members >= n then
+      if before(last, suspect) then break end
+      redis.call('ZADD', key('ready', e.id), number(last.score), last.member)
+      count(e, 'ready', 1)
+      members[#members] = nil
+    end
+    redis.call('ZREM', ready_place(e, 2, -1), suspect.member)
+    suspects = suspects - 1
+    members[#members + 1] = suspect
+    table.sort(members, before)
+  end
+  return members
+end
+
 local function lease(p)
-  local e, members = p.e, redis.call('ZPOPMIN', key('ready', p.e.id), p.n)
+  local e, members = p.e, pop(p.e, p.n)
   local new = {}
-  for i = 1, #members, 2 do
-    local d = row(string.sub(members[i], -36))
+  for _, m in ipairs(members) do
+    local d = row(string.sub(m.member, -36))
     -- Without noeviction the server may have dropped the row.
     if d then
       d.token = number(tonumber(d.token) + 1)
@@ -165,7 +196,6 @@ local function lease(p)
   for i = 1, #new, 5000 do
     redis.call('SADD', key('leased', worker), unpack(new, i, math.min(i + 4999, #new)))
   end
-  count(e, 'ready', -#members / 2)
   count(e, 'leased', #new)
   spend(e, #new)
 end

@@ -28,8 +28,9 @@ end
 
 local GATES = { 'enabled', 'paused', 'deleted_at', 'held_until', 'max_leased', 'rps', 'burst',
   'per_request', 'tat' }
+-- `suspect` counts those of the ready ones that have a place of their own.
 local COUNTS = { 'enqueued', 'delivered', 'dead', 'cancelled', 'purged', 'ready', 'scheduled',
-  'leased' }
+  'leased', 'suspect' }
 local FIELDS = { unpack(GATES) }
 for _, name in ipairs(COUNTS) do FIELDS[#FIELDS + 1] = name end
 
@@ -141,10 +142,18 @@ end
 local INDEX = { ready = 'waiting', scheduled = 'waiting', leased = 'waiting', dead = 'dead',
   delivered = 'ended', cancelled = 'ended' }
 
+-- Counts a ready delivery, and names its place: those whose workers died twice have one of their
+-- own, from which they come one at a time.
+local function ready_place(e, crashes, by)
+  count(e, 'ready', by)
+  if tonumber(crashes or 0) < 2 then return key('ready', e.id) end
+  count(e, 'suspect', by)
+  return key('suspect', e.id)
+end
+
 local function leave(d, e)
   if d.state == 'ready' then
-    redis.call('ZREM', key('ready', e.id), d.seq .. ':' .. d.id)
-    count(e, 'ready', -1)
+    redis.call('ZREM', ready_place(e, d.crashes, -1), d.seq .. ':' .. d.id)
   elseif d.state == 'scheduled' then
     redis.call('ZREM', key('scheduled', e.id), d.seq .. ':' .. d.id)
     count(e, 'scheduled', -1)
@@ -160,11 +169,13 @@ local function leave(d, e)
 end
 
 local function enter(d, e)
-  count(e, d.state, 1)
   if d.state == 'ready' then
-    redis.call('ZADD', key('ready', e.id), d.sort, d.seq .. ':' .. d.id)
+    redis.call('ZADD', ready_place(e, d.crashes, 1), d.sort, d.seq .. ':' .. d.id)
     e.admit = true
-  elseif d.state == 'scheduled' then
+    return
+  end
+  count(e, d.state, 1)
+  if d.state == 'scheduled' then
     redis.call('ZADD', key('scheduled', e.id), d.due, d.seq .. ':' .. d.id)
     e.due_moved = true
   elseif d.state == 'leased' then
@@ -221,7 +232,7 @@ end
 -- Cancels up to `most` of what waits for an endpoint. How many.
 local function cancel_waiting(e, most)
   local done = 0
-  for _, place in ipairs({ 'ready', 'scheduled' }) do
+  for _, place in ipairs({ 'ready', 'suspect', 'scheduled' }) do
     if done < most then
       for _, member in ipairs(redis.call('ZRANGE', key(place, e.id), 0, most - done - 1)) do
         local d = row(string.sub(member, -36))
@@ -231,6 +242,7 @@ local function cancel_waiting(e, most)
           -- Somebody deleted the row by hand, or the server evicted it.
           redis.call('ZREM', key(place, e.id), member)
           count(e, place, -1)
+          if place == 'suspect' then count(e, 'ready', -1) end
         end
         done = done + 1
       end

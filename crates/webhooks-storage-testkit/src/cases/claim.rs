@@ -236,6 +236,7 @@ pub(crate) async fn many_claimers_share_everything_once(t: &Bench) {
                     limit: 7,
                     per_endpoint: 3,
                     room: &[],
+                    suspects: 0,
                     rate_limit: None,
                 };
                 let (mut taken, mut empty) = (Vec::new(), 0);

@@ -307,6 +307,7 @@ pub(crate) async fn workers_settle_side_by_side(t: &Bench) {
                         limit: 10,
                         per_endpoint: 5,
                         room: &[],
+                        suspects: 0,
                         rate_limit: None,
                     };
                     let taken = storage.claim(&claim).await.unwrap().deliveries;
