@@ -6,7 +6,7 @@ use tokio_postgres::{Config, Socket};
 use webhooks_core::Result;
 
 use crate::PostgresStorage;
-use crate::claim::ClaimMemory;
+use crate::claim_memory::ClaimMemory;
 use crate::database::Database;
 use crate::migrations::migrate;
 use crate::wake::{Connect, Wake, connector};

@@ -1,86 +1,35 @@
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
+use deadpool_postgres::Object;
 use futures_util::future::try_join;
-use tokio::time::Instant;
 use tokio_postgres::Row;
-use tokio_postgres::types::Json;
+use tokio_postgres::types::{Json, ToSql};
 use webhooks_core::storage::{Claim, Claimed};
 use webhooks_core::{Result, Timestamp, WebhookDelivery};
 
+use crate::claim_memory::{ClaimMemory, Look};
 use crate::columns::{get, int, long, time};
 use crate::database::Database;
 use crate::error::storage_error;
 use crate::row::{Events, delivery, earlier, lease};
 
+const WHAT: &str = "claim deliveries";
 const PROMOTE: &str = include_str!("sql/promote.sql");
 const CLAIM: &str = include_str!("sql/claim.sql");
+const ALL_QUEUES: &str = include_str!("sql/all_queues.sql");
+const KNOWN_QUEUES: &str = include_str!("sql/known_queues.sql");
 /// Scheduled deliveries that one claim makes ready at most.
 const MOST_PROMOTED: i64 = 1_000;
-/// How far below the last promotion the next one begins: for clocks that differ and for
-/// transactions that took long to commit.
-const MARGIN: Duration = Duration::from_secs(10);
-/// How often a promotion begins at the very start.
-const FULL_EVERY: Duration = Duration::from_secs(10);
 /// Statements of one claim at most.
 const MOST_ROUNDS: usize = 8;
 
-/// What a process remembers from one claim to the next. All of it may be lost.
-#[derive(Debug)]
-pub(crate) struct ClaimMemory {
-    /// Below this time, in milliseconds, nothing scheduled is left.
-    floor: AtomicI64,
-    /// When the last look was that began at the very start, and the last promotion.
-    last: Mutex<(Instant, Timestamp)>,
-    /// The endpoint that was looked at last, after which the next turn begins.
-    turn: Mutex<String>,
-}
-
-impl ClaimMemory {
-    pub(crate) fn new() -> Self {
-        Self {
-            floor: AtomicI64::new(0),
-            last: Mutex::new((Instant::now(), Timestamp::EPOCH)),
-            turn: Mutex::default(),
-        }
-    }
-
-    /// Something was scheduled for this time.
-    pub(crate) fn scheduled(&self, at: Timestamp) {
-        self.floor.fetch_min(at.as_millis(), Ordering::AcqRel);
-    }
-
-    /// Where to begin, at `now`.
-    fn begin(&self, now: Timestamp) -> Timestamp {
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        if last.0.elapsed() >= FULL_EVERY || now < last.1 {
-            *last = (Instant::now(), now);
-            self.floor.store(0, Ordering::Release);
-        }
-        last.1 = now;
-        Timestamp::from_millis(self.floor.load(Ordering::Acquire))
-    }
-
-    /// Everything from `began` up to `now` was promoted.
-    fn promoted(&self, began: Timestamp, now: Timestamp) {
-        let floor = now.before(MARGIN).as_millis().max(began.as_millis());
-        // Unless something was scheduled below it meanwhile.
-        let began = began.as_millis();
-        let _changed =
-            self.floor
-                .compare_exchange(began, floor, Ordering::AcqRel, Ordering::Acquire);
-    }
-
-    fn turn(&self) -> String {
-        let turn = self.turn.lock();
-        turn.unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn set_turn(&self, after: String) {
-        *self.turn.lock().unwrap_or_else(PoisonError::into_inner) = after;
-    }
+/// What is still wanted.
+struct Wanted {
+    limit: usize,
+    suspects: usize,
+    /// Of endpoints that can take another number than the usual one.
+    rooms: HashMap<String, i64>,
 }
 
 /// What one statement found.
@@ -100,36 +49,35 @@ impl Database {
         if claim.limit == 0 {
             return Ok(Claimed::default());
         }
-        let mut suspects = claim.suspects;
-        let mut rooms: HashMap<String, i64> = claim
-            .room
-            .iter()
-            .map(|room| (room.endpoint_id.to_string(), long(room.deliveries)))
-            .collect();
+        let rooms = claim.room.iter();
+        let mut wanted = Wanted {
+            limit: claim.limit,
+            suspects: claim.suspects,
+            rooms: rooms
+                .map(|room| (room.endpoint_id.to_string(), long(room.deliveries)))
+                .collect(),
+        };
         let (mut taken, mut next_due) = (Vec::new(), None);
         for round in 0..MOST_ROUNDS {
-            let limit = claim.limit - taken.len();
-            let found = match self
-                .claim_round(claim, limit, suspects, &rooms, memory)
-                .await
-            {
+            let found = match self.claim_round(claim, &wanted, memory).await {
                 Ok(found) => found,
                 // What is leased already must not be forgotten.
                 Err(_) if !taken.is_empty() => break,
                 Err(error) => return Err(error),
             };
             let brought = found.deliveries.iter().filter(|(_, _, d)| d.is_suspect());
-            suspects -= suspects.min(brought.count());
+            wanted.suspects -= wanted.suspects.min(brought.count());
+            wanted.limit -= wanted.limit.min(found.deliveries.len());
             taken.extend(found.deliveries);
             next_due = if round == 0 {
                 found.next_due
             } else {
                 earlier(next_due, found.next_due)
             };
-            if !found.more || taken.len() >= claim.limit {
+            if !found.more || wanted.limit == 0 {
                 break;
             }
-            rooms.extend(found.rooms);
+            wanted.rooms.extend(found.rooms);
         }
         taken.sort_by_key(|(key, seq, _)| (*key, *seq));
         Ok(Claimed {
@@ -141,53 +89,100 @@ impl Database {
     async fn claim_round(
         &self,
         claim: &Claim<'_>,
-        limit: usize,
-        suspects: usize,
-        rooms: &HashMap<String, i64>,
+        wanted: &Wanted,
         memory: &ClaimMemory,
     ) -> Result<Round> {
-        const WHAT: &str = "claim deliveries";
-        let connection = self.connection().await?;
-        let promote = self.prepare(&connection, WHAT, PROMOTE).await?;
-        let statement = self.prepare(&connection, WHAT, CLAIM).await?;
-        let began = memory.begin(claim.now);
-        let (now, floor) = (time(claim.now), time(began));
-        let turn = memory.turn();
-        let (most, per_endpoint) = (long(limit), long(claim.per_endpoint));
-        let suspects = long(suspects);
+        let on = self.connection().await?;
+        let due_floor = memory.due_floor(claim.now);
+        let rests = memory.rests();
+        if rests {
+            // What has become due may lie below what is known.
+            self.promote(&on, claim.now, due_floor, memory).await?;
+        }
+        let look = memory.look(rests);
+        let asking = self.ask(&on, claim, wanted, &look, due_floor);
+        let rows = if rests {
+            asking.await?
+        } else {
+            let promoting = self.promote(&on, claim.now, due_floor, memory);
+            try_join(promoting, asking).await?.1
+        };
+        let (round, last_looked) = round(&rows, long(wanted.limit))?;
+        let taken = round.deliveries.iter();
+        memory.looked(
+            &look,
+            last_looked,
+            taken.map(|(key, _, d)| (&d.endpoint_id, *key)),
+        );
+        Ok(round)
+    }
+
+    /// Makes ready what has become due.
+    async fn promote(
+        &self,
+        on: &Object,
+        now: Timestamp,
+        floor: Timestamp,
+        memory: &ClaimMemory,
+    ) -> Result<()> {
+        let statement = self.prepare(on, WHAT, PROMOTE).await?;
+        let rows = on
+            .query(&statement, &[&time(now), &time(floor), &MOST_PROMOTED])
+            .await
+            .map_err(|error| storage_error(WHAT, &error))?;
+        let mut promoted = 0;
+        for row in rows {
+            promoted += get::<i64>(&row, "promoted")?;
+            let endpoint_id = get::<&str>(&row, "endpoint_id")?.into();
+            memory.ready(&endpoint_id, get(&row, "sort_key")?);
+        }
+        if promoted < MOST_PROMOTED {
+            memory.promoted(floor, now);
+        }
+        Ok(())
+    }
+
+    async fn ask(
+        &self,
+        on: &Object,
+        claim: &Claim<'_>,
+        wanted: &Wanted,
+        look: &Look,
+        due_floor: Timestamp,
+    ) -> Result<Vec<Row>> {
+        let queues = if look.known.is_some() {
+            KNOWN_QUEUES
+        } else {
+            ALL_QUEUES
+        };
+        let statement = self
+            .prepare(on, WHAT, &CLAIM.replace("@queues", queues))
+            .await?;
+        let (now, due_floor) = (time(claim.now), time(due_floor));
+        let (limit, suspects) = (long(wanted.limit), long(wanted.suspects));
+        let per_endpoint = long(claim.per_endpoint);
         let rps = claim.rate_limit.map(|rate| int(rate.requests_per_second));
         let burst = claim.rate_limit.map(|rate| int(rate.burst_size));
         let nanos = claim.now.as_millis().saturating_mul(1_000_000);
-        let (worker, rooms) = (claim.worker.as_str(), Json(rooms));
-        let (promoted, rows) = try_join(
-            connection.execute(&promote, &[&now, &floor, &MOST_PROMOTED]),
-            connection.query(
-                &statement,
-                &[
-                    &worker,
-                    &now,
-                    &most,
-                    &per_endpoint,
-                    &rooms,
-                    &rps,
-                    &burst,
-                    &turn,
-                    &nanos,
-                    &floor,
-                    &suspects,
-                ],
-            ),
-        )
-        .await
-        .map_err(|error| storage_error(WHAT, &error))?;
-        if promoted < MOST_PROMOTED.unsigned_abs() {
-            memory.promoted(began, claim.now);
+        let (worker, rooms) = (claim.worker.as_str(), Json(&wanted.rooms));
+        let mut params: Vec<&(dyn ToSql + Sync)> = vec![
+            &worker,
+            &now,
+            &limit,
+            &per_endpoint,
+            &rooms,
+            &rps,
+            &burst,
+            &look.after,
+            &nanos,
+            &due_floor,
+            &suspects,
+        ];
+        if let Some((ids, floors)) = &look.known {
+            params.extend([ids as &(dyn ToSql + Sync), floors]);
         }
-        let (round, last_looked) = round(&rows, most)?;
-        if let Some(last) = last_looked {
-            memory.set_turn(last);
-        }
-        Ok(round)
+        let rows = on.query(&statement, &params).await;
+        rows.map_err(|error| storage_error(WHAT, &error))
     }
 }
 

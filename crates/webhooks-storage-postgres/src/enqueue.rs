@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use std::time::SystemTime;
 
 use sha2::{Digest, Sha256};
@@ -158,10 +160,19 @@ fn stored(event: &NewEvent, missing: Vec<DeliveryId>) -> Enqueued {
     }
 }
 
-/// Whether some of the events may be claimed at `now`.
-pub(crate) fn leaves_work(events: &[NewEvent], leasing: bool, now: Timestamp) -> bool {
-    let waits = |event: &NewEvent| event.deliveries.iter().any(|d| !(leasing && d.lease));
-    events
-        .iter()
-        .any(|event| event.due_at <= now && waits(event))
+/// The endpoints and sort keys of what may be claimed at `now`.
+pub(crate) fn arriving(
+    events: &[NewEvent],
+    leasing: bool,
+    now: Timestamp,
+) -> impl Iterator<Item = (&Arc<str>, i64)> {
+    let due = events.iter().filter(move |event| event.due_at <= now);
+    due.flat_map(move |event| {
+        let sort_key = event.priority.sort_key(event.event.created_at);
+        let waiting = event
+            .deliveries
+            .iter()
+            .filter(move |d| !(leasing && d.lease));
+        waiting.map(move |d| (&d.endpoint_id, sort_key))
+    })
 }

@@ -13,6 +13,7 @@ mod beat;
 mod builder;
 mod change;
 mod claim;
+mod claim_memory;
 mod columns;
 mod counts;
 mod database;

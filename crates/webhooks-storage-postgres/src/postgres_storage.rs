@@ -8,9 +8,9 @@ use webhooks_core::storage::{
 };
 use webhooks_core::{Result, Timestamp, WebhookEndpoint, WorkerId};
 
-use crate::claim::ClaimMemory;
+use crate::claim_memory::ClaimMemory;
 use crate::database::Database;
-use crate::enqueue::leaves_work;
+use crate::enqueue::arriving;
 use crate::gates::open_something;
 use crate::settle::due_again;
 use crate::wake::Wake;
@@ -59,6 +59,12 @@ impl PostgresStorage {
         Outbox::new(&self.database, transaction)
     }
 
+    /// Something may be ready for any endpoint.
+    fn something_opened(&self) {
+        self.memory.look_everywhere();
+        self.wake.work();
+    }
+
     async fn store(
         &self,
         events: &[NewEvent],
@@ -72,11 +78,17 @@ impl PostgresStorage {
         let answers = self
             .database
             .enqueue(events, worker, now, from_outbox)
-            .await?;
-        if leaves_work(events, worker.is_some(), now) {
+            .await;
+        // After an error too: perhaps only the answer was lost.
+        let mut is_work = false;
+        for (endpoint_id, sort_key) in arriving(events, worker.is_some(), now) {
+            self.memory.arrived(endpoint_id, sort_key);
+            is_work = true;
+        }
+        if is_work {
             self.wake.work();
         }
-        Ok(answers)
+        answers
     }
 }
 
@@ -84,7 +96,7 @@ impl PostgresStorage {
 impl WebhookStorage for PostgresStorage {
     async fn save_endpoint(&self, endpoint: &WebhookEndpoint) -> Result<()> {
         self.database.save_endpoint(endpoint).await?;
-        self.wake.work();
+        self.something_opened();
         Ok(())
     }
 
@@ -103,7 +115,7 @@ impl WebhookStorage for PostgresStorage {
     async fn set_gates(&self, gates: &[EndpointGate], now: Timestamp) -> Result<()> {
         self.database.set_gates(gates, now).await?;
         if open_something(gates) {
-            self.wake.work();
+            self.something_opened();
         }
         Ok(())
     }
@@ -129,22 +141,26 @@ impl WebhookStorage for PostgresStorage {
         settlements: &[Settlement],
         now: Timestamp,
     ) -> Result<Vec<Settled>> {
-        let mut is_work = false;
-        for at in due_again(settlements) {
-            is_work |= at <= now;
+        for (_, at) in due_again(settlements) {
             self.memory.scheduled(at);
         }
-        let settled = self.database.settle(worker, settlements, now).await?;
+        let settled = self.database.settle(worker, settlements, now).await;
+        let mut is_work = false;
+        for (endpoint_id, _) in due_again(settlements).filter(|(_, at)| *at <= now) {
+            // Only the database knows its sort key.
+            self.memory.arrived(endpoint_id, i64::MIN);
+            is_work = true;
+        }
         if is_work {
             self.wake.work();
         }
-        Ok(settled)
+        settled
     }
 
     async fn beat(&self, worker: Option<&WorkerId>, at: Option<Timestamp>) -> Result<Beat> {
         let beat = self.database.beat(worker, at).await?;
         if beat.rescued > 0 {
-            self.wake.work();
+            self.something_opened();
         }
         Ok(beat)
     }
@@ -162,7 +178,7 @@ impl WebhookStorage for PostgresStorage {
     ) -> Result<usize> {
         let changed = self.database.change(query, to, limit, now).await?;
         if to == Change::Replay && changed > 0 {
-            self.wake.work();
+            self.something_opened();
         }
         Ok(changed)
     }

@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use uuid::Uuid;
@@ -122,9 +123,11 @@ impl Database {
 }
 
 /// The times at which settled deliveries are due again.
-pub(crate) fn due_again(settlements: &[Settlement]) -> impl Iterator<Item = Timestamp> {
+pub(crate) fn due_again(
+    settlements: &[Settlement],
+) -> impl Iterator<Item = (&Arc<str>, Timestamp)> {
     settlements.iter().filter_map(|s| match s.settle_as {
-        SettleAs::Retry { at } | SettleAs::Release { at } => Some(at),
+        SettleAs::Retry { at } | SettleAs::Release { at } => Some((&s.endpoint_id, at)),
         SettleAs::Delivered | SettleAs::Dead { .. } => None,
     })
 }

@@ -1,29 +1,10 @@
 -- $1 worker, $2 now, $3 limit, $4 per endpoint, $5 room as {"endpoint": deliveries},
 -- $6 and $7 the rate limit of those without, $8 the endpoint looked at last, $9 now in
--- nanoseconds, $10 the lower bound of due times, $11 suspect deliveries at most.
-WITH RECURSIVE after AS (
-    -- Endpoints with something ready, each found by one descent of the index.
-    (SELECT endpoint_id AS id FROM @.webhook_queue
-        WHERE status = 'pending' AND is_ready AND endpoint_id > $8::text
-        ORDER BY endpoint_id LIMIT 1)
-    UNION ALL
-    SELECT (SELECT q.endpoint_id FROM @.webhook_queue q
-        WHERE q.status = 'pending' AND q.is_ready AND q.endpoint_id > a.id
-        ORDER BY q.endpoint_id LIMIT 1)
-    FROM after a WHERE a.id IS NOT NULL
-), before AS (
-    (SELECT endpoint_id AS id FROM @.webhook_queue
-        WHERE status = 'pending' AND is_ready AND endpoint_id <= $8
-        ORDER BY endpoint_id LIMIT 1)
-    UNION ALL
-    SELECT (SELECT q.endpoint_id FROM @.webhook_queue q
-        WHERE q.status = 'pending' AND q.is_ready AND q.endpoint_id > b.id
-            AND q.endpoint_id <= $8
-        ORDER BY q.endpoint_id LIMIT 1)
-    FROM before b WHERE b.id IS NOT NULL
-), looked AS MATERIALIZED (
-    SELECT r.id, open.*
-    FROM (SELECT id FROM after UNION ALL SELECT id FROM before) r
+-- nanoseconds, $10 the lower bound of due times, $11 suspect deliveries at most. In place of
+-- the mark stands all_queues.sql or known_queues.sql: who has something ready, in turn.
+WITH RECURSIVE @queues, looked AS MATERIALIZED (
+    SELECT r.id, r.floor, open.*
+    FROM queue r
     CROSS JOIN LATERAL (
         SELECT p.claims, p.arrival, rate.gap, rate.burst, e.batch_size,
             e.max_leased IS NOT NULL OR rate.gap IS NOT NULL AS limited,
@@ -54,7 +35,7 @@ WITH RECURSIVE after AS (
         LEFT JOIN @.webhook_pace p ON p.endpoint_id = r.id
         OFFSET 0
     ) open
-    WHERE r.id IS NOT NULL AND coalesce(($5 ->> r.id)::bigint, 1) > 0
+    WHERE coalesce(($5 ->> r.id)::bigint, 1) > 0
     LIMIT $3::bigint
 ), ours AS MATERIALIZED (
     -- Of endpoints with a limit, only those whose leases and tokens nobody has changed since they
@@ -72,6 +53,7 @@ WITH RECURSIVE after AS (
     CROSS JOIN LATERAL (
         SELECT id, sort_key, seq FROM @.webhook_queue
         WHERE endpoint_id = s.id AND status = 'pending' AND is_ready AND crashes < 2
+            AND sort_key >= s.floor
         ORDER BY sort_key, seq LIMIT s.take FOR UPDATE SKIP LOCKED
     ) q
 ), suspect AS MATERIALIZED (
