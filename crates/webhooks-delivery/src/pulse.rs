@@ -96,9 +96,11 @@ pub(crate) async fn keep_sweeping(dispatcher: Arc<Dispatcher>) {
         tokio::time::sleep(SWEEP).await;
         loop {
             let (retention, now) = (&dispatcher.settings.retention, dispatcher.clock.now());
+            let began = Instant::now();
             match dispatcher.storage.sweep(retention, SWEEP_ROWS, now).await {
-                // A pause, so that a large sweep does not crowd out deliveries.
-                Ok(swept) if swept.more => tokio::time::sleep(TICK).await,
+                // A pause as long as the work, so that a large sweep does not crowd out deliveries
+                // and yet keeps up with many.
+                Ok(swept) if swept.more => tokio::time::sleep(began.elapsed()).await,
                 Ok(_) => break,
                 Err(error) => {
                     tracing::warn!(%error, source = error_source(&error), "cannot sweep");

@@ -151,18 +151,25 @@ CREATE TABLE webhook_attempts (
 CREATE INDEX idx_webhook_attempts_delivery ON webhook_attempts (delivery_id);
 CREATE INDEX idx_webhook_attempts_age ON webhook_attempts (started_at);
 
--- Totals of what ended, in sixteen rows per endpoint, so that no two connections need wait for the
--- same row. Totals of what waits are counted where it waits. Those of forgotten endpoints are
--- under the empty id.
+-- Totals of what ended. Totals of what waits are counted where it waits. Those of forgotten
+-- endpoints are under the empty id.
 CREATE TABLE webhook_totals (
+    endpoint_id text COLLATE "C" PRIMARY KEY,
+    delivered   bigint NOT NULL,
+    dead        bigint NOT NULL,
+    cancelled   bigint NOT NULL,
+    purged      bigint NOT NULL
+);
+-- What came to the totals since a sweep folded them. Every settlement adds rows, instead of writing
+-- one row again and again: beside a long transaction of somebody else, of which all its versions
+-- are kept, each write of such a row would walk through all of them.
+CREATE TABLE webhook_totals_added (
     endpoint_id text COLLATE "C" NOT NULL,
-    shard       smallint NOT NULL,
     delivered   bigint NOT NULL DEFAULT 0,
     dead        bigint NOT NULL DEFAULT 0,
     cancelled   bigint NOT NULL DEFAULT 0,
-    purged      bigint NOT NULL DEFAULT 0,
-    PRIMARY KEY (endpoint_id, shard)
-) WITH (fillfactor = 50);
+    purged      bigint NOT NULL DEFAULT 0
+);
 
 CREATE TABLE webhook_workers (
     id          text COLLATE "C" PRIMARY KEY,

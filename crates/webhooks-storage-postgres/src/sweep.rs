@@ -7,6 +7,9 @@ use crate::columns::{get, long, time};
 use crate::database::Database;
 
 const EXPIRE: &str = include_str!("sql/expire_waiting.sql");
+const FOLD: &str = include_str!("sql/fold_totals.sql");
+/// Rows of totals that one statement folds.
+const MOST_FOLDED: i64 = 50_000;
 const TOMBSTONES: &str = include_str!("sql/drop_tombstones.sql");
 /// Endpoints that were deleted and for which something waits nevertheless, because the process
 /// that deleted them died before it had cancelled everything.
@@ -52,6 +55,7 @@ impl Database {
             }
         }
         self.cancel_half_deleted(limit, now).await?;
+        while self.fold_totals().await? >= MOST_FOLDED {}
         self.drop_some(KEYS, time(now), limit).await?;
         let what = "sweep";
         let cutoff = time(now.before(IDEMPOTENCY_WINDOW));
@@ -78,6 +82,11 @@ impl Database {
             .await?;
         let n = rows.first().map_or(Ok(0), |row| get::<i64>(row, "n"))?;
         Ok(usize::try_from(n).unwrap_or(0))
+    }
+
+    async fn fold_totals(&self) -> Result<i64> {
+        let rows = self.query("sweep", FOLD, &[&MOST_FOLDED]).await?;
+        rows.first().map_or(Ok(0), |row| get(row, "n"))
     }
 
     async fn drop_some(&self, sql: &str, cutoff: SystemTime, limit: usize) -> Result<usize> {

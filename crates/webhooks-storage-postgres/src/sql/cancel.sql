@@ -12,8 +12,7 @@ WITH picked AS MATERIALIZED (
         max_retries, crashes, priority, 'cancelled', event_type, tenant, payload
     FROM gone
 ), totals AS (
-    INSERT INTO @.webhook_totals AS t (endpoint_id, shard, cancelled)
-    SELECT endpoint_id, pg_backend_pid() % 16, count(*) FROM gone GROUP BY 1 ORDER BY 1
-    ON CONFLICT (endpoint_id, shard) DO UPDATE SET cancelled = t.cancelled + excluded.cancelled
+    INSERT INTO @.webhook_totals_added (endpoint_id, cancelled)
+    SELECT endpoint_id, count(*) FROM gone GROUP BY 1
 )
 SELECT count(*) AS changed FROM gone

@@ -26,5 +26,10 @@ FROM (
         coalesce(sum(dead), 0)::bigint AS dead,
         coalesce(sum(cancelled), 0)::bigint AS cancelled,
         coalesce(sum(purged), 0)::bigint AS purged
-    FROM @.webhook_totals WHERE endpoint_id = $1
+    FROM (
+        SELECT delivered, dead, cancelled, purged FROM @.webhook_totals WHERE endpoint_id = $1
+        UNION ALL
+        SELECT delivered, dead, cancelled, purged FROM @.webhook_totals_added
+        WHERE endpoint_id = $1
+    ) both_tables
 ) t

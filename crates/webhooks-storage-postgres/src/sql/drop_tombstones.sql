@@ -19,9 +19,6 @@ WITH picked AS MATERIALIZED (
     DELETE FROM @.webhook_totals WHERE endpoint_id = ANY (ARRAY(SELECT id FROM picked))
     RETURNING delivered, dead, cancelled, purged
 )
-INSERT INTO @.webhook_totals AS t (endpoint_id, shard, delivered, dead, cancelled, purged)
-SELECT '', 0, sum(delivered), sum(dead), sum(cancelled), sum(purged) FROM counted
+INSERT INTO @.webhook_totals_added (endpoint_id, delivered, dead, cancelled, purged)
+SELECT '', sum(delivered), sum(dead), sum(cancelled), sum(purged) FROM counted
 HAVING count(*) > 0
-ON CONFLICT (endpoint_id, shard) DO UPDATE SET
-    delivered = t.delivered + excluded.delivered, dead = t.dead + excluded.dead,
-    cancelled = t.cancelled + excluded.cancelled, purged = t.purged + excluded.purged

@@ -6,10 +6,8 @@ WITH picked AS MATERIALIZED (
         AND {now}::timestamptz IS NOT NULL
     RETURNING q.endpoint_id
 ), totals AS (
-    INSERT INTO @.webhook_totals AS t (endpoint_id, shard, dead, purged)
-    SELECT endpoint_id, pg_backend_pid() % 16, -count(*), count(*)
-    FROM gone GROUP BY 1 ORDER BY 1
-    ON CONFLICT (endpoint_id, shard) DO UPDATE SET
-        dead = t.dead + excluded.dead, purged = t.purged + excluded.purged
+    INSERT INTO @.webhook_totals_added (endpoint_id, dead, purged)
+    SELECT endpoint_id, -count(*), count(*)
+    FROM gone GROUP BY 1
 )
 SELECT count(*) AS changed FROM gone

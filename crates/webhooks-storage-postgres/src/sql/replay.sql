@@ -10,8 +10,7 @@ WITH picked AS MATERIALIZED (
     WHERE q.id = ANY (ARRAY(SELECT id FROM picked))
     RETURNING q.endpoint_id
 ), totals AS (
-    INSERT INTO @.webhook_totals AS t (endpoint_id, shard, dead)
-    SELECT endpoint_id, pg_backend_pid() % 16, -count(*) FROM changed GROUP BY 1 ORDER BY 1
-    ON CONFLICT (endpoint_id, shard) DO UPDATE SET dead = t.dead + excluded.dead
+    INSERT INTO @.webhook_totals_added (endpoint_id, dead)
+    SELECT endpoint_id, -count(*) FROM changed GROUP BY 1
 )
 SELECT count(*) AS changed FROM changed

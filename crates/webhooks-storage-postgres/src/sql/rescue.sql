@@ -50,12 +50,10 @@ WITH unknown AS (
         crashes + 1, priority, 'cancelled', event_type, tenant, payload
     FROM gone
 ), totals AS (
-    INSERT INTO @.webhook_totals AS t (endpoint_id, shard, dead, cancelled)
-    SELECT endpoint_id, pg_backend_pid() % 16, sum(dead), sum(cancelled) FROM (
+    INSERT INTO @.webhook_totals_added (endpoint_id, dead, cancelled)
+    SELECT endpoint_id, sum(dead), sum(cancelled) FROM (
         SELECT endpoint_id, is_dead::integer AS dead, 0 AS cancelled FROM kept WHERE is_dead
         UNION ALL SELECT endpoint_id, 0, 1 FROM gone
-    ) ended GROUP BY 1 ORDER BY 1
-    ON CONFLICT (endpoint_id, shard) DO UPDATE SET
-        dead = t.dead + excluded.dead, cancelled = t.cancelled + excluded.cancelled
+    ) ended GROUP BY 1
 )
 SELECT (SELECT count(*) FROM kept) + (SELECT count(*) FROM gone) AS rescued

@@ -11,8 +11,10 @@ WITH given AS MATERIALIZED (
     SELECT e.id FROM @.webhook_endpoints e
     WHERE e.id = ANY ($17::text[]) AND e.deleted_at IS NULL ORDER BY e.id FOR KEY SHARE
 ), gone AS (
+    -- A row has a worker only while it is leased. To say so would let the planner walk the index of
+    -- all leases instead.
     DELETE FROM @.webhook_queue q USING given g
-    WHERE q.id = g.id AND q.status = 'processing' AND q.worker = $1::text AND q.token = g.token
+    WHERE q.id = g.id AND q.worker = $1::text AND q.token = g.token
         AND (g.kind = 0 OR g.kind IN (1, 3) AND (q.payload IS NULL
             OR NOT EXISTS (SELECT FROM live WHERE live.id = q.endpoint_id)))
     RETURNING g.n, g.kind, g.counts, q.id, q.endpoint_id, q.event_id, q.created_at,
@@ -27,7 +29,7 @@ WITH given AS MATERIALIZED (
         attempts = q.attempts + g.counts::integer,
         worker = NULL, updated_at = $2
     FROM given g
-    WHERE q.id = g.id AND q.status = 'processing' AND q.worker = $1 AND q.token = g.token
+    WHERE q.id = g.id AND q.worker = $1 AND q.token = g.token
         AND (g.kind = 2 OR g.kind IN (1, 3) AND q.payload IS NOT NULL
             AND EXISTS (SELECT FROM live WHERE live.id = q.endpoint_id))
     RETURNING g.n, g.kind, q.endpoint_id
@@ -58,12 +60,9 @@ WITH given AS MATERIALIZED (
         WHERE o.delivery_id = s.id AND o.token = s.token AND o.started_at = a.started_at)
     ORDER BY a.n
 ), totals AS (
-    INSERT INTO @.webhook_totals AS t (endpoint_id, shard, delivered, dead, cancelled)
-    SELECT endpoint_id, pg_backend_pid() % 16, count(*) FILTER (WHERE kind = 0),
+    INSERT INTO @.webhook_totals_added (endpoint_id, delivered, dead, cancelled)
+    SELECT endpoint_id, count(*) FILTER (WHERE kind = 0),
         count(*) FILTER (WHERE kind = 2), count(*) FILTER (WHERE is_cancelled)
-    FROM applied WHERE kind IN (0, 2) OR is_cancelled GROUP BY 1 ORDER BY 1
-    ON CONFLICT (endpoint_id, shard) DO UPDATE SET
-        delivered = t.delivered + excluded.delivered, dead = t.dead + excluded.dead,
-        cancelled = t.cancelled + excluded.cancelled
+    FROM applied WHERE kind IN (0, 2) OR is_cancelled GROUP BY 1
 )
 SELECT n, is_cancelled FROM applied
