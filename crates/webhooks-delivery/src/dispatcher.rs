@@ -253,11 +253,18 @@ impl Dispatcher {
         }
     }
 
-    /// Lets the lane that has stalled longest claim and start again.
+    /// Lets lanes that have stalled claim and start again, the longest first, as many as there is
+    /// room for: each may have a request to start.
     fn unstall(&self) {
-        if self.turns.unstall() {
+        let room = self.slots.left_for_doubtful();
+        if (0..room).take_while(|_| self.turns.unstall()).count() > 0 {
             self.work.notify_one();
         }
+    }
+
+    /// Whether time alone may change what can start.
+    pub(crate) fn needs_ticks(&self) -> bool {
+        !self.hand.is_empty() || self.turns.has_stalled()
     }
 
     /// Counts all doubtful requests anew, since time alone makes an endpoint slow, and wakes what

@@ -84,7 +84,7 @@ pub(crate) async fn keep_ticking(dispatcher: Arc<Dispatcher>) {
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        if !dispatcher.hand.is_empty() {
+        if dispatcher.needs_ticks() {
             dispatcher.tick();
         }
     }

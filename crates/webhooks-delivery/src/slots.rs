@@ -51,8 +51,13 @@ impl Slots {
 
     /// Whether the lane must wait until requests at other doubtful endpoints end.
     pub(crate) fn stalls(&self, state: &LaneState) -> bool {
-        self.doubtful.load(Ordering::Relaxed) >= self.most.div_ceil(2)
-            && state.is_doubtful(Instant::now())
+        self.left_for_doubtful() == 0 && state.is_doubtful(Instant::now())
+    }
+
+    /// Requests that doubtful endpoints may start now.
+    pub(crate) fn left_for_doubtful(&self) -> usize {
+        let most = self.most.div_ceil(2);
+        most.saturating_sub(self.doubtful.load(Ordering::Relaxed))
     }
 
     /// Counts what a lane has in flight anew; whether doubtful endpoints have less now.

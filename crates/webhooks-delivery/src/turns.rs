@@ -48,6 +48,11 @@ impl Turns {
         lane.is_some_and(|lane| lane.is_stalled.swap(false, Ordering::SeqCst))
     }
 
+    /// Whether a lane waits for others of its kind.
+    pub(crate) fn has_stalled(&self) -> bool {
+        !lock(&self.stalled).is_empty()
+    }
+
     /// The lanes that wait for others of their kind.
     pub(crate) fn stalled(&self) -> Vec<Arc<Lane>> {
         lock(&self.stalled).iter().cloned().collect()

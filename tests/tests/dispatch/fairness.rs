@@ -71,6 +71,28 @@ async fn a_new_endpoint_has_its_turn_among_hung_ones() {
     assert_eq!(node.transport.calls_to("new").len(), 10);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_new_endpoints_at_once_all_get_theirs() {
+    let settings = Settings {
+        max_in_flight: 64,
+        ..Default::default()
+    };
+    let ids: Vec<_> = (0..1_000).map(|n| format!("new_{n}")).collect();
+    let ids: Vec<_> = ids.iter().map(String::as_str).collect();
+    let node = Node::alone(&ids, settings, |_| Reply::Slow(millis(1), 200)).await;
+    let sending = (0..4).map(|part| {
+        let (node, ids) = (&node, &ids);
+        async move {
+            for id in ids.iter().skip(part).step_by(4) {
+                node.send_many(id, 5).await;
+            }
+        }
+    });
+    futures_util::future::join_all(sending).await;
+    assert!(node.drain(secs(30)).await);
+    assert_eq!(node.transport.calls().len(), 5_000);
+}
+
 #[tokio::test(start_paused = true)]
 async fn endpoints_with_backlogs_take_turns() {
     let settings = Settings {
