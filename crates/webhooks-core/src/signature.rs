@@ -78,7 +78,7 @@ impl SigningKey {
     }
 
     fn mac(&self, timestamp: i64, payload: &[u8]) -> Hmac<Sha256> {
-        self.mac_parts(&[timestamp.to_string().as_bytes(), b".", payload])
+        self.mac_parts(&[decimal(timestamp, &mut [0; 20]), b".", payload])
     }
 
     fn mac_parts(&self, parts: &[&[u8]]) -> Hmac<Sha256> {
@@ -139,19 +139,48 @@ pub fn decode_hex(text: &str) -> Option<[u8; 32]> {
         return None;
     }
     let mut bytes = [0; 32];
+    // Looked at once at the end: a way out at every digit costs more than the digits.
+    let mut wrong = 0;
     for (byte, pair) in bytes.iter_mut().zip(text.chunks_exact(2)) {
         let [high, low] = *pair else { return None };
-        *byte = nibble(high)? << 4 | nibble(low)?;
+        let (high, low) = (nibble(high), nibble(low));
+        wrong |= high | low;
+        *byte = high << 4 | low & 0xf;
     }
-    Some(bytes)
+    (wrong <= 0xf).then_some(bytes)
 }
 
-fn nibble(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        _ => None,
+/// What a lower-case hex digit stands for; more than 15 for anything else.
+const fn nibble(digit: u8) -> u8 {
+    let (decimal, letter) = (digit.wrapping_sub(b'0'), digit.wrapping_sub(b'a'));
+    if decimal < 10 {
+        decimal
+    } else if letter < 6 {
+        letter + 10
+    } else {
+        0xff
     }
+}
+
+/// A number in decimal digits, at the end of the buffer, which holds the longest.
+fn decimal(number: i64, buffer: &mut [u8; 20]) -> &[u8] {
+    let mut rest = number.unsigned_abs();
+    let mut unused = buffer.len();
+    for slot in buffer.iter_mut().rev() {
+        *slot = b'0' + u8::try_from(rest % 10).unwrap_or_default();
+        rest /= 10;
+        unused -= 1;
+        if rest == 0 {
+            break;
+        }
+    }
+    if number < 0 {
+        unused -= 1;
+        if let Some(sign) = buffer.get_mut(unused) {
+            *sign = b'-';
+        }
+    }
+    buffer.get(unused..).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -191,6 +220,14 @@ mod tests {
             &upper,
         ] {
             assert_eq!(decode_hex(bad), None);
+        }
+    }
+
+    #[test]
+    fn times_of_every_length_and_sign_are_written_in_full() {
+        for number in [0, 7, -1, 1_750_000_000, i64::MAX, i64::MIN] {
+            let text = number.to_string();
+            assert_eq!(decimal(number, &mut [0; 20]), text.as_bytes());
         }
     }
 

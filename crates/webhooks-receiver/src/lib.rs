@@ -38,6 +38,7 @@
 mod axum;
 mod clock;
 mod incoming;
+mod macs;
 mod presented;
 mod receive_error;
 mod receiver;

@@ -1,17 +1,16 @@
 //! What a request presents as its signature, whichever scheme it uses.
 
 use ctutils::{Choice, CtEq};
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use webhooks_core::{SigningKey, StandardKey};
 
 use crate::SignatureError;
+use crate::macs::Macs;
 
 /// The longest header with signatures, in bytes.
 pub(crate) const MAX_HEADER: usize = 4_096;
 /// The most items of a header with signatures.
 pub(crate) const MAX_ITEMS: usize = 32;
-/// The most signatures that are compared.
-const MAX_SIGNATURES: usize = 8;
 /// The most digits of a time: the year 33658 in Unix seconds, which no sum overflows.
 const MAX_DIGITS: usize = 12;
 
@@ -29,7 +28,7 @@ pub(crate) struct Presented {
     pub(crate) scheme: Scheme,
     /// Unix seconds, of at most 12 digits.
     pub(crate) timestamp: i64,
-    pub(crate) macs: Vec<[u8; 32]>,
+    pub(crate) macs: Macs,
 }
 
 #[derive(Debug)]
@@ -59,7 +58,7 @@ impl Presented {
     pub(crate) fn check_body(&self, keys: &[Key], body: &[u8]) -> Result<(), SignatureError> {
         let mut matched = Choice::FALSE;
         for expected in keys.iter().filter_map(|key| self.expected(key, body)) {
-            for mac in &self.macs {
+            for mac in self.macs.iter() {
                 matched |= expected.ct_eq(mac);
             }
         }
@@ -87,7 +86,14 @@ pub(crate) fn single_line(
     name: HeaderName,
     limit: usize,
 ) -> Result<&str, SignatureError> {
-    let mut lines = headers.get_all(name).iter();
+    only_line(headers.get_all(name).iter(), limit)
+}
+
+/// The same of a header that was looked up.
+pub(crate) fn only_line<'a>(
+    mut lines: impl Iterator<Item = &'a HeaderValue>,
+    limit: usize,
+) -> Result<&'a str, SignatureError> {
     let line = lines.next().ok_or(SignatureError::MissingHeader)?;
     if lines.next().is_some() {
         return Err(SignatureError::DuplicateHeader);
@@ -103,7 +109,9 @@ pub(crate) fn line_text(line: &[u8], limit: usize) -> Result<&str, SignatureErro
     if line.len() > limit {
         return Err(SignatureError::HeaderTooLong);
     }
-    if !line.iter().all(|byte| matches!(byte, b' '..=b'~' | b'\t')) {
+    // To the end, whatever is found: without a way out, bytes are looked at many at a time.
+    let printable = |fine, byte: &u8| fine & matches!(byte, b' '..=b'~' | b'\t');
+    if !line.iter().fold(true, printable) {
         return Err(SignatureError::MalformedHeader);
     }
     std::str::from_utf8(line).map_err(|_| SignatureError::MalformedHeader)
@@ -116,19 +124,4 @@ pub(crate) fn unix_seconds(text: &str) -> Result<i64, SignatureError> {
         return Err(SignatureError::BadTimestamp);
     }
     text.parse().map_err(|_| SignatureError::BadTimestamp)
-}
-
-/// The well-formed ones of at most 8 presented signatures.
-pub(crate) fn usable<T>(
-    presented: &[T],
-    decode: impl Fn(&T) -> Option<[u8; 32]>,
-) -> Result<Vec<[u8; 32]>, SignatureError> {
-    if presented.len() > MAX_SIGNATURES {
-        return Err(SignatureError::TooManySignatures);
-    }
-    let macs: Vec<_> = presented.iter().filter_map(decode).collect();
-    if macs.is_empty() {
-        return Err(SignatureError::NoUsableSignature);
-    }
-    Ok(macs)
 }

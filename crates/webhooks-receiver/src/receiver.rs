@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName};
 use webhooks_core::{Result, SIGNATURE_HEADER, Secret, SigningKey, StandardKey, WebhookError};
 
-use crate::presented::{Key, MAX_HEADER, Presented, single_line};
+use crate::presented::{Key, MAX_HEADER, Presented, only_line};
 use crate::{IncomingWebhook, ReceiveError, SignatureError};
 use crate::{clock, incoming, standard_headers, timestamped_header};
 
@@ -173,10 +173,11 @@ impl WebhookReceiver {
         if self.keys.is_empty() {
             return Err(SignatureError::EmptySecret);
         }
-        let presented = if self.uses_standard_headers(headers) {
+        let mut lines = headers.get_all(SIGNATURE).iter().peekable();
+        let presented = if lines.peek().is_none() && self.uses_standard_headers(headers) {
             standard_headers::parse(headers)?
         } else {
-            timestamped_header::parse(single_line(headers, SIGNATURE, MAX_HEADER)?)?
+            timestamped_header::parse(only_line(lines, MAX_HEADER)?)?
         };
         let tolerance = i64::try_from(self.tolerance.as_secs()).unwrap_or(i64::MAX);
         presented.check_time(now, tolerance)?;
@@ -184,9 +185,7 @@ impl WebhookReceiver {
     }
 
     fn uses_standard_headers(&self, headers: &HeaderMap) -> bool {
-        !headers.contains_key(SIGNATURE)
-            && standard_headers::are_present(headers)
-            && self.keys.iter().any(|key| key.standard.is_some())
+        standard_headers::are_present(headers) && self.keys.iter().any(|key| key.standard.is_some())
     }
 
     fn check_length(&self, length: usize) -> Result<(), ReceiveError> {

@@ -10,9 +10,8 @@ use webhooks_core::{
 };
 
 use crate::SignatureError;
-use crate::presented::{
-    MAX_HEADER, MAX_ITEMS, Presented, Scheme, single_line, unix_seconds, usable,
-};
+use crate::macs::Macs;
+use crate::presented::{MAX_HEADER, MAX_ITEMS, Presented, Scheme, single_line, unix_seconds};
 
 /// The longest id, in bytes.
 const MAX_ID: usize = 256;
@@ -37,14 +36,14 @@ pub(crate) fn parse(headers: &HeaderMap) -> Result<Presented, SignatureError> {
     }
     let items = items(signatures)?;
     let timestamp = unix_seconds(time)?;
-    let candidates: Vec<_> = items.into_iter().filter(|s| s.starts_with("v1,")).collect();
-    let macs = usable(&candidates, |item| {
-        StandardKey::decode(item)?.try_into().ok()
-    })?;
+    let mut macs = Macs::default();
+    for item in items.into_iter().filter(|item| item.starts_with("v1,")) {
+        macs.push(StandardKey::decode(item).and_then(|mac| mac.try_into().ok()));
+    }
     Ok(Presented {
         scheme: Scheme::Standard { id: id.into() },
         timestamp,
-        macs,
+        macs: macs.checked()?,
     })
 }
 

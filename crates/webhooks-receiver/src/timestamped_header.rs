@@ -7,44 +7,42 @@
 use webhooks_core::decode_hex;
 
 use crate::SignatureError;
-use crate::presented::{MAX_ITEMS, Presented, Scheme, unix_seconds, usable};
+use crate::macs::Macs;
+use crate::presented::{MAX_ITEMS, Presented, Scheme, unix_seconds};
 
-/// Reads the text of the header.
+/// Reads the text of the header, which holds printable ASCII, spaces and tabs.
 pub(crate) fn parse(text: &str) -> Result<Presented, SignatureError> {
-    let items = items(text)?;
-    let values = |wanted| {
-        items
-            .iter()
-            .filter(move |(name, _)| *name == wanted)
-            .map(|(_, value)| *value)
-    };
-    let mut times = values("t");
-    let time = times.next().ok_or(SignatureError::MissingTimestamp)?;
-    if times.next().is_some() {
+    let (mut time, mut times, mut macs) = (None, 0, Macs::default());
+    for (n, item) in text.split(',').enumerate() {
+        let (name, value) = well_formed(item).ok_or(SignatureError::MalformedHeader)?;
+        if n == MAX_ITEMS {
+            return Err(SignatureError::MalformedHeader);
+        }
+        match name {
+            "t" => {
+                times += 1;
+                time = Some(value);
+            }
+            "v1" => macs.push(decode_hex(value)),
+            _ => {}
+        }
+    }
+    let time = time.ok_or(SignatureError::MissingTimestamp)?;
+    if times > 1 {
         return Err(SignatureError::DuplicateTimestamp);
     }
-    let timestamp = unix_seconds(time)?;
-    let signatures: Vec<_> = values("v1").collect();
-    let macs = usable(&signatures, |hex| decode_hex(hex))?;
     Ok(Presented {
         scheme: Scheme::Timestamped,
-        timestamp,
-        macs,
+        timestamp: unix_seconds(time)?,
+        macs: macs.checked()?,
     })
 }
 
-fn items(text: &str) -> Result<Vec<(&str, &str)>, SignatureError> {
-    // One item too many is read, so that it is noticed.
-    let items: Option<Vec<_>> = text.split(',').take(MAX_ITEMS + 1).map(item).collect();
-    items
-        .filter(|items| items.len() <= MAX_ITEMS)
-        .ok_or(SignatureError::MalformedHeader)
-}
-
-fn item(text: &str) -> Option<(&str, &str)> {
-    let (name, value) = text.trim_matches([' ', '\t']).split_once('=')?;
-    let well_formed = is_token(name) && value.bytes().all(|byte| byte.is_ascii_graphic());
-    well_formed.then_some((name, value))
+fn well_formed(item: &str) -> Option<(&str, &str)> {
+    let (name, value) = item.trim_matches([' ', '\t']).split_once('=')?;
+    // To the end, whatever is found: without a way out, bytes are looked at many at a time.
+    let visible = |fine, byte: u8| fine & byte.is_ascii_graphic();
+    (is_token(name) && value.bytes().fold(true, visible)).then_some((name, value))
 }
 
 /// RFC 9110, section 5.6.2.
