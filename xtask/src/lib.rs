@@ -7,6 +7,10 @@
     reason = "a tool for the terminal prints"
 )]
 
+mod bench;
+mod bench_charts;
+mod bench_pages;
+mod callgrind;
 mod ci;
 mod demo;
 mod deny;
@@ -43,7 +47,9 @@ usage: cargo xtask <command>
   services       starts PostgreSQL and Redis for work by hand, until Ctrl-C
   demo [ARGS]    the quickstart example
   interop        our signatures against the verifiers of other languages
-  faults [full]  kills processes and databases, and counts what arrives";
+  faults [full]  kills processes and databases, and counts what arrives
+  bench [PART..] measures the system on private servers; all parts renew docs/benchmarks.*
+  callgrind      counts the instructions of single steps, against tests/micro/instructions.json";
 
 /// Runs the command that the arguments name.
 #[must_use]
@@ -62,7 +68,7 @@ pub fn main() -> ExitCode {
 
 fn run(command: &str, args: &[String]) -> Result {
     std::env::set_current_dir(workspace::root()?).map_err(|e| e.to_string())?;
-    if !args.is_empty() && !matches!(command, "test" | "demo" | "faults") {
+    if !args.is_empty() && !matches!(command, "test" | "demo" | "faults" | "bench" | "callgrind") {
         return Err(format!("{command} takes no arguments\n\n{USAGE}"));
     }
     match command {
@@ -75,6 +81,8 @@ fn run(command: &str, args: &[String]) -> Result {
         "demo" => demo::run(args),
         "interop" => interop::run(),
         "faults" => faults::run(args),
+        "bench" => bench::run(args),
+        "callgrind" => callgrind::run(args),
         "" | "help" | "--help" | "-h" => {
             println!("{USAGE}");
             Ok(())
