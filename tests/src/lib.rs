@@ -1,10 +1,8 @@
-//! What the end-to-end tests share: a real HTTP receiver that answers by a script, one for load,
-//! and a transport that does without a network.
+//! What the end-to-end tests share: a real HTTP receiver that answers by a script, and
+//! a transport that does without a network.
 
 mod receiver;
 mod scripted_transport;
-mod sink;
 
 pub use self::receiver::{Answer, Received, Receiver};
 pub use self::scripted_transport::{Call, Reply, ScriptedTransport};
-pub use self::sink::Sink;

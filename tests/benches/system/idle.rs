@@ -19,6 +19,9 @@ const NAMESPACE: &str = "idle";
 pub(crate) async fn run(servers: &Servers, sink: &SinkProcess, report: &mut Report) -> Result {
     // A database of its own, whose transactions are counted apart.
     let admin = postgres(&servers.postgres).await?;
+    admin
+        .batch_execute("DROP DATABASE IF EXISTS idle WITH (FORCE)")
+        .await?;
     admin.batch_execute("CREATE DATABASE idle").await?;
     admin
         .batch_execute("ALTER SYSTEM SET autovacuum = off")

@@ -58,6 +58,11 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             println!("error: {error}");
+            let mut cause = error.source();
+            while let Some(error) = cause {
+                println!("  because: {error}");
+                cause = error.source();
+            }
             ExitCode::FAILURE
         }
     }
