@@ -21,6 +21,7 @@ mod dispatcher;
 mod engine;
 mod hand;
 mod heartbeat;
+mod http_date;
 mod lane;
 mod load;
 mod lost_claims;
