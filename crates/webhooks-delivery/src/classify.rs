@@ -22,12 +22,12 @@ pub(crate) fn by_status(status: StatusCode) -> Outcome {
 }
 
 /// What the failure of a connection that was open means.
+///
+/// None is permanent: a request that cannot be built never gets this far. Where the library blames
+/// its user, the task of the connection is gone, as when a runtime shuts down.
 pub(crate) fn by_error(error: &hyper::Error) -> FailureKind {
     if error.is_parse() {
         return FailureKind::MalformedAnswer;
-    }
-    if error.is_user() {
-        return FailureKind::Unbuildable;
     }
     // A refused client certificate shows only once the first answer is read.
     if let Some(cause) = error.source().and_then(|s| s.downcast_ref::<io::Error>())
@@ -68,5 +68,19 @@ mod tests {
         ] {
             assert_eq!(kind(status), expected, "{status}");
         }
+    }
+    #[tokio::test]
+    async fn a_connection_whose_task_is_gone_is_lost_and_its_request_can_be_sent_again() {
+        let (near, mut far) = tokio::io::duplex(1_024);
+        let near = hyper_util::rt::TokioIo::new(near);
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(near).await.unwrap();
+        let task = tokio::spawn(connection);
+        let request = http::Request::new(http_body_util::Empty::<bytes::Bytes>::new());
+        let answer = tokio::spawn(sender.send_request(request));
+        // The request is on its way.
+        tokio::io::AsyncReadExt::read_u8(&mut far).await.unwrap();
+        task.abort();
+        let error = answer.await.unwrap().unwrap_err();
+        assert_eq!(by_error(&error), FailureKind::Reset, "{error:?}");
     }
 }
