@@ -5,6 +5,8 @@
 #[cfg(test)]
 mod forbidden_addresses;
 #[cfg(test)]
+mod guard_neighbours;
+#[cfg(test)]
 mod guard_oracle;
 #[cfg(test)]
 mod guard_vectors;
