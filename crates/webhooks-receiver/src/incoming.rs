@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use webhooks_core::{BATCH_EVENT, Detail, Result, WebhookError};
 
+use crate::object::Object;
+
 /// The longest id, in bytes, so that what remembers ids is bounded.
 const MAX_ID: usize = 256;
 
@@ -95,7 +97,7 @@ impl fmt::Debug for IncomingWebhook {
 
 /// Parses the envelope of an event or of a batch.
 pub(crate) fn parse(body: &[u8]) -> Result<IncomingWebhook> {
-    let webhook: IncomingWebhook = serde_json::from_slice(body)?;
+    let Object(webhook) = serde_json::from_slice::<Object<IncomingWebhook>>(body)?;
     check_id(&webhook.id)?;
     if webhook.is_batch() {
         check_batch(body)?;
@@ -106,7 +108,7 @@ pub(crate) fn parse(body: &[u8]) -> Result<IncomingWebhook> {
 /// Checks the inner envelopes in the text itself, where a key that stands twice can still be seen.
 fn check_batch(body: &[u8]) -> Result<()> {
     let batch: Batch<'_> = serde_json::from_slice(body)?;
-    for event in &batch.data.events {
+    for Object(event) in &batch.data.0.events {
         check_id(&event.id)?;
         if event.event == BATCH_EVENT {
             return refuse("a batch holds a batch");
@@ -132,13 +134,13 @@ fn refuse(message: impl Into<Detail>) -> Result<()> {
 #[derive(Deserialize)]
 struct Batch<'a> {
     #[serde(borrow)]
-    data: BatchData<'a>,
+    data: Object<BatchData<'a>>,
 }
 
 #[derive(Deserialize)]
 struct BatchData<'a> {
     #[serde(borrow)]
-    events: Vec<Inner<'a>>,
+    events: Vec<Object<Inner<'a>>>,
 }
 
 #[derive(Deserialize)]

@@ -147,6 +147,27 @@ fn what_is_no_webhook_is_refused_without_showing_it() {
 }
 
 #[test]
+fn an_array_of_the_fields_is_no_envelope() {
+    let event = r#"["id","event","timestamp",{"n":1},"1.0"]"#;
+    let batch = |data: &str| {
+        format!(
+            r#"{{"id":"b","event":"webhook.batch","timestamp":"t","data":{data},"version":"1"}}"#
+        )
+    };
+    let object = r#"{"id":"a","event":"e","timestamp":"t","data":1,"version":"1"}"#;
+    for bad in [
+        event.into(),
+        batch(&format!("[[{object}]]")),
+        batch(&format!(r#"{{"events":[{event}]}}"#)),
+    ] {
+        assert!(receiver().parse_webhook(bad.as_bytes()).is_err(), "{bad}");
+    }
+    let good = batch(&format!(r#"{{"events":[{object}]}}"#));
+    let webhook = receiver().parse_webhook(good.as_bytes()).unwrap();
+    assert_eq!(webhook.into_events().count(), 1);
+}
+
+#[test]
 fn debug_leaves_the_data_out() {
     let body = event("user.created", 424_242);
     let webhook = receiver().parse_webhook(&body).unwrap();
