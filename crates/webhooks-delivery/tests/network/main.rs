@@ -11,6 +11,8 @@ mod guard_oracle;
 #[cfg(test)]
 mod guard_vectors;
 #[cfg(test)]
+mod hostile_crowd;
+#[cfg(test)]
 mod hostile_receivers;
 #[cfg(test)]
 mod keep_alive;
