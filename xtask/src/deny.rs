@@ -1,19 +1,17 @@
 //! `cargo xtask deny`: licences, bans, sources and advisories of the dependencies, by `deny.toml`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use crate::{Result, install, process};
 
 /// The version that `deny.toml` is written for.
 const VERSION: &str = "^0.20";
-/// Where it is installed if it is not in `PATH`.
-const TOOLS: &str = "target/tools";
 
 /// Runs all checks; that of advisories only where their database is, because it comes from a server
 /// that not every machine may reach.
 pub(crate) fn run() -> Result {
-    let program = find_or_install()?;
+    let program = install::cargo_tool("cargo-deny", VERSION)?;
     let check = |before: &[&str], what: &[&str]| {
         let mut command = Command::new(&program);
         command
@@ -29,29 +27,6 @@ pub(crate) fn run() -> Result {
         return Ok(());
     }
     check(&["--offline"], &["advisories"])
-}
-
-fn find_or_install() -> Result<PathBuf> {
-    let tools = Path::new(TOOLS).join("bin");
-    if let Some(program) = install::find("cargo-deny", std::slice::from_ref(&tools)) {
-        return Ok(program);
-    }
-    println!("cargo-deny was not found, installing it to {TOOLS}");
-    // Built without optimisation it is there in half the time, and its run takes seconds anyway.
-    let args = [
-        "install",
-        "--debug",
-        "--locked",
-        "--quiet",
-        "cargo-deny",
-        "--version",
-        VERSION,
-    ];
-    let mut command = process::cargo(args);
-    command.args(["--root", TOOLS, "--target-dir", "target/tools/build"]);
-    command.env("CARGO_PROFILE_DEV_DEBUG", "false");
-    process::run(command)?;
-    Ok(tools.join("cargo-deny"))
 }
 
 fn has_advisories() -> bool {

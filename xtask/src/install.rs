@@ -5,6 +5,9 @@ use std::process::Command;
 
 use crate::{Result, process};
 
+/// Where tools of cargo are installed that are not in `PATH`.
+const TOOLS: &str = "target/tools";
+
 /// The program in `PATH` or in one of the folders.
 pub(crate) fn find(program: &str, folders: &[PathBuf]) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -15,6 +18,23 @@ pub(crate) fn find(program: &str, folders: &[PathBuf]) -> Option<PathBuf> {
         .chain(in_path)
         .map(|dir| dir.join(program));
     candidates.find(|candidate| candidate.is_file())
+}
+
+/// A tool of cargo, installed in this version to `target/tools` if it is not in `PATH`.
+pub(crate) fn cargo_tool(program: &str, version: &str) -> Result<PathBuf> {
+    let folder = Path::new(TOOLS).join("bin");
+    if let Some(program) = find(program, std::slice::from_ref(&folder)) {
+        return Ok(program);
+    }
+    println!("{program} was not found, installing it to {TOOLS}");
+    // Built without optimisation it is there in half the time, and its run takes seconds anyway.
+    let args = ["install", "--debug", "--locked", "--quiet", program];
+    let mut command = process::cargo(args);
+    command.args(["--version", version, "--root", TOOLS]);
+    command.args(["--target-dir", "target/tools/build"]);
+    command.env("CARGO_PROFILE_DEV_DEBUG", "false");
+    process::run(command)?;
+    Ok(folder.join(program))
 }
 
 /// Installs a Debian package; `program` is what was looked for.

@@ -16,6 +16,7 @@ mod demo;
 mod deny;
 mod faults;
 mod features;
+mod fuzz;
 mod install;
 mod interop;
 mod layers;
@@ -47,6 +48,8 @@ usage: cargo xtask <command>
   services       starts PostgreSQL and Redis for work by hand, until Ctrl-C
   demo [ARGS]    the quickstart example
   interop        our signatures against the verifiers of other languages
+  fuzz [TARGET] [SECONDS]
+                 the fuzz targets, each for a minute unless told otherwise
   faults [full]  kills processes and databases, and counts what arrives
   bench [PART..] measures the system on private servers; all parts renew docs/benchmarks.*
   callgrind      counts the instructions of single steps, against tests/micro/instructions.json";
@@ -68,7 +71,8 @@ pub fn main() -> ExitCode {
 
 fn run(command: &str, args: &[String]) -> Result {
     std::env::set_current_dir(workspace::root()?).map_err(|e| e.to_string())?;
-    if !args.is_empty() && !matches!(command, "test" | "demo" | "faults" | "bench" | "callgrind") {
+    let takes_some = ["test", "demo", "faults", "fuzz", "bench", "callgrind"];
+    if !args.is_empty() && !takes_some.contains(&command) {
         return Err(format!("{command} takes no arguments\n\n{USAGE}"));
     }
     match command {
@@ -81,6 +85,7 @@ fn run(command: &str, args: &[String]) -> Result {
         "demo" => demo::run(args),
         "interop" => interop::run(),
         "faults" => faults::run(args),
+        "fuzz" => fuzz::run(args),
         "bench" => bench::run(args),
         "callgrind" => callgrind::run(args),
         "" | "help" | "--help" | "-h" => {

@@ -18,10 +18,13 @@ pub(crate) struct Package {
 impl Package {
     /// Whether it is one of the published crates, not a tool or the tests.
     pub(crate) fn is_library(&self) -> bool {
-        !matches!(
-            self.name.as_str(),
-            "xtask" | "webhooks-tests" | "webhooks-micro"
-        )
+        let tools = [
+            "xtask",
+            "webhooks-tests",
+            "webhooks-micro",
+            "webhooks-fuzz-targets",
+        ];
+        !tools.contains(&self.name.as_str())
     }
 }
 
