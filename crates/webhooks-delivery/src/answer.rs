@@ -17,6 +17,9 @@ use crate::parse_retry_after;
 
 /// The longest wait that an answer can ask for.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 3_600);
+/// How much of an answer is read besides its body: interim answers, the head, the framing of
+/// chunks, trailers. The body's cap in chunks of one byte is within it.
+const MAX_OVERHEAD: usize = 1024 * 1024;
 /// How long the rest of an accepted answer is read in the background, to keep its connection.
 const DRAIN: Duration = Duration::from_secs(2);
 /// How many answers are read in the background at once; further connections are closed instead.
@@ -79,6 +82,11 @@ impl Reading {
             keep,
             drains: Arc::new(Semaphore::new(MAX_DRAINS)),
         }
+    }
+
+    /// How many bytes of one answer are taken from its connection, at most.
+    pub(crate) const fn bytes(&self) -> usize {
+        self.read.saturating_add(MAX_OVERHEAD)
     }
 
     /// Reads a body up to the limit, and keeps the connection if that was all of it.

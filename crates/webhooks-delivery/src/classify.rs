@@ -6,6 +6,8 @@ use std::io;
 use http::StatusCode;
 use webhooks_core::{FailureKind, Outcome};
 
+use crate::network::AnswerTooLong;
+
 /// What the status of an answer means.
 pub(crate) fn by_status(status: StatusCode) -> Outcome {
     Outcome::Failed(match status.as_u16() {
@@ -29,15 +31,13 @@ pub(crate) fn by_error(error: &hyper::Error) -> FailureKind {
     if error.is_parse() {
         return FailureKind::MalformedAnswer;
     }
-    // A refused client certificate shows only once the first answer is read.
-    if let Some(cause) = error.source().and_then(|s| s.downcast_ref::<io::Error>())
-        && cause
-            .get_ref()
-            .is_some_and(|inner| inner.is::<rustls::Error>())
-    {
-        return FailureKind::Tls;
+    let cause = error.source().and_then(|s| s.downcast_ref::<io::Error>());
+    match cause.and_then(io::Error::get_ref) {
+        // A refused client certificate shows only once the first answer is read.
+        Some(cause) if cause.is::<rustls::Error>() => FailureKind::Tls,
+        Some(cause) if cause.is::<AnswerTooLong>() => FailureKind::MalformedAnswer,
+        _ => FailureKind::Reset,
     }
-    FailureKind::Reset
 }
 
 #[cfg(test)]

@@ -139,7 +139,7 @@ impl DeliveryEngine {
     ) -> Result<(Response<Incoming>, Connection), FailureKind> {
         let request = match origin.take(Instant::now()) {
             None => request,
-            Some(mut connection) => match connection.send(request).await {
+            Some(mut connection) => match connection.send(request, self.reading.bytes()).await {
                 Ok(response) => return Ok((response, connection)),
                 Err(mut error) => match error.take_message() {
                     Some(unsent) => unsent,
@@ -148,7 +148,7 @@ impl DeliveryEngine {
             },
         };
         let mut connection = self.connect(&origin.target).await?;
-        match connection.send(request).await {
+        match connection.send(request, self.reading.bytes()).await {
             Ok(response) => Ok((response, connection)),
             Err(error) => Err(classify::by_error(error.error())),
         }

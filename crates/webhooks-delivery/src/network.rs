@@ -22,7 +22,7 @@ mod resolver;
 pub(crate) mod url_rules;
 
 pub(crate) use self::connector::{Connector, Target};
-pub(crate) use self::link::Link;
+pub(crate) use self::link::{Allowance, AnswerTooLong, Link};
 pub use self::policy::NetworkPolicy;
 pub(crate) use self::proxy::Proxy;
 pub(crate) use self::refusal::Refusal;

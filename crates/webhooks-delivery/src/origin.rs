@@ -18,7 +18,7 @@ use hyper_util::rt::TokioIo;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, interval};
 
-use crate::network::{Link, Target};
+use crate::network::{Allowance, Link, Target};
 
 /// How long the verdict over a connection's address stands.
 const VERDICT: Duration = Duration::from_secs(300);
@@ -36,6 +36,7 @@ type Body = Full<Bytes>;
 /// One connection that requests can be sent on, one after the other.
 pub(crate) struct Connection {
     sender: SendRequest<Body>,
+    allowance: Allowance,
     judged: Instant,
     used: Instant,
 }
@@ -43,6 +44,7 @@ pub(crate) struct Connection {
 impl Connection {
     /// Starts HTTP on `link`, whose address was judged at `judged`.
     pub(crate) async fn start(link: Link, judged: Instant) -> hyper::Result<Self> {
+        let allowance = link.allowance();
         let (sender, connection) = http1::Builder::new()
             .max_buf_size(MAX_HEAD)
             .handshake(TokioIo::new(link))
@@ -51,16 +53,20 @@ impl Connection {
         tokio::spawn(connection);
         Ok(Self {
             sender,
+            allowance,
             judged,
             used: judged,
         })
     }
 
-    /// Sends a request. The error gives it back if nothing of it was written.
+    /// Sends a request, to which at most so many bytes of an answer are read, interim answers and
+    /// framing included. The error gives it back if nothing of it was written.
     pub(crate) async fn send(
         &mut self,
         request: Request<Body>,
+        answer_bytes: usize,
     ) -> Result<Response<Incoming>, TrySendError<Request<Body>>> {
+        self.allowance.renew(answer_bytes);
         self.sender.try_send_request(request).await
     }
 

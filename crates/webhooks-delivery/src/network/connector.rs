@@ -106,7 +106,7 @@ impl Connector {
         if target.tls {
             self.handshake(target, stream).await
         } else {
-            Ok(Link::Plain(stream))
+            Ok(Link::plain(stream))
         }
     }
 
@@ -150,6 +150,6 @@ impl Connector {
         let name = target.server_name().ok_or(ConnectFailure::Tls)?;
         let stream = self.tls.connect(name, stream).await;
         let stream = stream.map_err(|_| ConnectFailure::Tls)?;
-        Ok(Link::Tls(Box::new(stream)))
+        Ok(Link::tls(stream))
     }
 }

@@ -1,8 +1,11 @@
-//! A connection, plain or under TLS.
+//! A connection, plain or under TLS, that brings only so many bytes of an answer.
 
+use std::fmt;
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -10,19 +13,81 @@ use tokio_rustls::client::TlsStream;
 
 /// A connection, plain or under TLS.
 #[derive(Debug)]
-pub(crate) enum Link {
+pub(crate) struct Link {
+    stream: Stream,
+    allowance: Allowance,
+}
+
+#[derive(Debug)]
+enum Stream {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
 }
 
+/// How many more bytes a connection brings before it fails with [`AnswerTooLong`].
+///
+/// It bounds what no bound of a head or a body sees: interim answers without end, and the framing
+/// of a body. Without it a fast peer could keep a processor busy up to the deadline.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Allowance(Arc<AtomicUsize>);
+
+impl Allowance {
+    /// From now on so many.
+    pub(crate) fn renew(&self, bytes: usize) {
+        self.0.store(bytes, Ordering::Relaxed);
+    }
+
+    fn take(&self, bytes: usize) -> io::Result<()> {
+        let left = self.0.load(Ordering::Relaxed).checked_sub(bytes);
+        // Between two answers there is one writer, during one there is one reader.
+        self.0.store(left.unwrap_or(0), Ordering::Relaxed);
+        left.map(drop)
+            .ok_or_else(|| io::Error::other(AnswerTooLong))
+    }
+}
+
+/// The error of a connection whose allowance is used up.
+#[derive(Debug)]
+pub(crate) struct AnswerTooLong;
+
+impl fmt::Display for AnswerTooLong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the answer is longer than is read of one")
+    }
+}
+
+impl std::error::Error for AnswerTooLong {}
+
+impl Link {
+    pub(crate) fn plain(stream: TcpStream) -> Self {
+        Self::new(Stream::Plain(stream))
+    }
+
+    pub(crate) fn tls(stream: TlsStream<TcpStream>) -> Self {
+        Self::new(Stream::Tls(Box::new(stream)))
+    }
+
+    fn new(stream: Stream) -> Self {
+        Self {
+            stream,
+            allowance: Allowance::default(),
+        }
+    }
+
+    /// What it brings; nothing until that is renewed.
+    pub(crate) fn allowance(&self) -> Allowance {
+        self.allowance.clone()
+    }
+}
+
 macro_rules! forward {
     ($self:ident, $link:ident => $call:expr) => {
-        match $self.get_mut() {
-            Self::Plain(stream) => {
+        match &mut $self.get_mut().stream {
+            Stream::Plain(stream) => {
                 let $link = Pin::new(stream);
                 $call
             }
-            Self::Tls(stream) => {
+            Stream::Tls(stream) => {
                 let $link = Pin::new(stream.as_mut());
                 $call
             }
@@ -36,7 +101,14 @@ impl AsyncRead for Link {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        forward!(self, link => link.poll_read(cx, buf))
+        let link = self.get_mut();
+        let before = buf.filled().len();
+        ready!(match &mut link.stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
+            Stream::Tls(stream) => Pin::new(stream.as_mut()).poll_read(cx, buf),
+        })?;
+        let brought = buf.filled().len().saturating_sub(before);
+        Poll::Ready(link.allowance.take(brought))
     }
 }
 
@@ -66,9 +138,9 @@ impl AsyncWrite for Link {
     }
 
     fn is_write_vectored(&self) -> bool {
-        match self {
-            Self::Plain(stream) => stream.is_write_vectored(),
-            Self::Tls(stream) => stream.is_write_vectored(),
+        match &self.stream {
+            Stream::Plain(stream) => stream.is_write_vectored(),
+            Stream::Tls(stream) => stream.is_write_vectored(),
         }
     }
 }

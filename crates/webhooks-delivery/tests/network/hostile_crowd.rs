@@ -93,11 +93,16 @@ const STALLING: [(&str, Outcome, Behaviour); 7] = [
         },
     ),
     (
-        "interim answers for ever",
+        "an interim answer now and then",
         failure(FailureKind::Timeout),
-        |peer| {
-            let interim = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n".repeat(50);
-            Box::pin(async move { flood(peer, "", &interim).await })
+        |mut peer| {
+            Box::pin(async move {
+                peer.request().await?;
+                loop {
+                    peer.stream.write_all(b"HTTP/1.1 102 Wait\r\n\r\n").await?;
+                    sleep(DEADLINE / 20).await;
+                }
+            })
         },
     ),
     ("accepts and resets", failure(FailureKind::Reset), |peer| {
@@ -125,7 +130,15 @@ const STALLING: [(&str, Outcome, Behaviour); 7] = [
 ];
 
 /// Receivers that answer too much.
-const FLOODING: [(&str, Outcome, Behaviour); 6] = [
+const FLOODING: [(&str, Outcome, Behaviour); 7] = [
+    (
+        "interim answers for ever",
+        failure(FailureKind::MalformedAnswer),
+        |peer| {
+            let interim = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n".repeat(50);
+            Box::pin(async move { flood(peer, "", &interim).await })
+        },
+    ),
     (
         "headers for ever",
         failure(FailureKind::MalformedAnswer),
@@ -281,28 +294,32 @@ async fn each_has_its_meaning_after_one_request_and_a_healthy_one_is_served_besi
 }
 
 #[tokio::test]
-async fn of_ten_gigabytes_only_the_cap_and_what_is_on_its_way_is_taken() {
-    let written = Arc::new(AtomicUsize::new(0));
-    let count = Arc::clone(&written);
-    let server = Server::start("127.0.0.1", move |mut peer| {
-        let count = Arc::clone(&count);
-        async move {
-            peer.request().await?;
-            let head = format!("HTTP/1.1 500 Oh\r\nContent-Length: {TEN_GB}\r\n\r\n");
-            peer.stream.write_all(head.as_bytes()).await?;
-            loop {
-                peer.stream.write_all(&[b'x'; 4_096]).await?;
-                count.fetch_add(4_096, Ordering::Relaxed);
+async fn of_an_endless_answer_only_the_cap_and_what_is_on_its_way_is_taken() {
+    let body = "HTTP/1.1 500 Oh\r\nContent-Length: 10000000000\r\n\r\n";
+    let interim = "HTTP/1.1 102 Wait\r\n\r\n";
+    for (head, endless, meaning) in [
+        (body, "x", FailureKind::ServerError),
+        ("", interim, FailureKind::MalformedAnswer),
+    ] {
+        let written = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&written);
+        let endless = endless.repeat(4_096 / endless.len());
+        let server = Server::start("127.0.0.1", move |mut peer| {
+            let (count, endless) = (Arc::clone(&count), endless.clone());
+            async move {
+                peer.request().await?;
+                peer.stream.write_all(head.as_bytes()).await?;
+                loop {
+                    peer.stream.write_all(endless.as_bytes()).await?;
+                    count.fetch_add(endless.len(), Ordering::Relaxed);
+                }
             }
-        }
-    })
-    .await;
-    failed(
-        &deliver(&engine(), &server.url()).await,
-        FailureKind::ServerError,
-    );
-    // The buffers of the kernel take some mebibytes.
-    assert!(written.load(Ordering::Relaxed) < 32 << 20, "{written:?}");
+        })
+        .await;
+        failed(&deliver(&engine(), &server.url()).await, meaning);
+        // The buffers of the kernel take some mebibytes.
+        assert!(written.load(Ordering::Relaxed) < 32 << 20, "{written:?}");
+    }
 }
 
 #[tokio::test]
