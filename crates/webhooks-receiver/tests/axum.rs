@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "support/frames.rs"]
+mod frames;
 mod support;
 
 use std::future::poll_fn;
@@ -16,7 +18,8 @@ use http_body_util::BodyExt;
 use tower_service::Service;
 use webhooks_receiver::{SignatureError, VerifiedWebhook, WebhookReceiver};
 
-use support::{BODY, Frames, headers, receiver};
+use frames::{FRAME, Frames};
+use support::{BODY, headers, receiver};
 
 #[derive(Clone)]
 struct App {
@@ -78,7 +81,7 @@ async fn an_endless_body_is_413_after_the_limit() {
     let (body, read) = Frames::endless();
     let response = call(headers(BODY), body).await;
     assert_eq!(response.status(), StatusCode::PAYLOAD_TOO_LARGE);
-    assert!(read.bytes() <= support::MAX_BODY + support::FRAME);
+    assert!(read.bytes() <= support::MAX_BODY + FRAME);
 }
 
 #[tokio::test]

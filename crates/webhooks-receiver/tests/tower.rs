@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "support/frames.rs"]
+mod frames;
 mod support;
 
 use std::convert::Infallible;
@@ -15,7 +17,8 @@ use tower_layer::Layer;
 use tower_service::Service;
 use webhooks_receiver::{IncomingWebhook, SignatureError, VerifyWebhookLayer};
 
-use support::{BODY, Frames, headers, receiver};
+use frames::{FRAME, Frames};
+use support::{BODY, headers, receiver};
 
 /// Answers with the event's id and the bytes it got.
 #[derive(Clone)]
@@ -108,7 +111,7 @@ async fn an_endless_body_is_read_up_to_the_limit_and_no_further() {
         }
         let response = call(headers, body).await;
         assert_eq!(response.status(), StatusCode::PAYLOAD_TOO_LARGE);
-        assert!(read.bytes() <= support::MAX_BODY + support::FRAME);
+        assert!(read.bytes() <= support::MAX_BODY + FRAME);
     }
 }
 
