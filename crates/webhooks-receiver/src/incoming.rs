@@ -97,17 +97,21 @@ impl fmt::Debug for IncomingWebhook {
 
 /// Parses the envelope of an event or of a batch.
 pub(crate) fn parse(body: &[u8]) -> Result<IncomingWebhook> {
-    let Object(webhook) = serde_json::from_slice::<Object<IncomingWebhook>>(body)?;
+    // What is skipped would otherwise not be looked at.
+    let text = std::str::from_utf8(body).map_err(|error| {
+        WebhookError::SerializationError(Detail::with_source("the body is not utf-8", error))
+    })?;
+    let Object(webhook) = serde_json::from_str::<Object<IncomingWebhook>>(text)?;
     check_id(&webhook.id)?;
     if webhook.is_batch() {
-        check_batch(body)?;
+        check_batch(text)?;
     }
     Ok(webhook)
 }
 
 /// Checks the inner envelopes in the text itself, where a key that stands twice can still be seen.
-fn check_batch(body: &[u8]) -> Result<()> {
-    let batch: Batch<'_> = serde_json::from_slice(body)?;
+fn check_batch(text: &str) -> Result<()> {
+    let batch: Batch<'_> = serde_json::from_str(text)?;
     for Object(event) in &batch.data.0.events {
         check_id(&event.id)?;
         if event.event == BATCH_EVENT {

@@ -168,6 +168,18 @@ fn an_array_of_the_fields_is_no_envelope() {
 }
 
 #[test]
+fn a_body_that_is_no_utf_8_is_refused_wherever_it_is_not() {
+    let good = r#"{"id":"a","event":"e","timestamp":"t","data":"x","version":"1","more":"y"}"#;
+    assert!(receiver().parse_webhook(good.as_bytes()).is_ok());
+    for part in ["x", "y", "more"] {
+        let mut bad = good.as_bytes().to_vec();
+        bad[good.find(part).unwrap()] = 0xff;
+        let error = receiver().parse_webhook(&bad).unwrap_err();
+        assert!(error.to_string().contains("utf-8") && error.source().is_some());
+    }
+}
+
+#[test]
 fn debug_leaves_the_data_out() {
     let body = event("user.created", 424_242);
     let webhook = receiver().parse_webhook(&body).unwrap();

@@ -15,7 +15,13 @@ pub fn payload(data: &[u8]) {
     let receiver = WebhookReceiver::new("secret");
     let json = serde_json::from_slice::<Value>(data);
     match receiver.parse_webhook(data) {
-        Ok(webhook) => parsed(&receiver, &webhook, &json.unwrap()),
+        Ok(webhook) => {
+            assert!(std::str::from_utf8(data).is_ok(), "it is no text");
+            // Fields that are not known may hold what cannot be represented.
+            if let Ok(json) = json {
+                parsed(&receiver, &webhook, &json);
+            }
+        }
         Err(_) => {
             let refused = json.ok().is_none_or(|json| !is_event(data, &json));
             assert!(refused, "a well-formed envelope was refused");
