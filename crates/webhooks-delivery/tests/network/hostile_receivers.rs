@@ -229,3 +229,32 @@ async fn retry_after_counts_for_429_and_503_only_and_for_a_day_at_most() {
         );
     }
 }
+
+/// As servers do that look at the length alone.
+#[tokio::test]
+async fn an_answer_that_comes_before_the_whole_request_was_sent_counts() {
+    for (status, kind) in [
+        (413, FailureKind::TooLarge),
+        (503, FailureKind::ServerError),
+    ] {
+        let server = Server::start("127.0.0.1", move |mut peer| async move {
+            let mut start = [0; 100];
+            tokio::io::AsyncReadExt::read_exact(&mut peer.stream, &mut start).await?;
+            let answer = format!("HTTP/1.1 {status} X\r\nContent-Length: 0\r\n\r\n");
+            peer.stream.write_all(answer.as_bytes()).await?;
+            // Nothing more is read, until the client gives up.
+            peer.stream.writable().await?;
+            sleep(AT_ONCE * 4).await;
+            Ok(())
+        })
+        .await;
+        let event_type = webhooks_core::EventType::new("user.created").unwrap();
+        let data = "x".repeat(8 << 20);
+        let now = webhooks_core::Timestamp::from_secs(1_750_000_000);
+        let event = webhooks_core::WebhookEvent::new(event_type, None, &data, 16 << 20, now);
+        let mut delivery = crate::support::delivery(&server.url());
+        delivery.event = std::sync::Arc::new(event.unwrap());
+        let result = timeout(AT_ONCE, engine().deliver(&delivery)).await.unwrap();
+        failed(&result.unwrap(), kind);
+    }
+}

@@ -133,3 +133,16 @@ async fn no_request_arrives_twice_whenever_its_connection_closes() {
         .collect();
     assert_eq!((ids.len(), requests.len()), (delivered, delivered));
 }
+
+/// What a receiver sends beyond its answer must not become the answer of the next request.
+#[tokio::test]
+async fn an_answer_that_comes_before_its_request_is_never_taken() {
+    const BOTH: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n\
+        HTTP/1.1 410 Gone\r\nContent-Length: 0\r\n\r\n";
+    let server = Server::start("127.0.0.1", |peer| peer.answer_all(BOTH)).await;
+    let engine = engine();
+    for _ in 0..20 {
+        let result = deliver(&engine, &server.url()).await;
+        assert_ne!(result.failure(), Some(FailureKind::Gone), "{result:?}");
+    }
+}
