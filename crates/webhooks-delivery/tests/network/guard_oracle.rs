@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use proptest::prelude::*;
 use webhooks_delivery::NetworkPolicy;
 
-fn v4_is_public(ip: Ipv4Addr) -> bool {
+pub(crate) fn v4_is_public(ip: Ipv4Addr) -> bool {
     let [a, b, c, d] = ip.octets();
     !matches!(
         (a, b, c, d),
@@ -48,7 +48,7 @@ fn last(s: [u16; 8]) -> Ipv4Addr {
 }
 
 /// Any address, with those near the edges of the lists made likely.
-fn v4() -> impl Strategy<Value = Ipv4Addr> {
+pub(crate) fn v4() -> impl Strategy<Value = Ipv4Addr> {
     let edges = prop::sample::select(vec![
         [10, 0, 0, 0],
         [100, 64, 0, 0],

@@ -17,7 +17,7 @@ use webhooks_delivery::DeliveryEngine;
 
 const DEADLINE: Duration = Duration::from_secs(3);
 /// What ending an attempt may take beyond its deadline on a machine that is busy.
-const GRACE: Duration = Duration::from_secs(2);
+const GRACE: Duration = Duration::from_secs(5);
 const TEN_GB: u64 = 10_000_000_000;
 
 /// What compresses a mebibyte of zeros: 25 bytes, 1,016 zeros, ten bytes.

@@ -9,6 +9,8 @@ mod guard_neighbours;
 #[cfg(test)]
 mod guard_oracle;
 #[cfg(test)]
+mod guard_spellings;
+#[cfg(test)]
 mod guard_vectors;
 #[cfg(test)]
 mod hostile_crowd;
