@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use webhooks_core::storage::{Claim, Claimed, Room};
+use webhooks_core::storage::{Claim, Claimed};
 use webhooks_core::{Clock, Result, Timestamp, WebhookDelivery};
 
 use crate::dispatcher::Dispatcher;
@@ -111,18 +111,17 @@ async fn claim(dispatcher: &Arc<Dispatcher>) -> Result<Asked> {
         send_back(dispatcher, &claimed.deliveries, now);
         return Ok(Asked::Full);
     }
-    let mut by_endpoint: HashMap<_, Vec<_>> = HashMap::new();
-    for delivery in claimed.deliveries {
-        by_endpoint
-            .entry(delivery.endpoint_id.clone())
-            .or_default()
-            .push(delivery);
-    }
     if !full {
         dispatcher.hand.backlog_ends(&room);
     }
-    for (endpoint_id, deliveries) in by_endpoint {
-        take(dispatcher, &endpoint_id, deliveries, full, &room).await;
+    let rooms = room
+        .iter()
+        .map(|room| (&*room.endpoint_id, room.deliveries));
+    let rooms: HashMap<_, _> = rooms.collect();
+    for (endpoint_id, deliveries) in by_endpoint(claimed.deliveries) {
+        let asked = rooms.get(&*endpoint_id).copied().unwrap_or(per_endpoint);
+        let more = full || deliveries.len() >= asked;
+        take(dispatcher, &endpoint_id, deliveries, more).await;
     }
     dispatcher.dispatch();
     Ok(if full {
@@ -134,22 +133,26 @@ async fn claim(dispatcher: &Arc<Dispatcher>) -> Result<Asked> {
     })
 }
 
+fn by_endpoint(deliveries: Vec<WebhookDelivery>) -> HashMap<Arc<str>, Vec<WebhookDelivery>> {
+    let mut by_endpoint = HashMap::<_, Vec<_>>::new();
+    for delivery in deliveries {
+        let of_endpoint = by_endpoint.entry(delivery.endpoint_id.clone());
+        of_endpoint.or_default().push(delivery);
+    }
+    by_endpoint
+}
+
 async fn take(
     dispatcher: &Arc<Dispatcher>,
     endpoint_id: &Arc<str>,
     deliveries: Vec<WebhookDelivery>,
-    full: bool,
-    room: &[Room],
+    more: bool,
 ) {
     let Some(lane) = find(dispatcher, endpoint_id).await else {
         let at = dispatcher.clock.now().after(UNKNOWN_PAUSE);
         return send_back(dispatcher, &deliveries, at);
     };
-    let asked = room.iter().find(|room| room.endpoint_id == *endpoint_id);
-    let asked = asked.map_or(2 * dispatcher.settings.max_in_flight_per_endpoint, |r| {
-        r.deliveries
-    });
-    if full || deliveries.len() >= asked {
+    if more {
         dispatcher.hand.has_backlog(&lane);
     }
     let (suspects, deliveries): (Vec<_>, Vec<_>) = deliveries

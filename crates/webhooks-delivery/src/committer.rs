@@ -20,8 +20,7 @@ const QUEUE_BYTES: usize = 256 << 20;
 #[derive(Debug)]
 pub(crate) struct Sending {
     pub(crate) event: NewEvent,
-    /// For deliveries that start as soon as they are stored: which of the event's, and the right
-    /// to start it.
+    /// For deliveries that are stored leased: which of the event's, and its place.
     pub(crate) reservations: Vec<(usize, Reservation)>,
 }
 
@@ -138,13 +137,14 @@ impl Batch {
         }
     }
 
-    /// Starts what can start, and tells the senders.
+    /// Takes what is leased in hand, starts what can start, and tells the senders.
     fn stored(self, dispatcher: &Arc<Dispatcher>, stored: Vec<Enqueued>) {
         for ((event, enqueued), reservations) in
             self.events.iter().zip(&stored).zip(self.reservations)
         {
-            start(dispatcher, event, enqueued, reservations);
+            accept(dispatcher, event, enqueued, reservations);
         }
+        dispatcher.dispatch();
         let mut stored = stored.into_iter();
         for (count, answer, _) in self.senders {
             // The sender may have been dropped: its events are sent all the same.
@@ -207,8 +207,8 @@ fn is_refusal(error: &WebhookError) -> bool {
     matches!(error, WebhookError::StorageError(_)) && !error.is_transient()
 }
 
-/// Starts what was stored leased, and sees to the rest being claimed.
-fn start(
+/// Takes in hand what was stored leased, and sees to the rest being claimed.
+fn accept(
     dispatcher: &Arc<Dispatcher>,
     event: &NewEvent,
     enqueued: &Enqueued,
@@ -218,13 +218,13 @@ fn start(
         return;
     };
     let gone = |id: &DeliveryId| missing.contains(id) || dead.contains(id);
-    let all_start = reservations.len() == event.deliveries.len();
+    let all_leased = reservations.len() == event.deliveries.len();
     for (n, reservation) in reservations {
         if let Some(delivery) = leased(dispatcher, event, n).filter(|d| !gone(&d.id)) {
-            reservation.start(delivery);
+            reservation.use_for(delivery);
         }
     }
-    if all_start {
+    if all_leased {
         return;
     }
     if event.due_at <= dispatcher.clock.now() {

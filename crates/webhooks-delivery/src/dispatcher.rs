@@ -4,6 +4,7 @@
 //! their turns one request each, and endpoints that may hold their requests for long have at most
 //! half of the total together.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -277,20 +278,58 @@ impl Dispatcher {
         self.dispatch();
     }
 
+    /// Takes one delivery in hand whose place is counted, and starts it if that is possible now.
+    pub(crate) fn accept_one(
+        self: &Arc<Self>,
+        lane: &Arc<Lane>,
+        state: &mut LaneState,
+        delivery: WebhookDelivery,
+    ) {
+        let refused = match state.waiting.is_empty() {
+            true => self.start_one(lane, state, delivery).err(),
+            false => Some(delivery),
+        };
+        if let Some(delivery) = refused {
+            state.wait_in_order(delivery);
+            self.turns.push(lane, state);
+            self.recount(state);
+        }
+    }
+
     /// Starts the suspect delivery that a claim brought, alone in its request.
     pub(crate) fn start_suspect(self: &Arc<Self>, lane: &Arc<Lane>, delivery: WebhookDelivery) {
-        let now = self.clock.now();
         let mut state = lane.lock();
         self.hand.put_in(lane, &mut state, 1);
-        if state.is_open(now) && self.can_start(&state) && self.slots.take() {
-            if let Ok(permit) = self.admit(lane, &state, now) {
-                return self.start(lane, &mut state, Load::One(delivery), permit);
-            }
-            self.slots.free();
-        }
+        let refused = self.start_one(lane, &mut state, delivery).err();
         drop(state);
-        self.release(Some(lane), &delivery, now.after(SUSPECT_PAUSE));
-        self.suspect.free();
+        if let Some(delivery) = refused {
+            let at = self.clock.now().after(SUSPECT_PAUSE);
+            self.release(Some(lane), &delivery, at);
+            self.suspect.free();
+        }
+    }
+
+    /// Starts a delivery out of its turn, alone in its request, or gives it back.
+    fn start_one(
+        self: &Arc<Self>,
+        lane: &Arc<Lane>,
+        state: &mut LaneState,
+        delivery: WebhookDelivery,
+    ) -> Result<(), WebhookDelivery> {
+        let now = self.clock.now();
+        if !state.is_open(now) || !self.can_start(state) || !self.slots.take() {
+            return Err(delivery);
+        }
+        match self.admit(lane, state, now) {
+            Ok(permit) => {
+                self.start(lane, state, Load::One(delivery), permit);
+                Ok(())
+            }
+            Err(_) => {
+                self.slots.free();
+                Err(delivery)
+            }
+        }
     }
 
     /// Gives everything that waits in a lane back to the storage, due at `at`.
@@ -353,30 +392,37 @@ impl Dispatcher {
         let most = self.settings.max_in_flight * 4;
         let limit = most.saturating_sub(self.hand.len());
         let now = self.clock.now();
+        let stalled = self.turns.stalled();
+        let is_stalled: HashSet<_> = stalled.iter().map(|lane| lane.number()).collect();
+        let mut lanes = self.hand.lanes();
+        lanes.retain(|lane| !is_stalled.contains(&lane.number()));
         let room = |lane: Arc<Lane>| {
             let state = lane.lock();
             let most = match state.is_open(now) && !self.slots.stalls(&state) {
                 true => self.per_lane(&state),
                 false => 0,
             };
-            let deliveries = most.saturating_sub(state.in_hand);
             Room {
                 endpoint_id: lane.endpoint_id.clone(),
-                deliveries,
+                deliveries: most.saturating_sub(state.in_hand),
             }
         };
-        let mut rooms: Vec<_> = self.hand.lanes().into_iter().map(room).collect();
-        let stalled = self.turns.stalled().into_iter();
-        rooms.extend(stalled.map(|lane| Room {
+        let no_room = |lane: Arc<Lane>| Room {
             endpoint_id: lane.endpoint_id.clone(),
             deliveries: 0,
-        }));
-        // Those that are stalled and still have something in flight are there twice.
-        rooms.sort_unstable_by(|a, b| {
-            (&a.endpoint_id, a.deliveries).cmp(&(&b.endpoint_id, b.deliveries))
-        });
-        rooms.dedup_by(|a, b| a.endpoint_id == b.endpoint_id);
+        };
+        let rooms = lanes.into_iter().map(room);
+        let rooms = rooms.chain(stalled.into_iter().map(no_room)).collect();
         (limit, rooms)
+    }
+
+    /// Whether the lane can take another delivery in hand, to be started soon.
+    pub(crate) fn has_room(&self, state: &LaneState) -> bool {
+        let window = state.window.saturating_mul(2);
+        self.holds_leases()
+            && state.in_hand < window.min(self.per_lane(state))
+            && self.hand.len() < self.settings.max_in_flight * 4
+            && !self.slots.stalls(state)
     }
 
     /// What one lane has in hand at most: as much again as is in flight, so that the next request

@@ -44,7 +44,7 @@ pub(crate) struct LaneState {
     pub(crate) alarm_set: bool,
     /// Requests in flight.
     pub(crate) running: Vec<Running>,
-    /// Requests that a sender is about to start.
+    /// Places for what is on its way into the storage.
     pub(crate) reserved: usize,
     /// Leased to this process and not settled: waiting, in flight, and on the way to the storage.
     pub(crate) in_hand: usize,
@@ -164,9 +164,17 @@ impl LaneState {
         }
     }
 
-    /// Requests in flight or about to be.
+    /// Requests in flight.
     pub(crate) fn in_flight(&self) -> usize {
-        self.running.len() + self.reserved
+        self.running.len()
+    }
+
+    /// Puts a delivery among those that wait, in its order.
+    pub(crate) fn wait_in_order(&mut self, delivery: WebhookDelivery) {
+        let key = |d: &WebhookDelivery| d.priority.sort_key(d.event.created_at);
+        let own = key(&delivery);
+        let place = self.waiting.iter().rposition(|other| key(other) <= own);
+        self.waiting.insert(place.map_or(0, |n| n + 1), delivery);
     }
 
     /// The rate limit that applies, the endpoint's own or the system's.

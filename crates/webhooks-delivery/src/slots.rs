@@ -64,7 +64,7 @@ impl Slots {
     pub(crate) fn recount(&self, state: &mut LaneState) -> bool {
         let before = state.doubtful;
         state.doubtful = match state.is_doubtful(Instant::now()) {
-            true => state.in_flight(),
+            true => state.in_flight() + state.reserved,
             false => 0,
         };
         if state.doubtful < before {
