@@ -19,13 +19,15 @@ impl WebhookSystem {
     ///
     /// [`WebhookError::InvalidEndpoint`], [`WebhookError::InvalidFilter`] or
     /// [`WebhookError::InvalidConfig`] that names the field and its bound;
-    /// [`WebhookError::EndpointExists`] when another definition has this id; see
+    /// [`WebhookError::EndpointExists`] when another definition has this id;
+    /// [`WebhookError::StorageError`] when the one that has it cannot be decrypted; see
     /// [`WebhookSystem`].
     pub async fn register_endpoint(&self, endpoint: WebhookEndpoint) -> Result<()> {
         let _changing = self.changing().await;
         let pipeline = self.checked(&endpoint).await?;
         pipeline.refresh().await?;
         match pipeline.endpoint(&endpoint.id) {
+            Some(stored) if stored.unreadable.is_some() => readable(&stored).map(drop),
             Some(stored) if is_same(&stored, &endpoint) => Ok(()),
             Some(_) => Err(WebhookError::EndpointExists(endpoint.id.into())),
             None => {
@@ -152,7 +154,8 @@ impl WebhookSystem {
     /// # Errors
     ///
     /// [`WebhookError::EndpointNotFound`]; as
-    /// [`register_endpoint`](Self::register_endpoint) for a secret out of its bounds.
+    /// [`register_endpoint`](Self::register_endpoint) for a secret out of its bounds, and for an
+    /// endpoint that cannot be decrypted.
     pub async fn rotate_secret(
         &self,
         endpoint_id: &str,
@@ -162,7 +165,7 @@ impl WebhookSystem {
         let _changing = self.changing().await;
         let pipeline = self.ready().await?;
         let stored = self.stored(pipeline, endpoint_id).await?;
-        let mut endpoint = WebhookEndpoint::clone(&stored.endpoint);
+        let mut endpoint = WebhookEndpoint::clone(readable(&stored)?);
         let now = pipeline.now();
         let old = std::mem::replace(&mut endpoint.secret, secret.into());
         endpoint
@@ -222,6 +225,14 @@ fn is_same(stored: &EndpointRecord, endpoint: &WebhookEndpoint) -> bool {
     }
     old.previous_secrets.clone_from(&endpoint.previous_secrets);
     old == *endpoint
+}
+
+/// The definition, if its credentials could be decrypted.
+fn readable(stored: &EndpointRecord) -> Result<&WebhookEndpoint> {
+    match &stored.unreadable {
+        Some(error) => Err(error.clone()),
+        None => Ok(&stored.endpoint),
+    }
 }
 
 fn not_found(endpoint_id: &str) -> WebhookError {

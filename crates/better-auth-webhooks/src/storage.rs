@@ -1,6 +1,8 @@
 //! Where endpoints and deliveries are kept.
 
 pub use webhooks_core::storage::*;
+#[cfg(any(feature = "postgres", feature = "redis"))]
+pub use webhooks_core::{EncryptionKeys, Reencrypted};
 #[cfg(feature = "memory")]
 pub use webhooks_storage_memory::{MemoryLimits, MemoryStorage};
 #[cfg(feature = "postgres")]

@@ -26,6 +26,9 @@ const MAX_HEADER_VALUE: usize = 4_096;
 pub const MAX_TIMEOUT_SECONDS: u64 = 3_600;
 /// The most secrets that sign while a rotation runs, the current one aside.
 const MAX_PREVIOUS_SECRETS: usize = 4;
+/// What encrypted credentials start with where they are stored; no secret and no value of a header
+/// may start so itself.
+pub const ENCRYPTED_PREFIX: &str = "enc1:";
 
 /// Headers that the sender sets, that frame a message, or that concern one connection only
 /// (RFC 9110 section 7.6.1); besides these every name that starts with `x-webhook-` or `proxy-`.
@@ -183,6 +186,11 @@ impl WebhookEndpoint {
         let previous = self.previous_secrets.iter().map(|p| p.secret.as_str());
         for secret in std::iter::once(self.secret.as_str()).chain(previous) {
             bound("secret", secret.len(), 1, MAX_SECRET, "bytes")?;
+            if secret.starts_with(ENCRYPTED_PREFIX) {
+                return Err(WebhookError::InvalidEndpoint(
+                    "secret starts with enc1:, which marks what is encrypted".into(),
+                ));
+            }
             if self.signature.is_standard() {
                 StandardKey::new(secret)?;
             }
@@ -214,6 +222,9 @@ impl WebhookEndpoint {
                     "has a value of {} bytes, at most {MAX_HEADER_VALUE}",
                     value.len()
                 ));
+            }
+            if value.starts_with(ENCRYPTED_PREFIX) {
+                return refuse("has a value that starts with enc1:, which marks what is encrypted");
             }
             if HeaderValue::from_str(value).is_err() {
                 return refuse("has a value with characters other than visible ASCII and spaces");
@@ -332,6 +343,11 @@ mod tests {
 
     #[test]
     fn each_wrong_field_is_named_with_its_bound() {
+        assert!(refusal(|e| e.secret = "enc1:k:AAAA".into()).contains("secret starts with enc1:"));
+        let looks_encrypted = |e: &mut WebhookEndpoint| {
+            e.headers.insert("x".into(), "enc1:".into());
+        };
+        assert!(refusal(looks_encrypted).contains("a value that starts with enc1:"));
         assert!(refusal(|e| e.id.clear()).contains("id has 0 bytes, it needs 1 to 256"));
         assert!(refusal(|e| e.id = "a b".into()).contains("id holds a space"));
         assert!(refusal(|e| e.url = "x".repeat(2_049)).contains("url has 2049 bytes"));

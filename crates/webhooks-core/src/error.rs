@@ -47,6 +47,8 @@ pub enum WebhookError {
     Overloaded(Detail),
     /// The system was shut down; nothing was stored.
     ShutDown(Detail),
+    /// There are no random bytes, which keys and nonces need.
+    RandomSource(Detail),
 }
 
 impl WebhookError {
@@ -100,6 +102,7 @@ impl WebhookError {
             Self::InvalidId(d) => ("invalid id", Some(d)),
             Self::Overloaded(d) => ("overloaded", Some(d)),
             Self::ShutDown(d) => ("shut down", Some(d)),
+            Self::RandomSource(d) => ("no random bytes", Some(d)),
         }
     }
 }

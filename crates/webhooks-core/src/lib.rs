@@ -1,13 +1,15 @@
 //! The types, rules and seams of the better-auth-webhooks system.
 //!
 //! Everything here is a value or a pure function of its arguments: this crate never does I/O, never
-//! reads a clock and needs no runtime. Storage authors depend on it alone.
+//! reads a clock and needs no runtime. (What makes keys and nonces asks the operating system for
+//! random bytes, with the feature `random`.) Storage authors depend on it alone.
 //!
 //! | what | where |
 //! |---|---|
 //! | where events go | [`WebhookEndpoint`], [`EventFilter`], [`FilterIndex`] |
 //! | what is sent | [`WebhookEvent`], [`envelope()`], [`batch_envelope`] |
 //! | how it is signed | [`SignatureGenerator`], [`SigningKey`], [`StandardKey`] |
+//! | how it is kept | [`WebhookEndpoint`]; with the feature `encryption`, `EncryptionKeys` |
 //! | what becomes of it | [`WebhookDelivery`], [`DeliveryResult`], [`RetryStrategy`] |
 //! | the seams | [`storage::WebhookStorage`], [`Gate`], [`Transport`], [`Clock`] |
 
@@ -15,6 +17,8 @@ mod batch;
 mod circuit;
 mod clock;
 mod delivery;
+#[cfg(feature = "encryption")]
+mod encryption;
 mod endpoint;
 mod envelope;
 mod error;
@@ -26,6 +30,8 @@ mod gate;
 mod id;
 mod outcome;
 mod priority;
+#[cfg(feature = "random")]
+mod random;
 mod rate_limit;
 mod retry;
 mod secret;
@@ -39,8 +45,11 @@ pub use self::batch::BatchConfig;
 pub use self::circuit::{Circuit, CircuitBreakerConfig, CircuitState};
 pub use self::clock::Clock;
 pub use self::delivery::{DeadReason, DeliveryState, Lease, WebhookDelivery};
+#[cfg(feature = "encryption")]
+pub use self::encryption::{EncryptionKeys, Reencrypted};
 pub use self::endpoint::{
-    MAX_TIMEOUT_SECONDS, MAX_URL, PreviousSecret, SignatureScheme, WebhookEndpoint,
+    ENCRYPTED_PREFIX, MAX_TIMEOUT_SECONDS, MAX_URL, PreviousSecret, SignatureScheme,
+    WebhookEndpoint,
 };
 pub use self::envelope::{BATCH_EVENT, ENVELOPE_VERSION, batch_envelope, envelope};
 pub use self::error::{Detail, Result, WebhookError};
@@ -52,6 +61,8 @@ pub use self::gate::{Admission, Gate, HeldBy, Permit, Verdict};
 pub use self::id::{DeliveryId, EventId, WorkerId};
 pub use self::outcome::{AttemptRecord, DeliveryResult, FailureKind, Outcome};
 pub use self::priority::Priority;
+#[cfg(feature = "random")]
+pub use self::random::random_bytes;
 pub use self::rate_limit::RateLimitConfig;
 pub use self::retry::RetryStrategy;
 pub use self::secret::Secret;

@@ -105,6 +105,7 @@ impl EndpointEntry {
             gate: self.gate.clone(),
             revision: self.revision,
             deleted: self.is_deleted(),
+            unreadable: None,
         }
     }
 }

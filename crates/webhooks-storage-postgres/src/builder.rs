@@ -3,7 +3,7 @@ use std::fmt;
 use deadpool_postgres::Pool;
 use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
 use tokio_postgres::{Config, Socket};
-use webhooks_core::Result;
+use webhooks_core::{EncryptionKeys, Result};
 
 use crate::PostgresStorage;
 use crate::claim_memory::ClaimMemory;
@@ -18,6 +18,7 @@ pub struct PostgresBuilder {
     schema: String,
     migrations: bool,
     listen: Option<Connect>,
+    keys: EncryptionKeys,
 }
 
 impl PostgresBuilder {
@@ -27,6 +28,7 @@ impl PostgresBuilder {
             schema: "public".into(),
             migrations: true,
             listen: None,
+            keys: EncryptionKeys::none(),
         }
     }
 
@@ -58,16 +60,26 @@ impl PostgresBuilder {
         self
     }
 
+    /// Encrypts the secrets and the values of headers of endpoints: the first key encrypts, all
+    /// decrypt. Defaults to none: then they are stored as they are, and a warning is logged.
+    /// [`PostgresStorage::reencrypt`] encrypts what is there already.
+    pub fn encryption_keys(mut self, keys: EncryptionKeys) -> Self {
+        self.keys = keys;
+        self
+    }
+
     /// Applies the migrations, or checks them.
     ///
     /// # Errors
     ///
     /// [`InvalidConfig`](webhooks_core::WebhookError::InvalidConfig) for a schema's name that is
     /// out of its bounds, and for a schema that this code cannot use;
-    /// [`StorageError`](webhooks_core::WebhookError::StorageError) when the database fails.
+    /// [`StorageError`](webhooks_core::WebhookError::StorageError) when the database fails, or the
+    /// keys open none of the endpoints that were changed first.
     pub async fn connect(self) -> Result<PostgresStorage> {
-        let database = Database::new(self.pool, &self.schema)?;
+        let database = Database::new(self.pool, &self.schema, self.keys)?;
         migrate(&database, self.migrations).await?;
+        database.check_keys().await?;
         let mut wake = Wake::new();
         if let Some(connect) = self.listen {
             wake = wake.listen(connect, database.schema());
@@ -86,6 +98,7 @@ impl fmt::Debug for PostgresBuilder {
             .field("schema", &self.schema)
             .field("migrations", &self.migrations)
             .field("listens", &self.listen.is_some())
+            .field("encryption_keys", &self.keys)
             .finish_non_exhaustive()
     }
 }

@@ -4,22 +4,23 @@ use std::sync::Arc;
 use deadpool_postgres::{Object, Pool};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Row, Statement};
-use webhooks_core::{Result, WebhookError};
+use webhooks_core::{EncryptionKeys, Result, WebhookError};
 
 use crate::error::{pool_error, storage_error};
 
-/// The pool, and the schema that the tables are in.
+/// The pool, the schema that the tables are in, and the keys of what is encrypted there.
 #[derive(Clone)]
 pub(crate) struct Database {
     pub(crate) pool: Pool,
     schema: Arc<str>,
+    pub(crate) keys: EncryptionKeys,
 }
 
 impl Database {
     /// # Errors
     ///
     /// [`WebhookError::InvalidConfig`] for a name that would need care to be quoted.
-    pub(crate) fn new(pool: Pool, schema: &str) -> Result<Self> {
+    pub(crate) fn new(pool: Pool, schema: &str, keys: EncryptionKeys) -> Result<Self> {
         let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
         let starts = schema.starts_with(|c: char| c.is_ascii_lowercase() || c == '_');
         if !starts || !schema.chars().all(good) || schema.len() > 48 {
@@ -32,6 +33,7 @@ impl Database {
         Ok(Self {
             pool,
             schema: schema.into(),
+            keys,
         })
     }
 
@@ -93,6 +95,7 @@ impl fmt::Debug for Database {
         f.debug_struct("Database")
             .field("schema", &self.schema)
             .field("connections", &self.pool.status())
+            .field("keys", &self.keys)
             .finish()
     }
 }

@@ -15,7 +15,7 @@ use crate::database::Database;
 use crate::error::storage_error;
 
 const SAVE: &str = include_str!("sql/save_endpoint.sql");
-const GET: &str = "SELECT id, url, secret, events, enabled, rate_limit_rps, rate_limit_burst, \
+pub(crate) const GET: &str = "SELECT id, url, secret, events, enabled, rate_limit_rps, rate_limit_burst, \
     headers, timeout_seconds, tenant, batch, signature, previous_secrets \
     FROM @.webhook_endpoints WHERE id = $1 AND deleted_at IS NULL";
 const SINCE: &str = include_str!("sql/endpoints_since.sql");
@@ -31,7 +31,7 @@ const CANCEL_AT_ONCE: i64 = 2_000;
 
 impl Database {
     pub(crate) async fn save_endpoint(&self, endpoint: &WebhookEndpoint) -> Result<()> {
-        let e = endpoint;
+        let e = self.keys.seal(endpoint)?;
         let rps = e.rate_limit.map(|r| int(r.requests_per_second));
         let burst = e.rate_limit.map(|r| int(r.burst_size));
         let signature = signature_name(e.signature);
@@ -60,7 +60,12 @@ impl Database {
 
     pub(crate) async fn get_endpoint(&self, id: &str) -> Result<Option<WebhookEndpoint>> {
         let rows = self.query("read an endpoint", GET, &[&id]).await?;
-        rows.first().map(endpoint).transpose()
+        let Some(row) = rows.first() else {
+            return Ok(None);
+        };
+        let mut endpoint = endpoint(row)?;
+        self.keys.open(&mut endpoint)?;
+        Ok(Some(endpoint))
     }
 
     pub(crate) async fn delete_endpoint(&self, id: &str, now: Timestamp) -> Result<bool> {
@@ -119,7 +124,7 @@ impl Database {
         let mut records = Vec::new();
         for row in &rows {
             if get::<Option<&str>>(row, "id")?.is_some() {
-                records.push(record(row)?);
+                records.push(self.record(row)?);
             }
         }
         let more = records.len() > limit;
@@ -131,9 +136,36 @@ impl Database {
             more,
         })
     }
+
+    fn record(&self, row: &Row) -> Result<EndpointRecord> {
+        let by = get::<Option<&str>>(row, "disabled_by")?;
+        let time = |column| {
+            let at = get::<Option<std::time::SystemTime>>(row, column)?;
+            at.map(|_| get_time(row, column)).transpose()
+        };
+        let max_leased = get::<Option<i32>>(row, "max_leased")?;
+        let mut endpoint = endpoint(row)?;
+        let unreadable = self.keys.open(&mut endpoint).err();
+        if let Some(error) = &unreadable {
+            tracing::error!(%error, "an endpoint cannot be read, what waits for it goes on waiting");
+        }
+        Ok(EndpointRecord {
+            endpoint: Arc::new(endpoint),
+            gate: GateState {
+                paused: get(row, "paused")?,
+                disabled: by.map(disabled_by).transpose()?,
+                held_until: time("held_until")?,
+                max_leased: max_leased.map(|n| u32::try_from(n).unwrap_or(0)),
+                failing_since: time("failing_since")?,
+            },
+            revision: get_u64(row, "revision")?,
+            deleted: time("deleted_at")?.is_some(),
+            unreadable,
+        })
+    }
 }
 
-fn endpoint(row: &Row) -> Result<WebhookEndpoint> {
+pub(crate) fn endpoint(row: &Row) -> Result<WebhookEndpoint> {
     let rate_limit = match get::<Option<i32>>(row, "rate_limit_rps")? {
         None => None,
         Some(_) => Some(RateLimitConfig {
@@ -155,27 +187,6 @@ fn endpoint(row: &Row) -> Result<WebhookEndpoint> {
         batch: batch.map(|json| json.0),
         signature: signature(get(row, "signature")?)?,
         previous_secrets: get::<Json<Vec<PreviousSecret>>>(row, "previous_secrets")?.0,
-    })
-}
-
-fn record(row: &Row) -> Result<EndpointRecord> {
-    let by = get::<Option<&str>>(row, "disabled_by")?;
-    let time = |column| {
-        let at = get::<Option<std::time::SystemTime>>(row, column)?;
-        at.map(|_| get_time(row, column)).transpose()
-    };
-    let max_leased = get::<Option<i32>>(row, "max_leased")?;
-    Ok(EndpointRecord {
-        endpoint: Arc::new(endpoint(row)?),
-        gate: GateState {
-            paused: get(row, "paused")?,
-            disabled: by.map(disabled_by).transpose()?,
-            held_until: time("held_until")?,
-            max_leased: max_leased.map(|n| u32::try_from(n).unwrap_or(0)),
-            failing_since: time("failing_since")?,
-        },
-        revision: get_u64(row, "revision")?,
-        deleted: time("deleted_at")?.is_some(),
     })
 }
 

@@ -6,7 +6,7 @@ use webhooks_core::storage::{
     EndpointGate, Enqueued, NewEvent, OutboxEvent, Page, Retention, Settled, Settlement, Swept,
     WebhookStorage,
 };
-use webhooks_core::{Result, Timestamp, WebhookEndpoint, WorkerId};
+use webhooks_core::{Reencrypted, Result, Timestamp, WebhookEndpoint, WorkerId};
 
 use crate::claim_memory::ClaimMemory;
 use crate::database::Database;
@@ -46,6 +46,20 @@ impl PostgresStorage {
     #[must_use]
     pub fn schema(&self) -> &str {
         self.database.schema()
+    }
+
+    /// Encrypts the credentials of all endpoints with the first of the
+    /// [keys](PostgresBuilder::encryption_keys): those under another key, and those that are stored
+    /// as they are. Nobody sees it as a change. It is safe beside concurrent saves and may run on
+    /// several nodes; what it cannot read it leaves, and names in its answer.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidConfig`](webhooks_core::WebhookError::InvalidConfig) without a key;
+    /// [`StorageError`](webhooks_core::WebhookError::StorageError) when the database fails. What
+    /// was done until then stays done.
+    pub async fn reencrypt(&self) -> Result<Reencrypted> {
+        self.database.reencrypt().await
     }
 
     /// Sends events inside a transaction of the caller, which exist if and only if it commits.

@@ -3,7 +3,7 @@ use std::time::Duration;
 use fred::clients::Client;
 use fred::interfaces::ConfigInterface;
 use fred::types::Value;
-use webhooks_core::{Result, WebhookError};
+use webhooks_core::{EncryptionKeys, Result, WebhookError};
 
 use crate::args::Args;
 use crate::connection::{Connection, RedisClients};
@@ -25,6 +25,7 @@ pub struct RedisStorageBuilder {
     prefix: String,
     partitions: usize,
     timeout: Duration,
+    keys: EncryptionKeys,
 }
 
 impl RedisStorageBuilder {
@@ -34,6 +35,7 @@ impl RedisStorageBuilder {
             prefix: "webhooks".into(),
             partitions: 1,
             timeout: Duration::from_secs(10),
+            keys: EncryptionKeys::none(),
         }
     }
 
@@ -59,6 +61,14 @@ impl RedisStorageBuilder {
         self
     }
 
+    /// Encrypts the secrets and the values of headers of endpoints: the first key encrypts, all
+    /// decrypt. Defaults to none: then they are stored as they are, and a warning is logged.
+    /// [`RedisStorage::reencrypt`] encrypts what is there already.
+    pub fn encryption_keys(mut self, keys: EncryptionKeys) -> Self {
+        self.keys = keys;
+        self
+    }
+
     /// Connects, and checks the server's version and settings.
     ///
     /// Clients that are not connected yet are connected. A subscription with a connection of its
@@ -68,7 +78,8 @@ impl RedisStorageBuilder {
     ///
     /// [`InvalidConfig`](WebhookError::InvalidConfig) when a setting is out of its bounds, when the
     /// prefix was used with another number of partitions, or when the server is older than
-    /// version 6.2; [`StorageError`](WebhookError::StorageError) when it cannot be reached.
+    /// version 6.2; [`StorageError`](WebhookError::StorageError) when it cannot be reached, or the
+    /// keys open none of the endpoints that were changed first.
     pub async fn connect(self) -> Result<RedisStorage> {
         self.validate()?;
         let client = self.clients.connect(self.timeout).await;
@@ -81,7 +92,9 @@ impl RedisStorageBuilder {
         for warning in &warnings {
             tracing::warn!(%warning, "Redis can lose what it acknowledged");
         }
-        Ok(RedisStorage::connected(connection, wake, warnings))
+        let storage = RedisStorage::connected(connection, wake, warnings, self.keys);
+        storage.check_keys().await?;
+        Ok(storage)
     }
 
     fn validate(&self) -> Result<()> {

@@ -19,7 +19,7 @@ impl RedisStorage {
         let partition = self.connection.keys.partition_of(&endpoint.id);
         let mut args = Args::default();
         args.text(&endpoint.id)
-            .bytes(serde_json::to_vec(endpoint)?.into())
+            .bytes(serde_json::to_vec(&*self.keys.seal(endpoint)?)?.into())
             .flag(endpoint.enabled);
         match endpoint.rate_limit {
             Some(limit) => args
@@ -40,8 +40,13 @@ impl RedisStorage {
 
     pub(crate) async fn read_endpoint(&self, id: &str) -> Result<Option<WebhookEndpoint>> {
         let record = self.records(&[(id.to_owned(), 0)]).await?.pop();
-        let record = record.filter(|record| !record.deleted);
-        Ok(record.map(|record| Arc::unwrap_or_clone(record.endpoint)))
+        let Some(record) = record.filter(|record| !record.deleted) else {
+            return Ok(None);
+        };
+        match record.unreadable {
+            Some(error) => Err(error),
+            None => Ok(Some(Arc::unwrap_or_clone(record.endpoint))),
+        }
     }
 
     pub(crate) async fn bury_endpoint(&self, id: &str, now: Timestamp) -> Result<bool> {
@@ -65,15 +70,7 @@ impl RedisStorage {
         revision: u64,
         limit: usize,
     ) -> Result<EndpointChanges> {
-        let mut args = Args::default();
-        args.number(revision).number(limit.saturating_add(1));
-        let script = Script::Revisions;
-        let mut reply = self.connection.run(REGISTRY, script, "0", &args).await?;
-        let newest: u64 = reply.number()?;
-        let mut changed = Vec::new();
-        while !reply.is_over() {
-            changed.push((reply.text()?, reply.number::<u64>()?));
-        }
+        let (newest, mut changed) = self.changed_ids(revision, limit.saturating_add(1)).await?;
         let more = changed.len() > limit;
         changed.truncate(limit);
         let last = changed.last().map_or(revision, |(_, revision)| *revision);
@@ -82,6 +79,24 @@ impl RedisStorage {
             revision: if more { last } else { newest.max(revision) },
             more,
         })
+    }
+
+    /// The newest revision, and the endpoints that changed after one with theirs, at most `limit`.
+    pub(crate) async fn changed_ids(
+        &self,
+        revision: u64,
+        limit: usize,
+    ) -> Result<(u64, Vec<(String, u64)>)> {
+        let mut args = Args::default();
+        args.number(revision).number(limit);
+        let script = Script::Revisions;
+        let mut reply = self.connection.run(REGISTRY, script, "0", &args).await?;
+        let newest = reply.number()?;
+        let mut changed = Vec::new();
+        while !reply.is_over() {
+            changed.push((reply.text()?, reply.number()?));
+        }
+        Ok((newest, changed))
     }
 
     pub(crate) async fn change_gates(&self, gates: &[EndpointGate], now: Timestamp) -> Result<()> {
@@ -110,31 +125,36 @@ impl RedisStorage {
 
     /// The endpoints with these ids, in their order; one that is gone is a tombstone.
     async fn records(&self, changed: &[(String, u64)]) -> Result<Vec<EndpointRecord>> {
-        let mut by_partition: HashMap<usize, Vec<usize>> = HashMap::new();
-        for (index, (id, _)) in changed.iter().enumerate() {
+        let ids: Vec<&str> = changed.iter().map(|(id, _)| id.as_str()).collect();
+        let fields = self.fields(&ids).await?;
+        let records = changed.iter().zip(fields);
+        records
+            .map(|((id, revision), fields)| self.record(id, *revision, fields))
+            .collect()
+    }
+
+    /// What is stored of the endpoints with these ids, in their order: the definition first.
+    pub(crate) async fn fields(&self, ids: &[&str]) -> Result<Vec<Reply>> {
+        let mut by_partition: HashMap<usize, Vec<(usize, &str)>> = HashMap::new();
+        for (index, id) in ids.iter().enumerate() {
             let partition = self.connection.keys.partition_of(id);
-            by_partition.entry(partition).or_default().push(index);
+            by_partition.entry(partition).or_default().push((index, id));
         }
-        let mut records: Vec<Option<EndpointRecord>> = vec![None; changed.len()];
-        for (partition, indexes) in by_partition {
-            let of = |index: &usize| changed.get(*index);
+        let mut found = Vec::with_capacity(ids.len());
+        for (partition, asked) in by_partition {
             let mut args = Args::default();
-            args.number(indexes.len());
-            for (id, _) in indexes.iter().filter_map(of) {
+            args.number(asked.len());
+            for (_, id) in &asked {
                 args.text(id);
             }
             let script = Script::Endpoints;
             let mut reply = self.connection.run(partition, script, "0", &args).await?;
-            for index in indexes {
-                let fields = reply.list()?;
-                if let (Some((id, revision)), Some(slot)) =
-                    (changed.get(index), records.get_mut(index))
-                {
-                    *slot = Some(record(id, *revision, fields)?);
-                }
+            for (index, _) in asked {
+                found.push((index, reply.list()?));
             }
         }
-        Ok(records.into_iter().flatten().collect())
+        found.sort_unstable_by_key(|(index, _)| *index);
+        Ok(found.into_iter().map(|(_, fields)| fields).collect())
     }
 
     /// Numbers the changes of a partition's endpoints, those too that somebody else could not
@@ -203,20 +223,36 @@ impl RedisStorage {
         self.connection.run(REGISTRY, script, "0", &args).await?;
         Ok(())
     }
+
+    fn record(&self, id: &str, revision: u64, mut fields: Reply) -> Result<EndpointRecord> {
+        let definition = fields.bytes()?;
+        let mut endpoint = if definition.is_empty() {
+            WebhookEndpoint {
+                id: id.into(),
+                ..WebhookEndpoint::default()
+            }
+        } else {
+            serde_json::from_slice(&definition)?
+        };
+        let unreadable = self.keys.open(&mut endpoint).err();
+        if let Some(error) = &unreadable {
+            tracing::error!(%error, "an endpoint cannot be read, what waits for it goes on waiting");
+        }
+        endpoint.enabled = fields.text()? == "1";
+        let gate = gate(&mut fields)?;
+        let deleted = !fields.bytes()?.is_empty() || definition.is_empty();
+        Ok(EndpointRecord {
+            endpoint: Arc::new(endpoint),
+            gate,
+            revision,
+            deleted,
+            unreadable,
+        })
+    }
 }
 
-fn record(id: &str, revision: u64, mut fields: Reply) -> Result<EndpointRecord> {
-    let definition = fields.bytes()?;
-    let mut endpoint = if definition.is_empty() {
-        WebhookEndpoint {
-            id: id.into(),
-            ..WebhookEndpoint::default()
-        }
-    } else {
-        serde_json::from_slice(&definition)?
-    };
-    endpoint.enabled = fields.text()? == "1";
-    let gate = GateState {
+fn gate(fields: &mut Reply) -> Result<GateState> {
+    Ok(GateState {
         paused: fields.text()? == "1",
         disabled: match fields.text()?.as_str() {
             "" => None,
@@ -228,13 +264,6 @@ fn record(id: &str, revision: u64, mut fields: Reply) -> Result<EndpointRecord> 
         held_until: fields.optional()?.map(Timestamp::from_millis),
         max_leased: fields.optional()?,
         failing_since: fields.optional()?.map(Timestamp::from_millis),
-    };
-    let deleted = !fields.bytes()?.is_empty() || definition.is_empty();
-    Ok(EndpointRecord {
-        endpoint: Arc::new(endpoint),
-        gate,
-        revision,
-        deleted,
     })
 }
 

@@ -6,7 +6,7 @@ use webhooks_core::storage::{
     Beat, Change, Claim, Claimed, Counts, DeliveryQuery, DeliveryRecord, EndpointChanges,
     EndpointGate, Enqueued, NewEvent, Page, Retention, Settled, Settlement, Swept, WebhookStorage,
 };
-use webhooks_core::{Result, Timestamp, WebhookEndpoint, WorkerId};
+use webhooks_core::{EncryptionKeys, Reencrypted, Result, Timestamp, WebhookEndpoint, WorkerId};
 
 use crate::builder::RedisStorageBuilder;
 use crate::claim_tickets::ClaimTickets;
@@ -43,6 +43,8 @@ pub struct RedisStorage {
     pub(crate) claim_turn: AtomicUsize,
     /// Counts sweeps, each of which starts at another partition.
     pub(crate) sweep_turn: AtomicUsize,
+    /// The keys of what is encrypted in the definitions of endpoints.
+    pub(crate) keys: EncryptionKeys,
     wake: Wake,
     warnings: Vec<DurabilityWarning>,
 }
@@ -69,10 +71,25 @@ impl RedisStorage {
         &self.warnings
     }
 
+    /// Encrypts the credentials of all endpoints with the first of the
+    /// [keys](RedisStorageBuilder::encryption_keys): those under another key, and those that are
+    /// stored as they are. Nobody sees it as a change. It is safe beside concurrent saves and may
+    /// run on several nodes; what it cannot read it leaves, and names in its answer.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidConfig`](webhooks_core::WebhookError::InvalidConfig) without a key;
+    /// [`StorageError`](webhooks_core::WebhookError::StorageError) when the server fails. What was
+    /// done until then stays done.
+    pub async fn reencrypt(&self) -> Result<Reencrypted> {
+        self.encrypt_anew().await
+    }
+
     pub(crate) fn connected(
         connection: Connection,
         wake: Wake,
         warnings: Vec<DurabilityWarning>,
+        keys: EncryptionKeys,
     ) -> Self {
         Self {
             connection,
@@ -80,6 +97,7 @@ impl RedisStorage {
             settle_requests: SettleRequests::default(),
             claim_turn: AtomicUsize::new(0),
             sweep_turn: AtomicUsize::new(0),
+            keys,
             wake,
             warnings,
         }

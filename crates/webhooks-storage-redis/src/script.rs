@@ -39,6 +39,7 @@ scripts! {
     KeepKeys "keep_keys.lua";
     Revisions "revisions.lua";
     RevisionsOf "revisions_of.lua";
+    RewriteDefinition "rewrite_definition.lua";
     SaveEndpoint "save_endpoint.lua";
     SetGates "set_gates.lua";
     Settle "settle.lua";

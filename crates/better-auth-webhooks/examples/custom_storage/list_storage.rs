@@ -59,6 +59,7 @@ impl WebhookStorage for ListStorage {
                 gate: GateState::default(),
                 revision: 0,
                 deleted: false,
+                unreadable: None,
             });
         }
         lists.touch(&endpoint.id);

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Timestamp, WebhookEndpoint};
+use crate::{Timestamp, WebhookEndpoint, WebhookError};
 
 /// An endpoint as the storage has it.
 #[derive(Clone, Debug)]
@@ -15,6 +15,9 @@ pub struct EndpointRecord {
     pub revision: u64,
     /// It was deleted; only its tombstone is left.
     pub deleted: bool,
+    /// Why its credentials could not be decrypted; then the definition has none. Deliveries of
+    /// such an endpoint wait, and every other endpoint goes on.
+    pub unreadable: Option<WebhookError>,
 }
 
 impl EndpointRecord {
@@ -29,7 +32,7 @@ impl EndpointRecord {
     /// Whether its deliveries may go, holds aside.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        !self.deleted && self.endpoint.enabled && !self.gate.paused
+        !self.deleted && self.endpoint.enabled && !self.gate.paused && self.unreadable.is_none()
     }
 }
 
