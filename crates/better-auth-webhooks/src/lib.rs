@@ -47,7 +47,7 @@ pub use webhooks_core::{
     DeadReason, DeliveryId, DeliveryResult, DeliveryState, Detail, EventFilter, EventId, EventType,
     FailureKind, Lease, Outcome, PreviousSecret, Priority, RateLimitConfig, Result, RetryStrategy,
     SignatureGenerator, SignatureScheme, Timestamp, Transport, WebhookDelivery, WebhookEndpoint,
-    WebhookError, WebhookEvent, WorkerId,
+    WebhookError, WebhookEvent, WorkerId, generate_secret,
 };
 pub use webhooks_delivery::{
     AttemptMetrics, DeliveryEngine, DeliveryEngineBuilder, EndpointMetrics, Metrics, NetworkPolicy,

@@ -69,6 +69,8 @@ pub use self::secret::Secret;
 pub use self::signature::{
     SIGNATURE_HEADER, SignatureGenerator, SigningKey, decode_hex, signature_header,
 };
+#[cfg(feature = "random")]
+pub use self::standard_webhooks::generate_secret;
 pub use self::standard_webhooks::{
     STANDARD_ID_HEADER, STANDARD_SIGNATURE_HEADER, STANDARD_TIMESTAMP_HEADER, StandardKey,
     standard_secret,

@@ -98,6 +98,18 @@ pub fn standard_secret(key: &[u8]) -> String {
     format!("{SECRET_PREFIX}{}", STANDARD.encode(key))
 }
 
+/// A new secret for either scheme, `whsec_` and the Base64 of 32 bytes of the operating system's
+/// random source.
+///
+/// # Errors
+///
+/// [`WebhookError::RandomSource`] when it gives none.
+#[cfg(feature = "random")]
+pub fn generate_secret() -> Result<String> {
+    let key = zeroize::Zeroizing::new(crate::random_bytes::<32>()?);
+    Ok(standard_secret(key.as_slice()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
