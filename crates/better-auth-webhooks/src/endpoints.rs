@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use webhooks_core::storage::{DisabledBy, EndpointGate, EndpointRecord, GateChange};
-use webhooks_core::{PreviousSecret, Result, WebhookEndpoint, WebhookError};
+use webhooks_core::{KeptEndpoint, Result, WebhookEndpoint, WebhookError};
 use webhooks_delivery::Pipeline;
 
 use crate::WebhookSystem;
@@ -23,13 +23,14 @@ impl WebhookSystem {
     /// [`WebhookError::StorageError`] when the one that has it cannot be decrypted; see
     /// [`WebhookSystem`].
     pub async fn register_endpoint(&self, endpoint: WebhookEndpoint) -> Result<()> {
+        let endpoint = KeptEndpoint::from(endpoint);
         let _changing = self.changing().await;
         let pipeline = self.checked(&endpoint).await?;
         pipeline.refresh().await?;
         match pipeline.endpoint(&endpoint.id) {
             Some(stored) if stored.unreadable.is_some() => readable(&stored).map(drop),
             Some(stored) if is_same(&stored, &endpoint) => Ok(()),
-            Some(_) => Err(WebhookError::EndpointExists(endpoint.id.into())),
+            Some(_) => Err(WebhookError::EndpointExists(endpoint.id.as_str().into())),
             None => {
                 pipeline.storage().save_endpoint(&endpoint).await?;
                 pipeline.refresh().await
@@ -44,6 +45,7 @@ impl WebhookSystem {
     ///
     /// As [`register_endpoint`](Self::register_endpoint), and [`WebhookError::EndpointNotFound`].
     pub async fn update_endpoint(&self, endpoint: WebhookEndpoint) -> Result<()> {
+        let endpoint = KeptEndpoint::from(endpoint);
         let _changing = self.changing().await;
         let pipeline = self.checked(&endpoint).await?;
         let stored = self.stored(pipeline, &endpoint.id).await?;
@@ -165,17 +167,9 @@ impl WebhookSystem {
         let _changing = self.changing().await;
         let pipeline = self.ready().await?;
         let stored = self.stored(pipeline, endpoint_id).await?;
-        let mut endpoint = WebhookEndpoint::clone(readable(&stored)?);
+        let mut endpoint = KeptEndpoint::clone(readable(&stored)?);
         let now = pipeline.now();
-        let old = std::mem::replace(&mut endpoint.secret, secret.into());
-        endpoint
-            .previous_secrets
-            .retain(|previous| previous.expires_at > now);
-        let old = PreviousSecret {
-            secret: old,
-            expires_at: now.after(overlap),
-        };
-        endpoint.previous_secrets.insert(0, old);
+        endpoint.rotate_secret(secret.into(), now.after(overlap), now);
         endpoint.validate()?;
         pipeline.storage().save_endpoint(&endpoint).await?;
         pipeline.refresh().await
@@ -212,7 +206,7 @@ impl WebhookSystem {
 
 /// Whether a definition is the stored one, apart from what was changed at run time.
 fn is_same(stored: &EndpointRecord, endpoint: &WebhookEndpoint) -> bool {
-    let mut old = WebhookEndpoint::clone(&stored.endpoint);
+    let mut old = KeptEndpoint::clone(&stored.endpoint);
     if stored.gate.disabled.is_some() {
         old.enabled = endpoint.enabled;
     }
@@ -228,7 +222,7 @@ fn is_same(stored: &EndpointRecord, endpoint: &WebhookEndpoint) -> bool {
 }
 
 /// The definition, if its credentials could be decrypted.
-fn readable(stored: &EndpointRecord) -> Result<&WebhookEndpoint> {
+fn readable(stored: &EndpointRecord) -> Result<&KeptEndpoint> {
     match &stored.unreadable {
         Some(error) => Err(error.clone()),
         None => Ok(&stored.endpoint),

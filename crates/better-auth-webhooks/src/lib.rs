@@ -45,9 +45,9 @@ mod system;
 pub use webhooks_core::{
     Attempt, AttemptRecord, BatchConfig, Circuit, CircuitBreakerConfig, CircuitState, Clock,
     DeadReason, DeliveryId, DeliveryResult, DeliveryState, Detail, EventFilter, EventId, EventType,
-    FailureKind, Lease, Outcome, PreviousSecret, Priority, RateLimitConfig, Result, RetryStrategy,
-    SignatureGenerator, SignatureScheme, Timestamp, Transport, WebhookDelivery, WebhookEndpoint,
-    WebhookError, WebhookEvent, WorkerId, generate_secret,
+    FailureKind, KeptEndpoint, Lease, Outcome, PreviousSecret, Priority, RateLimitConfig, Result,
+    RetryStrategy, SignatureGenerator, SignatureScheme, Timestamp, Transport, WebhookDelivery,
+    WebhookEndpoint, WebhookError, WebhookEvent, WorkerId, generate_secret,
 };
 pub use webhooks_delivery::{
     AttemptMetrics, DeliveryEngine, DeliveryEngineBuilder, EndpointMetrics, Metrics, NetworkPolicy,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::storage::SUSPECT_CRASHES;
-use crate::{DeliveryId, Priority, Timestamp, WebhookEndpoint, WebhookEvent, WorkerId};
+use crate::{DeliveryId, KeptEndpoint, Priority, Timestamp, WebhookEvent, WorkerId};
 
 /// One event on its way to one endpoint.
 #[derive(Clone, Debug)]
@@ -29,7 +29,7 @@ pub struct WebhookDelivery {
     /// Who may settle it, once it was claimed.
     pub lease: Option<Lease>,
     /// The endpoint as it was when the delivery came out of the queue.
-    pub endpoint: Option<Arc<WebhookEndpoint>>,
+    pub endpoint: Option<Arc<KeptEndpoint>>,
 }
 
 impl WebhookDelivery {

@@ -163,9 +163,7 @@ impl EncryptionKeys {
         let id = std::mem::take(&mut stored.id);
         let opened = each_credential(stored, |what, text| self.open_text(&id, what, text));
         if opened.is_err() {
-            stored.secret.clear();
-            stored.previous_secrets.clear();
-            stored.headers.clear();
+            stored.wipe();
         }
         stored.id = id;
         opened

@@ -5,6 +5,7 @@ use std::fmt;
 
 use http::{HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroize;
 
 use crate::{
     BatchConfig, EventFilter, RateLimitConfig, Result, StandardKey, Timestamp, WebhookError,
@@ -175,6 +176,33 @@ impl WebhookEndpoint {
         std::iter::once(self.secret.as_str()).chain(previous.map(|p| p.secret.as_str()))
     }
 
+    /// Puts a new secret in the place of the current one, which goes on signing until
+    /// `expires_at`. Previous ones that have expired by `now` are wiped.
+    pub fn rotate_secret(&mut self, secret: String, expires_at: Timestamp, now: Timestamp) {
+        let secret = std::mem::replace(&mut self.secret, secret);
+        self.previous_secrets.retain_mut(|previous| {
+            let is_live = previous.expires_at > now;
+            if !is_live {
+                previous.secret.zeroize();
+            }
+            is_live
+        });
+        self.previous_secrets
+            .insert(0, PreviousSecret { secret, expires_at });
+    }
+
+    /// Overwrites the secrets and the values of headers in memory, and leaves them empty. A
+    /// [`KeptEndpoint`](crate::KeptEndpoint) does it when it is dropped.
+    pub fn wipe(&mut self) {
+        self.secret.zeroize();
+        for previous in &mut self.previous_secrets {
+            previous.secret.zeroize();
+        }
+        for value in self.headers.values_mut() {
+            value.zeroize();
+        }
+    }
+
     fn check_secrets(&self) -> Result<()> {
         bound(
             "previous_secrets",
@@ -334,6 +362,21 @@ mod tests {
         let mut changed = endpoint();
         change(&mut changed);
         changed.validate().unwrap_err().to_string()
+    }
+
+    #[test]
+    fn wiping_leaves_no_credential() {
+        let mut wiped = endpoint();
+        wiped
+            .headers
+            .insert("authorization".into(), "hunter2".into());
+        wiped.previous_secrets.push(PreviousSecret {
+            secret: "hunter2".into(),
+            expires_at: Timestamp::EPOCH,
+        });
+        wiped.wipe();
+        let json = serde_json::to_string(&wiped).unwrap();
+        assert!(json.contains("authorization") && !json.contains("hunter2"));
     }
 
     #[test]

@@ -28,6 +28,7 @@ mod filter;
 mod filter_index;
 mod gate;
 mod id;
+mod kept_endpoint;
 mod outcome;
 mod priority;
 #[cfg(feature = "random")]
@@ -59,6 +60,7 @@ pub use self::filter::EventFilter;
 pub use self::filter_index::FilterIndex;
 pub use self::gate::{Admission, Gate, HeldBy, Permit, Verdict};
 pub use self::id::{DeliveryId, EventId, WorkerId};
+pub use self::kept_endpoint::KeptEndpoint;
 pub use self::outcome::{AttemptRecord, DeliveryResult, FailureKind, Outcome};
 pub use self::priority::Priority;
 #[cfg(feature = "random")]

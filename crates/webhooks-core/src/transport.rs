@@ -7,7 +7,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::{DeliveryId, DeliveryResult, EventId, Result, Timestamp, WebhookEndpoint};
+use crate::{
+    DeliveryId, DeliveryResult, EventId, KeptEndpoint, Result, Timestamp, WebhookEndpoint,
+};
 
 /// Sends one signed request and says what came of it.
 #[async_trait]
@@ -30,7 +32,7 @@ pub trait Transport: Debug + Send + Sync + 'static {
 #[derive(Clone, Copy, Debug)]
 pub struct Attempt<'a> {
     /// Where to.
-    pub endpoint: &'a Arc<WebhookEndpoint>,
+    pub endpoint: &'a Arc<KeptEndpoint>,
     /// The id of the event, or the batch's own.
     pub event_id: EventId,
     /// The type of the event, or of a batch.

@@ -9,8 +9,8 @@ use webhooks_core::storage::{
     DisabledBy, EndpointGate, GateChange, SettleAs, Settlement, WORKER_DEAD_AFTER,
 };
 use webhooks_core::{
-    Attempt, AttemptRecord, Circuit, CircuitState, Clock, DeliveryResult, FailureKind, Outcome,
-    Permit, Timestamp, Verdict, WebhookDelivery, WebhookEndpoint,
+    Attempt, AttemptRecord, Circuit, CircuitState, Clock, DeliveryResult, FailureKind,
+    KeptEndpoint, Outcome, Permit, Timestamp, Verdict, WebhookDelivery,
 };
 
 use crate::dispatcher::Dispatcher;
@@ -31,7 +31,7 @@ const STALE_LIMIT: Duration = Duration::from_secs(120);
 pub(crate) struct Attempting {
     dispatcher: Arc<Dispatcher>,
     lane: Arc<Lane>,
-    endpoint: Arc<WebhookEndpoint>,
+    endpoint: Arc<KeptEndpoint>,
     load: Option<Load>,
     permit: Option<Box<dyn Permit>>,
     id: u64,
@@ -42,7 +42,7 @@ impl Attempting {
     pub(crate) fn new(
         dispatcher: Arc<Dispatcher>,
         lane: Arc<Lane>,
-        endpoint: Arc<WebhookEndpoint>,
+        endpoint: Arc<KeptEndpoint>,
         load: Load,
         permit: Box<dyn Permit>,
         id: u64,

@@ -13,8 +13,8 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout};
 use webhooks_core::{
-    Attempt, Clock, DeliveryResult, FailureKind, Outcome, Result, Transport, WebhookDelivery,
-    WebhookEndpoint, WebhookError,
+    Attempt, Clock, DeliveryResult, FailureKind, KeptEndpoint, Outcome, Result, Transport,
+    WebhookDelivery, WebhookEndpoint, WebhookError,
 };
 
 pub use self::builder::DeliveryEngineBuilder;
@@ -162,7 +162,7 @@ impl DeliveryEngine {
             .map_err(|error| classify::by_error(&error))
     }
 
-    fn prepared(&self, endpoint: &Arc<WebhookEndpoint>) -> Result<Arc<Prepared>, FailureKind> {
+    fn prepared(&self, endpoint: &Arc<KeptEndpoint>) -> Result<Arc<Prepared>, FailureKind> {
         let known = self.prepared.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(prepared) = known.get(&endpoint.id)
             && Arc::ptr_eq(&prepared.endpoint, endpoint)

@@ -3,15 +3,16 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{CONTENT_TYPE, HOST, USER_AGENT};
+use http::header::{CONTENT_TYPE, HOST, InvalidHeaderValue, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
 use http_body_util::Full;
 use url::{Position, Url};
 use webhooks_core::{
-    Attempt, Result, SIGNATURE_HEADER, STANDARD_ID_HEADER, STANDARD_SIGNATURE_HEADER,
+    Attempt, KeptEndpoint, Result, SIGNATURE_HEADER, STANDARD_ID_HEADER, STANDARD_SIGNATURE_HEADER,
     STANDARD_TIMESTAMP_HEADER, SigningKey, StandardKey, Timestamp, WebhookEndpoint, WebhookError,
     signature_header,
 };
+use zeroize::Zeroizing;
 
 use crate::origin::Origin;
 
@@ -29,7 +30,7 @@ const AGENT: &str = concat!("better-auth-webhooks/", env!("CARGO_PKG_VERSION"));
 
 /// What the requests of one endpoint have in common.
 pub(crate) struct Prepared {
-    pub(crate) endpoint: Arc<WebhookEndpoint>,
+    pub(crate) endpoint: Arc<KeptEndpoint>,
     pub(crate) origin: Arc<Origin>,
     parts: Parts,
 }
@@ -49,7 +50,7 @@ struct LiveSecret {
 }
 
 impl Prepared {
-    pub(crate) fn new(endpoint: Arc<WebhookEndpoint>, origin: Arc<Origin>, parts: Parts) -> Self {
+    pub(crate) fn new(endpoint: Arc<KeptEndpoint>, origin: Arc<Origin>, parts: Parts) -> Self {
         Self {
             endpoint,
             origin,
@@ -177,12 +178,20 @@ fn fixed_headers(endpoint: &WebhookEndpoint, url: &Url) -> Result<HeaderMap> {
         let name = HeaderName::from_bytes(name.as_bytes())
             .map_err(|error| unbuildable("a header has a malformed name", error))?;
         // The cause of a malformed value says nothing of it.
-        let value = HeaderValue::from_str(value)
+        let value = wiped_value(value)
             .map_err(|error| unbuildable("a header has a malformed value", error))?;
         // Never in the place of one of ours.
         headers.entry(name).or_insert(value);
     }
     Ok(headers)
+}
+
+/// A value whose bytes are wiped when the last request that shares them is gone.
+fn wiped_value(value: &str) -> std::result::Result<HeaderValue, InvalidHeaderValue> {
+    let bytes = Zeroizing::new(value.as_bytes().to_vec());
+    let mut value = HeaderValue::from_maybe_shared(Bytes::from_owner(bytes))?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 fn secrets(endpoint: &WebhookEndpoint) -> Result<Vec<LiveSecret>> {

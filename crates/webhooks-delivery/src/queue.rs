@@ -107,7 +107,7 @@ impl WebhookQueue {
             return Ok(None);
         };
         let endpoint = self.storage.get_endpoint(&delivery.endpoint_id).await?;
-        delivery.endpoint = endpoint.map(Arc::new);
+        delivery.endpoint = endpoint.map(Into::into);
         Ok(Some(delivery))
     }
 

@@ -59,7 +59,7 @@ impl State {
     }
 
     fn usual_room(&self, endpoint: u32, per_endpoint: usize) -> usize {
-        let batch = self.endpoints.at(endpoint).definition.0.batch;
+        let batch = self.endpoints.at(endpoint).definition.batch;
         let of_one = batch.map_or(1, |b| b.max_events as usize);
         per_endpoint.saturating_mul(of_one)
     }

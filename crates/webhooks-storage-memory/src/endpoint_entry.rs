@@ -2,14 +2,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use webhooks_core::storage::{Counts, EndpointRecord, GateState};
-use webhooks_core::{Timestamp, WebhookEndpoint};
-use zeroize::Zeroize;
+use webhooks_core::{KeptEndpoint, Timestamp, WebhookEndpoint};
 
 /// An endpoint, or its tombstone, with its queue.
 #[derive(Debug)]
 pub(crate) struct EndpointEntry {
     pub(crate) id: Arc<str>,
-    pub(crate) definition: Definition,
+    /// Never shared: callers get copies.
+    pub(crate) definition: KeptEndpoint,
     pub(crate) gate: GateState,
     pub(crate) revision: u64,
     pub(crate) deleted_at: Option<Timestamp>,
@@ -28,7 +28,7 @@ impl EndpointEntry {
     pub(crate) fn new(endpoint: &WebhookEndpoint) -> Self {
         Self {
             id: endpoint.id.as_str().into(),
-            definition: Definition(endpoint.clone()),
+            definition: endpoint.clone().into(),
             gate: GateState::default(),
             revision: 0,
             deleted_at: None,
@@ -45,8 +45,8 @@ impl EndpointEntry {
     }
 
     /// Whether its deliveries may go, holds aside.
-    pub(crate) const fn is_open(&self) -> bool {
-        !self.is_deleted() && self.definition.0.enabled && !self.gate.paused
+    pub(crate) fn is_open(&self) -> bool {
+        !self.is_deleted() && self.definition.enabled && !self.gate.paused
     }
 
     /// When its hold ends, if one lasts at `now`.
@@ -101,29 +101,11 @@ impl EndpointEntry {
 
     pub(crate) fn record(&self) -> EndpointRecord {
         EndpointRecord {
-            endpoint: Arc::new(self.definition.0.clone()),
+            endpoint: Arc::new(self.definition.clone()),
             gate: self.gate.clone(),
             revision: self.revision,
             deleted: self.is_deleted(),
             unreadable: None,
-        }
-    }
-}
-
-/// The definition of an endpoint, whose secrets are wiped from memory when it is replaced or
-/// dropped. It is never shared: callers get copies, which are theirs to wipe.
-#[derive(Debug)]
-pub(crate) struct Definition(pub(crate) WebhookEndpoint);
-
-impl Drop for Definition {
-    fn drop(&mut self) {
-        self.0.secret.zeroize();
-        for previous in &mut self.0.previous_secrets {
-            previous.secret.zeroize();
-        }
-        // Values of headers are often credentials of the receiver.
-        for value in self.0.headers.values_mut() {
-            value.zeroize();
         }
     }
 }

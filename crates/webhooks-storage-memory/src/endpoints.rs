@@ -1,7 +1,7 @@
 use webhooks_core::storage::{EndpointChanges, EndpointGate, GateChange, GateState};
-use webhooks_core::{DeliveryState, Timestamp, WebhookEndpoint};
+use webhooks_core::{DeliveryState, KeptEndpoint, Timestamp, WebhookEndpoint};
 
-use crate::endpoint_entry::{Definition, EndpointEntry};
+use crate::endpoint_entry::EndpointEntry;
 use crate::state::State;
 
 impl State {
@@ -16,7 +16,7 @@ impl State {
             new
         };
         let entry = self.endpoints.at_mut(handle);
-        entry.definition = Definition(endpoint.clone());
+        entry.definition = endpoint.clone().into();
         if entry.deleted_at.take().is_some() {
             entry.gate = GateState::default();
         } else if endpoint.enabled {
@@ -36,7 +36,7 @@ impl State {
         }
         entry.deleted_at = Some(now);
         // Only the id is still needed; the secrets go at once.
-        entry.definition = Definition(WebhookEndpoint {
+        entry.definition = KeptEndpoint::from(WebhookEndpoint {
             id: id.into(),
             enabled: false,
             ..WebhookEndpoint::default()
@@ -57,7 +57,7 @@ impl State {
 
     pub(crate) fn get_endpoint(&self, id: &str) -> Option<WebhookEndpoint> {
         let entry = self.endpoints.at(*self.endpoint_handles.get(id)?);
-        (!entry.is_deleted()).then(|| entry.definition.0.clone())
+        (!entry.is_deleted()).then(|| WebhookEndpoint::clone(&entry.definition))
     }
 
     pub(crate) fn endpoints_since(&self, revision: u64, limit: usize) -> EndpointChanges {
@@ -125,7 +125,7 @@ impl State {
 
 /// Applies a change to a gate. Whether that made a difference.
 fn change_gate(entry: &mut EndpointEntry, change: GateChange) -> bool {
-    let enabled = &mut entry.definition.0.enabled;
+    let enabled = &mut entry.definition.enabled;
     let before = (entry.gate.clone(), *enabled);
     let gate = &mut entry.gate;
     match change {

@@ -1,5 +1,4 @@
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use futures_util::future::try_join3;
 use tokio_postgres::Row;
@@ -150,7 +149,7 @@ impl Database {
             tracing::error!(%error, "an endpoint cannot be read, what waits for it goes on waiting");
         }
         Ok(EndpointRecord {
-            endpoint: Arc::new(endpoint),
+            endpoint: endpoint.into(),
             gate: GateState {
                 paused: get(row, "paused")?,
                 disabled: by.map(disabled_by).transpose()?,

@@ -1,5 +1,4 @@
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use webhooks_core::storage::{
     DisabledBy, EndpointChanges, EndpointGate, EndpointRecord, GateChange, GateState,
@@ -45,7 +44,7 @@ impl RedisStorage {
         };
         match record.unreadable {
             Some(error) => Err(error),
-            None => Ok(Some(Arc::unwrap_or_clone(record.endpoint))),
+            None => Ok(Some(WebhookEndpoint::clone(&record.endpoint))),
         }
     }
 
@@ -242,7 +241,7 @@ impl RedisStorage {
         let gate = gate(&mut fields)?;
         let deleted = !fields.bytes()?.is_empty() || definition.is_empty();
         Ok(EndpointRecord {
-            endpoint: Arc::new(endpoint),
+            endpoint: endpoint.into(),
             gate,
             revision,
             deleted,

@@ -7,7 +7,9 @@ use better_auth_webhooks::storage::{
     EndpointGate, EndpointRecord, Enqueued, GateChange, GateState, NewEvent, Page, Retention,
     Settled, Settlement, Swept, WebhookStorage,
 };
-use better_auth_webhooks::{DeliveryState, Result, Timestamp, WebhookEndpoint, WorkerId};
+use better_auth_webhooks::{
+    DeliveryState, KeptEndpoint, Result, Timestamp, WebhookEndpoint, WorkerId,
+};
 
 use crate::leases::is_silent;
 use crate::lists::{Lists, Worker};
@@ -45,7 +47,7 @@ impl Default for ListStorage {
 impl WebhookStorage for ListStorage {
     async fn save_endpoint(&self, endpoint: &WebhookEndpoint) -> Result<()> {
         let mut lists = self.lists();
-        let saved = Arc::new(endpoint.clone());
+        let saved: Arc<KeptEndpoint> = endpoint.clone().into();
         if let Some(record) = lists.endpoint(&endpoint.id) {
             record.endpoint = saved;
             if endpoint.enabled {
@@ -68,7 +70,9 @@ impl WebhookStorage for ListStorage {
 
     async fn get_endpoint(&self, id: &str) -> Result<Option<WebhookEndpoint>> {
         let mut lists = self.lists();
-        Ok(lists.endpoint(id).map(|record| (*record.endpoint).clone()))
+        Ok(lists
+            .endpoint(id)
+            .map(|record| WebhookEndpoint::clone(&record.endpoint)))
     }
 
     async fn delete_endpoint(&self, id: &str, now: Timestamp) -> Result<bool> {

@@ -2,13 +2,13 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Timestamp, WebhookEndpoint, WebhookError};
+use crate::{KeptEndpoint, Timestamp, WebhookError};
 
 /// An endpoint as the storage has it.
 #[derive(Clone, Debug)]
 pub struct EndpointRecord {
     /// The definition. Of a deleted endpoint only the id counts.
-    pub endpoint: Arc<WebhookEndpoint>,
+    pub endpoint: Arc<KeptEndpoint>,
     /// What lets its deliveries through.
     pub gate: GateState,
     /// The number of its last change; changes of all endpoints are numbered in one row, from 1.

@@ -50,7 +50,7 @@ pub(crate) fn delivery_to(endpoint: WebhookEndpoint) -> WebhookDelivery {
     let data = serde_json::json!({ "user_id": "123" });
     let event = WebhookEvent::new(event_type, None, &data, 262_144, Frozen.now()).unwrap();
     let mut delivery = WebhookDelivery::new(&endpoint.id, Arc::new(event));
-    delivery.endpoint = Some(Arc::new(endpoint));
+    delivery.endpoint = Some(endpoint.into());
     delivery
 }
 
