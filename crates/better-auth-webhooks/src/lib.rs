@@ -49,6 +49,8 @@ pub use webhooks_core::{
     RetryStrategy, SignatureGenerator, SignatureScheme, Timestamp, Transport, WebhookDelivery,
     WebhookEndpoint, WebhookError, WebhookEvent, WorkerId, generate_secret,
 };
+#[cfg(feature = "ed25519")]
+pub use webhooks_core::{Ed25519Key, Ed25519PublicKey};
 pub use webhooks_delivery::{
     AttemptMetrics, DeliveryEngine, DeliveryEngineBuilder, EndpointMetrics, Metrics, NetworkPolicy,
     Notice, NoticeStream, Resolve, Settlement, SystemResolver, TlsOptions, WebhookQueue,

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroize;
 
 use crate::{
-    BatchConfig, EventFilter, RateLimitConfig, Result, StandardKey, Timestamp, WebhookError,
+    BatchConfig, EventFilter, PRIVATE_KEY_PREFIX, RateLimitConfig, Result, StandardSigner,
+    Timestamp, WebhookError,
 };
 
 /// The longest id of an endpoint and name of a tenant, in bytes.
@@ -93,7 +94,8 @@ pub enum SignatureScheme {
     /// `X-Webhook-Signature: t=..,v1=..`.
     #[default]
     Timestamped,
-    /// The headers of Standard Webhooks v1. The secret is `whsec_` and Base64.
+    /// The headers of Standard Webhooks v1. The secret is `whsec_` and Base64, or, with the feature
+    /// `ed25519`, the private key `whsk_` and Base64.
     Standard,
     /// Both.
     Both,
@@ -176,6 +178,17 @@ impl WebhookEndpoint {
         std::iter::once(self.secret.as_str()).chain(previous.map(|p| p.secret.as_str()))
     }
 
+    /// The public keys of the private ones that sign at `now`, newest first: what the consumer is
+    /// given. Empty for an endpoint that signs with shared secrets.
+    #[cfg(feature = "ed25519")]
+    #[must_use]
+    pub fn public_keys(&self, now: Timestamp) -> Vec<crate::Ed25519PublicKey> {
+        self.live_secrets(now)
+            .filter_map(|secret| crate::Ed25519Key::new(secret).ok())
+            .map(|key| key.public_key())
+            .collect()
+    }
+
     /// Puts a new secret in the place of the current one, which goes on signing until
     /// `expires_at`. Previous ones that have expired by `now` are wiped.
     pub fn rotate_secret(&mut self, secret: String, expires_at: Timestamp, now: Timestamp) {
@@ -219,8 +232,15 @@ impl WebhookEndpoint {
                     "secret starts with enc1:, which marks what is encrypted".into(),
                 ));
             }
+            if secret.starts_with(PRIVATE_KEY_PREFIX) && self.signature.is_timestamped() {
+                return Err(WebhookError::InvalidEndpoint(
+                    "secret starts with whsk_, a private key, which signs with signature standard \
+                     alone"
+                        .into(),
+                ));
+            }
             if self.signature.is_standard() {
-                StandardKey::new(secret)?;
+                StandardSigner::new(secret)?;
             }
         }
         Ok(())

@@ -8,7 +8,7 @@
 //! |---|---|
 //! | where events go | [`WebhookEndpoint`], [`EventFilter`], [`FilterIndex`] |
 //! | what is sent | [`WebhookEvent`], [`envelope()`], [`batch_envelope`] |
-//! | how it is signed | [`SignatureGenerator`], [`SigningKey`], [`StandardKey`] |
+//! | how it is signed | [`SignatureGenerator`], [`SigningKey`], [`StandardSigner`] |
 //! | how it is kept | [`WebhookEndpoint`]; with the feature `encryption`, `EncryptionKeys` |
 //! | what becomes of it | [`WebhookDelivery`], [`DeliveryResult`], [`RetryStrategy`] |
 //! | the seams | [`storage::WebhookStorage`], [`Gate`], [`Transport`], [`Clock`] |
@@ -17,6 +17,8 @@ mod batch;
 mod circuit;
 mod clock;
 mod delivery;
+#[cfg(feature = "ed25519")]
+mod ed25519;
 #[cfg(feature = "encryption")]
 mod encryption;
 mod endpoint;
@@ -46,6 +48,8 @@ pub use self::batch::BatchConfig;
 pub use self::circuit::{Circuit, CircuitBreakerConfig, CircuitState};
 pub use self::clock::Clock;
 pub use self::delivery::{DeadReason, DeliveryState, Lease, WebhookDelivery};
+#[cfg(feature = "ed25519")]
+pub use self::ed25519::{Ed25519Key, Ed25519PublicKey, PUBLIC_KEY_PREFIX};
 #[cfg(feature = "encryption")]
 pub use self::encryption::{EncryptionKeys, Reencrypted};
 pub use self::endpoint::{
@@ -74,8 +78,8 @@ pub use self::signature::{
 #[cfg(feature = "random")]
 pub use self::standard_webhooks::generate_secret;
 pub use self::standard_webhooks::{
-    STANDARD_ID_HEADER, STANDARD_SIGNATURE_HEADER, STANDARD_TIMESTAMP_HEADER, StandardKey,
-    standard_secret,
+    PRIVATE_KEY_PREFIX, STANDARD_ID_HEADER, STANDARD_SIGNATURE_HEADER, STANDARD_TIMESTAMP_HEADER,
+    StandardKey, StandardSigner, standard_secret,
 };
 pub use self::timestamp::Timestamp;
 pub use self::transport::{Attempt, Transport};

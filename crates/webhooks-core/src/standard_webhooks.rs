@@ -18,6 +18,8 @@ pub const STANDARD_TIMESTAMP_HEADER: &str = "webhook-timestamp";
 /// The header with the signatures.
 pub const STANDARD_SIGNATURE_HEADER: &str = "webhook-signature";
 
+/// The start of a private key's text.
+pub const PRIVATE_KEY_PREFIX: &str = "whsk_";
 /// The start of a secret's text.
 const SECRET_PREFIX: &str = "whsec_";
 /// The bytes of key that the specification asks for.
@@ -89,6 +91,53 @@ impl StandardKey {
         let mac = STANDARD.decode(item.strip_prefix("v1,")?).ok()?;
         (mac.len() == 32).then_some(mac)
     }
+}
+
+/// What signs in this scheme for one secret of an endpoint.
+#[derive(Clone, Debug)]
+pub enum StandardSigner {
+    /// A shared secret, `whsec_...`, which makes `v1` signatures.
+    Shared(StandardKey),
+    /// A private key, `whsk_...`, which makes `v1a` signatures.
+    #[cfg(feature = "ed25519")]
+    KeyPair(crate::Ed25519Key),
+}
+
+impl StandardSigner {
+    /// Reads a secret: a private key if it starts with [`PRIVATE_KEY_PREFIX`], else a shared one.
+    ///
+    /// # Errors
+    ///
+    /// [`WebhookError::InvalidConfig`] when it is neither, and for a private key without the
+    /// feature `ed25519`.
+    pub fn new(secret: &str) -> Result<Self> {
+        if !secret.starts_with(PRIVATE_KEY_PREFIX) {
+            return StandardKey::new(secret).map(Self::Shared);
+        }
+        #[cfg(feature = "ed25519")]
+        return crate::Ed25519Key::new(secret).map(Self::KeyPair);
+        #[cfg(not(feature = "ed25519"))]
+        Err(WebhookError::InvalidConfig(
+            "a secret that starts with whsk_ needs the feature ed25519".into(),
+        ))
+    }
+
+    /// The signature as it stands in [`STANDARD_SIGNATURE_HEADER`].
+    #[must_use]
+    pub fn sign(&self, id: &str, timestamp: i64, body: &[u8]) -> String {
+        match self {
+            Self::Shared(key) => key.sign(id, timestamp, body),
+            #[cfg(feature = "ed25519")]
+            Self::KeyPair(key) => key.sign(id, timestamp, body),
+        }
+    }
+}
+
+/// The bytes that are signed.
+#[cfg(feature = "ed25519")]
+pub(crate) fn signed_content(id: &str, timestamp: i64, body: &[u8]) -> Vec<u8> {
+    let timestamp = timestamp.to_string();
+    [id.as_bytes(), b".", timestamp.as_bytes(), b".", body].concat()
 }
 
 /// A new secret for either scheme: `whsec_` and the Base64 of `key`, which the caller takes from a

@@ -9,8 +9,8 @@ use http_body_util::Full;
 use url::{Position, Url};
 use webhooks_core::{
     Attempt, KeptEndpoint, Result, SIGNATURE_HEADER, STANDARD_ID_HEADER, STANDARD_SIGNATURE_HEADER,
-    STANDARD_TIMESTAMP_HEADER, SigningKey, StandardKey, Timestamp, WebhookEndpoint, WebhookError,
-    signature_header,
+    STANDARD_TIMESTAMP_HEADER, SigningKey, StandardSigner, Timestamp, WebhookEndpoint,
+    WebhookError, signature_header,
 };
 use zeroize::Zeroizing;
 
@@ -46,7 +46,7 @@ struct LiveSecret {
     /// The current secret signs for ever.
     until: Option<Timestamp>,
     timestamped: Option<SigningKey>,
-    standard: Option<StandardKey>,
+    standard: Option<StandardSigner>,
 }
 
 impl Prepared {
@@ -137,7 +137,7 @@ impl LiveSecret {
         Ok(Self {
             until,
             timestamped: timestamped.then(|| SigningKey::new(secret.as_bytes())),
-            standard: standard.then(|| StandardKey::new(secret)).transpose()?,
+            standard: standard.then(|| StandardSigner::new(secret)).transpose()?,
         })
     }
 

@@ -33,12 +33,12 @@
 //! |---|---|
 //! | `tower` | `VerifyWebhookLayer`, which lets only verified requests through |
 //! | `axum` | `VerifiedWebhook`, an extractor |
+//! | `ed25519` | verifying with public keys: `v1a` of Standard Webhooks |
 
 #[cfg(feature = "axum")]
 mod axum;
 mod clock;
 mod incoming;
-mod macs;
 mod object;
 mod presented;
 mod receive_error;
@@ -48,6 +48,7 @@ mod request;
 mod seen_events;
 mod seen_store;
 mod signature_error;
+mod signatures;
 mod standard_headers;
 mod timestamped_header;
 #[cfg(feature = "tower")]
@@ -63,4 +64,6 @@ pub use self::seen_store::{Claim, SeenStore};
 pub use self::signature_error::SignatureError;
 #[cfg(feature = "tower")]
 pub use self::tower::{VerifyWebhook, VerifyWebhookLayer};
+#[cfg(feature = "ed25519")]
+pub use webhooks_core::Ed25519PublicKey;
 pub use webhooks_core::{Result, WebhookError};

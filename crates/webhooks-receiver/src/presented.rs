@@ -2,10 +2,12 @@
 
 use ctutils::{Choice, CtEq};
 use http::{HeaderMap, HeaderName, HeaderValue};
+#[cfg(feature = "ed25519")]
+use webhooks_core::Ed25519PublicKey;
 use webhooks_core::{SigningKey, StandardKey};
 
 use crate::SignatureError;
-use crate::macs::Macs;
+use crate::signatures::Signatures;
 
 /// The longest header with signatures, in bytes.
 pub(crate) const MAX_HEADER: usize = 4_096;
@@ -14,9 +16,19 @@ pub(crate) const MAX_ITEMS: usize = 32;
 /// The most digits of a time: the year 33658 in Unix seconds, which no sum overflows.
 const MAX_DIGITS: usize = 12;
 
-/// One secret, made ready for both schemes.
+/// One secret or public key, made ready.
 #[derive(Clone)]
-pub(crate) struct Key {
+pub(crate) enum Key {
+    /// A secret, for both schemes.
+    Secret(Box<SecretKey>),
+    /// A public key, for Standard Webhooks alone.
+    #[cfg(feature = "ed25519")]
+    Public(Ed25519PublicKey),
+}
+
+/// See [`Key`].
+#[derive(Clone)]
+pub(crate) struct SecretKey {
     pub(crate) timestamped: SigningKey,
     /// Only what is written as `whsec_<base64>` signs in this scheme.
     pub(crate) standard: Option<StandardKey>,
@@ -28,7 +40,7 @@ pub(crate) struct Presented {
     pub(crate) scheme: Scheme,
     /// Unix seconds, of at most 12 digits.
     pub(crate) timestamp: i64,
-    pub(crate) macs: Macs,
+    pub(crate) signatures: Signatures,
 }
 
 #[derive(Debug)]
@@ -57,10 +69,8 @@ impl Presented {
     /// to the end: how long it takes tells only how many there are.
     pub(crate) fn check_body(&self, keys: &[Key], body: &[u8]) -> Result<(), SignatureError> {
         let mut matched = Choice::FALSE;
-        for expected in keys.iter().filter_map(|key| self.expected(key, body)) {
-            for mac in self.macs.iter() {
-                matched |= expected.ct_eq(mac);
-            }
+        for key in keys {
+            matched |= self.is_made_with(key, body);
         }
         if matched.to_bool() {
             Ok(())
@@ -69,7 +79,30 @@ impl Presented {
         }
     }
 
-    fn expected(&self, key: &Key, body: &[u8]) -> Option<[u8; 32]> {
+    fn is_made_with(&self, key: &Key, body: &[u8]) -> Choice {
+        let mut matched = Choice::FALSE;
+        match key {
+            Key::Secret(key) => {
+                if let Some(expected) = self.expected(key, body) {
+                    for mac in self.signatures.macs() {
+                        matched |= expected.ct_eq(mac);
+                    }
+                }
+            }
+            #[cfg(feature = "ed25519")]
+            Key::Public(key) => {
+                if let Scheme::Standard { id } = &self.scheme {
+                    for signature in self.signatures.of_key_pairs() {
+                        let is_good = key.verify(id, self.timestamp, body, signature);
+                        matched |= Choice::from_u8_lsb(is_good.into());
+                    }
+                }
+            }
+        }
+        matched
+    }
+
+    fn expected(&self, key: &SecretKey, body: &[u8]) -> Option<[u8; 32]> {
         match &self.scheme {
             Scheme::Timestamped => Some(key.timestamped.sign(self.timestamp, body)),
             Scheme::Standard { id } => {

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName};
+#[cfg(feature = "ed25519")]
+use webhooks_core::Ed25519PublicKey;
 use webhooks_core::{Result, SIGNATURE_HEADER, Secret, SigningKey, StandardKey, WebhookError};
 
-use crate::presented::{Key, MAX_HEADER, Presented, only_line};
+use crate::presented::{Key, MAX_HEADER, Presented, SecretKey, only_line};
 use crate::{IncomingWebhook, ReceiveError, SignatureError};
 use crate::{clock, incoming, standard_headers, timestamped_header};
 
@@ -25,7 +27,8 @@ const SIGNATURE: HeaderName = HeaderName::from_static(SIGNATURE_HEADER);
 /// - `X-Webhook-Signature: t=<unix seconds>,v1=<hex>`. Any secret that is not empty works, by its
 ///   UTF-8 bytes, a `whsec_...` one too.
 /// - Standard Webhooks v1 (`webhook-id`, `webhook-timestamp`, `webhook-signature`), with those
-///   secrets that are `whsec_` and the Base64 of a key.
+///   secrets that are `whsec_` and the Base64 of a key, and, with the feature `ed25519`, with public
+///   keys, `whpk_` and Base64. A public key verifies nothing else.
 ///
 /// A request that has an `X-Webhook-Signature` is judged by it alone, whatever it holds and whatever
 /// stands beside it; only without one do the Standard Webhooks headers count. So nobody can weaken
@@ -41,7 +44,9 @@ pub struct WebhookReceiver {
 }
 
 impl WebhookReceiver {
-    /// A receiver with one secret. An empty one verifies nothing.
+    /// A receiver with one secret or public key. An empty one verifies nothing, nor does what starts
+    /// with `whpk_` and is no public key, or is one without the feature `ed25519`: as a secret,
+    /// everybody who knows it could sign.
     #[must_use]
     pub fn new(secret: impl Into<String>) -> Self {
         Self {
@@ -51,8 +56,8 @@ impl WebhookReceiver {
         }
     }
 
-    /// Replaces the secrets, each of which verifies: the new one and the old one while a secret is
-    /// being rotated. Empty ones are left out.
+    /// Replaces the secrets and public keys, each of which verifies: the new one and the old one while a secret is
+    /// being rotated. Those that verify nothing are left out.
     #[must_use]
     pub fn with_secrets(mut self, secrets: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.keys = keys(secrets);
@@ -175,7 +180,7 @@ impl WebhookReceiver {
         }
         let mut lines = headers.get_all(SIGNATURE).iter().peekable();
         let presented = if lines.peek().is_none() && self.uses_standard_headers(headers) {
-            standard_headers::parse(headers)?
+            standard_headers::parse(headers, &self.keys)?
         } else {
             timestamped_header::parse(only_line(lines, MAX_HEADER)?)?
         };
@@ -185,7 +190,7 @@ impl WebhookReceiver {
     }
 
     fn uses_standard_headers(&self, headers: &HeaderMap) -> bool {
-        standard_headers::are_present(headers) && self.keys.iter().any(|key| key.standard.is_some())
+        standard_headers::are_present(headers) && self.keys.iter().any(standard_headers::are_for)
     }
 
     fn check_length(&self, length: usize) -> Result<(), ReceiveError> {
@@ -213,11 +218,22 @@ fn keys(secrets: impl IntoIterator<Item = impl Into<String>>) -> Arc<[Key]> {
         .into_iter()
         .map(|secret| Secret::from(secret.into()))
         .filter(|secret| !secret.expose().is_empty())
-        .map(|secret| Key {
-            timestamped: SigningKey::new(secret.expose().as_bytes()),
-            standard: standard_key(secret.expose()),
-        })
+        .filter_map(|secret| key(secret.expose()))
         .collect()
+}
+
+fn key(text: &str) -> Option<Key> {
+    // Never as a secret, since it is none.
+    if text.starts_with("whpk_") {
+        #[cfg(feature = "ed25519")]
+        return Ed25519PublicKey::new(text).ok().map(Key::Public);
+        #[cfg(not(feature = "ed25519"))]
+        return None;
+    }
+    Some(Key::Secret(Box::new(SecretKey {
+        timestamped: SigningKey::new(text.as_bytes()),
+        standard: standard_key(text),
+    })))
 }
 
 fn standard_key(secret: &str) -> Option<StandardKey> {

@@ -12,7 +12,7 @@ use webhooks_core::WebhookError;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SignatureError {
-    /// The receiver has no secret, or only empty ones.
+    /// The receiver has no secret and no public key that could verify anything.
     EmptySecret,
     /// A header that the scheme needs is absent or blank.
     MissingHeader,
@@ -68,7 +68,7 @@ impl SignatureError {
 impl fmt::Display for SignatureError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::EmptySecret => "the receiver has no secret that is not empty",
+            Self::EmptySecret => "the receiver has no secret or public key that verifies anything",
             Self::MissingHeader => "a signature header is missing or blank",
             Self::DuplicateHeader => "a signature header stands on several lines",
             Self::HeaderTooLong => "a signature header is too long",

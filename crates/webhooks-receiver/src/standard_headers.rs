@@ -1,7 +1,8 @@
 //! The three headers of Standard Webhooks, version 1.
 //!
-//! `webhook-id`, `webhook-timestamp` and `webhook-signature: v1,<base64> v1,<base64> ..`. Items of
-//! other versions are skipped, as the specification asks. Source: the Standard Webhooks
+//! `webhook-id`, `webhook-timestamp` and `webhook-signature: v1,<base64> v1a,<base64> ..`, where `v1`
+//! is made with a secret and `v1a` with a key pair. Items of other versions, and of those for which
+//! there is no key, are skipped, as the specification asks. Source: the Standard Webhooks
 //! specification, "Signature scheme".
 
 use http::{HeaderMap, HeaderName};
@@ -10,8 +11,8 @@ use webhooks_core::{
 };
 
 use crate::SignatureError;
-use crate::macs::Macs;
-use crate::presented::{MAX_HEADER, MAX_ITEMS, Presented, Scheme, single_line, unix_seconds};
+use crate::presented::{Key, MAX_HEADER, MAX_ITEMS, Presented, Scheme, single_line, unix_seconds};
+use crate::signatures::{Signature, Signatures};
 
 /// The longest id, in bytes.
 const MAX_ID: usize = 256;
@@ -25,8 +26,17 @@ pub(crate) fn are_present(headers: &HeaderMap) -> bool {
     headers.contains_key(SIGNATURE)
 }
 
-/// Reads the three headers.
-pub(crate) fn parse(headers: &HeaderMap) -> Result<Presented, SignatureError> {
+/// Whether a key can verify a signature in this scheme.
+pub(crate) const fn are_for(key: &Key) -> bool {
+    match key {
+        Key::Secret(key) => key.standard.is_some(),
+        #[cfg(feature = "ed25519")]
+        Key::Public(_) => true,
+    }
+}
+
+/// Reads the three headers, and of the signatures those that one of the keys can verify.
+pub(crate) fn parse(headers: &HeaderMap, keys: &[Key]) -> Result<Presented, SignatureError> {
     let signatures = trimmed(single_line(headers, SIGNATURE, MAX_HEADER)?);
     let id = trimmed(single_line(headers, ID, MAX_ID)?);
     // A longer time is refused as a time, not as a header.
@@ -36,15 +46,39 @@ pub(crate) fn parse(headers: &HeaderMap) -> Result<Presented, SignatureError> {
     }
     let items = items(signatures)?;
     let timestamp = unix_seconds(time)?;
-    let mut macs = Macs::default();
-    for item in items.into_iter().filter(|item| item.starts_with("v1,")) {
-        macs.push(StandardKey::decode(item).and_then(|mac| mac.try_into().ok()));
+    let versions: Vec<_> = keys
+        .iter()
+        .filter(|key| are_for(key))
+        .map(version)
+        .collect();
+    let has_key = |item: &&str| versions.iter().any(|version| item.starts_with(version));
+    let mut signatures = Signatures::default();
+    for item in items.into_iter().filter(has_key) {
+        signatures.push(decode(item));
     }
     Ok(Presented {
         scheme: Scheme::Standard { id: id.into() },
         timestamp,
-        macs: macs.checked()?,
+        signatures: signatures.checked()?,
     })
+}
+
+/// What the signatures start with that the key can verify.
+const fn version(key: &Key) -> &'static str {
+    match key {
+        Key::Secret(_) => "v1,",
+        #[cfg(feature = "ed25519")]
+        Key::Public(_) => "v1a,",
+    }
+}
+
+fn decode(item: &str) -> Option<Signature> {
+    #[cfg(feature = "ed25519")]
+    if item.starts_with("v1a,") {
+        return webhooks_core::Ed25519PublicKey::decode(item).map(Signature::KeyPair);
+    }
+    let mac = StandardKey::decode(item)?.try_into().ok()?;
+    Some(Signature::Mac(mac))
 }
 
 /// White space around a value is not part of it (RFC 9110, section 5.5).

@@ -7,12 +7,12 @@
 use webhooks_core::decode_hex;
 
 use crate::SignatureError;
-use crate::macs::Macs;
 use crate::presented::{MAX_ITEMS, Presented, Scheme, unix_seconds};
+use crate::signatures::{Signature, Signatures};
 
 /// Reads the text of the header, which holds printable ASCII, spaces and tabs.
 pub(crate) fn parse(text: &str) -> Result<Presented, SignatureError> {
-    let (mut time, mut times, mut macs) = (None, 0, Macs::default());
+    let (mut time, mut times, mut signatures) = (None, 0, Signatures::default());
     for (n, item) in text.split(',').enumerate() {
         let (name, value) = well_formed(item).ok_or(SignatureError::MalformedHeader)?;
         if n == MAX_ITEMS {
@@ -23,7 +23,7 @@ pub(crate) fn parse(text: &str) -> Result<Presented, SignatureError> {
                 times += 1;
                 time = Some(value);
             }
-            "v1" => macs.push(decode_hex(value)),
+            "v1" => signatures.push(decode_hex(value).map(Signature::Mac)),
             _ => {}
         }
     }
@@ -34,7 +34,7 @@ pub(crate) fn parse(text: &str) -> Result<Presented, SignatureError> {
     Ok(Presented {
         scheme: Scheme::Timestamped,
         timestamp: unix_seconds(time)?,
-        macs: macs.checked()?,
+        signatures: signatures.checked()?,
     })
 }
 
