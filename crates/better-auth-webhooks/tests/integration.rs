@@ -41,8 +41,8 @@ fn postgres_pool() -> Pool {
         .unwrap()
 }
 
-async fn postgres(pool: &Pool) -> PostgresStorage {
-    let schema = format!("integration_{}", std::process::id());
+async fn postgres(pool: &Pool, test: &str) -> PostgresStorage {
+    let schema = format!("integration_{test}_{}", std::process::id());
     PostgresStorage::builder(pool.clone())
         .schema(&schema)
         .connect()
@@ -111,7 +111,7 @@ async fn every_event_arrives_from_the_memory_storage() {
 #[tokio::test]
 async fn every_event_arrives_from_postgresql() {
     let pool = postgres_pool();
-    let storage = postgres(&pool).await;
+    let storage = postgres(&pool, "arrival").await;
     let schema = storage.schema().to_owned();
     every_event_arrives(storage).await;
     drop_schema(&pool, &schema).await;
@@ -135,7 +135,7 @@ async fn every_event_arrives_from_redis() {
 #[tokio::test]
 async fn an_event_sent_in_a_transaction_is_delivered_if_and_only_if_it_commits() {
     let pool = postgres_pool();
-    let storage = std::sync::Arc::new(postgres(&pool).await);
+    let storage = std::sync::Arc::new(postgres(&pool, "outbox").await);
     let schema = storage.schema().to_owned();
     let receiver = Receiver::answering(200).await;
     let system = WebhookSystem::builder()
