@@ -22,6 +22,8 @@ pub enum Answer {
     Status(u16),
     /// Answers with this status and header.
     Header(u16, &'static str, String),
+    /// Answers with this status and body.
+    Body(u16, String),
     /// Answers with this status after a while.
     After(Duration, u16),
     /// Never answers.
@@ -174,9 +176,14 @@ async fn answer(
         all.len()
     };
     ledger.arrived.notify_waiters();
+    let mut body = String::new();
     let (status, header) = match script(&received, number) {
         Answer::Status(status) => (status, None),
         Answer::Header(status, name, value) => (status, Some((name, value))),
+        Answer::Body(status, text) => {
+            body = text;
+            (status, None)
+        }
         Answer::After(delay, status) => {
             tokio::time::sleep(delay).await;
             (status, None)
@@ -187,7 +194,7 @@ async fn answer(
     if let Some((name, value)) = header {
         response = response.header(name, value);
     }
-    Ok(response.body(Full::default()).unwrap_or_default())
+    Ok(response.body(Full::from(body)).unwrap_or_default())
 }
 
 impl Drop for Receiver {

@@ -10,6 +10,7 @@ use webhooks_delivery::{DeliveryEngine, NetworkPolicy, Pipeline, Resolve, Settin
 use webhooks_resilience::ResilienceGate;
 
 use crate::WebhookSystem;
+use crate::endpoint_rules::EndpointRules;
 
 /// Sets a [`WebhookSystem`] up.
 #[derive(Clone)]
@@ -22,6 +23,7 @@ pub struct WebhookSystemBuilder {
     tls: TlsOptions,
     response_limits: Option<(usize, usize)>,
     proxy: Option<String>,
+    endpoint_rules: EndpointRules,
 }
 
 impl WebhookSystemBuilder {
@@ -34,6 +36,7 @@ impl WebhookSystemBuilder {
             tls: TlsOptions::default(),
             response_limits: None,
             proxy: None,
+            endpoint_rules: EndpointRules::default(),
         }
     }
 
@@ -132,6 +135,23 @@ impl WebhookSystemBuilder {
         self
     }
 
+    /// Whether an endpoint gets no events until it has answered a challenge: one that is registered,
+    /// or whose URL is changed, is [unverified](crate::storage::DisabledBy::Unverified) until
+    /// [`verify_endpoint`](WebhookSystem::verify_endpoint) succeeds. Endpoints that are active
+    /// already stay so. Defaults to false.
+    pub const fn require_verification(mut self, require: bool) -> Self {
+        self.endpoint_rules.require_verification = require;
+        self
+    }
+
+    /// How many endpoints one tenant may have; those without a tenant are not counted. More are
+    /// refused at registration. It is looked at before an endpoint is stored, so nodes that register
+    /// at the same moment may each add one. Defaults to no bound; 1 or more.
+    pub fn max_endpoints_per_tenant(mut self, endpoints: impl Into<Option<usize>>) -> Self {
+        self.endpoint_rules.max_per_tenant = endpoints.into();
+        self
+    }
+
     /// Starts the system. With a setting out of its bounds every call of it returns
     /// [`InvalidConfig`](crate::WebhookError::InvalidConfig); [`try_build`](Self::try_build)
     /// returns that at once.
@@ -142,7 +162,8 @@ impl WebhookSystemBuilder {
     #[track_caller]
     pub fn build(self, storage: impl WebhookStorage) -> WebhookSystem {
         require_runtime();
-        WebhookSystem::from_pipeline(self.start(Arc::new(storage)))
+        let rules = self.endpoint_rules;
+        WebhookSystem::from_pipeline(self.start(Arc::new(storage)), rules)
     }
 
     /// Starts the system.
@@ -157,13 +178,14 @@ impl WebhookSystemBuilder {
     #[track_caller]
     pub fn try_build(self, storage: impl WebhookStorage) -> Result<WebhookSystem> {
         require_runtime();
-        Ok(WebhookSystem::from_pipeline(Ok(
-            self.start(Arc::new(storage))?
-        )))
+        let rules = self.endpoint_rules;
+        let pipeline = self.start(Arc::new(storage))?;
+        Ok(WebhookSystem::from_pipeline(Ok(pipeline), rules))
     }
 
     fn start(mut self, storage: Arc<dyn WebhookStorage>) -> Result<Pipeline> {
         self.circuit_breaker.validate()?;
+        self.endpoint_rules.validate()?;
         self.settings.half_open_max_requests = self.circuit_breaker.half_open_max_requests;
         let gate = Arc::new(ResilienceGate::new(self.circuit_breaker));
         let timeout = self.settings.timeout;
@@ -208,6 +230,7 @@ impl std::fmt::Debug for WebhookSystemBuilder {
             .field("settings", &self.settings)
             .field("circuit_breaker", &self.circuit_breaker)
             .field("network_policy", &self.network_policy)
+            .field("endpoint_rules", &self.endpoint_rules)
             .finish_non_exhaustive()
     }
 }

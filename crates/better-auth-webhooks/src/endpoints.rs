@@ -27,30 +27,55 @@ impl WebhookSystem {
         let _changing = self.changing().await;
         let pipeline = self.checked(&endpoint).await?;
         pipeline.refresh().await?;
-        match pipeline.endpoint(&endpoint.id) {
-            Some(stored) if stored.unreadable.is_some() => readable(&stored).map(drop),
-            Some(stored) if is_same(&stored, &endpoint) => Ok(()),
-            Some(_) => Err(WebhookError::EndpointExists(endpoint.id.as_str().into())),
-            None => {
-                pipeline.storage().save_endpoint(&endpoint).await?;
-                pipeline.refresh().await
-            }
+        let rules = self.endpoint_rules();
+        let Some(stored) = pipeline.endpoint(&endpoint.id) else {
+            rules.check_room(pipeline, &endpoint, None)?;
+            return self.add(pipeline, endpoint).await;
+        };
+        readable(&stored)?;
+        let is_unverified = rules.is_unverified(&stored);
+        if !is_same(&stored, &endpoint, is_unverified) {
+            return Err(WebhookError::EndpointExists(endpoint.id.as_str().into()));
         }
+        if is_unverified && endpoint.enabled && stored.gate.disabled.is_none() {
+            // An earlier registration ended between its two steps.
+            return self.set_gate(pipeline, &endpoint.id, UNVERIFIED).await;
+        }
+        Ok(())
+    }
+
+    async fn add(&self, pipeline: &Pipeline, mut endpoint: KeptEndpoint) -> Result<()> {
+        if self.endpoint_rules().require_verification && endpoint.enabled {
+            // At no moment, and on no node, is it active before it is verified.
+            endpoint.enabled = false;
+            pipeline.storage().save_endpoint(&endpoint).await?;
+            return self.set_gate(pipeline, &endpoint.id, UNVERIFIED).await;
+        }
+        pipeline.storage().save_endpoint(&endpoint).await?;
+        pipeline.refresh().await
     }
 
     /// Replaces the definition of an endpoint. `enabled: true` also enables one that was disabled
-    /// at run time.
+    /// at run time, but not one that is still to be verified.
     ///
     /// # Errors
     ///
     /// As [`register_endpoint`](Self::register_endpoint), and [`WebhookError::EndpointNotFound`].
     pub async fn update_endpoint(&self, endpoint: WebhookEndpoint) -> Result<()> {
-        let endpoint = KeptEndpoint::from(endpoint);
+        let mut endpoint = KeptEndpoint::from(endpoint);
         let _changing = self.changing().await;
         let pipeline = self.checked(&endpoint).await?;
         let stored = self.stored(pipeline, &endpoint.id).await?;
+        let rules = self.endpoint_rules();
+        rules.check_room(pipeline, &endpoint, Some(&stored))?;
+        let has_moved = stored.endpoint.url != endpoint.url;
+        if rules.is_unverified(&stored) || (has_moved && rules.require_verification) {
+            // First, so that the new place gets nothing before it is verified.
+            self.set_gate(pipeline, &endpoint.id, UNVERIFIED).await?;
+            endpoint.enabled = false;
+        }
         pipeline.storage().save_endpoint(&endpoint).await?;
-        if stored.endpoint.url != endpoint.url {
+        if has_moved {
             // What the old place did says nothing about the new one.
             pipeline.forgive(&endpoint.id);
             let mut gates = vec![GateChange::LimitLeased(None), GateChange::Recovered];
@@ -116,10 +141,19 @@ impl WebhookSystem {
     ///
     /// # Errors
     ///
-    /// [`WebhookError::EndpointNotFound`]; see [`WebhookSystem`].
+    /// [`WebhookError::EndpointNotFound`]; [`WebhookError::NotVerified`] for one that is still to be
+    /// verified; see [`WebhookSystem`].
     pub async fn enable_endpoint(&self, endpoint_id: &str) -> Result<()> {
-        self.ready().await?.forgive(endpoint_id);
-        self.change_gate(endpoint_id, GateChange::Enable).await
+        let _changing = self.changing().await;
+        let pipeline = self.ready().await?;
+        let stored = self.stored(pipeline, endpoint_id).await?;
+        if self.endpoint_rules().is_unverified(&stored) {
+            let text = format!("{endpoint_id:?} is to be verified by verify_endpoint");
+            return Err(WebhookError::NotVerified(text.into()));
+        }
+        pipeline.forgive(endpoint_id);
+        self.set_gate(pipeline, endpoint_id, GateChange::Enable)
+            .await
     }
 
     /// Makes new events make no deliveries for an endpoint; what waits for it keeps waiting.
@@ -179,6 +213,15 @@ impl WebhookSystem {
         let _changing = self.changing().await;
         let pipeline = self.ready().await?;
         self.stored(pipeline, endpoint_id).await?;
+        self.set_gate(pipeline, endpoint_id, change).await
+    }
+
+    pub(crate) async fn set_gate(
+        &self,
+        pipeline: &Pipeline,
+        endpoint_id: &str,
+        change: GateChange,
+    ) -> Result<()> {
         let gate = EndpointGate {
             endpoint_id: endpoint_id.into(),
             change,
@@ -198,16 +241,22 @@ impl WebhookSystem {
         Ok(pipeline)
     }
 
-    async fn stored(&self, pipeline: &Pipeline, id: &str) -> Result<Arc<EndpointRecord>> {
+    pub(crate) async fn stored(
+        &self,
+        pipeline: &Pipeline,
+        id: &str,
+    ) -> Result<Arc<EndpointRecord>> {
         pipeline.refresh().await?;
         pipeline.endpoint(id).ok_or_else(|| not_found(id))
     }
 }
 
+const UNVERIFIED: GateChange = GateChange::Disable(DisabledBy::Unverified);
+
 /// Whether a definition is the stored one, apart from what was changed at run time.
-fn is_same(stored: &EndpointRecord, endpoint: &WebhookEndpoint) -> bool {
+fn is_same(stored: &EndpointRecord, endpoint: &WebhookEndpoint, is_unverified: bool) -> bool {
     let mut old = KeptEndpoint::clone(&stored.endpoint);
-    if stored.gate.disabled.is_some() {
+    if is_unverified || stored.gate.disabled.is_some() {
         old.enabled = endpoint.enabled;
     }
     if old
@@ -218,11 +267,11 @@ fn is_same(stored: &EndpointRecord, endpoint: &WebhookEndpoint) -> bool {
         old.secret.clone_from(&endpoint.secret);
     }
     old.previous_secrets.clone_from(&endpoint.previous_secrets);
-    old == *endpoint
+    *old == *endpoint
 }
 
 /// The definition, if its credentials could be decrypted.
-fn readable(stored: &EndpointRecord) -> Result<&KeptEndpoint> {
+pub(crate) fn readable(stored: &EndpointRecord) -> Result<&KeptEndpoint> {
     match &stored.unreadable {
         Some(error) => Err(error.clone()),
         None => Ok(&stored.endpoint),

@@ -36,11 +36,13 @@
 mod builder;
 mod dead_letters;
 mod deliveries;
+mod endpoint_rules;
 mod endpoints;
 mod event_builder;
 mod health;
 pub mod storage;
 mod system;
+mod verification;
 
 pub use webhooks_core::{
     Attempt, AttemptRecord, BatchConfig, Circuit, CircuitBreakerConfig, CircuitState, Clock,

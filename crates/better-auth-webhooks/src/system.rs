@@ -8,6 +8,7 @@ use webhooks_core::storage::WebhookStorage;
 use webhooks_core::{Result, WebhookError};
 use webhooks_delivery::{EndpointMetrics, Metrics, NoticeStream, Pipeline};
 
+use crate::endpoint_rules::EndpointRules;
 use crate::event_builder::{EventBuilder, OutgoingEvent, SendReceipt};
 use crate::{DeadLetters, Health, WebhookSystemBuilder};
 
@@ -25,6 +26,7 @@ struct Inner {
     pipeline: Result<Pipeline>,
     /// One change of endpoints at a time, since each reads before it writes.
     changing: tokio::sync::Mutex<()>,
+    endpoint_rules: EndpointRules,
 }
 
 impl WebhookSystem {
@@ -44,11 +46,12 @@ impl WebhookSystem {
         WebhookSystemBuilder::new()
     }
 
-    pub(crate) fn from_pipeline(pipeline: Result<Pipeline>) -> Self {
+    pub(crate) fn from_pipeline(pipeline: Result<Pipeline>, endpoint_rules: EndpointRules) -> Self {
         Self {
             inner: Arc::new(Inner {
                 pipeline,
                 changing: tokio::sync::Mutex::default(),
+                endpoint_rules,
             }),
         }
     }
@@ -206,6 +209,10 @@ impl WebhookSystem {
         let pipeline = self.pipeline()?;
         pipeline.ready().await?;
         Ok(pipeline)
+    }
+
+    pub(crate) fn endpoint_rules(&self) -> &EndpointRules {
+        &self.inner.endpoint_rules
     }
 
     pub(crate) async fn changing(&self) -> tokio::sync::MutexGuard<'_, ()> {

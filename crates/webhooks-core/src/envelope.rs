@@ -15,6 +15,9 @@ use crate::{EventId, EventType, Result, Timestamp, WebhookError};
 pub const ENVELOPE_VERSION: &str = "1.0";
 /// The event type of a batch, whose `data` is `{"events":[<envelopes>]}`.
 pub const BATCH_EVENT: &str = "webhook.batch";
+/// The event type of the request that verifies an endpoint, whose `data` is
+/// `{"challenge":"<text>"}`. It is answered with 2xx and the same as JSON.
+pub const PING_EVENT: &str = "webhook.ping";
 
 /// Writes the envelope of one event, of at most `limit` bytes.
 ///

@@ -47,6 +47,8 @@ pub enum WebhookError {
     Overloaded(Detail),
     /// The system was shut down; nothing was stored.
     ShutDown(Detail),
+    /// The endpoint has not answered the challenge that would make it active.
+    NotVerified(Detail),
     /// There are no random bytes, which keys and nonces need.
     RandomSource(Detail),
 }
@@ -102,6 +104,7 @@ impl WebhookError {
             Self::InvalidId(d) => ("invalid id", Some(d)),
             Self::Overloaded(d) => ("overloaded", Some(d)),
             Self::ShutDown(d) => ("shut down", Some(d)),
+            Self::NotVerified(d) => ("endpoint is not verified", Some(d)),
             Self::RandomSource(d) => ("no random bytes", Some(d)),
         }
     }

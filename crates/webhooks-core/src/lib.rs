@@ -56,7 +56,7 @@ pub use self::endpoint::{
     ENCRYPTED_PREFIX, MAX_TIMEOUT_SECONDS, MAX_URL, PreviousSecret, SignatureScheme,
     WebhookEndpoint,
 };
-pub use self::envelope::{BATCH_EVENT, ENVELOPE_VERSION, batch_envelope, envelope};
+pub use self::envelope::{BATCH_EVENT, ENVELOPE_VERSION, PING_EVENT, batch_envelope, envelope};
 pub use self::error::{Detail, Result, WebhookError};
 pub use self::event::WebhookEvent;
 pub use self::event_type::{EventType, MAX_EVENT_TYPE};

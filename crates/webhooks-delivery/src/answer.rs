@@ -29,6 +29,9 @@ const MAX_DRAINS: usize = 128;
 /// cheaper than a task in the background.
 const TURNS: u32 = 2;
 
+/// The bytes that are kept at least of an answer whose sender wants to know what it says.
+const WHOLE: usize = 1_024;
+
 /// The limits of what is read, and of what is read in the background.
 #[derive(Debug)]
 pub(crate) struct Reading {
@@ -46,9 +49,17 @@ pub(crate) struct Answer {
     pub(crate) retry_after: Option<Duration>,
     kept: BytesMut,
     read: usize,
+    keep_at_least: usize,
 }
 
 impl Answer {
+    pub(crate) fn new(whole: bool) -> Self {
+        Self {
+            keep_at_least: if whole { WHOLE } else { 0 },
+            ..Self::default()
+        }
+    }
+
     /// Takes the head.
     pub(crate) fn take_head(&mut self, status: StatusCode, headers: &HeaderMap, now: SystemTime) {
         self.status = Some(status);
@@ -67,7 +78,8 @@ impl Answer {
 
     /// Takes a part of the body; `false` when that is more than is read.
     fn take_part(&mut self, part: &Bytes, limits: &Reading) -> bool {
-        let room = limits.keep.saturating_sub(self.kept.len());
+        let keep = limits.keep.max(self.keep_at_least);
+        let room = keep.saturating_sub(self.kept.len());
         self.kept
             .extend_from_slice(part.get(..room).unwrap_or(part));
         self.read = self.read.saturating_add(part.len());

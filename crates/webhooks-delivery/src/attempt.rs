@@ -76,6 +76,7 @@ impl Attempting {
             body: &parcel.body,
             now: self.started_at,
             timeout,
+            whole_answer: false,
         };
         let span = tracing::info_span!(
             "attempt",

@@ -26,6 +26,8 @@ struct Inner {
     lanes: HashMap<Arc<str>, Arc<Lane>>,
     index: FilterIndex<LaneRef>,
     created: u64,
+    /// How many endpoints each tenant has.
+    tenants: HashMap<String, usize>,
 }
 
 impl Directory {
@@ -65,6 +67,11 @@ impl Directory {
         self.read().index.matches(tenant, event_type)
     }
 
+    /// How many endpoints a tenant has.
+    pub(crate) fn count_of(&self, tenant: &str) -> usize {
+        self.read().tenants.get(tenant).copied().unwrap_or(0)
+    }
+
     /// All lanes.
     pub(crate) fn all(&self) -> Vec<Arc<Lane>> {
         self.read().lanes.values().cloned().collect()
@@ -83,7 +90,9 @@ impl Inner {
         let lane = match self.lanes.get(&id) {
             Some(lane) => {
                 let lane = lane.clone();
-                self.index(&lane, &lane.record(), false);
+                let old = lane.record();
+                self.index(&lane, &old, false);
+                self.leave_tenant(old.endpoint.tenant.as_deref());
                 lane
             }
             None => {
@@ -95,10 +104,23 @@ impl Inner {
             self.lanes.remove(&id);
         } else {
             self.index(&lane, &record, true);
+            if let Some(tenant) = &record.endpoint.tenant {
+                *self.tenants.entry(tenant.clone()).or_default() += 1;
+            }
             self.lanes.insert(id, lane.clone());
         }
         lane.set_record(record);
         lane
+    }
+
+    fn leave_tenant(&mut self, tenant: Option<&str>) {
+        let Some(tenant) = tenant else { return };
+        if let Some(count) = self.tenants.get_mut(tenant) {
+            *count -= 1;
+            if *count == 0 {
+                self.tenants.remove(tenant);
+            }
+        }
     }
 
     fn index(&mut self, lane: &Arc<Lane>, record: &EndpointRecord, insert: bool) {

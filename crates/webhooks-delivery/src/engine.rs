@@ -82,13 +82,14 @@ impl DeliveryEngine {
             body: &delivery.event.payload,
             now: self.clock.now(),
             timeout,
+            whole_answer: false,
         };
         Ok(self.attempt(&attempt).await)
     }
 
     async fn attempt(&self, attempt: &Attempt<'_>) -> DeliveryResult {
         let started = Instant::now();
-        let mut answer = Answer::default();
+        let mut answer = Answer::new(attempt.whole_answer);
         let failure = match timeout(attempt.timeout, self.exchange(attempt, &mut answer)).await {
             Ok(Ok(())) => FailureKind::MalformedAnswer,
             Ok(Err(failure)) => failure,
@@ -118,7 +119,7 @@ impl DeliveryEngine {
         let (response, connection) = self.send(&prepared.origin, request).await?;
         let (head, body) = response.into_parts();
         answer.take_head(head.status, &head.headers, attempt.now.into());
-        if head.status.is_success() {
+        if head.status.is_success() && !attempt.whole_answer {
             self.reading
                 .read_ready(answer, body, connection, &prepared.origin)
                 .await;

@@ -43,6 +43,7 @@ mod slots;
 mod suspect_place;
 mod tls;
 mod turns;
+mod verification;
 
 pub use self::engine::{DeliveryEngine, DeliveryEngineBuilder};
 pub use self::metrics::{AttemptMetrics, EndpointMetrics, Metrics};

@@ -313,6 +313,12 @@ impl Pipeline {
         records
     }
 
+    /// How many endpoints a tenant has.
+    #[must_use]
+    pub fn endpoints_of(&self, tenant: &str) -> usize {
+        self.dispatcher.directory.count_of(tenant)
+    }
+
     /// One endpoint.
     #[must_use]
     pub fn endpoint(&self, id: &str) -> Option<Arc<EndpointRecord>> {

@@ -9,6 +9,8 @@ use std::error::Error;
 use axum::Router;
 use axum::extract::{FromRef, State};
 use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use tokio::net::TcpListener;
 use webhooks_receiver::{Claim, IncomingWebhook, SeenEvents, VerifiedWebhook, WebhookReceiver};
@@ -48,7 +50,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
 async fn receive(
     State(seen): State<SeenEvents>,
     VerifiedWebhook(webhook): VerifiedWebhook,
-) -> StatusCode {
+) -> Response {
+    // The sender asks whether its webhooks are wanted here, and sends them once this is answered.
+    if let Some(answer) = webhook.challenge_answer() {
+        return ([(CONTENT_TYPE, "application/json")], answer).into_response();
+    }
     for event in webhook.into_events() {
         match seen.claim(&event.id) {
             Claim::New(claim) => {
@@ -56,11 +62,11 @@ async fn receive(
                 claim.commit();
             }
             // It comes again, and then it is done or can be claimed.
-            Claim::InProgress => return StatusCode::CONFLICT,
+            Claim::InProgress => return StatusCode::CONFLICT.into_response(),
             Claim::Done => {}
         }
     }
-    StatusCode::NO_CONTENT
+    StatusCode::NO_CONTENT.into_response()
 }
 
 async fn handle(event: &IncomingWebhook) {

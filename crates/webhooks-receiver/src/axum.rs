@@ -15,13 +15,18 @@ use crate::{IncomingWebhook, ReceiveError, WebhookReceiver, request};
 /// extensions, for logs and metrics.
 ///
 /// ```
-/// # use axum::{Router, http::StatusCode, routing::post};
+/// # use axum::{Router, http::StatusCode, http::header::CONTENT_TYPE, routing::post};
+/// # use axum::response::{IntoResponse, Response};
 /// # use webhooks_receiver::{VerifiedWebhook, WebhookReceiver};
-/// async fn handle(VerifiedWebhook(webhook): VerifiedWebhook) -> StatusCode {
+/// async fn handle(VerifiedWebhook(webhook): VerifiedWebhook) -> Response {
+///     // The sender asks whether its webhooks are wanted here.
+///     if let Some(answer) = webhook.challenge_answer() {
+///         return ([(CONTENT_TYPE, "application/json")], answer).into_response();
+///     }
 ///     for event in webhook.into_events() {
 ///         // Handle it, once per `event.id`.
 ///     }
-///     StatusCode::NO_CONTENT
+///     StatusCode::NO_CONTENT.into_response()
 /// }
 ///
 /// let app: Router = Router::new()

@@ -7,10 +7,12 @@ use std::time::SystemTime;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use webhooks_core::{BATCH_EVENT, Detail, Result, WebhookError};
+use webhooks_core::{BATCH_EVENT, Detail, PING_EVENT, Result, WebhookError};
 
 use crate::object::Object;
 
+/// The longest challenge that is answered, in bytes.
+const MAX_CHALLENGE: usize = 256;
 /// The longest id, in bytes, so that what remembers ids is bounded.
 const MAX_ID: usize = 256;
 
@@ -76,6 +78,31 @@ impl IncomingWebhook {
         single
             .into_iter()
             .chain(inner.filter_map(|event| serde_json::from_value(event).ok()))
+    }
+
+    /// The challenge of a `webhook.ping`, by which the sender asks whether its webhooks are wanted
+    /// here. `None` for every other event.
+    #[must_use]
+    pub fn challenge(&self) -> Option<&str> {
+        let challenge = self.data.get("challenge").filter(|_| self.is_ping())?;
+        let challenge = challenge.as_str()?;
+        (1..=MAX_CHALLENGE)
+            .contains(&challenge.len())
+            .then_some(challenge)
+    }
+
+    /// The body of the answer to a `webhook.ping`, to be sent with status 200 and as
+    /// `application/json`: `{"challenge":"<the same>"}`. `None` for every other event.
+    ///
+    /// Answer it if you have asked for webhooks here: from then on they come.
+    #[must_use]
+    pub fn challenge_answer(&self) -> Option<String> {
+        let challenge = self.challenge()?;
+        Some(serde_json::json!({ "challenge": challenge }).to_string())
+    }
+
+    fn is_ping(&self) -> bool {
+        self.event == PING_EVENT
     }
 
     fn inner(&self) -> Option<&[Value]> {

@@ -22,6 +22,23 @@ use crate::{WebhookReceiver, request};
 /// other requests are answered here with a bare 401, 413 or 400; for a refused signature the
 /// [`SignatureError`](crate::SignatureError) is in the answer's extensions, for logs and metrics.
 ///
+/// The service answers a `webhook.ping`, by which the sender asks whether its webhooks are wanted:
+///
+/// ```
+/// # use bytes::Bytes;
+/// # use http::{Request, Response};
+/// # use http_body_util::Full;
+/// # use webhooks_receiver::IncomingWebhook;
+/// async fn handle(request: Request<Full<Bytes>>) -> Response<Full<Bytes>> {
+///     let webhook = request.extensions().get::<IncomingWebhook>();
+///     if let Some(answer) = webhook.and_then(IncomingWebhook::challenge_answer) {
+///         return Response::new(answer.into());
+///     }
+///     // Handle it.
+///     Response::new(Full::default())
+/// }
+/// ```
+///
 /// A deadline for slow bodies is the server's business.
 #[derive(Clone, Debug)]
 pub struct VerifyWebhookLayer {

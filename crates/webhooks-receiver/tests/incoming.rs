@@ -248,3 +248,30 @@ fn bodies_of_every_common_type_are_taken_by_reference() {
         "user.created"
     );
 }
+
+#[test]
+fn only_a_ping_has_a_challenge_to_answer() {
+    let receiver = WebhookReceiver::new("secret");
+    let parse = |event: &str, data: serde_json::Value| {
+        let event_type = EventType::new(event).unwrap();
+        let body = envelope(EventId::new(AT), &event_type, AT, &data, 10_000).unwrap();
+        receiver.parse_webhook(&body).unwrap()
+    };
+    let quoted = "a\"b\\c é";
+    let ping = parse("webhook.ping", json!({ "challenge": quoted }));
+    assert_eq!(ping.challenge(), Some(quoted));
+    let answer: serde_json::Value =
+        serde_json::from_str(&ping.challenge_answer().unwrap()).unwrap();
+    assert_eq!(answer, json!({ "challenge": quoted }));
+    assert!(!format!("{ping:?}").contains("a\\\"b"));
+    for other in [
+        parse("user.created", json!({ "challenge": "x" })),
+        parse("webhook.ping", json!({ "challenge": 1 })),
+        parse("webhook.ping", json!({ "challenge": "" })),
+        parse("webhook.ping", json!({ "challenge": "x".repeat(257) })),
+        parse("webhook.ping", json!("challenge")),
+    ] {
+        assert_eq!(other.challenge(), None);
+        assert_eq!(other.challenge_answer(), None);
+    }
+}

@@ -1,4 +1,4 @@
-use webhooks_core::storage::{EndpointChanges, EndpointGate, GateChange, GateState};
+use webhooks_core::storage::{DisabledBy, EndpointChanges, EndpointGate, GateChange, GateState};
 use webhooks_core::{DeliveryState, KeptEndpoint, Timestamp, WebhookEndpoint};
 
 use crate::endpoint_entry::EndpointEntry;
@@ -136,7 +136,9 @@ fn change_gate(entry: &mut EndpointEntry, change: GateChange) -> bool {
         }
         GateChange::Disable(by) => {
             *enabled = false;
-            gate.disabled = Some(by);
+            if gate.disabled != Some(DisabledBy::Unverified) {
+                gate.disabled = Some(by);
+            }
         }
         GateChange::Enable => {
             *enabled = true;

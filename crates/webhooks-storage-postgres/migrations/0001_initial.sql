@@ -37,7 +37,7 @@ CREATE TABLE webhook_endpoints (
     previous_secrets jsonb NOT NULL,
     -- The gate: what lets deliveries through, besides `enabled`.
     paused           boolean NOT NULL DEFAULT false,
-    disabled_by      text CHECK (disabled_by IN ('operator', 'gone', 'failing')),
+    disabled_by      text CHECK (disabled_by IN ('operator', 'gone', 'failing', 'unverified')),
     held_until       timestamptz,
     max_leased       integer,
     failing_since    timestamptz,

@@ -71,11 +71,13 @@ pub(crate) const fn disabled_by_name(by: DisabledBy) -> &'static str {
         DisabledBy::Operator => "operator",
         DisabledBy::Gone => "gone",
         DisabledBy::Failing => "failing",
+        DisabledBy::Unverified => "unverified",
     }
 }
 
 pub(crate) fn disabled_by(name: &str) -> Result<DisabledBy> {
-    [DisabledBy::Operator, DisabledBy::Gone, DisabledBy::Failing]
+    use DisabledBy::{Failing, Gone, Operator, Unverified};
+    [Operator, Gone, Failing, Unverified]
         .into_iter()
         .find(|by| disabled_by_name(*by) == name)
         .ok_or_else(|| unknown("disabled_by"))

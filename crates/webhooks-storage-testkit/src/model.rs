@@ -1,6 +1,8 @@
 use std::collections::{BTreeMap, HashMap};
 
-use webhooks_core::storage::{Change, Counts, Enqueued, GateChange, GateState, NewEvent, Settled};
+use webhooks_core::storage::{
+    Change, Counts, DisabledBy, Enqueued, GateChange, GateState, NewEvent, Settled,
+};
 use webhooks_core::storage::{
     IDEMPOTENCY_WINDOW, POISON_CRASHES, Retention, SUSPECT_CRASHES, SettleAs, WORKER_DEAD_AFTER,
 };
@@ -94,7 +96,10 @@ impl Model {
             GateChange::Pause => gate.paused = true,
             GateChange::Resume => (gate.paused, gate.held_until) = (false, None),
             GateChange::Disable(by) => {
-                (endpoint.enabled, gate.disabled) = (false, Some(by));
+                endpoint.enabled = false;
+                if gate.disabled != Some(DisabledBy::Unverified) {
+                    gate.disabled = Some(by);
+                }
             }
             GateChange::Enable => {
                 endpoint.enabled = true;

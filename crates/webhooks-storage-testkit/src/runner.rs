@@ -33,6 +33,7 @@ macro_rules! __cases {
                 only_later_changes_are_listed
                 resuming_ends_a_pause_and_a_hold
                 disabling_changes_the_definition
+                an_unverified_endpoint_stays_so_until_it_is_enabled
                 enabling_clears_everything_but_a_pause
                 a_hold_never_moves_back
                 the_limit_of_leases_is_set_and_cleared

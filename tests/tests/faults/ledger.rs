@@ -29,9 +29,10 @@ impl Arrivals {
     /// Notes a request that gets this answer.
     pub(crate) fn note(&self, request: &Received, answer: &Answer) {
         let accepted = match answer {
-            Answer::Status(status) | Answer::Header(status, ..) | Answer::After(_, status) => {
-                (200..300).contains(status)
-            }
+            Answer::Status(status)
+            | Answer::Header(status, ..)
+            | Answer::Body(status, _)
+            | Answer::After(_, status) => (200..300).contains(status),
             Answer::Hang => false,
         };
         self.all().push(Arrival {

@@ -3,9 +3,9 @@ use std::time::SystemTime;
 
 use async_trait::async_trait;
 use better_auth_webhooks::storage::{
-    Beat, Change, Claim, Claimed, Counts, DeliveryQuery, DeliveryRecord, EndpointChanges,
-    EndpointGate, EndpointRecord, Enqueued, GateChange, GateState, NewEvent, Page, Retention,
-    Settled, Settlement, Swept, WebhookStorage,
+    Beat, Change, Claim, Claimed, Counts, DeliveryQuery, DeliveryRecord, DisabledBy,
+    EndpointChanges, EndpointGate, EndpointRecord, Enqueued, GateChange, GateState, NewEvent, Page,
+    Retention, Settled, Settlement, Swept, WebhookStorage,
 };
 use better_auth_webhooks::{
     DeliveryState, KeptEndpoint, Result, Timestamp, WebhookEndpoint, WorkerId,
@@ -213,7 +213,12 @@ fn change_gate(record: &mut EndpointRecord, change: GateChange) {
     match change {
         GateChange::Pause => gate.paused = true,
         GateChange::Resume => (gate.paused, gate.held_until) = (false, None),
-        GateChange::Disable(by) => (*enabled, gate.disabled) = (false, Some(by)),
+        GateChange::Disable(by) => {
+            *enabled = false;
+            if gate.disabled != Some(DisabledBy::Unverified) {
+                gate.disabled = Some(by);
+            }
+        }
         GateChange::Enable => {
             *enabled = true;
             let paused = gate.paused;

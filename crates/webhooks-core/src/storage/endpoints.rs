@@ -72,6 +72,8 @@ pub enum DisabledBy {
     Gone,
     /// It has failed for too long.
     Failing,
+    /// It has not answered a challenge yet. No other reason takes the place of this one.
+    Unverified,
 }
 
 /// A change of one endpoint's [`GateState`].
@@ -90,7 +92,8 @@ pub enum GateChange {
     Pause,
     /// Clears `paused` and `held_until`.
     Resume,
-    /// Sets `enabled` to false and `disabled` to this.
+    /// Sets `enabled` to false and `disabled` to this, unless that is
+    /// [`Unverified`](DisabledBy::Unverified) already.
     Disable(DisabledBy),
     /// Sets `enabled` to true and clears everything but `paused`.
     Enable,

@@ -5,7 +5,8 @@ WITH old AS (
         CASE $2::text WHEN 'disable' THEN false WHEN 'enable' THEN true ELSE enabled END
             AS enabled,
         CASE $2 WHEN 'pause' THEN true WHEN 'resume' THEN false ELSE paused END AS paused,
-        CASE $2 WHEN 'disable' THEN $5::text WHEN 'enable' THEN NULL ELSE disabled_by END
+        CASE WHEN $2 = 'disable' AND disabled_by = 'unverified' THEN disabled_by
+            WHEN $2 = 'disable' THEN $5::text WHEN $2 = 'enable' THEN NULL ELSE disabled_by END
             AS disabled_by,
         CASE $2 WHEN 'hold' THEN greatest(held_until, $3::timestamptz)
             WHEN 'resume' THEN NULL WHEN 'enable' THEN NULL ELSE held_until END AS held_until,

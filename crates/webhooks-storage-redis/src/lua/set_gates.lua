@@ -2,7 +2,10 @@
 local CHANGES = {
   pause = function(at) redis.call('HSET', at, 'paused', '1') end,
   resume = function(at) redis.call('HDEL', at, 'paused', 'held_until') end,
-  disable = function(at, by) redis.call('HSET', at, 'enabled', '0', 'disabled', by) end,
+  disable = function(at, by)
+    if redis.call('HGET', at, 'disabled') == 'unverified' then by = 'unverified' end
+    redis.call('HSET', at, 'enabled', '0', 'disabled', by)
+  end,
   enable = function(at)
     redis.call('HSET', at, 'enabled', '1')
     redis.call('HDEL', at, 'disabled', 'held_until', 'max_leased', 'failing_since')

@@ -186,6 +186,37 @@ pub(crate) async fn disabling_changes_the_definition(t: &Bench) {
     assert!(record.takes_events() && !record.is_open());
 }
 
+pub(crate) async fn an_unverified_endpoint_stays_so_until_it_is_enabled(t: &Bench) {
+    t.save(&["a"]).await;
+    let unverified = GateChange::Disable(DisabledBy::Unverified);
+    t.gate("a", unverified).await;
+    for change in [
+        GateChange::Disable(DisabledBy::Operator),
+        GateChange::Disable(DisabledBy::Gone),
+        GateChange::Disable(DisabledBy::Failing),
+        GateChange::Resume,
+        unverified,
+    ] {
+        t.gate("a", change).await;
+        let record = t.record("a").await;
+        assert_eq!(record.gate.disabled, Some(DisabledBy::Unverified));
+        assert!(!record.takes_events() && !record.is_open());
+    }
+    let off = WebhookEndpoint {
+        enabled: false,
+        ..endpoint("a")
+    };
+    t.storage.save_endpoint(&off).await.unwrap();
+    let gate = t.record("a").await.gate;
+    assert_eq!(gate.disabled, Some(DisabledBy::Unverified));
+    t.gate("a", GateChange::Enable).await;
+    let record = t.record("a").await;
+    assert!(record.takes_events() && record.gate == GateState::default());
+    t.gate("a", GateChange::Disable(DisabledBy::Operator)).await;
+    let gate = t.record("a").await.gate;
+    assert_eq!(gate.disabled, Some(DisabledBy::Operator));
+}
+
 pub(crate) async fn enabling_clears_everything_but_a_pause(t: &Bench) {
     t.save(&["a"]).await;
     for change in [
