@@ -9,11 +9,15 @@ use std::fmt::{Debug, Write};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use better_auth_webhooks::storage::{DeliveryQuery, MemoryStorage, WebhookStorage};
+use better_auth_webhooks::storage::{
+    DeliveryQuery, EncryptionKeys, EndpointRecord, GateState, MemoryStorage, PostgresStorage,
+    RedisStorage, WebhookStorage,
+};
 use better_auth_webhooks::{
-    DeliveryEngine, EventType, NetworkPolicy, OutgoingEvent, PreviousSecret, RetryStrategy,
-    SignatureScheme, SystemClock, Timestamp, TlsOptions, WebhookDelivery, WebhookEndpoint,
-    WebhookError, WebhookEvent, WebhookQueue, WebhookReceiver, WebhookSystem,
+    DeliveryEngine, Ed25519Key, EventType, KeptEndpoint, NetworkPolicy, OutgoingEvent,
+    PreviousSecret, RetryStrategy, SignatureScheme, SystemClock, Timestamp, TlsOptions,
+    WebhookDelivery, WebhookEndpoint, WebhookError, WebhookEvent, WebhookQueue, WebhookReceiver,
+    WebhookSystem,
 };
 use serde_json::json;
 use tracing::field::{Field, Visit};
@@ -63,10 +67,25 @@ impl Subscriber for Everything {
     fn exit(&self, _: &Id) {}
 }
 
+/// A key of 32 bytes, full of the mark.
+const KEY: &[u8; 32] = b"hunter2hunter2hunter2hunter2hunt";
+/// The same in Base64.
+const KEY_BASE64: &str = "aHVudGVyMmh1bnRlcjJodW50ZXIyaHVudGVyMmh1bnQ=";
+
 #[track_caller]
 fn is_silent(what: &impl Debug) {
-    let shown = format!("{what:?} {what:#?}");
-    assert!(!shown.contains(MARK), "{shown}");
+    is_silent_text(&format!("{what:?} {what:#?}"));
+}
+
+#[track_caller]
+fn is_silent_text(shown: &str) {
+    // As text, as Base64, and as a list of bytes.
+    let bytes = format!("{:?}", MARK.as_bytes());
+    let bytes = bytes.trim_matches(['[', ']']);
+    let lines: String = shown.split_whitespace().collect::<Vec<_>>().join(" ");
+    for hidden in [MARK, &KEY_BASE64[..16], bytes] {
+        assert!(!lines.contains(hidden), "{shown}");
+    }
 }
 
 #[track_caller]
@@ -74,7 +93,7 @@ fn is_silent_error(error: &WebhookError) {
     is_silent(error);
     let mut cause: Option<&dyn std::error::Error> = Some(error);
     while let Some(error) = cause {
-        assert!(!format!("{error} {error:?}").contains(MARK), "{error}");
+        is_silent_text(&format!("{error} {error:?}"));
         cause = error.source();
     }
 }
@@ -225,6 +244,9 @@ async fn nothing_that_is_logged_or_formatted_shows_a_secret_or_a_payload() {
         is_silent(&webhook);
     }
     by_hand(&receiver).await;
+    keys();
+    key_pairs(&receiver).await;
+    challenges().await;
     system.shutdown(SOON).await.unwrap();
 
     let log = log.0.lock().unwrap();
@@ -232,8 +254,8 @@ async fn nothing_that_is_logged_or_formatted_shows_a_secret_or_a_payload() {
         log.contains("delivered") && log.contains("attempt failed"),
         "{log}"
     );
-    let line = log.lines().find(|line| line.contains(MARK));
-    assert_eq!(line, None);
+    let hidden = |line: &&str| line.contains(MARK) || line.contains(KEY_BASE64);
+    assert_eq!(log.lines().find(hidden), None);
 }
 
 async fn by_hand(receiver: &Receiver) {
@@ -258,4 +280,120 @@ async fn by_hand(receiver: &Receiver) {
     is_silent(&engine.deliver(&delivery).await.unwrap());
     is_silent(&engine);
     is_silent(&queue);
+}
+
+/// Encryption at rest.
+fn keys() {
+    let keys = EncryptionKeys::new("k", KEY).unwrap();
+    is_silent(&keys);
+    let parsed: EncryptionKeys = format!("k:{KEY_BASE64}").parse().unwrap();
+    is_silent(&parsed);
+    for wrong in [
+        format!("k:{MARK}!"),
+        format!("k:{MARK}"),
+        KEY_BASE64.to_owned(),
+        format!("k:{KEY_BASE64},k:{KEY_BASE64}"),
+        format!("{}:{KEY_BASE64}", "k".repeat(33)),
+    ] {
+        is_silent_error(&wrong.parse::<EncryptionKeys>().unwrap_err());
+    }
+    is_silent_error(&EncryptionKeys::new("k", MARK.as_bytes()).unwrap_err());
+
+    let definition = endpoint("https://hooks.example.com/");
+    let sealed = keys.seal(&definition).unwrap().into_owned();
+    is_silent(&sealed);
+    let other = EncryptionKeys::new("k", &[0; 32]).unwrap();
+    let moved = WebhookEndpoint {
+        id: "b".into(),
+        ..sealed.clone()
+    };
+    let opened = |keys: &EncryptionKeys, mut stored: WebhookEndpoint| {
+        let error = keys.open(&mut stored).unwrap_err();
+        is_silent_error(&error);
+        EndpointRecord {
+            endpoint: stored.into(),
+            gate: GateState::default(),
+            revision: 1,
+            deleted: false,
+            unreadable: Some(error),
+        }
+    };
+    is_silent(&opened(&other, sealed.clone()));
+    is_silent(&opened(&EncryptionKeys::none(), sealed));
+    is_silent(&opened(&keys, moved));
+    is_silent(&KeptEndpoint::from(definition));
+
+    let url = format!("postgres://user:{MARK}@127.0.0.1:1/db");
+    let manager = deadpool_postgres::Manager::new(url.parse().unwrap(), tokio_postgres::NoTls);
+    let pool = deadpool_postgres::Pool::builder(manager).build().unwrap();
+    is_silent(&PostgresStorage::builder(pool).encryption_keys(keys.clone()));
+    let url = format!("redis://user:{MARK}@127.0.0.1:1");
+    let config = fred::types::config::Config::from_url(&url).unwrap();
+    let client = fred::types::Builder::from_config(config).build().unwrap();
+    is_silent(&RedisStorage::builder(client).encryption_keys(keys));
+}
+
+/// Endpoints that sign with a private key.
+async fn key_pairs(receiver: &Receiver) {
+    let secret = format!("whsk_{KEY_BASE64}");
+    let key = Ed25519Key::new(&secret).unwrap();
+    is_silent(&key);
+    is_silent(&key.public_key());
+    is_silent(&webhooks_core::StandardSigner::new(&secret).unwrap());
+    for wrong in [
+        MARK.to_owned(),
+        format!("whsk_{MARK}"),
+        secret.replace('=', ""),
+    ] {
+        is_silent_error(&Ed25519Key::new(&wrong).unwrap_err());
+    }
+    let system = WebhookSystem::builder()
+        .network_policy(NetworkPolicy::permissive())
+        .build(MemoryStorage::new());
+    let wrong = WebhookEndpoint {
+        secret: secret.clone(),
+        ..endpoint(&receiver.url())
+    };
+    is_silent_error(&system.register_endpoint(wrong).await.unwrap_err());
+    let right = WebhookEndpoint {
+        secret,
+        signature: SignatureScheme::Standard,
+        previous_secrets: Vec::new(),
+        ..endpoint(&receiver.url())
+    };
+    system.register_endpoint(right).await.unwrap();
+    system.send_webhook("user.created", json!(1)).await.unwrap();
+    is_silent(&system);
+    is_silent(&system.list_endpoints().await.unwrap());
+    is_silent(&WebhookReceiver::new(key.public_key().to_string()));
+    system.shutdown(SOON).await.unwrap();
+}
+
+/// What an endpoint answers to a challenge, and the challenge as the consumer sees it.
+async fn challenges() {
+    let receiver = Receiver::start(|_, n| match n {
+        1 => Answer::Body(200, json!({ "challenge": MARK }).to_string()),
+        2 => Answer::Body(200, MARK.into()),
+        _ => Answer::Body(500, MARK.into()),
+    })
+    .await;
+    let builder = WebhookSystem::builder()
+        .network_policy(NetworkPolicy::permissive())
+        .require_verification(true)
+        .max_endpoints_per_tenant(1);
+    is_silent(&builder);
+    let system = builder.build(MemoryStorage::new());
+    let registered = system.register_endpoint(endpoint(&receiver.url())).await;
+    registered.unwrap();
+    for _ in 0..3 {
+        is_silent_error(&system.verify_endpoint("a").await.unwrap_err());
+    }
+    is_silent_error(&system.enable_endpoint("a").await.unwrap_err());
+    let verifier = WebhookReceiver::new(MARK);
+    let ping = json!({ "id": "1", "event": "webhook.ping", "timestamp": "", "version": "1.0",
+        "data": { "challenge": MARK } });
+    let ping = verifier.parse_webhook(ping.to_string().as_bytes()).unwrap();
+    assert_eq!(ping.challenge(), Some(MARK));
+    is_silent(&ping);
+    system.shutdown(SOON).await.unwrap();
 }
