@@ -215,13 +215,14 @@ fn delivery(url: String) -> WebhookDelivery {
     let data = serde_json::json!({ "filler": "x".repeat(BODY) });
     let event = WebhookEvent::new(event_type, None, &data, 1 << 20, Frozen.now()).unwrap();
     let mut delivery = WebhookDelivery::new("endpoint_1", Arc::new(event));
-    delivery.endpoint = Some(Arc::new(WebhookEndpoint {
+    let endpoint = WebhookEndpoint {
         id: "endpoint_1".into(),
         url,
         secret: "secret".into(),
         events: vec!["*".into()],
         ..WebhookEndpoint::default()
-    }));
+    };
+    delivery.endpoint = Some(Arc::new(endpoint.into()));
     delivery
 }
 

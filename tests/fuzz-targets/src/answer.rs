@@ -124,13 +124,14 @@ impl Wire {
             WebhookEvent::new(event_type, None, &1, 1_024, Timestamp::from_secs(NOW)).unwrap();
         let body = event.payload.to_vec();
         let mut delivery = WebhookDelivery::new("endpoint_1", Arc::new(event));
-        delivery.endpoint = Some(Arc::new(WebhookEndpoint {
+        let endpoint = WebhookEndpoint {
             id: "endpoint_1".into(),
             url: format!("http://{}/", listener.local_addr().unwrap()),
             secret: "secret".into(),
             events: vec!["*".into()],
             ..WebhookEndpoint::default()
-        }));
+        };
+        delivery.endpoint = Some(Arc::new(endpoint.into()));
         Self {
             runtime,
             listener,
