@@ -52,9 +52,16 @@ impl Database {
 
     /// Prepares a statement, once per connection.
     pub(crate) async fn prepare(&self, on: &Object, what: &str, sql: &str) -> Result<Statement> {
-        on.prepare_cached(&self.sql(sql))
-            .await
-            .map_err(|error| storage_error(what, &error))
+        let known = on.statement_cache.size();
+        let prepared = on.prepare_cached(&self.sql(sql)).await;
+        let statement = prepared.map_err(|error| storage_error(what, &error))?;
+        if on.statement_cache.size() > known {
+            // The planner expects far more rows than a claim takes, and would have it compiled, which
+            // takes a hundred times as long as to run it.
+            let set = on.batch_execute("SET jit = off").await;
+            set.map_err(|error| storage_error(what, &error))?;
+        }
+        Ok(statement)
     }
 
     /// Runs one statement on a connection of its own.
