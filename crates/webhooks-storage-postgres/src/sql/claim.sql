@@ -57,8 +57,9 @@ WITH RECURSIVE @queues, looked AS MATERIALIZED (
         ORDER BY sort_key, seq LIMIT s.take FOR UPDATE SKIP LOCKED
     ) q
 ), suspect AS MATERIALIZED (
+    -- Not by their endpoint, which would let the planner walk all that is ready of it.
     SELECT q.endpoint_id, s.take, q.id, q.sort_key, q.seq
-    FROM @.webhook_queue q JOIN shared s ON s.id = q.endpoint_id
+    FROM @.webhook_queue q JOIN shared s ON s.id = q.endpoint_id || ''
     WHERE q.status = 'pending' AND q.is_ready AND q.crashes >= 2
     ORDER BY q.sort_key, q.seq LIMIT $11::bigint FOR UPDATE OF q SKIP LOCKED
 ), chosen AS MATERIALIZED (
