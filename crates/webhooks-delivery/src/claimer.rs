@@ -15,7 +15,7 @@ use crate::retrying::{Retrying, error_source};
 /// How often the storage is asked at least, for work that nobody told of.
 const POLL: Duration = Duration::from_millis(1_500);
 /// Deliveries of one claim at most.
-const BATCH: usize = 256;
+const BATCH: usize = 512;
 /// How long a delivery goes back for, of an endpoint that this process does not know yet, or knows
 /// as closed though the storage let the delivery out.
 const UNKNOWN_PAUSE: Duration = Duration::from_secs(1);

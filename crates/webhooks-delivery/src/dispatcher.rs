@@ -389,7 +389,7 @@ impl Dispatcher {
 
     /// Deliveries that can be claimed, and the lanes that differ from what any lane can take.
     pub(crate) fn room(&self) -> (usize, Vec<Room>) {
-        let most = self.settings.max_in_flight * 4;
+        let most = self.settings.max_in_hand();
         let limit = most.saturating_sub(self.hand.len());
         let now = self.clock.now();
         let stalled = self.turns.stalled();
@@ -421,16 +421,15 @@ impl Dispatcher {
         let window = state.window.saturating_mul(2);
         self.holds_leases()
             && state.in_hand < window.min(self.per_lane(state))
-            && self.hand.len() < self.settings.max_in_flight * 4
+            && self.hand.len() < self.settings.max_in_hand()
             && !self.slots.stalls(state)
     }
 
-    /// What one lane has in hand at most: as much again as is in flight, so that the next request
-    /// starts while more is claimed.
+    /// What one lane has in hand at most.
     fn per_lane(&self, state: &LaneState) -> usize {
         match state.record.endpoint.batch {
             Some(batch) => 2 * batch.max_events as usize,
-            None => 2 * self.settings.max_in_flight_per_endpoint,
+            None => state.depth() * self.settings.max_in_flight_per_endpoint,
         }
     }
 

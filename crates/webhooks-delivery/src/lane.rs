@@ -19,6 +19,9 @@ const RECENT: Duration = Duration::from_secs(60);
 /// A request that has run this long shows that the endpoint is slow.
 const SLOW: Duration = Duration::from_secs(1);
 
+/// A request that ended within this time shows that the endpoint is quick.
+const QUICK: Duration = Duration::from_millis(100);
+
 /// One endpoint, as this process delivers to it: what it has in hand of the endpoint's queue, what
 /// is in flight, and how the endpoint does.
 #[derive(Debug)]
@@ -67,6 +70,8 @@ pub(crate) struct LaneState {
     pub(crate) warned: bool,
     pub(crate) attempts: AttemptCounter,
     last_success: Option<Instant>,
+    /// The last request was a success, and a quick one.
+    is_quick: bool,
     started: u64,
 }
 
@@ -107,6 +112,7 @@ impl Lane {
             warned: false,
             attempts: AttemptCounter::default(),
             last_success: None,
+            is_quick: false,
             started: 0,
         };
         Self {
@@ -201,6 +207,13 @@ impl LaneState {
         !recent || slow
     }
 
+    /// What may be in hand, in times of what may be in flight: twice, so that the next request
+    /// starts while more is claimed, and more of an endpoint that is quick, so that few claims
+    /// bring much; of one that is not, others may have use for it.
+    pub(crate) const fn depth(&self) -> usize {
+        if self.is_quick { 8 } else { 2 }
+    }
+
     /// The number for a request that starts now.
     pub(crate) const fn next_request(&mut self) -> u64 {
         self.started += 1;
@@ -218,10 +231,13 @@ impl LaneState {
 
     /// Ends a request; whether the endpoint took it.
     pub(crate) fn ended(&mut self, id: u64, delivered: bool) {
+        let now = Instant::now();
+        let place = self.running.iter().position(|running| running.id == id);
         // In order, since the first one is the oldest.
-        self.running.retain(|running| running.id != id);
+        let ended = place.map(|place| self.running.remove(place));
+        self.is_quick = delivered && ended.is_some_and(|r| now.duration_since(r.started) < QUICK);
         if delivered {
-            self.last_success = Some(Instant::now());
+            self.last_success = Some(now);
             self.window = self.window.saturating_add(1);
         }
     }

@@ -33,6 +33,11 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// Deliveries in hand at most: leased by this process and not settled.
+    pub(crate) const fn max_in_hand(&self) -> usize {
+        self.max_in_flight.saturating_mul(8)
+    }
+
     /// Checks the bounds.
     ///
     /// # Errors
