@@ -66,6 +66,10 @@ fn faults() -> Vec<Trial> {
             databases::cut_postgres,
         ),
         fault(
+            "an_exhausted_pool_of_postgres_loses_nothing",
+            databases::exhausted_pool,
+        ),
+        fault(
             "cut_connections_to_redis_lose_nothing",
             databases::cut_redis,
         ),
