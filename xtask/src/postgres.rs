@@ -61,6 +61,8 @@ impl Postgres {
     /// Kills the server and all its processes at once, as a power cut does.
     pub fn kill(&mut self) {
         let server = self.server.id();
+        // So that it starts none in the place of those that it sees die.
+        process::kill(&server.to_string(), "STOP");
         let mut processes = process::children(server);
         processes.push(server);
         for id in processes {

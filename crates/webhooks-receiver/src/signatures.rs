@@ -47,19 +47,30 @@ impl Signatures {
 
     /// Those that were made with a secret.
     pub(crate) fn macs(&self) -> impl Iterator<Item = &[u8; 32]> {
-        self.usable.iter().flatten().filter_map(|s| match s {
-            Signature::Mac(mac) => Some(mac),
-            #[cfg(feature = "ed25519")]
-            Signature::KeyPair(_) => None,
-        })
+        self.usable.iter().flatten().filter_map(Signature::mac)
     }
 
     /// Those that were made with a private key.
     #[cfg(feature = "ed25519")]
     pub(crate) fn of_key_pairs(&self) -> impl Iterator<Item = &[u8; 64]> {
-        self.usable.iter().flatten().filter_map(|s| match s {
-            Signature::Mac(_) => None,
-            Signature::KeyPair(signature) => Some(signature),
-        })
+        self.usable.iter().flatten().filter_map(Signature::key_pair)
+    }
+}
+
+impl Signature {
+    const fn mac(&self) -> Option<&[u8; 32]> {
+        match self {
+            Self::Mac(mac) => Some(mac),
+            #[cfg(feature = "ed25519")]
+            Self::KeyPair(_) => None,
+        }
+    }
+
+    #[cfg(feature = "ed25519")]
+    const fn key_pair(&self) -> Option<&[u8; 64]> {
+        match self {
+            Self::Mac(_) => None,
+            Self::KeyPair(signature) => Some(signature),
+        }
     }
 }
