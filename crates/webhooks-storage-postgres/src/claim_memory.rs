@@ -48,6 +48,8 @@ struct Queues {
     /// Until then claims look only at what is known.
     rest_until: Instant,
     known: HashMap<Arc<str>, Known>,
+    /// This process claims: one that only sends would remember endpoints for nobody, for ever.
+    claims: bool,
 }
 
 /// What is known of the ready deliveries of one endpoint.
@@ -80,6 +82,7 @@ impl ClaimMemory {
                 turn: String::new(),
                 rest_until: now,
                 known: HashMap::new(),
+                claims: false,
             }),
         }
     }
@@ -113,6 +116,9 @@ impl ClaimMemory {
     /// This process has made something ready that has this sort key; it is committed.
     pub(crate) fn arrived(&self, endpoint_id: &Arc<str>, sort_key: i64) {
         let mut queues = self.queues();
+        if !queues.claims {
+            return;
+        }
         let known = queues.lower(endpoint_id, sort_key);
         known.recent[0] = known.recent[0].min(sort_key);
     }
@@ -136,6 +142,7 @@ impl ClaimMemory {
     pub(crate) fn look(&self, rests: bool) -> Look {
         let began_at = Instant::now();
         let mut queues = self.queues();
+        queues.claims = true;
         let known = if rests {
             let known = queues.known.iter();
             Some(
@@ -165,6 +172,7 @@ impl ClaimMemory {
     ) {
         let now = Instant::now();
         let mut queues = self.queues();
+        let got_to_all = last.is_none();
         queues.turn = last.unwrap_or(std::mem::take(&mut queues.turn));
         let mut highest = HashMap::new();
         for (endpoint_id, sort_key) in taken {
@@ -175,7 +183,8 @@ impl ClaimMemory {
             queues.entry(endpoint_id).taken(sort_key, now);
         }
         let took = now.duration_since(look.began_at);
-        if look.known.is_none() && took > CHEAP {
+        // Those that a look did not get to are not known.
+        if look.known.is_none() && got_to_all && took > CHEAP {
             queues.rest_until = now + (took * REST).min(MOST_REST);
         }
     }
@@ -269,6 +278,23 @@ mod tests {
         claim(&memory, &a, Duration::ZERO, &[11_000]).await;
         claim(&memory, &a, Duration::ZERO, &[12_000]).await;
         assert_eq!(floor(&memory), 12_000 - KEY_MARGIN);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_look_that_did_not_get_to_all_is_followed_by_another() {
+        let memory = ClaimMemory::new();
+        let look = memory.look(memory.rests());
+        tokio::time::advance(2 * CHEAP).await;
+        memory.looked(&look, Some("a".into()), std::iter::empty());
+        assert!(!memory.rests());
+        assert_eq!(memory.look(false).after, "a");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_only_sends_remembers_nothing() {
+        let (memory, a) = (ClaimMemory::new(), Arc::from("a"));
+        memory.arrived(&a, 3_000);
+        assert!(memory.queues().known.is_empty());
     }
 
     #[tokio::test(start_paused = true)]
