@@ -97,6 +97,8 @@ fn ended() -> WebhookError {
 
 async fn commit_all(mut queued: mpsc::Receiver<Queued>, dispatcher: Arc<Dispatcher>) {
     while let Some(first) = queued.recv().await {
+        // Senders that the last commit answered send again first, and share the next one.
+        tokio::task::yield_now().await;
         let mut batch = Batch::default();
         batch.push(first);
         while batch.events.len() < BATCH {
