@@ -1,8 +1,11 @@
 //! Writes down what came of deliveries, many at a time.
 
+use std::iter;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::time::sleep;
 use webhooks_core::Clock;
 use webhooks_core::storage::{EndpointGate, GateChange, Settled, Settlement};
 
@@ -13,6 +16,10 @@ use crate::retrying::Retrying;
 
 /// Entries of one call at most.
 const BATCH: usize = 512;
+/// A call with so many entries shows that more are about to come.
+const BUSY: usize = 16;
+/// How long the next call then waits for them: fewer and larger calls cost the storage less.
+const GATHER: Duration = Duration::from_millis(2);
 
 /// Something to be written down.
 #[derive(Debug)]
@@ -51,7 +58,13 @@ pub(crate) async fn write_down(
     dispatcher: Arc<Dispatcher>,
 ) {
     let mut batch = Vec::with_capacity(BATCH);
+    let mut is_busy = false;
     while entries.recv_many(&mut batch, BATCH).await > 0 {
+        if is_busy {
+            sleep(GATHER).await;
+            batch.extend(iter::from_fn(|| entries.try_recv().ok()).take(BATCH - batch.len()));
+        }
+        is_busy = batch.len() >= BUSY;
         let (mut gates, mut settlements) = (Vec::new(), Vec::with_capacity(batch.len()));
         let (mut lanes, mut notices) = (Vec::with_capacity(batch.len()), Vec::new());
         for entry in batch.drain(..) {
