@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 use webhooks_core::storage::WebhookStorage;
 use webhooks_core::{Result, WebhookError};
-use webhooks_delivery::{EndpointMetrics, Metrics, NoticeStream, Pipeline};
+use webhooks_delivery::{EndpointMetrics, Metrics, NoticeStream, Pipeline, Send};
 
 use crate::endpoint_rules::EndpointRules;
 use crate::event_builder::{EventBuilder, OutgoingEvent, SendReceipt};
@@ -66,8 +66,7 @@ impl WebhookSystem {
     /// body or field out of its bounds, before anything is stored; [`WebhookError::Overloaded`]
     /// when a queue is full; [`WebhookError::ShutDown`] after [`shutdown`](Self::shutdown).
     pub async fn send_webhook(&self, event: &str, data: impl Serialize) -> Result<SendReceipt> {
-        let outgoing = OutgoingEvent::new(event);
-        let sent = self.pipeline()?.send(&outgoing.as_send(), &data).await?;
+        let sent = self.pipeline()?.send(&Send::new(event), &data).await?;
         Ok(sent.into())
     }
 

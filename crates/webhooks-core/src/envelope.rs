@@ -33,13 +33,13 @@ pub fn envelope(
     limit: usize,
 ) -> Result<Bytes> {
     let mut body = Bounded {
-        bytes: Vec::with_capacity(256),
+        bytes: Vec::with_capacity(1_024),
         limit,
         exceeded: false,
     };
     match write(&mut body, id, event_type, timestamp, data) {
         // Without spare room: events may wait in memory by the million.
-        Ok(()) => Ok(body.bytes.into_boxed_slice().into()),
+        Ok(()) => Ok(Bytes::copy_from_slice(&body.bytes)),
         Err(_) if body.exceeded => Err(WebhookError::InvalidEvent(
             format!("the event's body is longer than {limit} bytes").into(),
         )),

@@ -56,6 +56,21 @@ pub struct Send<'a> {
     pub idempotency_key: Option<&'a str>,
 }
 
+impl<'a> Send<'a> {
+    /// An event of this type, of normal priority, to all who take it.
+    #[must_use]
+    pub const fn new(event_type: &'a str) -> Self {
+        Self {
+            event_type,
+            tenant: None,
+            endpoint_id: None,
+            priority: Priority::Normal,
+            delay: Duration::ZERO,
+            idempotency_key: None,
+        }
+    }
+}
+
 /// What was sent: nothing, if no endpoint takes the event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sent {
