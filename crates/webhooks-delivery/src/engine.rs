@@ -21,7 +21,7 @@ pub use self::builder::DeliveryEngineBuilder;
 use crate::answer::{Answer, Reading};
 use crate::classify;
 use crate::network::{Connector, Target, url_rules};
-use crate::origin::{Connection, Origin, Origins};
+use crate::origin::{Connection, Origins};
 use crate::prepared::{Parts, Prepared};
 
 type Body = Full<bytes::Bytes>;
@@ -115,10 +115,15 @@ impl DeliveryEngine {
         answer: &mut Answer,
     ) -> Result<(), FailureKind> {
         let prepared = self.prepared(attempt.endpoint)?;
-        let request = prepared.request(attempt).ok_or(FailureKind::Unbuildable)?;
-        let (response, connection) = self.send(&prepared.origin, request).await?;
+        let mut kept = prepared.origin.take(Instant::now());
+        let room = kept.as_mut().map(Connection::take_headers);
+        let request = prepared
+            .request(attempt, room.unwrap_or_default())
+            .ok_or(FailureKind::Unbuildable)?;
+        let (response, mut connection) = self.send(kept, &prepared.origin.target, request).await?;
         let (head, body) = response.into_parts();
         answer.take_head(head.status, &head.headers, attempt.now.into());
+        connection.keep_headers(head.headers);
         if head.status.is_success() && !attempt.whole_answer {
             self.reading
                 .read_ready(answer, body, connection, &prepared.origin)
@@ -135,10 +140,11 @@ impl DeliveryEngine {
     /// before a byte of the request was written, the request goes out again on a new one.
     async fn send(
         &self,
-        origin: &Origin,
+        kept: Option<Connection>,
+        target: &Target,
         request: Request<Body>,
     ) -> Result<(Response<Incoming>, Connection), FailureKind> {
-        let request = match origin.take(Instant::now()) {
+        let request = match kept {
             None => request,
             Some(mut connection) => match connection.send(request, self.reading.bytes()).await {
                 Ok(response) => return Ok((response, connection)),
@@ -148,7 +154,7 @@ impl DeliveryEngine {
                 },
             },
         };
-        let mut connection = self.connect(&origin.target).await?;
+        let mut connection = self.connect(target).await?;
         match connection.send(request, self.reading.bytes()).await {
             Ok(response) => Ok((response, connection)),
             Err(error) => Err(classify::by_error(error.error())),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{CONTENT_TYPE, HOST, InvalidHeaderValue, USER_AGENT};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, InvalidHeaderValue, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
 use http_body_util::Full;
 use url::{Position, Url};
@@ -24,6 +24,9 @@ const SIGNATURE: HeaderName = HeaderName::from_static(SIGNATURE_HEADER);
 const STANDARD_ID: HeaderName = HeaderName::from_static(STANDARD_ID_HEADER);
 const STANDARD_TIMESTAMP: HeaderName = HeaderName::from_static(STANDARD_TIMESTAMP_HEADER);
 const STANDARD_SIGNATURE: HeaderName = HeaderName::from_static(STANDARD_SIGNATURE_HEADER);
+
+/// How many headers an attempt adds at most.
+const OURS: usize = 9;
 
 /// The version is that of all crates of the workspace.
 const AGENT: &str = concat!("better-auth-webhooks/", env!("CARGO_PKG_VERSION"));
@@ -58,12 +61,16 @@ impl Prepared {
         }
     }
 
-    /// The signed request of one attempt.
-    pub(crate) fn request(&self, attempt: &Attempt<'_>) -> Option<Request<Full<Bytes>>> {
+    /// The signed request of one attempt; `room` is an empty map for its headers.
+    pub(crate) fn request(
+        &self,
+        attempt: &Attempt<'_>,
+        room: HeaderMap,
+    ) -> Option<Request<Full<Bytes>>> {
         let mut request = Request::new(Full::new(attempt.body.clone()));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = self.parts.uri.clone();
-        *request.headers_mut() = self.parts.headers_of(attempt)?;
+        *request.headers_mut() = self.parts.headers_of(attempt, room)?;
         Some(request)
     }
 }
@@ -81,11 +88,16 @@ impl Parts {
         })
     }
 
-    fn headers_of(&self, attempt: &Attempt<'_>) -> Option<HeaderMap> {
+    fn headers_of(&self, attempt: &Attempt<'_>, mut headers: HeaderMap) -> Option<HeaderMap> {
         let mut values = Values(BytesMut::with_capacity(256));
-        let mut headers = self.headers.clone();
+        headers.reserve(self.headers.len() + OURS);
+        for (name, value) in &self.headers {
+            headers.insert(name.clone(), value.clone());
+        }
         let id = values.display(&attempt.event_id)?;
         let mut add = |name, value| drop(headers.insert(name, value));
+        // Hyper would allocate a value of its own.
+        add(CONTENT_LENGTH, values.display(&attempt.body.len())?);
         add(EVENT_TYPE, values.text(attempt.event_type)?);
         add(DELIVERY_ID, values.display(&attempt.delivery_id)?);
         add(NUMBER, values.display(&attempt.number)?);
@@ -110,10 +122,7 @@ impl Parts {
         let mut timestamped = live().filter_map(|s| s.timestamped.as_ref()).peekable();
         if timestamped.peek().is_some() {
             let header = signature_header(timestamped, at, attempt.body);
-            add(
-                SIGNATURE,
-                HeaderValue::from_maybe_shared(Bytes::from(header)).ok()?,
-            );
+            add(SIGNATURE, values.text(&header)?);
         }
         let text = id.to_str().ok()?;
         let standard: Vec<_> = live()
@@ -167,7 +176,7 @@ impl Values {
 }
 
 fn fixed_headers(endpoint: &WebhookEndpoint, url: &Url) -> Result<HeaderMap> {
-    let mut headers = HeaderMap::with_capacity(endpoint.headers.len() + 16);
+    let mut headers = HeaderMap::with_capacity(endpoint.headers.len() + 3);
     let host = HeaderValue::from_str(&url[Position::BeforeHost..Position::AfterPort])
         .map_err(|error| unbuildable("url has a host that no header can carry", error))?;
     // The host comes first, as RFC 9110 section 7.2 asks.
