@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::task::AbortHandle;
 use tracing::Instrument;
 use webhooks_core::storage::{
     DisabledBy, EndpointGate, GateChange, SettleAs, Settlement, WORKER_DEAD_AFTER,
@@ -19,6 +20,7 @@ use crate::load::Load;
 use crate::notice::{self, Notice};
 use crate::queue::settle_as;
 use crate::recorder::Entry;
+use crate::seat::Seat;
 
 /// The part of the time to auto-disabling after which the operator is warned.
 const WARN_AFTER: f64 = 0.8;
@@ -59,9 +61,17 @@ impl Attempting {
         }
     }
 
-    /// Makes the request.
-    pub(crate) async fn run(mut self) {
-        let Some(load) = &self.load else { return };
+    /// Makes the request, and those that follow it in its task.
+    pub(crate) async fn run(self) {
+        let mut next = Some(self);
+        while let Some(attempting) = next {
+            next = attempting.make().await;
+        }
+    }
+
+    /// Makes the request. What follows it in its task.
+    async fn make(mut self) -> Option<Self> {
+        let load = self.load.as_ref()?;
         let parcel = load.parcel(self.started_at);
         let timeout = match self.endpoint.timeout_seconds {
             0 => self.dispatcher.settings.timeout,
@@ -93,14 +103,14 @@ impl Attempting {
             .await;
         span.in_scope(|| log(&result));
         drop(parcel);
-        self.end(&result);
+        let mut seat = Seat::new(self.end(&result));
+        self.dispatcher.dispatch_from(&mut seat);
+        seat.into_next()
     }
 
-    /// Settles what the request carried.
-    fn end(&mut self, result: &DeliveryResult) {
-        let (Some(load), Some(permit)) = (self.load.take(), self.permit.take()) else {
-            return;
-        };
+    /// Settles what the request carried. Its task is free.
+    fn end(&mut self, result: &DeliveryResult) -> Option<AbortHandle> {
+        let (load, permit) = (self.load.take()?, self.permit.take()?);
         let dispatcher = self.dispatcher.clone();
         let now = dispatcher.clock.now();
         let circuit = verdict(result).and_then(|verdict| permit.settle(verdict, now));
@@ -125,7 +135,7 @@ impl Attempting {
                 }
             }
         }
-        state.ended(self.id, result.is_delivered());
+        let task = state.ended(self.id, result.is_delivered());
         dispatcher.slot_freed(&self.lane, &mut state);
         if !state.is_open(now) {
             dispatcher.give_back(&self.lane, &mut state, now);
@@ -135,7 +145,7 @@ impl Attempting {
             dispatcher.suspect.free();
             dispatcher.work.notify_one();
         }
-        dispatcher.dispatch();
+        task
     }
 
     fn settle(
@@ -293,21 +303,24 @@ impl Attempting {
 impl Drop for Attempting {
     /// Reached with a load only when the task was aborted, or panicked inside the transport.
     fn drop(&mut self) {
+        if self.load.is_none() {
+            return;
+        }
+        let now = self.dispatcher.clock.now();
         if !self.dispatcher.is_stopping() {
-            let since = self.dispatcher.clock.now().since(self.started_at);
-            return self.end(&DeliveryResult {
+            self.end(&DeliveryResult {
                 outcome: Outcome::Failed(FailureKind::Reset),
                 status: None,
                 started_at: self.started_at,
-                duration: since,
+                duration: now.since(self.started_at),
                 retry_after: None,
                 response: Bytes::new(),
             });
+            return self.dispatcher.dispatch();
         }
         if let Some(load) = self.load.take() {
             let mut state = self.lane.lock();
             state.put_back(load, false);
-            let now = self.dispatcher.clock.now();
             self.dispatcher.give_back(&self.lane, &mut state, now);
             state.ended(self.id, false);
             self.dispatcher.slot_freed(&self.lane, &mut state);

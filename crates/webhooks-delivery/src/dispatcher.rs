@@ -28,6 +28,7 @@ use crate::load::{Load, Next};
 use crate::notice::Notices;
 use crate::recorder::{Entry, Recorder};
 use crate::retrying::error_source;
+use crate::seat::Seat;
 use crate::settings::Settings;
 use crate::slots::Slots;
 use crate::suspect_place::SuspectPlace;
@@ -123,10 +124,15 @@ impl Dispatcher {
 
     /// Starts what can start.
     pub(crate) fn dispatch(self: &Arc<Self>) {
+        self.dispatch_from(&mut Seat::default());
+    }
+
+    /// As [`dispatch`](Self::dispatch); the first request takes the seat.
+    pub(crate) fn dispatch_from(self: &Arc<Self>, seat: &mut Seat) {
         while let Some(lane) = self.turns.next() {
             let mut state = lane.lock();
             state.in_turns = false;
-            match self.start_next(&lane, &mut state) {
+            match self.start_next(&lane, &mut state, seat) {
                 Turn::Again => self.turns.push(&lane, &mut state),
                 Turn::Over => {}
                 Turn::Stop => {
@@ -141,7 +147,12 @@ impl Dispatcher {
     }
 
     /// The lane's next request, if it can start.
-    fn start_next(self: &Arc<Self>, lane: &Arc<Lane>, state: &mut LaneState) -> Turn {
+    fn start_next(
+        self: &Arc<Self>,
+        lane: &Arc<Lane>,
+        state: &mut LaneState,
+        seat: &mut Seat,
+    ) -> Turn {
         if !self.holds_leases() {
             return Turn::Stop;
         }
@@ -167,7 +178,7 @@ impl Dispatcher {
             Next::Filling(until) => self.wake_at(lane, state, until),
             Next::Load(load) => match self.admit(lane, state, now) {
                 Ok(permit) => {
-                    self.start(lane, state, load, permit);
+                    self.start(lane, state, load, permit, seat);
                     return Turn::Again;
                 }
                 Err((until, because)) => {
@@ -220,19 +231,19 @@ impl Dispatcher {
     }
 
     /// Starts a request; its slot was taken.
-    pub(crate) fn start(
+    fn start(
         self: &Arc<Self>,
         lane: &Arc<Lane>,
         state: &mut LaneState,
         load: Load,
         permit: Box<dyn Permit>,
+        seat: &mut Seat,
     ) {
         let id = state.next_request();
         let deliveries = load.ids();
         let endpoint = state.record.endpoint.clone();
         let attempting = Attempting::new(self.clone(), lane.clone(), endpoint, load, permit, id);
-        let task = tokio::spawn(attempting.run());
-        state.started(id, deliveries, task.abort_handle());
+        state.started(id, deliveries, seat.start(attempting));
         self.recount(state);
     }
 
@@ -322,7 +333,8 @@ impl Dispatcher {
         }
         match self.admit(lane, state, now) {
             Ok(permit) => {
-                self.start(lane, state, Load::One(delivery), permit);
+                let seat = &mut Seat::default();
+                self.start(lane, state, Load::One(delivery), permit, seat);
                 Ok(())
             }
             Err(_) => {

@@ -229,17 +229,19 @@ impl LaneState {
         });
     }
 
-    /// Ends a request; whether the endpoint took it.
-    pub(crate) fn ended(&mut self, id: u64, delivered: bool) {
+    /// Ends a request; whether the endpoint took it. The task is free for another.
+    pub(crate) fn ended(&mut self, id: u64, delivered: bool) -> Option<AbortHandle> {
         let now = Instant::now();
         let place = self.running.iter().position(|running| running.id == id);
         // In order, since the first one is the oldest.
         let ended = place.map(|place| self.running.remove(place));
-        self.is_quick = delivered && ended.is_some_and(|r| now.duration_since(r.started) < QUICK);
+        let quick = |r: &Running| now.duration_since(r.started) < QUICK;
+        self.is_quick = delivered && ended.as_ref().is_some_and(quick);
         if delivered {
             self.last_success = Some(now);
             self.window = self.window.saturating_add(1);
         }
+        ended.map(|running| running.task)
     }
 
     /// Everything that waits, to be given back.
