@@ -252,10 +252,6 @@ impl Dispatcher {
         self.recount(state);
         self.slots.free();
         self.turns.push(lane, state);
-        let cap = self.settings.max_in_flight_per_endpoint;
-        if state.backlog && state.waiting.len() <= cap / 4 {
-            self.work.notify_one();
-        }
     }
 
     /// Counts the lane's doubtful requests anew; with fewer of them a stalled lane may go on.
