@@ -109,6 +109,7 @@ impl DeliveryEngine {
         }
     }
 
+    // What is rare is boxed, so that what every attempt carries along is small.
     async fn exchange(
         &self,
         attempt: &Attempt<'_>,
@@ -120,7 +121,18 @@ impl DeliveryEngine {
         let request = prepared
             .request(attempt, room.unwrap_or_default())
             .ok_or(FailureKind::Unbuildable)?;
-        let (response, mut connection) = self.send(kept, &prepared.origin.target, request).await?;
+        let target = &prepared.origin.target;
+        let (response, mut connection) = match kept {
+            None => Box::pin(self.send_anew(target, request)).await?,
+            Some(mut kept) => match kept.send(request, self.reading.bytes()).await {
+                Ok(response) => (response, kept),
+                // Closed before a byte of the request was written, it goes out on a new one.
+                Err(mut error) => match error.take_message() {
+                    Some(unsent) => Box::pin(self.send_anew(target, unsent)).await?,
+                    None => return Err(classify::by_error(error.error())),
+                },
+            },
+        };
         let (head, body) = response.into_parts();
         answer.take_head(head.status, &head.headers, attempt.now.into());
         connection.keep_headers(head.headers);
@@ -129,31 +141,18 @@ impl DeliveryEngine {
                 .read_ready(answer, body, connection, &prepared.origin)
                 .await;
         } else {
-            self.reading
-                .read_all(answer, body, connection, &prepared.origin)
-                .await;
+            let reading = &self.reading;
+            Box::pin(reading.read_all(answer, body, connection, &prepared.origin)).await;
         }
         Ok(())
     }
 
-    /// Sends a request, on a kept connection if there is one. If that turns out to be closed
-    /// before a byte of the request was written, the request goes out again on a new one.
-    async fn send(
+    /// Sends a request on a new connection.
+    async fn send_anew(
         &self,
-        kept: Option<Connection>,
         target: &Target,
         request: Request<Body>,
     ) -> Result<(Response<Incoming>, Connection), FailureKind> {
-        let request = match kept {
-            None => request,
-            Some(mut connection) => match connection.send(request, self.reading.bytes()).await {
-                Ok(response) => return Ok((response, connection)),
-                Err(mut error) => match error.take_message() {
-                    Some(unsent) => unsent,
-                    None => return Err(classify::by_error(error.error())),
-                },
-            },
-        };
         let mut connection = self.connect(target).await?;
         match connection.send(request, self.reading.bytes()).await {
             Ok(response) => Ok((response, connection)),

@@ -80,13 +80,13 @@ impl Connection {
 
     /// Sends a request, to which at most so many bytes of an answer are read, interim answers and
     /// framing included. The error gives it back if nothing of it was written.
-    pub(crate) async fn send(
+    pub(crate) fn send(
         &mut self,
         request: Request<Body>,
         answer_bytes: usize,
-    ) -> Result<Response<Incoming>, TrySendError<Request<Body>>> {
+    ) -> impl Future<Output = Result<Response<Incoming>, TrySendError<Request<Body>>>> + use<> {
         self.allowance.renew(answer_bytes);
-        self.sender.try_send_request(request).await
+        self.sender.try_send_request(request)
     }
 
     /// Whether the next request can be sent at once.
