@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+use tokio::sync::Notify;
 use webhooks_core::DeliveryId;
 use webhooks_core::storage::Room;
 
@@ -20,6 +21,8 @@ pub(crate) struct Hand {
     lanes: Mutex<HashMap<u64, Arc<Lane>>>,
     /// Lanes of which the storage has more that is ready.
     backlogged: Mutex<Vec<Arc<Lane>>>,
+    /// The first was put in.
+    filled: Notify,
 }
 
 impl Hand {
@@ -29,7 +32,14 @@ impl Hand {
             lock(&self.lanes).insert(lane.number(), lane.clone());
         }
         state.in_hand += count;
-        self.deliveries.fetch_add(count, Ordering::SeqCst);
+        if self.deliveries.fetch_add(count, Ordering::SeqCst) == 0 {
+            self.filled.notify_one();
+        }
+    }
+
+    /// Waits until something was put in since it was empty.
+    pub(crate) async fn filled(&self) {
+        self.filled.notified().await;
     }
 
     /// Counts one delivery out, because it is settled.

@@ -84,9 +84,11 @@ pub(crate) async fn keep_ticking(dispatcher: Arc<Dispatcher>) {
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        if dispatcher.needs_ticks() {
-            dispatcher.tick();
+        if !dispatcher.needs_ticks() {
+            // An idle process is not woken for nothing.
+            dispatcher.hand.filled().await;
         }
+        dispatcher.tick();
     }
 }
 
