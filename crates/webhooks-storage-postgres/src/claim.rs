@@ -35,7 +35,7 @@ struct Wanted {
 /// What one statement found.
 struct Round {
     deliveries: Vec<(i64, i64, WebhookDelivery)>,
-    /// What is left of the room of the endpoints that gave something.
+    /// What is left of the room of the endpoints that were looked at.
     rooms: HashMap<String, i64>,
     /// There may be more to claim.
     more: bool,
@@ -108,11 +108,15 @@ impl Database {
             try_join(promoting, asking).await?.1
         };
         let (round, last_looked) = round(&rows, long(wanted.limit))?;
+        let without_room = wanted.rooms.iter().filter(|(_, room)| **room == 0);
+        let may_have_more = without_room.chain(&round.rooms).map(|(id, _)| id.as_str());
         let taken = round.deliveries.iter();
         memory.looked(
             &look,
+            claim.now,
             last_looked,
             taken.map(|(key, _, d)| (&d.endpoint_id, *key)),
+            may_have_more,
         );
         Ok(round)
     }
@@ -178,8 +182,14 @@ impl Database {
             &due_floor,
             &suspects,
         ];
-        if let Some((ids, floors)) = &look.known {
-            params.extend([ids as &(dyn ToSql + Sync), floors]);
+        let known = look.known.as_ref();
+        let opened_since = known.map(|known| time(known.opened_since));
+        if let (Some(known), Some(opened_since)) = (known, &opened_since) {
+            params.extend([
+                &known.ids as &(dyn ToSql + Sync),
+                &known.floors,
+                opened_since,
+            ]);
         }
         let rows = on.query(&statement, &params).await;
         rows.map_err(|error| storage_error(WHAT, &error))

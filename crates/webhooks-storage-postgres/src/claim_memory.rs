@@ -4,7 +4,8 @@
 //! since it began, and a claim that looked at an index from its start would walk through all of
 //! them. So claims remember below which bound nothing is left, and look at everything only now and
 //! then: always as long as that is cheap, and otherwise so seldom that it takes a small part of the
-//! time. What others put below a bound meanwhile is found by the next full look.
+//! time. What others put below a bound, or have for an endpoint that is not remembered, is found by
+//! the next full look.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -47,6 +48,8 @@ struct Queues {
     turn: String,
     /// Until then claims look only at what is known.
     rest_until: Instant,
+    /// When the look that the rest follows began, in the storage's time.
+    all_looked: Timestamp,
     known: HashMap<Arc<str>, Known>,
     /// This process claims: one that only sends would remember endpoints for nobody, for ever.
     claims: bool,
@@ -67,9 +70,18 @@ struct Known {
 pub(crate) struct Look {
     /// The endpoint after which the turn begins.
     pub(crate) after: String,
-    /// The endpoints to look at, with the sort keys to begin at; `None` for all from the start.
-    pub(crate) known: Option<(Vec<String>, Vec<i64>)>,
+    /// What to look at; `None` for all endpoints from the start.
+    pub(crate) known: Option<LookAt>,
     began_at: Instant,
+}
+
+#[derive(Debug)]
+pub(crate) struct LookAt {
+    pub(crate) ids: Vec<String>,
+    /// The sort key to begin at, for each.
+    pub(crate) floors: Vec<i64>,
+    /// And whoever has come to the end of a hold since this time.
+    pub(crate) opened_since: Timestamp,
 }
 
 impl ClaimMemory {
@@ -81,6 +93,7 @@ impl ClaimMemory {
             queues: Mutex::new(Queues {
                 turn: String::new(),
                 rest_until: now,
+                all_looked: Timestamp::EPOCH,
                 known: HashMap::new(),
                 claims: false,
             }),
@@ -145,11 +158,14 @@ impl ClaimMemory {
         queues.claims = true;
         let known = if rests {
             let known = queues.known.iter();
-            Some(
-                known
-                    .map(|(id, known)| (id.to_string(), known.floor))
-                    .unzip(),
-            )
+            let (ids, floors) = known
+                .map(|(id, known)| (id.to_string(), known.floor))
+                .unzip();
+            Some(LookAt {
+                ids,
+                floors,
+                opened_since: queues.all_looked,
+            })
         } else {
             let known = &mut queues.known;
             known.retain(|_, known| began_at.duration_since(known.used_at) < REMEMBERED);
@@ -162,13 +178,16 @@ impl ClaimMemory {
         }
     }
 
-    /// A look has ended: with the endpoint that was looked at last, if it did not get to all, and
-    /// the sort keys that it took of endpoints.
+    /// A look at this time has ended: with the endpoint that was looked at last, if it did not get
+    /// to all, the sort keys that it took of endpoints, and those that may have more, also if they
+    /// gave nothing for want of room.
     pub(crate) fn looked<'a>(
         &self,
         look: &Look,
+        at: Timestamp,
         last: Option<String>,
         taken: impl Iterator<Item = (&'a Arc<str>, i64)>,
+        may_have_more: impl Iterator<Item = &'a str>,
     ) {
         let now = Instant::now();
         let mut queues = self.queues();
@@ -186,6 +205,8 @@ impl ClaimMemory {
         // Those that a look did not get to are not known.
         if look.known.is_none() && got_to_all && took > CHEAP {
             queues.rest_until = now + (took * REST).min(MOST_REST);
+            queues.all_looked = at;
+            may_have_more.for_each(|id| queues.remember(id, now));
         }
     }
 
@@ -218,6 +239,13 @@ impl Queues {
             .or_insert_with(unknown)
     }
 
+    fn remember(&mut self, endpoint_id: &str, now: Instant) {
+        match self.known.get_mut(endpoint_id) {
+            Some(known) => known.used_at = now,
+            None => _ = self.entry(&endpoint_id.into()),
+        }
+    }
+
     fn lower(&mut self, endpoint_id: &Arc<str>, sort_key: i64) -> &mut Known {
         let known = self.entry(endpoint_id);
         known.floor = known.floor.min(sort_key);
@@ -234,14 +262,15 @@ mod tests {
     async fn claim(memory: &ClaimMemory, id: &Arc<str>, took: Duration, keys: &[i64]) {
         let look = memory.look(memory.rests());
         tokio::time::advance(took).await;
-        memory.looked(&look, None, keys.iter().map(|key| (id, *key)));
+        let taken = keys.iter().map(|key| (id, *key));
+        memory.looked(&look, Timestamp::EPOCH, None, taken, std::iter::empty());
     }
 
     fn floor(memory: &ClaimMemory) -> i64 {
         assert!(memory.rests());
-        let (ids, floors) = memory.look(true).known.unwrap();
-        assert_eq!(ids, ["a"]);
-        floors[0]
+        let known = memory.look(true).known.unwrap();
+        assert_eq!(known.ids, ["a"]);
+        known.floors[0]
     }
 
     #[tokio::test(start_paused = true)]
@@ -285,7 +314,9 @@ mod tests {
         let memory = ClaimMemory::new();
         let look = memory.look(memory.rests());
         tokio::time::advance(2 * CHEAP).await;
-        memory.looked(&look, Some("a".into()), std::iter::empty());
+        let nothing = std::iter::empty();
+        let last = Some("a".into());
+        memory.looked(&look, Timestamp::EPOCH, last, nothing, std::iter::empty());
         assert!(!memory.rests());
         assert_eq!(memory.look(false).after, "a");
     }

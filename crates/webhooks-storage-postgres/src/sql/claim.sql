@@ -91,7 +91,8 @@ WITH RECURSIVE @queues, looked AS MATERIALIZED (
         (SELECT id FROM looked OFFSET greatest(0, $3 - 1) LIMIT 1) AS last_looked,
         -- Who gave a full share may have more.
         EXISTS (SELECT FROM counted WHERE got >= take AND got < most) AS unfinished,
-        (SELECT jsonb_object_agg(id, most - got) FROM counted) AS rooms,
+        (SELECT jsonb_object_agg(id, k.most - coalesce(c.got, 0))
+            FROM looked k LEFT JOIN counted c USING (id)) AS rooms,
         least(
             (SELECT next_retry_at FROM @.webhook_queue
                 WHERE status = 'pending' AND NOT is_ready AND next_retry_at >= $10::timestamptz
