@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use webhooks_core::storage::{Claim, Claimed};
+use webhooks_core::storage::{Claim, Claimed, Room};
 use webhooks_core::{Clock, Result, Timestamp, WebhookDelivery};
 
 use crate::dispatcher::Dispatcher;
@@ -78,12 +78,14 @@ async fn wait_for_work(dispatcher: &Dispatcher, next_due: Option<Timestamp>) {
 }
 
 async fn claim(dispatcher: &Arc<Dispatcher>) -> Result<Asked> {
+    // Counted before it looks for room, so that no settlement that makes some goes unnoticed.
+    let _claiming = dispatcher.hand.claiming();
     let (limit, room) = dispatcher.room();
     let limit = limit.min(BATCH);
     if limit == 0 || !dispatcher.heartbeat.is_valid() {
+        dispatcher.hand.left_some();
         return Ok(Asked::Rest { next_due: None });
     }
-    let _claiming = dispatcher.hand.claiming();
     let era = dispatcher.heartbeat.era();
     let per_endpoint = 2 * dispatcher.settings.max_in_flight_per_endpoint;
     let asks_for_suspect = dispatcher.suspect.take();
@@ -113,6 +115,10 @@ async fn claim(dispatcher: &Arc<Dispatcher>) -> Result<Asked> {
     }
     if !full {
         dispatcher.hand.backlog_ends(&room);
+    }
+    let is_without_room = |room: &Room| room.deliveries == 0;
+    if full || !asks_for_suspect || room.iter().any(is_without_room) {
+        dispatcher.hand.left_some();
     }
     let rooms = room
         .iter()

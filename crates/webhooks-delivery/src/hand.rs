@@ -1,7 +1,7 @@
 //! What this process has in hand: leased from the storage, and not settled.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::Notify;
@@ -21,6 +21,8 @@ pub(crate) struct Hand {
     lanes: Mutex<HashMap<u64, Arc<Lane>>>,
     /// Lanes of which the storage has more that is ready.
     backlogged: Mutex<Vec<Arc<Lane>>>,
+    /// A claim left something behind, and none began since.
+    left_some: AtomicBool,
     /// The first was put in.
     filled: Notify,
 }
@@ -42,15 +44,31 @@ impl Hand {
         self.filled.notified().await;
     }
 
-    /// Counts one delivery out, because it is settled.
-    pub(crate) fn take_out(&self, lane: &Arc<Lane>) {
+    /// Counts one delivery out, because it is settled; whether the storage may let out another for
+    /// that.
+    pub(crate) fn take_out(&self, lane: &Arc<Lane>) -> bool {
         let mut state = lane.lock();
         state.in_hand -= 1;
         if state.in_hand == 0 {
             lock(&self.lanes).remove(&lane.number());
         }
+        let is_limited = state.record.gate.max_leased.is_some();
         drop(state);
         self.deliveries.fetch_sub(1, Ordering::SeqCst);
+        is_limited
+    }
+
+    /// Whether the room that a settlement made may be of use to a claim.
+    pub(crate) fn wants_more(&self) -> bool {
+        // A claim on its way may have asked before there was that room.
+        self.claims.load(Ordering::SeqCst) > 0
+            || self.left_some.load(Ordering::SeqCst)
+            || !lock(&self.backlogged).is_empty()
+    }
+
+    /// The claim that ends may have left something behind, for want of room.
+    pub(crate) fn left_some(&self) {
+        self.left_some.store(true, Ordering::SeqCst);
     }
 
     /// Deliveries in hand.
@@ -87,6 +105,7 @@ impl Hand {
     /// Counts a claim as on its way until the answer is dropped.
     pub(crate) fn claiming(&self) -> Claiming<'_> {
         self.claims.fetch_add(1, Ordering::SeqCst);
+        self.left_some.store(false, Ordering::SeqCst);
         Claiming(&self.claims)
     }
 

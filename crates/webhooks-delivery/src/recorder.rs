@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 use webhooks_core::Clock;
-use webhooks_core::storage::{EndpointGate, GateChange, Settled, Settlement};
+use webhooks_core::storage::{EndpointGate, GateChange, SettleAs, Settled, Settlement};
 
 use crate::dispatcher::Dispatcher;
 use crate::lane::Lane;
@@ -86,6 +86,7 @@ pub(crate) async fn write_down(
         // Gates first, so that what is given back does not come out again at once.
         set_gates(&dispatcher, &gates).await;
         let settled = settle(&dispatcher, &settlements).await;
+        let mut is_work = !gates.is_empty() || settlements.iter().any(goes_back);
         for ((settled, settlement), (lane, notice)) in
             settled.into_iter().zip(&settlements).zip(lanes)
         {
@@ -99,14 +100,24 @@ pub(crate) async fn write_down(
                 Settled::Stale | Settled::Cancelled => {}
             }
             if let Some(lane) = lane {
-                dispatcher.hand.take_out(&lane);
+                is_work |= dispatcher.hand.take_out(&lane);
             }
         }
         for notice in notices {
             dispatcher.notices.tell(|| notice);
         }
-        dispatcher.work.notify_one();
+        if is_work || dispatcher.hand.wants_more() {
+            dispatcher.work.notify_one();
+        }
     }
+}
+
+/// Whether the delivery waits again in the storage.
+const fn goes_back(settlement: &Settlement) -> bool {
+    matches!(
+        settlement.settle_as,
+        SettleAs::Retry { .. } | SettleAs::Release { .. }
+    )
 }
 
 async fn set_gates(dispatcher: &Arc<Dispatcher>, gates: &[EndpointGate]) {
