@@ -44,6 +44,8 @@ pub(crate) async fn claim_work(dispatcher: Arc<Dispatcher>, first: bool, help: A
             }
             Ok(Asked::Rest { .. }) => {
                 retrying.succeeded();
+                // The first asks when something is due next: it watches for that.
+                dispatcher.work.notify_one();
                 unless_stopped(&dispatcher, help.notified()).await;
             }
             Err(error) => {
