@@ -4,16 +4,13 @@
 //! their turns one request each, and endpoints that may hold their requests for long have at most
 //! half of the total together.
 
-use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
-use webhooks_core::storage::{
-    EndpointGate, GateChange, Room, SettleAs, Settlement, WebhookStorage,
-};
+use webhooks_core::storage::{EndpointGate, GateChange, SettleAs, Settlement, WebhookStorage};
 use webhooks_core::{
     Admission, Clock, Gate, HeldBy, Permit, Result, Timestamp, Transport, WebhookDelivery, WorkerId,
 };
@@ -52,7 +49,7 @@ pub(crate) struct Dispatcher {
     pub(crate) settings: Settings,
     pub(crate) hand: Hand,
     pub(crate) slots: Slots,
-    turns: Turns,
+    pub(crate) turns: Turns,
     pub(crate) suspect: SuspectPlace,
     /// There may be something to claim, or room for it.
     pub(crate) work: Notify,
@@ -393,52 +390,6 @@ impl Dispatcher {
         drop(state);
         self.dispatch();
         self.work.notify_one();
-    }
-
-    /// Deliveries that can be claimed, and the lanes that differ from what any lane can take.
-    pub(crate) fn room(&self) -> (usize, Vec<Room>) {
-        let most = self.settings.max_in_hand();
-        let limit = most.saturating_sub(self.hand.len());
-        let now = self.clock.now();
-        let stalled = self.turns.stalled();
-        let is_stalled: HashSet<_> = stalled.iter().map(|lane| lane.number()).collect();
-        let mut lanes = self.hand.lanes();
-        lanes.retain(|lane| !is_stalled.contains(&lane.number()));
-        let room = |lane: Arc<Lane>| {
-            let state = lane.lock();
-            let most = match state.is_open(now) && !self.slots.stalls(&state) {
-                true => self.per_lane(&state),
-                false => 0,
-            };
-            Room {
-                endpoint_id: lane.endpoint_id.clone(),
-                deliveries: most.saturating_sub(state.in_hand),
-            }
-        };
-        let no_room = |lane: Arc<Lane>| Room {
-            endpoint_id: lane.endpoint_id.clone(),
-            deliveries: 0,
-        };
-        let rooms = lanes.into_iter().map(room);
-        let rooms = rooms.chain(stalled.into_iter().map(no_room)).collect();
-        (limit, rooms)
-    }
-
-    /// Whether the lane can take another delivery in hand, to be started soon.
-    pub(crate) fn has_room(&self, state: &LaneState) -> bool {
-        let window = state.window.saturating_mul(2);
-        self.holds_leases()
-            && state.in_hand < window.min(self.per_lane(state))
-            && self.hand.len() < self.settings.max_in_hand()
-            && !self.slots.stalls(state)
-    }
-
-    /// What one lane has in hand at most.
-    fn per_lane(&self, state: &LaneState) -> usize {
-        match state.record.endpoint.batch {
-            Some(batch) => 2 * batch.max_events as usize,
-            None => state.depth() * self.settings.max_in_flight_per_endpoint,
-        }
     }
 
     /// Starts nothing from now on, and gives back what waits.

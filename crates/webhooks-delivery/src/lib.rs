@@ -38,6 +38,7 @@ mod recorder;
 mod reservation;
 mod retry_after;
 mod retrying;
+mod room;
 mod seat;
 mod settings;
 mod slots;

@@ -1,0 +1,58 @@
+//! How much more this process can take in hand.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use webhooks_core::Clock;
+use webhooks_core::storage::Room;
+
+use crate::dispatcher::Dispatcher;
+use crate::lane::{Lane, LaneState};
+
+impl Dispatcher {
+    /// Deliveries that can be claimed, and the lanes that differ from what any lane can take.
+    pub(crate) fn room(&self) -> (usize, Vec<Room>) {
+        let most = self.settings.max_in_hand();
+        let limit = most.saturating_sub(self.hand.len());
+        let now = self.clock.now();
+        let stalled = self.turns.stalled();
+        let is_stalled: HashSet<_> = stalled.iter().map(|lane| lane.number()).collect();
+        let mut lanes = self.hand.lanes();
+        lanes.retain(|lane| !is_stalled.contains(&lane.number()));
+        let room = |lane: Arc<Lane>| {
+            let state = lane.lock();
+            let most = match state.is_open(now) && !self.slots.stalls(&state) {
+                true => self.per_lane(&state),
+                false => 0,
+            };
+            Room {
+                endpoint_id: lane.endpoint_id.clone(),
+                deliveries: most.saturating_sub(state.in_hand),
+            }
+        };
+        let no_room = |lane: Arc<Lane>| Room {
+            endpoint_id: lane.endpoint_id.clone(),
+            deliveries: 0,
+        };
+        let rooms = lanes.into_iter().map(room);
+        let rooms = rooms.chain(stalled.into_iter().map(no_room)).collect();
+        (limit, rooms)
+    }
+
+    /// Whether the lane can take another delivery in hand, to be started soon.
+    pub(crate) fn has_room(&self, state: &LaneState) -> bool {
+        let window = state.window.saturating_mul(2);
+        self.holds_leases()
+            && state.in_hand < window.min(self.per_lane(state))
+            && self.hand.len() < self.settings.max_in_hand()
+            && !self.slots.stalls(state)
+    }
+
+    /// What one lane has in hand at most.
+    fn per_lane(&self, state: &LaneState) -> usize {
+        match state.record.endpoint.batch {
+            Some(batch) => 2 * batch.max_events as usize,
+            None => state.depth() * self.settings.max_in_flight_per_endpoint,
+        }
+    }
+}
