@@ -139,6 +139,8 @@ macro_rules! __cases {
                 each_filter_alone_and_all_together
                 each_state_is_listed
                 pages_follow_each_other
+                pages_hold_what_is_in_all_states
+                pages_hold_all_of_an_event
                 pages_stand_while_things_change
                 nothing_is_listed_for_unknown_ids
                 attempts_are_read_when_asked_for
@@ -171,6 +173,7 @@ macro_rules! __cases {
                 delivered_and_cancelled_ones_go_after_their_time
                 dead_letters_go_after_their_time
                 the_log_goes_after_its_time
+                the_log_of_what_was_delivered_can_go_before_it
                 what_waits_too_long_is_dead_as_expired
                 what_is_still_to_come_does_not_expire
                 what_was_retried_lately_does_not_expire

@@ -99,16 +99,56 @@ pub(crate) async fn pages_follow_each_other(t: &Bench) {
     t.save(&["a"]).await;
     let mut sent = t.send_many("a", 25).await;
     sent.reverse();
-    assert_eq!(pages(t, 10, async || ()).await, sent);
-    assert_eq!(pages(t, 25, async || ()).await, sent);
-    assert_eq!(pages(t, 100, async || ()).await, sent);
+    for limit in [10, 25, 100] {
+        assert_eq!(pages(t, limited(limit), async || ()).await, sent);
+    }
+}
+
+pub(crate) async fn pages_hold_what_is_in_all_states(t: &Bench) {
+    t.save(&["a"]).await;
+    let mut sent = t.send_many("a", 750).await;
+    sent.reverse();
+    let taken = t.take(0).await;
+    let outcomes = taken
+        .iter()
+        .enumerate()
+        .filter_map(|(n, delivery)| match n % 3 {
+            0 => Some(t.settlement(delivery, SettleAs::Delivered)),
+            1 => Some(t.settlement(delivery, SettleAs::Release { at: t.at(0) })),
+            _ => None,
+        });
+    t.settle(&outcomes.collect::<Vec<_>>()).await;
+    for limit in [100, 400] {
+        assert_eq!(pages(t, limited(limit), async || ()).await, sent);
+    }
+    let leased = DeliveryQuery {
+        states: vec![DeliveryState::Leased],
+        ..limited(100)
+    };
+    assert_eq!(pages(t, leased, async || ()).await.len(), 250);
+}
+
+pub(crate) async fn pages_hold_all_of_an_event(t: &Bench) {
+    let ids: Vec<_> = (0..450).map(|n| format!("endpoint_{n}")).collect();
+    let ids: Vec<_> = ids.iter().map(String::as_str).collect();
+    t.save(&ids).await;
+    let event = t.event(&ids);
+    t.enqueue(&[t.event(&ids[..1]), event.clone(), t.event(&ids[..1])])
+        .await;
+    let mut sent: Vec<_> = event.deliveries.iter().map(|d| d.id).collect();
+    sent.sort_unstable_by_key(|id| std::cmp::Reverse(*id));
+    let of_event = DeliveryQuery {
+        event_id: Some(event.event.id),
+        ..limited(100)
+    };
+    assert_eq!(pages(t, of_event, async || ()).await, sent);
 }
 
 pub(crate) async fn pages_stand_while_things_change(t: &Bench) {
     t.save(&["a"]).await;
     let mut sent = t.send_many("a", 25).await;
     sent.reverse();
-    let seen = pages(t, 7, async || {
+    let seen = pages(t, limited(7), async || {
         let later = t.event_at(&["a"], t.at(1));
         t.enqueue(&[later]).await;
         t.take(1).await;
@@ -117,16 +157,19 @@ pub(crate) async fn pages_stand_while_things_change(t: &Bench) {
     assert_eq!(seen, sent, "what came later is not on later pages");
 }
 
-/// All pages of everything, with something done between two of them.
-async fn pages(t: &Bench, limit: usize, between: impl AsyncFn()) -> Vec<DeliveryId> {
-    let mut query = DeliveryQuery {
+fn limited(limit: usize) -> DeliveryQuery {
+    DeliveryQuery {
         limit,
         ..DeliveryQuery::default()
-    };
+    }
+}
+
+/// All pages of a query, with something done between two of them.
+async fn pages(t: &Bench, mut query: DeliveryQuery, between: impl AsyncFn()) -> Vec<DeliveryId> {
     let mut seen = Vec::new();
     loop {
         let page = t.storage.deliveries(&query).await.unwrap();
-        assert!(page.items.len() <= limit && seen.len() < 1_000);
+        assert!(page.items.len() <= query.limit && seen.len() < 1_000);
         seen.extend(listed(&page.items));
         if page.next.is_none() {
             return seen;

@@ -1,16 +1,21 @@
-use webhooks_core::storage::{Change, DeliveryQuery, Retention, SettleAs, Settled};
+use std::time::Duration;
+
+use webhooks_core::storage::{Change, DeliveryQuery, Retention, SettleAs, Settled, Settlement};
 use webhooks_core::{DeadReason, DeliveryState};
 
 use crate::bench::Bench;
 
 const DAY: i64 = 86_400;
 
-/// Sweeps until nothing is left; how many rows went.
+/// Sweeps with the default retention until nothing is left; how many rows went.
 async fn sweep(t: &Bench, day: i64) -> usize {
-    let retention = Retention::default();
+    sweep_with(t, &Retention::default(), day).await
+}
+
+async fn sweep_with(t: &Bench, retention: &Retention, day: i64) -> usize {
     let mut rows = 0;
     for _ in 0..100 {
-        let swept = t.storage.sweep(&retention, 1_000, t.at(day * DAY));
+        let swept = t.storage.sweep(retention, 1_000, t.at(day * DAY));
         let swept = swept.await.unwrap();
         rows += swept.rows;
         if !swept.more {
@@ -71,6 +76,33 @@ pub(crate) async fn the_log_goes_after_its_time(t: &Bench) {
     sweep(t, 32).await;
     assert!(t.delivery(id).await.attempts.is_empty());
     assert_eq!(t.state(id).await, DeliveryState::Dead);
+}
+
+pub(crate) async fn the_log_of_what_was_delivered_can_go_before_it(t: &Bench) {
+    let retention = Retention {
+        log: Duration::from_secs(2 * 86_400),
+        ..Retention::default()
+    };
+    t.save(&["a"]).await;
+    t.send_many("a", 2).await;
+    let taken = t.take(0).await;
+    let (older, younger) = (&taken[0], &taken[1]);
+    t.settle(&[t.failed(younger, SettleAs::Delivered)]).await;
+    sweep_with(t, &retention, 1).await;
+    assert_eq!(t.delivery(younger.id).await.attempts.len(), 1);
+    sweep_with(t, &retention, 3).await;
+    assert!(t.delivery(younger.id).await.attempts.is_empty());
+
+    let late = Settlement {
+        attempt: Some(t.attempt(older, t.at(3 * DAY))),
+        ..t.settlement(older, SettleAs::Delivered)
+    };
+    t.settle_at(&[late], t.at(3 * DAY)).await;
+    sweep_with(t, &retention, 4).await;
+    assert_eq!(t.delivery(older.id).await.attempts.len(), 1);
+    sweep_with(t, &retention, 6).await;
+    assert!(t.delivery(older.id).await.attempts.is_empty());
+    assert_eq!(exist(t).await, 2);
 }
 
 pub(crate) async fn what_waits_too_long_is_dead_as_expired(t: &Bench) {
@@ -147,7 +179,7 @@ pub(crate) async fn each_retention_can_be_set(t: &Bench) {
     t.save(&["a"]).await;
     let id = t.dead_one("a").await;
     let retention = Retention {
-        dead: std::time::Duration::from_secs(60),
+        dead: Duration::from_secs(60),
         ..Retention::default()
     };
     let swept = t.storage.sweep(&retention, 100, t.at(59)).await.unwrap();
