@@ -97,8 +97,7 @@ fn ended() -> WebhookError {
 
 async fn commit_all(mut queued: mpsc::Receiver<Queued>, dispatcher: Arc<Dispatcher>) {
     while let Some(first) = queued.recv().await {
-        // Senders that the last commit answered send again first, and share the next one.
-        tokio::task::yield_now().await;
+        others_come(&queued).await;
         let mut batch = Batch::default();
         batch.push(first);
         while batch.events.len() < BATCH {
@@ -106,6 +105,16 @@ async fn commit_all(mut queued: mpsc::Receiver<Queued>, dispatcher: Arc<Dispatch
             batch.push(next);
         }
         commit(&dispatcher, batch).await;
+    }
+}
+
+/// Lets the senders that the last commit answered send again first, and share the next one: until
+/// no more of them come, or enough are there.
+async fn others_come(queued: &mpsc::Receiver<Queued>) {
+    let mut there = None;
+    while there != Some(queued.len()) && queued.len() < BATCH {
+        there = Some(queued.len());
+        tokio::task::yield_now().await;
     }
 }
 
