@@ -14,8 +14,8 @@ function CHANGES.replay(d, e)
   leave(d, e)
   d.state, d.seq, d.sort, d.due = 'ready', seq, sort[tonumber(d.priority) + 1], now
   d.crashes = nil
-  redis.call('ZREM', key('dead'), d.id)
-  redis.call('ZADD', key('waiting'), 0, d.id)
+  put(sorted, key('dead'), d.id, false)
+  put(sorted, key('waiting'), d.id, 0)
   redis.call('HSET', key('delivery', d.id), 'state', 'ready', 'updated', now, 'due', now, 'sent',
     now, 'seq', seq, 'sort', d.sort, 'attempts', '0')
   redis.call('HDEL', key('delivery', d.id), 'reason', 'crashes')
@@ -30,7 +30,7 @@ function CHANGES.cancel(d, e)
 end
 
 function CHANGES.purge(d, e)
-  if INDEX[d.state] == 'waiting' then return false end
+  if d.state == 'leased' or INDEX[d.state] == 'waiting' then return false end
   if d.state == 'dead' then
     count(e, 'dead', -1)
     count(e, 'purged', 1)

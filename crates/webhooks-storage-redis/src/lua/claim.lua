@@ -181,7 +181,7 @@ end
 
 local function lease(p)
   local e, members = p.e, pop(p.e, p.n)
-  local new = {}
+  local new = 0
   for _, m in ipairs(members) do
     local d = row(string.sub(m.member, -36))
     -- Without noeviction the server may have dropped the row.
@@ -189,15 +189,15 @@ local function lease(p)
       d.token = number(tonumber(d.token) + 1)
       redis.call('HSET', key('delivery', d.id), 'state', 'leased', 'worker', worker, 'token',
         d.token, 'updated', now)
-      new[#new + 1], ids[#ids + 1] = d.id, d.id
+      put(sorted, key('waiting'), d.id, false)
+      put(sets, key('leased', worker), d.id, true)
+      new = new + 1
+      ids[#ids + 1] = d.id
       give(d)
     end
   end
-  for i = 1, #new, 5000 do
-    redis.call('SADD', key('leased', worker), unpack(new, i, math.min(i + 4999, #new)))
-  end
-  count(e, 'leased', #new)
-  spend(e, #new)
+  count(e, 'leased', new)
+  spend(e, new)
 end
 
 -- Gives an endpoint its next turn, unless it waits for a token.

@@ -26,6 +26,52 @@ local function key(kind, id)
   return base .. ':' .. kind
 end
 
+-- What goes into the sets that many deliveries share, and out of them, is written with a few calls:
+-- by key and member its score, or `true` where there are no scores, or `false` if it goes.
+local sorted, sets = {}, {}
+local function put(all, at, member, value)
+  local of = all[at]
+  if not of then
+    of = {}
+    all[at] = of
+  end
+  of[member] = value
+end
+
+-- Calls a command of one key with any number of arguments, which go in pairs or alone.
+local function call_with(command, at, arguments)
+  for i = 1, #arguments, 4000 do
+    redis.call(command, at, unpack(arguments, i, math.min(i + 3999, #arguments)))
+  end
+end
+
+-- Scripts that read such a set after a change of it call this in between.
+local function write_sets()
+  for at, of in pairs(sorted) do
+    local put_in, removed, n = {}, {}, 0
+    for member, score in pairs(of) do
+      if score then
+        put_in[n + 1], put_in[n + 2] = score, member
+        n = n + 2
+      else
+        removed[#removed + 1] = member
+      end
+    end
+    call_with('ZREM', at, removed)
+    call_with('ZADD', at, put_in)
+  end
+  for at, of in pairs(sets) do
+    local put_in, removed = {}, {}
+    for member, is_in in pairs(of) do
+      local list = is_in and put_in or removed
+      list[#list + 1] = member
+    end
+    call_with('SREM', at, removed)
+    call_with('SADD', at, put_in)
+  end
+  sorted, sets = {}, {}
+end
+
 local GATES = { 'enabled', 'paused', 'deleted_at', 'held_until', 'max_leased', 'rps', 'burst',
   'per_request', 'tat' }
 -- `suspect` counts those of the ready ones that have a place of their own.
@@ -103,8 +149,9 @@ local function file_due(e)
   end
 end
 
--- Stores the counts of what was touched, and wakes who waits. The last thing that a script does.
+-- Stores the sets and counts that were touched, and wakes who waits. The last thing that a script does.
 local function flush()
+  write_sets()
   for _, e in pairs(endpoints) do
     if e then
       local set = {}
@@ -128,19 +175,22 @@ local function flush()
   if woken then redis.call('PUBLISH', channel, '') end
 end
 
-local ROW = { 'state', 'endpoint', 'event', 'seq', 'sort', 'due', 'priority', 'attempts',
-  'max_retries', 'crashes', 'token', 'worker', 'reason', 'updated', 'sent', 'erased', 'settled' }
+-- A delivery is stored with its fields in this order: the first ones are found fastest.
+local ROW = { 'state', 'endpoint', 'token', 'worker', 'attempts', 'event', 'seq', 'sort', 'due',
+  'priority', 'max_retries', 'updated', 'sent', 'crashes', 'reason', 'erased', 'settled' }
 
-local function row(id)
-  local v = redis.call('HMGET', key('delivery', id), unpack(ROW))
+-- The delivery with this id, of which only the first fields may be asked for.
+local function row(id, fields)
+  local v = redis.call('HMGET', key('delivery', id), unpack(ROW, 1, fields or #ROW))
   if not v[1] then return nil end
   local d = { id = id }
-  for i, name in ipairs(ROW) do d[name] = v[i] end
+  for i, value in ipairs(v) do d[ROW[i]] = value end
   return d
 end
 
-local INDEX = { ready = 'waiting', scheduled = 'waiting', leased = 'waiting', dead = 'dead',
-  delivered = 'ended', cancelled = 'ended' }
+-- What is leased is in the set of its worker alone.
+local INDEX = { ready = 'waiting', scheduled = 'waiting', dead = 'dead', delivered = 'ended',
+  cancelled = 'ended' }
 
 -- Counts a ready delivery, and names its place: those whose workers died twice have one of their
 -- own, from which they come one at a time.
@@ -153,13 +203,13 @@ end
 
 local function leave(d, e)
   if d.state == 'ready' then
-    redis.call('ZREM', ready_place(e, d.crashes, -1), d.seq .. ':' .. d.id)
+    put(sorted, ready_place(e, d.crashes, -1), d.seq .. ':' .. d.id, false)
   elseif d.state == 'scheduled' then
-    redis.call('ZREM', key('scheduled', e.id), d.seq .. ':' .. d.id)
+    put(sorted, key('scheduled', e.id), d.seq .. ':' .. d.id, false)
     count(e, 'scheduled', -1)
     e.due_moved = true
   elseif d.state == 'leased' then
-    redis.call('SREM', key('leased', d.worker), d.id)
+    put(sets, key('leased', d.worker), d.id, false)
     count(e, 'leased', -1)
     -- It may have been the one too many of a gate.
     if e.max_leased then e.admit = true end
@@ -170,25 +220,26 @@ end
 
 local function enter(d, e)
   if d.state == 'ready' then
-    redis.call('ZADD', ready_place(e, d.crashes, 1), d.sort, d.seq .. ':' .. d.id)
+    put(sorted, ready_place(e, d.crashes, 1), d.seq .. ':' .. d.id, d.sort)
     e.admit = true
     return
   end
   count(e, d.state, 1)
   if d.state == 'scheduled' then
-    redis.call('ZADD', key('scheduled', e.id), d.due, d.seq .. ':' .. d.id)
+    put(sorted, key('scheduled', e.id), d.seq .. ':' .. d.id, d.due)
     e.due_moved = true
   elseif d.state == 'leased' then
-    redis.call('SADD', key('leased', d.worker), d.id)
+    put(sets, key('leased', d.worker), d.id, true)
   end
 end
 
--- Moves a delivery to another place; further fields and values to store may follow.
+-- Moves a delivery to another place; fields and values to store with its state may follow.
 local function move(d, e, state, ...)
   leave(d, e)
-  if INDEX[d.state] ~= INDEX[state] then
-    redis.call('ZREM', key(INDEX[d.state]), d.id)
-    redis.call('ZADD', key(INDEX[state]), 0, d.id)
+  local from, to = INDEX[d.state], INDEX[state]
+  if from ~= to then
+    if from then put(sorted, key(from), d.id, false) end
+    if to then put(sorted, key(to), d.id, 0) end
   end
   d.state = state
   redis.call('HSET', key('delivery', d.id), 'state', state, 'updated', now, ...)
@@ -197,32 +248,30 @@ end
 
 -- Moves a delivery to where it waits until it is due.
 local function wait_until(d, e, due, ...)
-  leave(d, e)
-  if INDEX[d.state] ~= 'waiting' then
-    redis.call('ZREM', key(INDEX[d.state]), d.id)
-    redis.call('ZADD', key('waiting'), 0, d.id)
-  end
   d.due = due
-  d.state = tonumber(due) > now_ms and 'scheduled' or 'ready'
-  redis.call('HSET', key('delivery', d.id), 'state', d.state, 'updated', now, 'due', due, ...)
-  enter(d, e)
+  move(d, e, tonumber(due) > now_ms and 'scheduled' or 'ready', 'due', due, ...)
 end
 
--- Counts one reader of the payload less, and drops what nobody reads.
+-- Counts one delivery more of an event as `removed` or `unread`, and tells whether all are now.
+local function all_of(event, field)
+  local at = key('event', event)
+  local counted = redis.call('HINCRBY', at, field, 1)
+  -- Their ids are of 36 bytes, with a space between two.
+  return counted * 37 > redis.call('HSTRLEN', at, 'deliveries')
+end
+
+-- Drops a payload once nobody reads it.
 local function unread(event)
-  if redis.call('HINCRBY', key('event', event), 'readers', -1) <= 0 then
-    redis.call('HSET', key('event', event), 'payload', '')
-  end
+  if all_of(event, 'unread') then redis.call('HSET', key('event', event), 'payload', '') end
 end
 
 -- Drops a delivery. The totals of what ended stay.
 local function remove(d)
   redis.call('DEL', key('delivery', d.id), key('attempts', d.id))
-  redis.call('ZREM', key(INDEX[d.state]), d.id)
-  redis.call('ZREM', key('log'), d.id)
-  redis.call('ZREM', key('of', d.endpoint), d.id)
-  redis.call('ZREM', key('events'), d.event .. ':' .. d.id)
-  if redis.call('HINCRBY', key('event', d.event), 'rows', -1) <= 0 then
+  put(sorted, key(INDEX[d.state]), d.id, false)
+  put(sorted, key('log'), d.id, false)
+  put(sorted, key('of', d.endpoint), d.id, false)
+  if all_of(d.event, 'removed') then
     redis.call('DEL', key('event', d.event))
   elseif not d.erased then
     unread(d.event)
@@ -240,7 +289,7 @@ local function cancel_waiting(e, most)
           move(d, e, 'cancelled')
         else
           -- Somebody deleted the row by hand, or the server evicted it.
-          redis.call('ZREM', key(place, e.id), member)
+          put(sorted, key(place, e.id), member, false)
           count(e, place, -1)
           if place == 'suspect' then count(e, 'ready', -1) end
         end
@@ -263,7 +312,10 @@ end
 
 -- Makes a worker that leases known, so that its silence is noticed. One that was given up and does
 -- not know yet stays as silent as it was.
+local known_workers = {}
 local function know(worker)
+  if known_workers[worker] then return end
+  known_workers[worker] = true
   if redis.call('ZSCORE', key('workers'), worker) then return end
   redis.call('HSETNX', key('worker', worker), 'seen', now)
   redis.call('ZADD', key('workers'), redis.call('HGET', key('worker', worker), 'seen'), worker)

@@ -3,39 +3,51 @@
 local worker, window = take(), tonumber(take())
 local seq = redis.call('INCRBY', key('seq'), take())
 
+-- Which of the keys to be written are there already.
+local there = {}
+local function look_up(keys)
+  local found = 0
+  for i = 1, #keys, 4000 do
+    found = found + redis.call('EXISTS', unpack(keys, i, math.min(i + 3999, #keys)))
+  end
+  -- Hardly ever is there any, and then one call has told so.
+  if found == 0 then return end
+  for _, at in ipairs(keys) do there[at] = redis.call('EXISTS', at) == 1 end
+end
+
 local function make(event, d)
-  if redis.call('HSETNX', key('delivery', d.id), 'endpoint', d.endpoint) == 0 then return 0 end
   local e = endpoint(d.endpoint)
   d.seq = string.format('%016.0f', seq)
   seq = seq - 1
-  local fields = { 'event', event.id, 'seq', d.seq, 'sort', event.sort, 'sent', event.created,
-    'due', event.due, 'priority', event.priority, 'max_retries', event.max_retries,
-    'attempts', '0', 'updated', now, 'token', '0' }
   d.sort, d.due = event.sort, event.due
   d.state = tonumber(d.due) > now_ms and 'scheduled' or 'ready'
+  local token = '0'
   if d.lease == '1' and worker ~= '' then
-    d.state, d.worker = 'leased', worker
-    fields[#fields] = '1'
-    fields[#fields + 1], fields[#fields + 2] = 'worker', worker
+    d.state, d.worker, token = 'leased', worker, '1'
     know(worker)
   end
-  redis.call('HSET', key('delivery', d.id), 'state', d.state, unpack(fields))
-  redis.call('ZADD', key('waiting'), 0, d.id)
-  redis.call('ZADD', key('of', d.endpoint), 0, d.id)
-  redis.call('ZADD', key('events'), 0, event.id .. ':' .. d.id)
+  redis.call('HSET', d.at, 'state', d.state, 'endpoint', d.endpoint, 'token', token,
+    'worker', d.worker or '', 'attempts', '0', 'event', event.id, 'seq', d.seq,
+    'sort', event.sort, 'due', event.due, 'priority', event.priority,
+    'max_retries', event.max_retries, 'updated', now, 'sent', event.created)
+  there[d.at] = true
+  if d.state ~= 'leased' then put(sorted, key('waiting'), d.id, 0) end
+  put(sorted, key('of', d.endpoint), d.id, 0)
   count(e, 'enqueued', 1)
   enter(d, e)
-  return 1
 end
 
 local function keep_event(event, made)
-  local at = key('event', event.id)
-  if redis.call('HSETNX', at, 'type', event.type) == 1 then
-    redis.call('HSET', at, 'payload', event.payload, 'created', event.created)
-    if event.tenant then redis.call('HSET', at, 'tenant', event.tenant) end
+  local deliveries = table.concat(made, ' ')
+  if there[event.at] then
+    local before = redis.call('HGET', event.at, 'deliveries')
+    redis.call('HSET', event.at, 'deliveries', before .. ' ' .. deliveries)
+    return
   end
-  redis.call('HINCRBY', at, 'rows', made)
-  redis.call('HINCRBY', at, 'readers', made)
+  there[event.at] = true
+  redis.call('HSET', event.at, 'type', event.type, 'created', event.created,
+    'deliveries', deliveries, 'payload', event.payload)
+  if event.tenant then redis.call('HSET', event.at, 'tenant', event.tenant) end
 end
 
 -- The answer that was given for this idempotency key before, to another event.
@@ -52,37 +64,46 @@ local function keep_key(event, ids)
   redis.call('PEXPIRE', at, window + 3600000)
 end
 
-local function enqueue(event, deliveries)
+local function enqueue(event)
   if event.key ~= '' then
     local first = first_send(event)
     if first then return first end
   end
-  local missing, ids, made = {}, {}, 0
-  for _, d in ipairs(deliveries) do
+  local missing, ids, made = {}, {}, {}
+  for _, d in ipairs(event.deliveries) do
     local e = endpoint(d.endpoint)
-    local known = (not e or e.deleted) and redis.call('EXISTS', key('delivery', d.id)) == 1
-    if known or (e and not e.deleted) then
+    if there[d.at] then
       ids[#ids + 1] = d.id
-      if not known then made = made + make(event, d) end
+    elseif e and not e.deleted then
+      make(event, d)
+      made[#made + 1] = d.id
+      ids[#ids + 1] = d.id
     else
       missing[#missing + 1] = d.id
     end
   end
-  if made > 0 then keep_event(event, made) end
+  if #made > 0 then keep_event(event, made) end
   if event.key ~= '' then keep_key(event, ids) end
   return { 0, table.concat(missing, ' ') }
 end
 
-local answers = {}
+local events, keys = {}, {}
 for i = 1, tonumber(take()) do
   local event = { id = take(), type = take(), tenant = take() == '1' and take() or nil,
     payload = take(), created = take(), priority = take(), sort = take(), due = take(),
-    max_retries = take(), key = take() }
-  local deliveries = {}
+    max_retries = take(), key = take(), deliveries = {} }
+  event.at = key('event', event.id)
+  keys[#keys + 1] = event.at
   for n = 1, tonumber(take()) do
-    deliveries[n] = { id = take(), endpoint = take(), lease = take() }
+    local d = { id = take(), endpoint = take(), lease = take() }
+    d.at = key('delivery', d.id)
+    keys[#keys + 1] = d.at
+    event.deliveries[n] = d
   end
-  answers[i] = enqueue(event, deliveries)
+  events[i] = event
 end
+look_up(keys)
+local answers = {}
+for i, event in ipairs(events) do answers[i] = enqueue(event) end
 flush()
 return answers

@@ -30,9 +30,37 @@ local function matches(d)
   return not (q.from and created < tonumber(q.from)) and not (q.to and created >= tonumber(q.to))
 end
 
--- The smallest set of indexes that holds everything that can match.
+-- Ids, newest first.
+local function sort_down(ids)
+  table.sort(ids, function(a, b) return a > b end)
+  return ids
+end
+
+-- What is leased is in no index.
+local leased
+local function leased_ids()
+  if leased then return leased end
+  leased = {}
+  for _, worker in ipairs(redis.call('ZRANGE', key('workers'), 0, -1)) do
+    for _, id in ipairs(redis.call('SMEMBERS', key('leased', worker))) do
+      leased[#leased + 1] = id
+    end
+  end
+  return sort_down(leased)
+end
+
+local of_event
+local function event_ids()
+  if of_event then return of_event end
+  of_event = {}
+  local listed = redis.call('HGET', key('event', q.event), 'deliveries') or ''
+  for id in string.gmatch(listed, '%S+') do of_event[#of_event + 1] = id end
+  return sort_down(of_event)
+end
+
+-- The smallest set of indexes that holds everything that can match, and whether what is leased is
+-- to be looked at besides.
 local function indexes()
-  if q.event then return { key('events') } end
   local wanted, size = {}, 0
   for _, index in ipairs({ 'waiting', 'dead', 'ended' }) do
     for state in pairs(INDEX) do
@@ -44,9 +72,19 @@ local function indexes()
     end
   end
   if q.endpoint and redis.call('ZCARD', key('of', q.endpoint)) <= size then
-    return { key('of', q.endpoint) }
+    return { key('of', q.endpoint) }, false
   end
-  return wanted
+  return wanted, any_state or q.states.leased
+end
+
+-- Up to a chunk of those of a list in falling order that are below `before`.
+local function part_of(list, before)
+  local out = {}
+  for _, id in ipairs(list) do
+    if #out == CHUNK then break end
+    if not before or id < before then out[#out + 1] = id end
+  end
+  return out
 end
 
 -- Up to a chunk of ids below `before` in falling order, and whether there are no more.
@@ -56,21 +94,23 @@ local function chunk(before)
     if not before or q.id < before then out[1] = q.id end
     return out, true
   end
-  local from, to = before and '(' .. before or '+', '-'
-  if q.event then
-    from, to = '(' .. q.event .. ':' .. (before or 'g'), '[' .. q.event .. ':'
-  end
   local ids, floor = {}, ''
-  for _, index in ipairs(indexes()) do
-    local got = redis.call('ZREVRANGEBYLEX', index, from, to, 'LIMIT', 0, CHUNK)
-    for _, id in ipairs(got) do ids[#ids + 1] = string.sub(id, -36) end
-    -- Below the last id of a full chunk this index may have more.
-    if #got == CHUNK then
-      local last = string.sub(got[#got], -36)
-      if last > floor then floor = last end
-    end
+  local function add(part)
+    for _, id in ipairs(part) do ids[#ids + 1] = id end
+    -- Below the last id of a full chunk this source may have more.
+    if #part == CHUNK and part[CHUNK] > floor then floor = part[CHUNK] end
   end
-  table.sort(ids, function(a, b) return a > b end)
+  if q.event then
+    add(part_of(event_ids(), before))
+  else
+    local from = before and '(' .. before or '+'
+    local wanted, with_leased = indexes()
+    for _, index in ipairs(wanted) do
+      add(redis.call('ZREVRANGEBYLEX', index, from, '-', 'LIMIT', 0, CHUNK))
+    end
+    if with_leased then add(part_of(leased_ids(), before)) end
+  end
+  sort_down(ids)
   while #ids > 0 and ids[#ids] < floor do ids[#ids] = nil end
   return ids, floor == ''
 end

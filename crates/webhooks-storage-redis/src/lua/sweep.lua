@@ -4,11 +4,11 @@
 local limit = tonumber(take())
 local cutoffs = { waiting = tonumber(take()), ended = tonumber(take()), dead = tonumber(take()),
   log = tonumber(take()) }
-local PHASES = { 'waiting', 'ended', 'dead', 'log', 'tombstones' }
+local PHASES = { 'waiting', 'ended', 'dead', 'file', 'log', 'tombstones' }
 local budget = 2 * limit + 100
 local rows = 0
-local state = redis.call('HMGET', key('sweep'), 'phase', 'cursor')
-local phase, cursor = tonumber(state[1] or 1), state[2] or '-'
+local state = redis.call('HMGET', key('sweep'), 'phase', 'cursor', 'filed_to')
+local phase, cursor, filed_to = tonumber(state[1] or 1), state[2] or '-', state[3] or ''
 
 -- The largest id of a time: the first 48 bits of an id are its milliseconds.
 local function last_id(ms)
@@ -20,7 +20,6 @@ end
 local DROP = {}
 
 function DROP.waiting(d, cutoff)
-  if d.state == 'leased' then return 0 end
   if math.max(tonumber(d.sent), tonumber(d.due)) > cutoff then return 0 end
   move(d, endpoint(d.endpoint), 'dead', 'reason', 'expired')
   return 1
@@ -58,7 +57,29 @@ local function sweep_index(name)
   return false
 end
 
+local function started(line) return string.match(line, 'at=(%-?%d+)') end
+
+-- Files the logs of what ended, those that may have become old enough since the last time.
+local function file_logs()
+  local last = last_id(cutoffs.log)
+  if not last then return true end
+  while budget > 0 do
+    local most = math.min(budget, 200)
+    local from = filed_to == '' and '-' or '(' .. filed_to
+    local ids = redis.call('ZRANGEBYLEX', key('ended'), from, '(' .. last, 'LIMIT', 0, most)
+    for _, id in ipairs(ids) do
+      local line = redis.call('LINDEX', key('attempts', id), 0)
+      if line then put(sorted, key('log'), id, started(line)) end
+      filed_to = id
+    end
+    budget = budget - #ids
+    if #ids < most then return true end
+  end
+  return false
+end
+
 local function sweep_log()
+  write_sets()
   while rows < limit and budget > 0 do
     local oldest = redis.call('ZRANGEBYSCORE', key('log'), '-inf', number(cutoffs.log), 'LIMIT',
       0, math.min(limit - rows, 200))
@@ -71,8 +92,7 @@ local function sweep_log()
         if line then rows = rows + 1 end
         local following = redis.call('LINDEX', at, 0)
         if following then
-          local started = string.match(following, 'at=(%-?%d+)')
-          redis.call('ZADD', key('log'), started, id)
+          redis.call('ZADD', key('log'), started(following), id)
         else
           redis.call('ZREM', key('log'), id)
         end
@@ -85,6 +105,7 @@ end
 -- Drops tombstones that nothing refers to and that every node has had the time to see.
 local dropped = {}
 local function sweep_tombstones()
+  write_sets()
   local old = redis.call('ZRANGEBYSCORE', key('tombstones'), '-inf', number(cutoffs.ended),
     'LIMIT', 0, 100)
   for _, id in ipairs(old) do
@@ -112,7 +133,9 @@ end
 
 while PHASES[phase] do
   local name, done = PHASES[phase], nil
-  if name == 'log' then
+  if name == 'file' then
+    done = file_logs()
+  elseif name == 'log' then
     done = sweep_log()
   elseif name == 'tombstones' then
     done = sweep_tombstones()
@@ -124,6 +147,6 @@ while PHASES[phase] do
 end
 local more = PHASES[phase] and 1 or 0
 redis.call('HSET', key('sweep'), 'phase', more == 1 and phase or 1, 'cursor',
-  more == 1 and cursor or '-')
+  more == 1 and cursor or '-', 'filed_to', filed_to)
 flush()
 return { rows, more, unpack(dropped) }
