@@ -2,7 +2,6 @@ use std::collections::HashMap;
 use std::time::SystemTime;
 
 use deadpool_postgres::Object;
-use futures_util::future::try_join;
 use tokio_postgres::Row;
 use tokio_postgres::types::{Json, ToSql};
 use webhooks_core::storage::{Claim, Claimed};
@@ -86,6 +85,8 @@ impl Database {
         })
     }
 
+    /// Takes what is ready, unless something is due that is not ready yet: then nothing, so as to
+    /// make that ready first and ask again. If this process expects as much, it begins with that.
     async fn claim_round(
         &self,
         claim: &Claim<'_>,
@@ -94,31 +95,32 @@ impl Database {
     ) -> Result<Round> {
         let on = self.connection().await?;
         let due_floor = memory.due_floor(claim.now);
-        let rests = memory.rests();
-        if rests {
-            // What has become due may lie below what is known.
-            self.promote(&on, claim.now, due_floor, memory).await?;
+        let mut promoted = memory.may_be_due(claim.now);
+        loop {
+            if promoted {
+                self.promote(&on, claim.now, due_floor, memory).await?;
+            }
+            // What has become due may have been below what was known.
+            let look = memory.look(memory.rests());
+            let asking = self.ask(&on, claim, wanted, &look, due_floor, promoted);
+            let (round, last_looked) = round(&asking.await?, long(wanted.limit))?;
+            memory.looked_for_due(due_floor, claim.now, round.next_due);
+            if !promoted && round.next_due.is_some_and(|at| at <= claim.now) {
+                promoted = true;
+                continue;
+            }
+            let without_room = wanted.rooms.iter().filter(|(_, room)| **room == 0);
+            let may_have_more = without_room.chain(&round.rooms).map(|(id, _)| id.as_str());
+            let taken = round.deliveries.iter();
+            memory.looked(
+                &look,
+                claim.now,
+                last_looked,
+                taken.map(|(key, _, d)| (&d.endpoint_id, *key)),
+                may_have_more,
+            );
+            return Ok(round);
         }
-        let look = memory.look(rests);
-        let asking = self.ask(&on, claim, wanted, &look, due_floor);
-        let rows = if rests {
-            asking.await?
-        } else {
-            let promoting = self.promote(&on, claim.now, due_floor, memory);
-            try_join(promoting, asking).await?.1
-        };
-        let (round, last_looked) = round(&rows, long(wanted.limit))?;
-        let without_room = wanted.rooms.iter().filter(|(_, room)| **room == 0);
-        let may_have_more = without_room.chain(&round.rooms).map(|(id, _)| id.as_str());
-        let taken = round.deliveries.iter();
-        memory.looked(
-            &look,
-            claim.now,
-            last_looked,
-            taken.map(|(key, _, d)| (&d.endpoint_id, *key)),
-            may_have_more,
-        );
-        Ok(round)
     }
 
     /// Makes ready what has become due.
@@ -134,14 +136,9 @@ impl Database {
             .query(&statement, &[&time(now), &time(floor), &MOST_PROMOTED])
             .await
             .map_err(|error| storage_error(WHAT, &error))?;
-        let mut promoted = 0;
         for row in rows {
-            promoted += get::<i64>(&row, "promoted")?;
             let endpoint_id = get::<&str>(&row, "endpoint_id")?.into();
             memory.ready(&endpoint_id, get(&row, "sort_key")?);
-        }
-        if promoted < MOST_PROMOTED {
-            memory.promoted(floor, now);
         }
         Ok(())
     }
@@ -153,6 +150,7 @@ impl Database {
         wanted: &Wanted,
         look: &Look,
         due_floor: Timestamp,
+        promoted: bool,
     ) -> Result<Vec<Row>> {
         let queues = if look.known.is_some() {
             KNOWN_QUEUES
@@ -181,6 +179,7 @@ impl Database {
             &nanos,
             &due_floor,
             &suspects,
+            &promoted,
         ];
         let known = look.known.as_ref();
         let opened_since = known.map(|known| time(known.opened_since));

@@ -15,11 +15,11 @@ use std::time::Duration;
 use tokio::time::Instant;
 use webhooks_core::Timestamp;
 
-/// How far below the last promotion the next one begins: for clocks that differ and for
+/// How far below the last look for what is due the next one begins: for clocks that differ and for
 /// transactions that took long to commit.
 const DUE_MARGIN: Duration = Duration::from_secs(10);
-/// How often a promotion begins at the very start.
-const FULL_PROMOTION_EVERY: Duration = Duration::from_secs(10);
+/// How often a look for what is due begins at the very start.
+const FULL_DUE_LOOK_EVERY: Duration = Duration::from_secs(10);
 /// How far below the last claimed sort key the next claim begins, in milliseconds.
 const KEY_MARGIN: i64 = 1_000;
 /// A full look that takes no longer is cheap.
@@ -37,8 +37,10 @@ const REMEMBERED: Duration = Duration::from_secs(60);
 pub(crate) struct ClaimMemory {
     /// Below this time, in milliseconds, nothing scheduled is left.
     due_floor: AtomicI64,
-    /// When the last promotion was that began at the very start, and the last of all.
-    promoted: Mutex<(Instant, Timestamp)>,
+    /// When, in milliseconds, the first is due that the last claim saw.
+    due: AtomicI64,
+    /// When the last look for what is due was that began at the very start, and the last of all.
+    due_look: Mutex<(Instant, Timestamp)>,
     queues: Mutex<Queues>,
 }
 
@@ -89,7 +91,8 @@ impl ClaimMemory {
         let now = Instant::now();
         Self {
             due_floor: AtomicI64::new(0),
-            promoted: Mutex::new((now, Timestamp::EPOCH)),
+            due: AtomicI64::new(i64::MAX),
+            due_look: Mutex::new((now, Timestamp::EPOCH)),
             queues: Mutex::new(Queues {
                 turn: String::new(),
                 rest_until: now,
@@ -105,10 +108,10 @@ impl ClaimMemory {
         self.due_floor.fetch_min(at.as_millis(), Ordering::AcqRel);
     }
 
-    /// From which due time on a promotion at `now` looks.
+    /// From which due time on a claim at `now` looks for what is due.
     pub(crate) fn due_floor(&self, now: Timestamp) -> Timestamp {
-        let mut last = self.promoted.lock().unwrap_or_else(PoisonError::into_inner);
-        if last.0.elapsed() >= FULL_PROMOTION_EVERY || now < last.1 {
+        let mut last = self.due_look.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.0.elapsed() >= FULL_DUE_LOOK_EVERY || now < last.1 {
             *last = (Instant::now(), now);
             self.due_floor.store(0, Ordering::Release);
         }
@@ -116,8 +119,19 @@ impl ClaimMemory {
         Timestamp::from_millis(self.due_floor.load(Ordering::Acquire))
     }
 
-    /// Everything from `began` up to `now` was promoted.
-    pub(crate) fn promoted(&self, began: Timestamp, now: Timestamp) {
+    /// Whether the last claim saw something that is due at `now`. What else is, a claim finds.
+    pub(crate) fn may_be_due(&self, now: Timestamp) -> bool {
+        self.due.load(Ordering::Acquire) <= now.as_millis()
+    }
+
+    /// A claim at `now` has looked from `began` on for what is due next.
+    pub(crate) fn looked_for_due(&self, began: Timestamp, now: Timestamp, next: Option<Timestamp>) {
+        let next = next.map_or(i64::MAX, Timestamp::as_millis);
+        self.due.store(next, Ordering::Release);
+        if next <= now.as_millis() {
+            return;
+        }
+        // Everything up to `now` was made ready.
         let floor = now.before(DUE_MARGIN).as_millis().max(began.as_millis());
         // Unless something was scheduled below it meanwhile.
         let began = began.as_millis();

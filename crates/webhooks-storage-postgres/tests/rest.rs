@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use support::events::{claim, endpoint, event};
 use support::{client, drop_schema, fresh_schema, storage};
-use webhooks_core::storage::{Claim, EndpointGate, GateChange, Room, WebhookStorage};
-use webhooks_core::{Timestamp, WebhookDelivery, WorkerId};
+use webhooks_core::storage::{Claim, EndpointGate, GateChange, NewEvent, Room, WebhookStorage};
+use webhooks_core::{Priority, Timestamp, WebhookDelivery, WorkerId};
 use webhooks_storage_postgres::PostgresStorage;
 
 /// Claims while another transaction holds the queue for longer than a claim may take to be quick.
@@ -111,5 +111,28 @@ async fn an_endpoint_whose_hold_ends_is_not_forgotten() {
     assert!(first.is_empty());
     let opened = storage.claim(&claim(&worker, 100, later)).await.unwrap();
     assert_eq!(opened.deliveries.len(), 1);
+    drop_schema(&schema).await;
+}
+
+#[tokio::test]
+async fn what_another_process_scheduled_comes_due_during_a_rest() {
+    let schema = fresh_schema();
+    let (here, there) = (storage(&schema).await, storage(&schema).await);
+    let now = here.beat(None, None).await.unwrap().now;
+    send(&here, "a", 2, now).await;
+    there.save_endpoint(&endpoint("b")).await.unwrap();
+    let worker = WorkerId::named("worker_a");
+    let first = claim_slowly(&here, &claim(&worker, 100, now)).await;
+    assert_eq!(first.len(), 2);
+    let due = now.after(Duration::from_secs(5));
+    // Below what is known of an endpoint, and of one that is not known.
+    let events = ["a", "b"].map(|id| NewEvent {
+        priority: Priority::Critical,
+        due_at: due,
+        ..event(id, b"{}", now)
+    });
+    there.enqueue(&events, None, now).await.unwrap();
+    let claimed = here.claim(&claim(&worker, 100, due)).await.unwrap();
+    assert_eq!(claimed.deliveries.len(), 2);
     drop_schema(&schema).await;
 }

@@ -1,8 +1,13 @@
 -- $1 worker, $2 now, $3 limit, $4 per endpoint, $5 room as {"endpoint": deliveries},
 -- $6 and $7 the rate limit of those without, $8 the endpoint looked at last, $9 now in
--- nanoseconds, $10 the lower bound of due times, $11 suspect deliveries at most. In place of
--- the mark stands all_queues.sql or known_queues.sql: who has something ready, in turn.
-WITH RECURSIVE @queues, looked AS MATERIALIZED (
+-- nanoseconds, $10 the lower bound of due times, $11 suspect deliveries at most, $12 whether to take
+-- something even if what is due is not ready yet. In place of the mark stands all_queues.sql or
+-- known_queues.sql: who has something ready, in turn.
+WITH RECURSIVE @queues, scheduled AS MATERIALIZED (
+    SELECT next_retry_at AS at FROM @.webhook_queue
+    WHERE status = 'pending' AND NOT is_ready AND next_retry_at >= $10::timestamptz
+    ORDER BY next_retry_at LIMIT 1
+), looked AS MATERIALIZED (
     SELECT r.id, r.floor, open.*
     FROM queue r
     CROSS JOIN LATERAL (
@@ -36,6 +41,7 @@ WITH RECURSIVE @queues, looked AS MATERIALIZED (
         OFFSET 0
     ) open
     WHERE coalesce(($5 ->> r.id)::bigint, 1) > 0
+        AND ($12::boolean OR coalesce((SELECT at FROM scheduled) > $2, true))
     LIMIT $3::bigint
 ), ours AS MATERIALIZED (
     -- Of endpoints with a limit, only those whose leases and tokens nobody has changed since they
@@ -94,9 +100,7 @@ WITH RECURSIVE @queues, looked AS MATERIALIZED (
         (SELECT jsonb_object_agg(id, k.most - coalesce(c.got, 0))
             FROM looked k LEFT JOIN counted c USING (id)) AS rooms,
         least(
-            (SELECT next_retry_at FROM @.webhook_queue
-                WHERE status = 'pending' AND NOT is_ready AND next_retry_at >= $10::timestamptz
-                ORDER BY next_retry_at LIMIT 1),
+            (SELECT at FROM scheduled),
             (SELECT min(held_until) FROM @.webhook_endpoints
                 WHERE held_until > $2 AND enabled AND NOT paused AND deleted_at IS NULL),
             (SELECT timestamptz 'epoch' + min(ceil(token.at / 1e6)) * interval '1 millisecond'

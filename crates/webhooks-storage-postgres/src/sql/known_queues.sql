@@ -1,14 +1,14 @@
--- $12 endpoints, $13 the sort key from which on each may have something, $14 since when others may
+-- $13 endpoints, $14 the sort key from which on each may have something, $15 since when others may
 -- have come to the end of a hold.
 queue AS (
     SELECT k.id, k.floor
     FROM (
         SELECT id, floor FROM (
-            SELECT id, floor FROM unnest($12::text[], $13::bigint[]) AS k (id, floor)
+            SELECT id, floor FROM unnest($13::text[], $14::bigint[]) AS k (id, floor)
             UNION ALL
             SELECT id, -9223372036854775808 FROM @.webhook_endpoints
-            WHERE held_until > $14::timestamptz AND held_until <= $2::timestamptz
-                AND id <> ALL ($12)
+            WHERE held_until > $15::timestamptz AND held_until <= $2::timestamptz
+                AND id <> ALL ($13)
         ) each
         ORDER BY id COLLATE "C" <= $8::text, id COLLATE "C"
     ) k

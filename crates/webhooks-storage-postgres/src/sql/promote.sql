@@ -11,4 +11,4 @@ WHERE q.id = ANY (ARRAY(
 ))
     RETURNING q.endpoint_id, q.sort_key
 )
-SELECT endpoint_id, min(sort_key) AS sort_key, count(*) AS promoted FROM promoted GROUP BY 1
+SELECT endpoint_id, min(sort_key) AS sort_key FROM promoted GROUP BY 1

@@ -53,11 +53,15 @@ pub fn claim(worker: &WorkerId, limit: usize, now: Timestamp) -> Claim<'_> {
 }
 
 pub fn delivered(delivery: &WebhookDelivery) -> Settlement {
+    settled(delivery, SettleAs::Delivered)
+}
+
+pub fn settled(delivery: &WebhookDelivery, settle_as: SettleAs) -> Settlement {
     Settlement {
         delivery_id: delivery.id,
         endpoint_id: delivery.endpoint_id.clone(),
         token: delivery.lease.as_ref().unwrap().token,
-        settle_as: SettleAs::Delivered,
+        settle_as,
         attempt: None,
     }
 }
