@@ -20,8 +20,9 @@ use tokio_postgres::{AsyncMessage, Client, Config, Connection, Socket};
 const DEBOUNCE: Duration = Duration::from_millis(5);
 /// Between two attempts to connect, at first and at most.
 const RECONNECT: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(5)];
-/// How often an idle connection is asked whether it still is one.
-const PROBE: Duration = Duration::from_secs(10);
+/// How often an idle connection is asked whether it still is one: before what is between closes it for
+/// being idle, which often takes a minute.
+const PROBE: Duration = Duration::from_secs(30);
 
 type Driver = Pin<Box<dyn Future<Output = ()> + Send>>;
 /// Makes a connection: its client, and what drives it and hands its notifications on.
