@@ -1,26 +1,40 @@
-use bytes::Bytes;
+use std::fmt::{Display, Write};
+use std::ops::Range;
+
+use bytes::{BufMut, Bytes, BytesMut};
 use fred::types::Value;
 use uuid::Uuid;
 
 /// The arguments of a script, in the order in which it takes them.
 #[derive(Debug, Default)]
-pub(crate) struct Args(Vec<Value>);
+pub(crate) struct Args {
+    /// What is short, one after the other: to allocate each would cost more than to write it.
+    text: BytesMut,
+    args: Vec<Arg>,
+}
+
+#[derive(Debug)]
+enum Arg {
+    Text(Range<usize>),
+    Bytes(Bytes),
+}
 
 impl Args {
     pub(crate) fn text(&mut self, text: &str) -> &mut Self {
-        self.0.push(text.into());
-        self
+        self.written(|to| to.put_slice(text.as_bytes()))
     }
 
+    /// What is long and there already; it is not copied.
     pub(crate) fn bytes(&mut self, bytes: Bytes) -> &mut Self {
-        self.0.push(Value::Bytes(bytes));
+        self.args.push(Arg::Bytes(bytes));
         self
     }
 
     /// A number, as the text that the scripts and the keys hold.
-    pub(crate) fn number(&mut self, number: impl ToString) -> &mut Self {
-        self.0.push(number.to_string().into());
-        self
+    pub(crate) fn number(&mut self, number: impl Display) -> &mut Self {
+        self.written(|to| {
+            let _never_fails = write!(to, "{number}");
+        })
     }
 
     pub(crate) fn flag(&mut self, flag: bool) -> &mut Self {
@@ -42,12 +56,31 @@ impl Args {
         self
     }
 
-    pub(crate) fn append(&mut self, other: Self) {
-        self.0.extend(other.0);
+    /// What is written by this.
+    pub(crate) fn written(&mut self, write: impl FnOnce(&mut BytesMut)) -> &mut Self {
+        let start = self.text.len();
+        write(&mut self.text);
+        self.args.push(Arg::Text(start..self.text.len()));
+        self
     }
 
-    pub(crate) fn values(&self) -> Vec<Value> {
-        // Values share their bytes, so a copy is cheap.
-        self.0.clone()
+    pub(crate) fn append(&mut self, other: Self) {
+        let start = self.text.len();
+        self.text.unsplit(other.text);
+        self.args
+            .extend(other.args.into_iter().map(|arg| match arg {
+                Arg::Text(range) => Arg::Text(start + range.start..start + range.end),
+                bytes @ Arg::Bytes(_) => bytes,
+            }));
+    }
+
+    pub(crate) fn values(&self) -> impl Iterator<Item = Value> {
+        let text = Bytes::copy_from_slice(&self.text);
+        self.args.iter().map(move |arg| {
+            Value::Bytes(match arg {
+                Arg::Text(range) => text.slice(range.clone()),
+                Arg::Bytes(bytes) => bytes.clone(),
+            })
+        })
     }
 }

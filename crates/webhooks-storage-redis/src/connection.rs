@@ -119,16 +119,18 @@ impl Connection {
     ) -> std::result::Result<Value, Error> {
         let client = self.client()?;
         let base = self.keys.base(partition);
-        let mut values = vec![self.channel.as_str().into(), now.into()];
-        values.extend(args.values());
+        let values = || {
+            let all = [self.channel.as_str().into(), now.into()];
+            all.into_iter().chain(args.values()).collect::<Vec<Value>>()
+        };
         if let Some(hash) = self.scripts.hash(script) {
-            match client.evalsha(hash, base, values.clone()).await {
+            match client.evalsha(hash, base, values()).await {
                 Err(error) if is_unknown_script(&error) => {}
                 answer => return answer,
             }
         }
         // This also makes the server know the script, on the node that keeps the partition.
-        let answer = client.eval(script.source(), base, values).await?;
+        let answer = client.eval(script.source(), base, values()).await?;
         if self.scripts.hash(script).is_none() {
             // The script has run; without its hash the next call sends it whole again.
             if let Ok(hash) = client.script_load::<String, _>(script.source()).await {

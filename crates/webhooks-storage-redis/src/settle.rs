@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
+use std::fmt::Write;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{BufMut, BytesMut};
 use futures_util::future::try_join_all;
 use webhooks_core::storage::{SettleAs, Settled, Settlement};
 use webhooks_core::{AttemptRecord, Result, Timestamp, WorkerId};
@@ -78,16 +79,17 @@ fn write(args: &mut Args, settlement: &Settlement, number: &str) {
     };
     match &settlement.attempt {
         Some(attempt) => args
-            .bytes(line(attempt))
+            .written(|to| write_line(to, attempt))
             .number(attempt.started_at.as_millis()),
         None => args.text("").text(""),
     };
 }
 
 /// A line of the log: what a person can read, and then the bytes of the answer.
-fn line(attempt: &AttemptRecord) -> Bytes {
-    let text = format!(
-        "{}n={} at={} took={} status={} failure={}\n",
+fn write_line(to: &mut BytesMut, attempt: &AttemptRecord) {
+    let _never_fails = writeln!(
+        to,
+        "{}n={} at={} took={} status={} failure={}",
         if attempt.ambiguous { "ambiguous " } else { "" },
         attempt.number,
         attempt.started_at.as_millis(),
@@ -95,8 +97,5 @@ fn line(attempt: &AttemptRecord) -> Bytes {
         attempt.status.unwrap_or_default(),
         attempt.failure.map_or("", |failure| failure.as_str()),
     );
-    let mut line = BytesMut::with_capacity(text.len() + attempt.response.len());
-    line.put_slice(text.as_bytes());
-    line.put_slice(&attempt.response);
-    line.freeze()
+    to.put_slice(&attempt.response);
 }

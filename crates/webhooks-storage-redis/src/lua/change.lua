@@ -10,12 +10,12 @@ local CHANGES = {}
 
 function CHANGES.replay(d, e)
   if d.state ~= 'dead' or d.erased or e.deleted then return false end
-  local seq = string.format('%016.0f', redis.call('INCR', key('seq')))
+  local seq = string.format('%016d', redis.call('INCR', key('seq')))
   leave(d, e)
   d.state, d.seq, d.sort, d.due = 'ready', seq, sort[tonumber(d.priority) + 1], now
   d.crashes = nil
   put(sorted, key('dead'), d.id, false)
-  put(sorted, key('waiting'), d.id, 0)
+  put(sorted, key('waiting'), d.id, '0')
   redis.call('HSET', key('delivery', d.id), 'state', 'ready', 'updated', now, 'due', now, 'sent',
     now, 'seq', seq, 'sort', d.sort, 'attempts', '0')
   redis.call('HDEL', key('delivery', d.id), 'reason', 'crashes')

@@ -27,7 +27,8 @@ local function key(kind, id)
 end
 
 -- What goes into the sets that many deliveries share, and out of them, is written with a few calls:
--- by key and member its score, or `true` where there are no scores, or `false` if it goes.
+-- by key and member its score (a text: numbers are slow to pass on), or `true` where there are no
+-- scores, or `false` if it goes.
 local sorted, sets = {}, {}
 local function put(all, at, member, value)
   local of = all[at]
@@ -239,7 +240,7 @@ local function move(d, e, state, ...)
   local from, to = INDEX[d.state], INDEX[state]
   if from ~= to then
     if from then put(sorted, key(from), d.id, false) end
-    if to then put(sorted, key(to), d.id, 0) end
+    if to then put(sorted, key(to), d.id, '0') end
   end
   d.state = state
   redis.call('HSET', key('delivery', d.id), 'state', state, 'updated', now, ...)

@@ -17,7 +17,7 @@ end
 
 local function make(event, d)
   local e = endpoint(d.endpoint)
-  d.seq = string.format('%016.0f', seq)
+  d.seq = string.format('%016d', seq)
   seq = seq - 1
   d.sort, d.due = event.sort, event.due
   d.state = tonumber(d.due) > now_ms and 'scheduled' or 'ready'
@@ -31,8 +31,8 @@ local function make(event, d)
     'sort', event.sort, 'due', event.due, 'priority', event.priority,
     'max_retries', event.max_retries, 'updated', now, 'sent', event.created)
   there[d.at] = true
-  if d.state ~= 'leased' then put(sorted, key('waiting'), d.id, 0) end
-  put(sorted, key('of', d.endpoint), d.id, 0)
+  if d.state ~= 'leased' then put(sorted, key('waiting'), d.id, '0') end
+  put(sorted, key('of', d.endpoint), d.id, '0')
   count(e, 'enqueued', 1)
   enter(d, e)
 end

@@ -34,8 +34,8 @@ local function settle(s)
   end
   log(s, true)
   local e = endpoint(d.endpoint)
-  local attempts = tonumber(d.attempts)
-  if s.attempt ~= '' then attempts = attempts + 1 end
+  local attempts = d.attempts
+  if s.attempt ~= '' then attempts = string.format('%d', attempts + 1) end
   if s.as == 'delivered' then
     move(d, e, 'delivered', 'attempts', attempts, 'settled', s.request)
     return 0
