@@ -17,7 +17,7 @@ use crate::measure::median;
 use crate::report::{Report, Target};
 use crate::sink_process::SinkProcess;
 
-const ROUNDS: usize = 3;
+const ROUNDS: usize = 7;
 const DELIVERIES: usize = 10_000;
 const CLAIMS: usize = 40;
 const CLAIMED: usize = 100;
