@@ -151,9 +151,9 @@ impl Transport for ScriptedTransport {
         Ok(())
     }
 
-    async fn send(&self, attempt: Attempt<'_>) -> DeliveryResult {
+    async fn send(&self, attempt: &Attempt<'_>) -> DeliveryResult {
         let started = Instant::now();
-        let (reply, _ending) = self.begin(&attempt);
+        let (reply, _ending) = self.begin(attempt);
         let (delay, status, failure, retry_after) = match reply {
             Reply::Status(status) => (Duration::ZERO, Some(status), None, None),
             Reply::Slow(delay, status) if delay < attempt.timeout => {

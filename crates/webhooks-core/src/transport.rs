@@ -22,7 +22,7 @@ pub trait Transport: Debug + Send + Sync + 'static {
     fn check(&self, endpoint: &WebhookEndpoint) -> Result<()>;
 
     /// Sends one request. Every failure is a value; it ends within the attempt's timeout.
-    async fn send(&self, attempt: Attempt<'_>) -> DeliveryResult;
+    async fn send(&self, attempt: &Attempt<'_>) -> DeliveryResult;
 
     /// Drops what is kept ready for an endpoint, because it was changed or deleted.
     fn forget(&self, endpoint_id: &str);

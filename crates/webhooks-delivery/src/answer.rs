@@ -106,7 +106,7 @@ impl Reading {
         &self,
         answer: &mut Answer,
         mut body: Incoming,
-        connection: Connection,
+        connection: Box<Connection>,
         origin: &Arc<Origin>,
     ) {
         while let Some(frame) = body.frame().await {
@@ -126,7 +126,7 @@ impl Reading {
         &self,
         answer: &mut Answer,
         mut body: Incoming,
-        connection: Connection,
+        connection: Box<Connection>,
         origin: &Arc<Origin>,
     ) {
         let mut turns = TURNS;
@@ -159,7 +159,7 @@ impl Reading {
     fn recycle(
         &self,
         rest: Option<(Incoming, usize)>,
-        mut connection: Connection,
+        mut connection: Box<Connection>,
         origin: &Arc<Origin>,
     ) {
         if rest.is_none() && connection.is_ready() {

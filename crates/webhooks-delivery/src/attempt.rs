@@ -98,7 +98,7 @@ impl Attempting {
         let result = self
             .dispatcher
             .transport
-            .send(attempt)
+            .send(&attempt)
             .instrument(span.clone())
             .await;
         span.in_scope(|| log(&result));

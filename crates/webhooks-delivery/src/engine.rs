@@ -109,7 +109,8 @@ impl DeliveryEngine {
         }
     }
 
-    // What is rare is boxed, so that what every attempt carries along is small.
+    // What is rare is boxed, so that what every attempt carries along is small: below one KiB glibc
+    // allocates without a lock.
     async fn exchange(
         &self,
         attempt: &Attempt<'_>,
@@ -117,26 +118,33 @@ impl DeliveryEngine {
     ) -> Result<(), FailureKind> {
         let prepared = self.prepared(attempt.endpoint)?;
         let mut kept = prepared.origin.take(Instant::now());
-        let room = kept.as_mut().map(Connection::take_headers);
+        let room = kept.as_mut().map(|kept| kept.take_headers());
         let request = prepared
             .request(attempt, room.unwrap_or_default())
             .ok_or(FailureKind::Unbuildable)?;
         let target = &prepared.origin.target;
-        let (response, mut connection) = match kept {
-            None => Box::pin(self.send_anew(target, request)).await?,
+        let sent = match kept {
             Some(mut kept) => match kept.send(request, self.reading.bytes()).await {
-                Ok(response) => (response, kept),
+                Ok(response) => Ok((response, kept)),
                 // Closed before a byte of the request was written, it goes out on a new one.
                 Err(mut error) => match error.take_message() {
-                    Some(unsent) => Box::pin(self.send_anew(target, unsent)).await?,
+                    Some(unsent) => Err(unsent),
                     None => return Err(classify::by_error(error.error())),
                 },
             },
+            None => Err(request),
         };
-        let (head, body) = response.into_parts();
-        answer.take_head(head.status, &head.headers, attempt.now.into());
-        connection.keep_headers(head.headers);
-        if head.status.is_success() && !attempt.whole_answer {
+        let (response, mut connection) = match sent {
+            Ok(sent) => sent,
+            Err(unsent) => Box::pin(self.send_anew(target, unsent)).await?,
+        };
+        let (status, body) = {
+            let (head, body) = response.into_parts();
+            answer.take_head(head.status, &head.headers, attempt.now.into());
+            connection.keep_headers(head.headers);
+            (head.status, body)
+        };
+        if status.is_success() && !attempt.whole_answer {
             self.reading
                 .read_ready(answer, body, connection, &prepared.origin)
                 .await;
@@ -152,7 +160,7 @@ impl DeliveryEngine {
         &self,
         target: &Target,
         request: Request<Body>,
-    ) -> Result<(Response<Incoming>, Connection), FailureKind> {
+    ) -> Result<(Response<Incoming>, Box<Connection>), FailureKind> {
         let mut connection = self.connect(target).await?;
         match connection.send(request, self.reading.bytes()).await {
             Ok(response) => Ok((response, connection)),
@@ -160,7 +168,7 @@ impl DeliveryEngine {
         }
     }
 
-    async fn connect(&self, target: &Target) -> Result<Connection, FailureKind> {
+    async fn connect(&self, target: &Target) -> Result<Box<Connection>, FailureKind> {
         let judged = Instant::now();
         let link = self.connector.connect(target).await?;
         Connection::start(link, judged)
@@ -198,8 +206,8 @@ impl Transport for DeliveryEngine {
         Parts::new(endpoint, &url).map(drop)
     }
 
-    async fn send(&self, attempt: Attempt<'_>) -> DeliveryResult {
-        self.attempt(&attempt).await
+    async fn send(&self, attempt: &Attempt<'_>) -> DeliveryResult {
+        self.attempt(attempt).await
     }
 
     fn forget(&self, endpoint_id: &str) {

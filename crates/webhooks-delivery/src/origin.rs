@@ -35,7 +35,8 @@ const MAX_KEPT_HEADERS: usize = 64;
 
 type Body = Full<Bytes>;
 
-/// One connection that requests can be sent on, one after the other.
+/// One connection that requests can be sent on, one after the other. It is boxed, so that what
+/// every attempt carries along is small.
 pub(crate) struct Connection {
     sender: SendRequest<Body>,
     allowance: Allowance,
@@ -47,7 +48,7 @@ pub(crate) struct Connection {
 
 impl Connection {
     /// Starts HTTP on `link`, whose address was judged at `judged`.
-    pub(crate) async fn start(link: Link, judged: Instant) -> hyper::Result<Self> {
+    pub(crate) async fn start(link: Link, judged: Instant) -> hyper::Result<Box<Self>> {
         let allowance = link.allowance();
         let (sender, connection) = http1::Builder::new()
             .max_buf_size(MAX_HEAD)
@@ -55,13 +56,13 @@ impl Connection {
             .await?;
         // It ends with its sender. What goes wrong on it is told to the request that it hits.
         tokio::spawn(connection);
-        Ok(Self {
+        Ok(Box::new(Self {
             sender,
             allowance,
             judged,
             used: judged,
             headers: HeaderMap::new(),
-        })
+        }))
     }
 
     /// A map for the headers of the next request: the one of the last answer, so that it is not
@@ -107,12 +108,13 @@ impl Connection {
 /// The kept-alive connections to one target.
 pub(crate) struct Origin {
     pub(crate) target: Target,
-    idle: Mutex<Vec<Connection>>,
+    #[expect(clippy::vec_box, reason = "attempts carry the box along")]
+    idle: Mutex<Vec<Box<Connection>>>,
 }
 
 impl Origin {
     /// A connection that can be used at once, the one that was used last.
-    pub(crate) fn take(&self, now: Instant) -> Option<Connection> {
+    pub(crate) fn take(&self, now: Instant) -> Option<Box<Connection>> {
         let mut idle = lock(&self.idle);
         while let Some(connection) = idle.pop() {
             if connection.is_fresh(now) {
@@ -123,7 +125,7 @@ impl Origin {
     }
 
     /// Keeps a connection for the next request.
-    pub(crate) fn keep(&self, mut connection: Connection) {
+    pub(crate) fn keep(&self, mut connection: Box<Connection>) {
         connection.used = Instant::now();
         let mut idle = lock(&self.idle);
         if idle.len() < MAX_IDLE {

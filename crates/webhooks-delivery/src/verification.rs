@@ -50,7 +50,7 @@ impl Pipeline {
             timeout,
             whole_answer: true,
         };
-        let result = self.transport().send(attempt).await;
+        let result = self.transport().send(&attempt).await;
         let id = &endpoint.id;
         let problem = match (result.failure(), result.status) {
             (Some(failure), None) => format!("{id:?} did not answer: {failure}"),

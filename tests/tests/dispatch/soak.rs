@@ -67,8 +67,8 @@ impl Transport for Watched {
         self.inner.check(endpoint)
     }
 
-    async fn send(&self, attempt: Attempt<'_>) -> DeliveryResult {
-        self.look(&attempt).await;
+    async fn send(&self, attempt: &Attempt<'_>) -> DeliveryResult {
+        self.look(attempt).await;
         self.inner.send(attempt).await
     }
 
