@@ -41,7 +41,8 @@ local function keep_event(event, made)
   local deliveries = table.concat(made, ' ')
   if there[event.at] then
     local before = redis.call('HGET', event.at, 'deliveries')
-    redis.call('HSET', event.at, 'deliveries', before .. ' ' .. deliveries)
+    if before then deliveries = before .. ' ' .. deliveries end
+    redis.call('HSET', event.at, 'deliveries', deliveries)
     return
   end
   there[event.at] = true
