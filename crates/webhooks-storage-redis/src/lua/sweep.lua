@@ -38,18 +38,16 @@ function DROP.dead(d, cutoff)
   return 1
 end
 
--- Whether the index is done with.
-local function sweep_index(name)
-  local cutoff = cutoffs[name]
-  local last = last_id(cutoff)
+-- Visits what an index has from there on up to a time, oldest first. Whether it is done with.
+local function walk(index, from, until_ms, visit)
+  local last = last_id(until_ms)
   if not last then return true end
   while rows < limit and budget > 0 do
     local most = math.min(limit - rows, budget, 200)
-    local ids = redis.call('ZRANGEBYLEX', key(name), cursor, '(' .. last, 'LIMIT', 0, most)
+    local ids = redis.call('ZRANGEBYLEX', key(index), from, '(' .. last, 'LIMIT', 0, most)
     for _, id in ipairs(ids) do
-      local d = row(id)
-      if d then rows = rows + DROP[name](d, cutoff) end
-      cursor = '(' .. id
+      visit(id)
+      from = '(' .. id
     end
     budget = budget - #ids
     if #ids < most then return true end
@@ -57,25 +55,23 @@ local function sweep_index(name)
   return false
 end
 
+local function sweep_index(name)
+  return walk(name, cursor, cutoffs[name], function(id)
+    local d = row(id)
+    if d then rows = rows + DROP[name](d, cutoffs[name]) end
+    cursor = '(' .. id
+  end)
+end
+
 local function started(line) return string.match(line, 'at=(%-?%d+)') end
 
 -- Files the logs of what ended, those that may have become old enough since the last time.
 local function file_logs()
-  local last = last_id(cutoffs.log)
-  if not last then return true end
-  while budget > 0 do
-    local most = math.min(budget, 200)
-    local from = filed_to == '' and '-' or '(' .. filed_to
-    local ids = redis.call('ZRANGEBYLEX', key('ended'), from, '(' .. last, 'LIMIT', 0, most)
-    for _, id in ipairs(ids) do
-      local line = redis.call('LINDEX', key('attempts', id), 0)
-      if line then put(sorted, key('log'), id, started(line)) end
-      filed_to = id
-    end
-    budget = budget - #ids
-    if #ids < most then return true end
-  end
-  return false
+  return walk('ended', filed_to == '' and '-' or '(' .. filed_to, cutoffs.log, function(id)
+    local line = redis.call('LINDEX', key('attempts', id), 0)
+    if line then put(sorted, key('log'), id, started(line)) end
+    filed_to = id
+  end)
 end
 
 local function sweep_log()
