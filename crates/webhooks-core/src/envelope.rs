@@ -4,6 +4,7 @@
 //! "data":{...},"version":"1.0"}`, made once per event: every endpoint and every retry gets the
 //! same bytes.
 
+use std::cell::Cell;
 use std::io::{self, Write};
 
 use bytes::Bytes;
@@ -19,6 +20,13 @@ pub const BATCH_EVENT: &str = "webhook.batch";
 /// `{"challenge":"<text>"}`. It is answered with 2xx and the same as JSON.
 pub const PING_EVENT: &str = "webhook.ping";
 
+/// The most bytes that a thread keeps to write envelopes into.
+const MAX_SCRATCH: usize = 16 * 1_024;
+
+thread_local! {
+    static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
 /// Writes the envelope of one event, of at most `limit` bytes.
 ///
 /// # Errors
@@ -33,13 +41,19 @@ pub fn envelope(
     limit: usize,
 ) -> Result<Bytes> {
     let mut body = Bounded {
-        bytes: Vec::with_capacity(1_024),
+        bytes: SCRATCH.take(),
         limit,
         exceeded: false,
     };
-    match write(&mut body, id, event_type, timestamp, data) {
-        // Without spare room: events may wait in memory by the million.
-        Ok(()) => Ok(Bytes::copy_from_slice(&body.bytes)),
+    let written = write(&mut body, id, event_type, timestamp, data);
+    // Without spare room: events may wait in memory by the million.
+    let written = written.map(|()| Bytes::copy_from_slice(&body.bytes));
+    if body.bytes.capacity() <= MAX_SCRATCH {
+        body.bytes.clear();
+        SCRATCH.set(body.bytes);
+    }
+    match written {
+        Ok(body) => Ok(body),
         Err(_) if body.exceeded => Err(WebhookError::InvalidEvent(
             format!("the event's body is longer than {limit} bytes").into(),
         )),

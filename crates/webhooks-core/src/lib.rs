@@ -74,6 +74,7 @@ pub use self::retry::RetryStrategy;
 pub use self::secret::Secret;
 pub use self::signature::{
     SIGNATURE_HEADER, SignatureGenerator, SigningKey, decode_hex, signature_header,
+    write_signature_header,
 };
 #[cfg(feature = "random")]
 pub use self::standard_webhooks::generate_secret;

@@ -22,7 +22,8 @@ impl SignatureGenerator {
     /// The signature of `payload` at `timestamp` (Unix seconds), in lower-case hex.
     #[must_use]
     pub fn generate(&self, secret: &str, payload: &[u8], timestamp: i64) -> String {
-        hex(&SigningKey::new(secret.as_bytes()).sign(timestamp, payload))
+        let mac = SigningKey::new(secret.as_bytes()).sign(timestamp, payload);
+        hex(&mac, &mut [0; 64]).to_owned()
     }
 
     /// Whether `signature` is the hex signature of `payload` at `timestamp`, compared in constant
@@ -106,29 +107,39 @@ pub fn signature_header<'a>(
     // Room for the time and one signature.
     let mut header = String::with_capacity(96);
     // Writing into a string cannot fail.
-    let _ = write!(header, "t={timestamp}");
-    for key in keys {
-        header.push_str(",v1=");
-        push_hex(&mut header, &key.sign(timestamp, payload));
-    }
+    let _ = write_signature_header(&mut header, keys, timestamp, payload);
     header
 }
 
-fn hex(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len() * 2);
-    push_hex(&mut text, bytes);
-    text
+/// Writes what [`signature_header`] returns.
+///
+/// # Errors
+///
+/// Those of `to`.
+pub fn write_signature_header<'a>(
+    to: &mut impl Write,
+    keys: impl IntoIterator<Item = &'a SigningKey>,
+    timestamp: i64,
+    payload: &[u8],
+) -> fmt::Result {
+    write!(to, "t={timestamp}")?;
+    for key in keys {
+        let mut digits = [0; 64];
+        to.write_str(",v1=")?;
+        to.write_str(hex(&key.sign(timestamp, payload), &mut digits))?;
+    }
+    Ok(())
 }
 
-fn push_hex(text: &mut String, bytes: &[u8]) {
+/// The lower-case hex digits of a MAC.
+fn hex<'a>(mac: &[u8; 32], digits: &'a mut [u8; 64]) -> &'a str {
     // By hand: formatting each byte costs more than the hash of a short body.
-    for byte in bytes {
-        for digit in [byte >> 4, byte & 0xf] {
-            text.push(char::from(
-                digit + if digit < 10 { b'0' } else { b'a' - 10 },
-            ));
+    for (pair, byte) in digits.chunks_exact_mut(2).zip(mac) {
+        for (digit, half) in pair.iter_mut().zip([byte >> 4, byte & 0xf]) {
+            *digit = half + if half < 10 { b'0' } else { b'a' - 10 };
         }
     }
+    std::str::from_utf8(digits).unwrap_or_default()
 }
 
 /// The 32 bytes that exactly 64 lower-case hex digits stand for.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::task::AbortHandle;
+use tokio::time::Instant;
 use tracing::Instrument;
 use webhooks_core::storage::{
     DisabledBy, EndpointGate, GateChange, SettleAs, Settlement, WORKER_DEAD_AFTER,
@@ -48,8 +49,8 @@ impl Attempting {
         load: Load,
         permit: Box<dyn Permit>,
         id: u64,
+        started_at: Timestamp,
     ) -> Self {
-        let started_at = dispatcher.clock.now();
         Self {
             dispatcher,
             lane,
@@ -112,7 +113,8 @@ impl Attempting {
     fn end(&mut self, result: &DeliveryResult) -> Option<AbortHandle> {
         let (load, permit) = (self.load.take()?, self.permit.take()?);
         let dispatcher = self.dispatcher.clone();
-        let now = dispatcher.clock.now();
+        let moment = Instant::now();
+        let now = dispatcher.clock.at(moment);
         let circuit = verdict(result).and_then(|verdict| permit.settle(verdict, now));
         let suspect = load.deliveries().iter().any(WebhookDelivery::is_suspect);
 
@@ -135,8 +137,8 @@ impl Attempting {
                 }
             }
         }
-        let task = state.ended(self.id, result.is_delivered());
-        dispatcher.slot_freed(&self.lane, &mut state);
+        let task = state.ended(self.id, result.is_delivered(), moment);
+        dispatcher.slot_freed(&self.lane, &mut state, moment);
         if !state.is_open(now) {
             dispatcher.give_back(&self.lane, &mut state, now);
         }
@@ -322,8 +324,9 @@ impl Drop for Attempting {
             let mut state = self.lane.lock();
             state.put_back(load, false);
             self.dispatcher.give_back(&self.lane, &mut state, now);
-            state.ended(self.id, false);
-            self.dispatcher.slot_freed(&self.lane, &mut state);
+            let moment = Instant::now();
+            state.ended(self.id, false, moment);
+            self.dispatcher.slot_freed(&self.lane, &mut state, moment);
         }
     }
 }

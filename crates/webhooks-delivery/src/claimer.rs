@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio::time::Instant;
 use webhooks_core::storage::{Claim, Claimed, Room};
 use webhooks_core::{Clock, Result, Timestamp, WebhookDelivery};
 
@@ -66,7 +67,7 @@ async fn unless_stopped(dispatcher: &Dispatcher, wait: impl Future<Output = ()>)
 }
 
 async fn wait_for_work(dispatcher: &Dispatcher, next_due: Option<Timestamp>) {
-    let poll = tokio::time::Instant::now() + POLL;
+    let poll = Instant::now() + POLL;
     let due = next_due.map_or(poll, |at| dispatcher.clock.instant(at).min(poll));
     tokio::select! {
         () = dispatcher.work.notified() => {}
@@ -84,7 +85,7 @@ async fn claim(dispatcher: &Arc<Dispatcher>) -> Result<Asked> {
     let _claiming = dispatcher.hand.claiming();
     let (limit, room) = dispatcher.room();
     let limit = limit.min(BATCH);
-    if limit == 0 || !dispatcher.heartbeat.is_valid() {
+    if limit == 0 || !dispatcher.heartbeat.is_valid(Instant::now()) {
         dispatcher.hand.left_some();
         return Ok(Asked::Rest { next_due: None });
     }

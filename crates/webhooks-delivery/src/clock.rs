@@ -31,6 +31,13 @@ impl StorageClock {
             .store(now.as_millis() - since.as_millis(), Ordering::Relaxed);
     }
 
+    /// Storage time at a moment.
+    pub(crate) fn at(&self, moment: Instant) -> Timestamp {
+        let since = moment.saturating_duration_since(self.started).as_millis();
+        let since = i64::try_from(since).unwrap_or(i64::MAX);
+        Timestamp::from_millis(self.base.load(Ordering::Relaxed).saturating_add(since))
+    }
+
     /// The moment at which storage time will be `at`; now, if that has passed.
     pub(crate) fn instant(&self, at: Timestamp) -> Instant {
         Instant::now() + at.since(self.now())
@@ -39,7 +46,6 @@ impl StorageClock {
 
 impl Clock for StorageClock {
     fn now(&self) -> Timestamp {
-        let since = i64::try_from(self.started.elapsed().as_millis()).unwrap_or(i64::MAX);
-        Timestamp::from_millis(self.base.load(Ordering::Relaxed).saturating_add(since))
+        self.at(Instant::now())
     }
 }

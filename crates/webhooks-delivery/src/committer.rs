@@ -2,12 +2,17 @@
 
 use std::sync::Arc;
 
+use smallvec::SmallVec;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use webhooks_core::storage::{Enqueued, NewEvent};
 use webhooks_core::{Clock, DeliveryId, Lease, Result, WebhookDelivery, WebhookError};
 
 use crate::dispatcher::Dispatcher;
+use crate::pipeline::Sent;
 use crate::reservation::Reservation;
+
+/// Nearly always one, which then needs no allocation of its own.
+pub(crate) type OneOrMore<T> = SmallVec<[T; 1]>;
 
 /// Events of one commit at most.
 const BATCH: usize = 256;
@@ -21,16 +26,16 @@ const QUEUE_BYTES: usize = 256 << 20;
 pub(crate) struct Sending {
     pub(crate) event: NewEvent,
     /// For deliveries that are stored leased: which of the event's, and its place.
-    pub(crate) reservations: Vec<(usize, Reservation)>,
+    pub(crate) reservations: OneOrMore<(usize, Reservation)>,
 }
 
 /// Where a sender waits for what became of its events.
-type Answer = oneshot::Sender<Result<Vec<Enqueued>>>;
+type Answer = oneshot::Sender<Result<OneOrMore<Sent>>>;
 
 /// What one sender wants stored together.
 #[derive(Debug)]
 struct Queued {
-    sendings: Vec<Sending>,
+    sendings: OneOrMore<Sending>,
     answer: Answer,
     bytes: OwnedSemaphorePermit,
 }
@@ -51,7 +56,7 @@ impl Committer {
     }
 
     /// Stores events in one commit, with those that others send at the same time.
-    pub(crate) async fn store(&self, sendings: Vec<Sending>) -> Result<Vec<Enqueued>> {
+    pub(crate) async fn store(&self, sendings: OneOrMore<Sending>) -> Result<OneOrMore<Sent>> {
         let full = || WebhookError::Overloaded("the queue of events to be stored is full".into());
         let bytes: usize = sendings
             .iter()
@@ -123,7 +128,7 @@ async fn others_come(queued: &mpsc::Receiver<Queued>) {
 struct Batch {
     events: Vec<NewEvent>,
     /// Of each event.
-    reservations: Vec<Vec<(usize, Reservation)>>,
+    reservations: Vec<OneOrMore<(usize, Reservation)>>,
     /// How many of the events are whose, in order.
     senders: Vec<(usize, Answer, OwnedSemaphorePermit)>,
 }
@@ -150,16 +155,18 @@ impl Batch {
 
     /// Takes what is leased in hand, starts what can start, and tells the senders.
     fn stored(self, dispatcher: &Arc<Dispatcher>, stored: Vec<Enqueued>) {
+        let mut sent = Vec::with_capacity(self.events.len());
         for ((event, enqueued), reservations) in
-            self.events.iter().zip(&stored).zip(self.reservations)
+            self.events.iter().zip(stored).zip(self.reservations)
         {
-            accept(dispatcher, event, enqueued, reservations);
+            accept(dispatcher, event, &enqueued, reservations);
+            sent.push(Sent::new(event, enqueued));
         }
         dispatcher.dispatch();
-        let mut stored = stored.into_iter();
+        let mut sent = sent.into_iter();
         for (count, answer, _) in self.senders {
             // The sender may have been dropped: its events are sent all the same.
-            drop(answer.send(Ok(stored.by_ref().take(count).collect())));
+            drop(answer.send(Ok(sent.by_ref().take(count).collect())));
         }
     }
 
@@ -223,7 +230,7 @@ fn accept(
     dispatcher: &Arc<Dispatcher>,
     event: &NewEvent,
     enqueued: &Enqueued,
-    reservations: Vec<(usize, Reservation)>,
+    reservations: OneOrMore<(usize, Reservation)>,
 ) {
     let Enqueued::Stored { missing, dead } = enqueued else {
         return;

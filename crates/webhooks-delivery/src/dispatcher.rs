@@ -20,7 +20,7 @@ use crate::clock::StorageClock;
 use crate::directory::Directory;
 use crate::hand::Hand;
 use crate::heartbeat::Heartbeat;
-use crate::lane::{Lane, LaneState};
+use crate::lane::{Lane, LaneState, Running};
 use crate::load::{Load, Next};
 use crate::notice::Notices;
 use crate::recorder::{Entry, Recorder};
@@ -129,13 +129,14 @@ impl Dispatcher {
         while let Some(lane) = self.turns.next() {
             let mut state = lane.lock();
             state.in_turns = false;
-            match self.start_next(&lane, &mut state, seat) {
+            let moment = Instant::now();
+            match self.start_next(&lane, &mut state, seat, moment) {
                 Turn::Again => self.turns.push(&lane, &mut state),
                 Turn::Over => {}
                 Turn::Stop => {
                     self.turns.push_first(&lane, &mut state);
                     // A slot that became free just now saw no lane to start.
-                    if !self.holds_leases() || self.slots.is_full() {
+                    if !self.holds_leases(moment) || self.slots.is_full() {
                         return;
                     }
                 }
@@ -149,11 +150,12 @@ impl Dispatcher {
         lane: &Arc<Lane>,
         state: &mut LaneState,
         seat: &mut Seat,
+        moment: Instant,
     ) -> Turn {
-        if !self.holds_leases() {
+        if !self.holds_leases(moment) {
             return Turn::Stop;
         }
-        let now = self.clock.now();
+        let now = self.clock.at(moment);
         if !state.is_open(now) {
             self.give_back(lane, state, now);
             return Turn::Over;
@@ -161,7 +163,7 @@ impl Dispatcher {
         if state.in_flight() >= state.window.min(self.settings.max_in_flight_per_endpoint) {
             return Turn::Over;
         }
-        if self.slots.stalls(state) {
+        if self.slots.stalls(state, moment) {
             // Others may have a slot for it; here it would only fill the hand.
             self.turns.stall(lane);
             self.give_back(lane, state, now);
@@ -170,12 +172,12 @@ impl Dispatcher {
         if !self.slots.take() {
             return Turn::Stop;
         }
-        match state.take_next(Instant::now()) {
+        match state.take_next(moment) {
             Next::Nothing => {}
             Next::Filling(until) => self.wake_at(lane, state, until),
             Next::Load(load) => match self.admit(lane, state, now) {
                 Ok(permit) => {
-                    self.start(lane, state, load, permit, seat);
+                    self.start(lane, state, load, permit, seat, moment);
                     return Turn::Again;
                 }
                 Err((until, because)) => {
@@ -189,15 +191,15 @@ impl Dispatcher {
     }
 
     /// Whether another request of the lane could start, slots aside.
-    pub(crate) fn can_start(&self, state: &LaneState) -> bool {
-        self.holds_leases()
+    pub(crate) fn can_start(&self, state: &LaneState, moment: Instant) -> bool {
+        self.holds_leases(moment)
             && state.in_flight() < state.window.min(self.settings.max_in_flight_per_endpoint)
-            && !self.slots.stalls(state)
+            && !self.slots.stalls(state, moment)
     }
 
-    /// Whether what this process has leased may start.
-    pub(crate) fn holds_leases(&self) -> bool {
-        !self.is_stopping() && self.heartbeat.is_valid()
+    /// Whether what this process has leased may start at this moment, which is now.
+    pub(crate) fn holds_leases(&self, moment: Instant) -> bool {
+        !self.is_stopping() && self.heartbeat.is_valid(moment)
     }
 
     fn admit(
@@ -235,25 +237,38 @@ impl Dispatcher {
         load: Load,
         permit: Box<dyn Permit>,
         seat: &mut Seat,
+        started: Instant,
     ) {
         let id = state.next_request();
-        let deliveries = load.ids();
+        let carries = load.ids();
         let endpoint = state.record.endpoint.clone();
-        let attempting = Attempting::new(self.clone(), lane.clone(), endpoint, load, permit, id);
-        state.started(id, deliveries, seat.start(attempting));
-        self.recount(state);
+        let now = self.clock.at(started);
+        let (dispatcher, lane) = (self.clone(), lane.clone());
+        let attempting = Attempting::new(dispatcher, lane, endpoint, load, permit, id, now);
+        state.started(Running {
+            id,
+            carries,
+            started,
+            task: seat.start(attempting),
+        });
+        self.recount(state, started);
     }
 
     /// Ends the accounting of one request.
-    pub(crate) fn slot_freed(self: &Arc<Self>, lane: &Arc<Lane>, state: &mut LaneState) {
-        self.recount(state);
+    pub(crate) fn slot_freed(
+        self: &Arc<Self>,
+        lane: &Arc<Lane>,
+        state: &mut LaneState,
+        moment: Instant,
+    ) {
+        self.recount(state, moment);
         self.slots.free();
         self.turns.push(lane, state);
     }
 
     /// Counts the lane's doubtful requests anew; with fewer of them a stalled lane may go on.
-    pub(crate) fn recount(&self, state: &mut LaneState) {
-        if self.slots.recount(state) {
+    pub(crate) fn recount(&self, state: &mut LaneState, moment: Instant) {
+        if self.slots.recount(state, moment) {
             self.unstall();
         }
     }
@@ -275,8 +290,9 @@ impl Dispatcher {
     /// Counts all doubtful requests anew, since time alone makes an endpoint slow, and wakes what
     /// waited for that.
     pub(crate) fn tick(self: &Arc<Self>) {
+        let moment = Instant::now();
         for lane in self.hand.lanes() {
-            self.recount(&mut lane.lock());
+            self.recount(&mut lane.lock(), moment);
         }
         self.unstall();
         self.dispatch();
@@ -288,15 +304,16 @@ impl Dispatcher {
         lane: &Arc<Lane>,
         state: &mut LaneState,
         delivery: WebhookDelivery,
+        moment: Instant,
     ) {
         let refused = match state.waiting.is_empty() {
-            true => self.start_one(lane, state, delivery).err(),
+            true => self.start_one(lane, state, delivery, moment).err(),
             false => Some(delivery),
         };
         if let Some(delivery) = refused {
             state.wait_in_order(delivery);
             self.turns.push(lane, state);
-            self.recount(state);
+            self.recount(state, moment);
         }
     }
 
@@ -304,7 +321,8 @@ impl Dispatcher {
     pub(crate) fn start_suspect(self: &Arc<Self>, lane: &Arc<Lane>, delivery: WebhookDelivery) {
         let mut state = lane.lock();
         self.hand.put_in(lane, &mut state, 1);
-        let refused = self.start_one(lane, &mut state, delivery).err();
+        let moment = Instant::now();
+        let refused = self.start_one(lane, &mut state, delivery, moment).err();
         drop(state);
         if let Some(delivery) = refused {
             let at = self.clock.now().after(SUSPECT_PAUSE);
@@ -319,15 +337,16 @@ impl Dispatcher {
         lane: &Arc<Lane>,
         state: &mut LaneState,
         delivery: WebhookDelivery,
+        moment: Instant,
     ) -> Result<(), WebhookDelivery> {
-        let now = self.clock.now();
-        if !state.is_open(now) || !self.can_start(state) || !self.slots.take() {
+        let now = self.clock.at(moment);
+        if !state.is_open(now) || !self.can_start(state, moment) || !self.slots.take() {
             return Err(delivery);
         }
         match self.admit(lane, state, now) {
             Ok(permit) => {
                 let seat = &mut Seat::default();
-                self.start(lane, state, Load::One(delivery), permit, seat);
+                self.start(lane, state, Load::One(delivery), permit, seat, moment);
                 Ok(())
             }
             Err(_) => {

@@ -20,6 +20,7 @@ use webhooks_core::{
 pub use self::builder::DeliveryEngineBuilder;
 use crate::answer::{Answer, Reading};
 use crate::classify;
+use crate::header_room::HeaderRoom;
 use crate::network::{Connector, Target, url_rules};
 use crate::origin::{Connection, Origins};
 use crate::prepared::{Parts, Prepared};
@@ -90,7 +91,8 @@ impl DeliveryEngine {
     async fn attempt(&self, attempt: &Attempt<'_>) -> DeliveryResult {
         let started = Instant::now();
         let mut answer = Answer::new(attempt.whole_answer);
-        let failure = match timeout(attempt.timeout, self.exchange(attempt, &mut answer)).await {
+        let exchange = self.exchange(attempt, &mut answer, started);
+        let failure = match timeout(attempt.timeout, exchange).await {
             Ok(Ok(())) => FailureKind::MalformedAnswer,
             Ok(Err(failure)) => failure,
             Err(_) => FailureKind::Timeout,
@@ -115,13 +117,15 @@ impl DeliveryEngine {
         &self,
         attempt: &Attempt<'_>,
         answer: &mut Answer,
+        started: Instant,
     ) -> Result<(), FailureKind> {
         let prepared = self.prepared(attempt.endpoint)?;
-        let mut kept = prepared.origin.take(Instant::now());
-        let room = kept.as_mut().map(|kept| kept.take_headers());
-        let request = prepared
-            .request(attempt, room.unwrap_or_default())
-            .ok_or(FailureKind::Unbuildable)?;
+        let mut kept = prepared.origin.take(started);
+        let request = match &mut kept {
+            Some(kept) => prepared.request(attempt, &mut kept.room),
+            None => prepared.request(attempt, &mut HeaderRoom::default()),
+        };
+        let request = request.ok_or(FailureKind::Unbuildable)?;
         let target = &prepared.origin.target;
         let sent = match kept {
             Some(mut kept) => match kept.send(request, self.reading.bytes()).await {
@@ -141,7 +145,7 @@ impl DeliveryEngine {
         let (status, body) = {
             let (head, body) = response.into_parts();
             answer.take_head(head.status, &head.headers, attempt.now.into());
-            connection.keep_headers(head.headers);
+            connection.room.keep(head.headers);
             (head.status, body)
         };
         if status.is_success() && !attempt.whole_answer {

@@ -45,9 +45,10 @@ impl Heartbeat {
         self.era.load(Ordering::SeqCst)
     }
 
-    /// Whether a request may start now.
-    pub(crate) fn is_valid(&self) -> bool {
-        millis(self.epoch.elapsed()) < self.valid_until.load(Ordering::Acquire)
+    /// Whether a request may start at this moment, which is now.
+    pub(crate) fn is_valid(&self, moment: Instant) -> bool {
+        let since = moment.saturating_duration_since(self.epoch);
+        millis(since) < self.valid_until.load(Ordering::Acquire)
     }
 }
 

@@ -79,8 +79,8 @@ pub(crate) struct LaneState {
 #[derive(Debug)]
 pub(crate) struct Running {
     pub(crate) id: u64,
-    carries: Carries,
-    started: Instant,
+    pub(crate) carries: Carries,
+    pub(crate) started: Instant,
     pub(crate) task: AbortHandle,
 }
 
@@ -220,18 +220,12 @@ impl LaneState {
         self.started
     }
 
-    pub(crate) fn started(&mut self, id: u64, carries: Carries, task: AbortHandle) {
-        self.running.push(Running {
-            id,
-            carries,
-            started: Instant::now(),
-            task,
-        });
+    pub(crate) fn started(&mut self, running: Running) {
+        self.running.push(running);
     }
 
     /// Ends a request; whether the endpoint took it. The task is free for another.
-    pub(crate) fn ended(&mut self, id: u64, delivered: bool) -> Option<AbortHandle> {
-        let now = Instant::now();
+    pub(crate) fn ended(&mut self, id: u64, delivered: bool, now: Instant) -> Option<AbortHandle> {
         let place = self.running.iter().position(|running| running.id == id);
         // In order, since the first one is the oldest.
         let ended = place.map(|place| self.running.remove(place));

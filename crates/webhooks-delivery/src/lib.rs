@@ -20,6 +20,7 @@ mod directory;
 mod dispatcher;
 mod engine;
 mod hand;
+mod header_room;
 mod heartbeat;
 mod http_date;
 mod lane;

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response};
+use http::{Request, Response};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
@@ -18,6 +18,7 @@ use hyper_util::rt::TokioIo;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, interval};
 
+use crate::header_room::HeaderRoom;
 use crate::network::{Allowance, Link, Target};
 
 /// How long the verdict over a connection's address stands.
@@ -30,8 +31,6 @@ const MAX_IDLE: usize = 64;
 const SWEEP: Duration = Duration::from_secs(15);
 /// The largest head of an answer, in bytes; also the most that is read ahead of its body.
 const MAX_HEAD: usize = 64 * 1024;
-/// The most headers that an unused connection has room for.
-const MAX_KEPT_HEADERS: usize = 64;
 
 type Body = Full<Bytes>;
 
@@ -42,8 +41,7 @@ pub(crate) struct Connection {
     allowance: Allowance,
     judged: Instant,
     used: Instant,
-    /// Empty, with the room of the last answer's headers.
-    headers: HeaderMap,
+    pub(crate) room: HeaderRoom,
 }
 
 impl Connection {
@@ -61,22 +59,8 @@ impl Connection {
             allowance,
             judged,
             used: judged,
-            headers: HeaderMap::new(),
+            room: HeaderRoom::default(),
         }))
-    }
-
-    /// A map for the headers of the next request: the one of the last answer, so that it is not
-    /// allocated anew for each. (Hyper puts the answer's headers where the request's were.)
-    pub(crate) fn take_headers(&mut self) -> HeaderMap {
-        std::mem::take(&mut self.headers)
-    }
-
-    /// Takes the headers of an answer for the next request.
-    pub(crate) fn keep_headers(&mut self, mut headers: HeaderMap) {
-        headers.clear();
-        if headers.capacity() <= MAX_KEPT_HEADERS {
-            self.headers = headers;
-        }
     }
 
     /// Sends a request, to which at most so many bytes of an answer are read, interim answers and

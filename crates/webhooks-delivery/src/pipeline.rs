@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
+use smallvec::{SmallVec, smallvec};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, OnceCell};
 use tokio::task::JoinHandle;
@@ -16,7 +17,7 @@ use webhooks_core::{
 
 use crate::claimer::claim_work;
 use crate::clock::StorageClock;
-use crate::committer::{Committer, Sending};
+use crate::committer::{Committer, OneOrMore, Sending};
 use crate::directory::Directory;
 use crate::dispatcher::{Dispatcher, Parts};
 use crate::lane::LaneRef;
@@ -81,16 +82,21 @@ pub struct Sent {
 }
 
 impl Sent {
-    /// What the storage made of it.
-    fn stored_as(mut self, answer: Enqueued) -> Self {
-        match answer {
+    /// What the storage made of an event.
+    pub(crate) fn new(event: &NewEvent, stored: Enqueued) -> Self {
+        let event_id = event.event.id;
+        match stored {
             Enqueued::Stored { missing, .. } => {
-                self.delivery_ids.retain(|id| !missing.contains(id));
-                self
+                let mut delivery_ids: Vec<_> = event.deliveries.iter().map(|d| d.id).collect();
+                delivery_ids.retain(|id| !missing.contains(id));
+                Self {
+                    event_id,
+                    delivery_ids,
+                }
             }
             Enqueued::NoEndpoint => Self {
+                event_id,
                 delivery_ids: Vec::new(),
-                ..self
             },
             Enqueued::Duplicate {
                 event_id,
@@ -186,7 +192,7 @@ impl Pipeline {
     pub async fn send(&self, send: &Send<'_>, data: &(impl Serialize + ?Sized)) -> Result<Sent> {
         self.ready().await?;
         let sending = self.prepare(send, data)?;
-        let sent = self.store(vec![sending]).await?.pop();
+        let sent = self.store(smallvec![sending]).await?.pop();
         sent.ok_or_else(|| WebhookError::StorageError("the storage gave no answer".into()))
     }
 
@@ -205,7 +211,7 @@ impl Pipeline {
             let text = format!("a batch holds {} events, at most {MAX_BATCH}", events.len());
             return Err(WebhookError::InvalidEvent(text.into()));
         }
-        let (mut good, mut answers) = (Vec::new(), Vec::new());
+        let (mut good, mut answers) = (SmallVec::new(), Vec::new());
         for (send, data) in events {
             answers.push(self.prepare(send, *data).map(|sending| good.push(sending)));
         }
@@ -217,29 +223,14 @@ impl Pipeline {
             .collect())
     }
 
-    async fn store(&self, sendings: Vec<Sending>) -> Result<Vec<Sent>> {
-        let firsts: Vec<_> = sendings
-            .iter()
-            .map(|Sending { event, .. }| Sent {
-                event_id: event.event.id,
-                delivery_ids: event
-                    .deliveries
-                    .iter()
-                    .map(|delivery| delivery.id)
-                    .collect(),
-            })
-            .collect();
+    async fn store(&self, sendings: OneOrMore<Sending>) -> Result<OneOrMore<Sent>> {
         let to_store =
             |s: &Sending| !s.event.deliveries.is_empty() || s.event.idempotency_key.is_some();
         if !sendings.iter().any(to_store) {
-            return Ok(firsts);
+            let nowhere = |s: &Sending| Sent::new(&s.event, Enqueued::NoEndpoint);
+            return Ok(sendings.iter().map(nowhere).collect());
         }
-        let answers = self.committer.store(sendings).await?;
-        Ok(firsts
-            .into_iter()
-            .zip(answers)
-            .map(|(first, answer)| first.stored_as(answer))
-            .collect())
+        self.committer.store(sendings).await
     }
 
     /// Checks everything, writes the envelope, finds the endpoints, and reserves the requests that
@@ -256,7 +247,7 @@ impl Pipeline {
         let limit = dispatcher.settings.max_body_bytes;
         let event = WebhookEvent::new(event_type, tenant, data, limit, now)?;
         let lanes = self.recipients(send.endpoint_id, &event)?;
-        let mut reservations = Vec::new();
+        let mut reservations = SmallVec::new();
         let mut deliveries = Vec::with_capacity(lanes.len());
         for (n, LaneRef(lane)) in lanes.into_iter().enumerate() {
             let reservation = if send.delay.is_zero() {
@@ -398,7 +389,8 @@ impl Pipeline {
     #[must_use]
     pub fn is_alive(&self) -> bool {
         let dispatcher = &self.dispatcher;
-        let holds_leases = dispatcher.settings.workers == 0 || dispatcher.heartbeat.is_valid();
+        let holds_leases =
+            dispatcher.settings.workers == 0 || dispatcher.heartbeat.is_valid(Instant::now());
         holds_leases
             && !dispatcher.is_stopping()
             && self.committer.is_alive()

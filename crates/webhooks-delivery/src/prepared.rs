@@ -10,10 +10,11 @@ use url::{Position, Url};
 use webhooks_core::{
     Attempt, KeptEndpoint, Result, SIGNATURE_HEADER, STANDARD_ID_HEADER, STANDARD_SIGNATURE_HEADER,
     STANDARD_TIMESTAMP_HEADER, SigningKey, StandardSigner, Timestamp, WebhookEndpoint,
-    WebhookError, signature_header,
+    WebhookError, write_signature_header,
 };
 use zeroize::Zeroizing;
 
+use crate::header_room::HeaderRoom;
 use crate::origin::Origin;
 
 const EVENT_ID: HeaderName = HeaderName::from_static("x-webhook-id");
@@ -27,6 +28,8 @@ const STANDARD_SIGNATURE: HeaderName = HeaderName::from_static(STANDARD_SIGNATUR
 
 /// How many headers an attempt adds at most.
 const OURS: usize = 9;
+/// Bytes of the values of most attempts.
+const USUAL_VALUES: usize = 256;
 
 /// The version is that of all crates of the workspace.
 const AGENT: &str = concat!("better-auth-webhooks/", env!("CARGO_PKG_VERSION"));
@@ -61,11 +64,11 @@ impl Prepared {
         }
     }
 
-    /// The signed request of one attempt; `room` is an empty map for its headers.
+    /// The signed request of one attempt.
     pub(crate) fn request(
         &self,
         attempt: &Attempt<'_>,
-        room: HeaderMap,
+        room: &mut HeaderRoom,
     ) -> Option<Request<Full<Bytes>>> {
         let mut request = Request::new(Full::new(attempt.body.clone()));
         *request.method_mut() = Method::POST;
@@ -88,8 +91,10 @@ impl Parts {
         })
     }
 
-    fn headers_of(&self, attempt: &Attempt<'_>, mut headers: HeaderMap) -> Option<HeaderMap> {
-        let mut values = Values(BytesMut::with_capacity(256));
+    fn headers_of(&self, attempt: &Attempt<'_>, room: &mut HeaderRoom) -> Option<HeaderMap> {
+        let mut headers = std::mem::take(&mut room.headers);
+        let mut values = Values(&mut room.values);
+        values.0.reserve(USUAL_VALUES);
         headers.reserve(self.headers.len() + OURS);
         for (name, value) in &self.headers {
             headers.insert(name.clone(), value.clone());
@@ -110,7 +115,7 @@ impl Parts {
         &self,
         attempt: &Attempt<'_>,
         id: &HeaderValue,
-        values: &mut Values,
+        values: &mut Values<'_>,
         add: &mut impl FnMut(HeaderName, HeaderValue),
     ) -> Option<()> {
         let at = attempt.now.as_secs();
@@ -121,8 +126,8 @@ impl Parts {
         };
         let mut timestamped = live().filter_map(|s| s.timestamped.as_ref()).peekable();
         if timestamped.peek().is_some() {
-            let header = signature_header(timestamped, at, attempt.body);
-            add(SIGNATURE, values.text(&header)?);
+            write_signature_header(values.0, timestamped, at, attempt.body).ok()?;
+            add(SIGNATURE, values.cut()?);
         }
         let text = id.to_str().ok()?;
         let standard: Vec<_> = live()
@@ -156,9 +161,9 @@ impl LiveSecret {
 }
 
 /// Header values, cut from one allocation.
-struct Values(BytesMut);
+struct Values<'a>(&'a mut BytesMut);
 
-impl Values {
+impl Values<'_> {
     fn text(&mut self, text: &str) -> Option<HeaderValue> {
         self.0.extend_from_slice(text.as_bytes());
         self.cut()

@@ -58,7 +58,7 @@ async fn beat(dispatcher: &Arc<Dispatcher>) -> Result<Beat> {
         dispatcher.leases_lost();
     }
     if worker.is_some() {
-        let had_stopped = !dispatcher.heartbeat.is_valid();
+        let had_stopped = !dispatcher.heartbeat.is_valid(Instant::now());
         dispatcher.heartbeat.beaten(asked);
         if had_stopped {
             dispatcher.dispatch();

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tokio::time::Instant;
 use webhooks_core::{Clock, WebhookDelivery};
 
 use crate::dispatcher::Dispatcher;
@@ -23,18 +24,19 @@ impl Reservation {
     /// storage, which has its turn first.
     pub(crate) fn new(dispatcher: &Arc<Dispatcher>, lane: &Arc<Lane>) -> Option<Self> {
         let mut state = lane.lock();
-        let now = dispatcher.clock.now();
+        let moment = Instant::now();
+        let now = dispatcher.clock.at(moment);
         let first = !state.backlog && !state.batches();
         let free = state.record.gate.max_leased.is_none() && state.is_open(now);
         // The storage keeps the limit in its claims.
         let limited_elsewhere = state.rate_limit(dispatcher.settings.rate_limit).is_some()
             && dispatcher.storage.limits_rate();
-        if !first || !free || limited_elsewhere || !dispatcher.has_room(&state) {
+        if !first || !free || limited_elsewhere || !dispatcher.has_room(&state, moment) {
             return None;
         }
         state.reserved += 1;
         dispatcher.hand.put_in(lane, &mut state, 1);
-        dispatcher.recount(&mut state);
+        dispatcher.recount(&mut state, moment);
         Some(Self {
             dispatcher: dispatcher.clone(),
             lane: lane.clone(),
@@ -49,14 +51,16 @@ impl Reservation {
         let (dispatcher, lane) = (&self.dispatcher, &self.lane);
         let mut state = lane.lock();
         state.reserved -= 1;
-        let leased = self.era == dispatcher.heartbeat.era() && dispatcher.holds_leases();
-        if leased && state.is_open(dispatcher.clock.now()) {
-            return dispatcher.accept_one(lane, &mut state, delivery);
+        let moment = Instant::now();
+        let now = dispatcher.clock.at(moment);
+        let leased = self.era == dispatcher.heartbeat.era() && dispatcher.holds_leases(moment);
+        if leased && state.is_open(now) {
+            return dispatcher.accept_one(lane, &mut state, delivery, moment);
         }
         // It was closed, or the leases were lost, while the event was stored.
-        dispatcher.recount(&mut state);
+        dispatcher.recount(&mut state, moment);
         drop(state);
-        dispatcher.release(Some(lane), &delivery, dispatcher.clock.now());
+        dispatcher.release(Some(lane), &delivery, now);
     }
 
     /// Gives a delivery back that may have been stored leased, though its commit failed.
@@ -72,7 +76,7 @@ impl Drop for Reservation {
         if !self.is_used {
             let mut state = self.lane.lock();
             state.reserved -= 1;
-            self.dispatcher.recount(&mut state);
+            self.dispatcher.recount(&mut state, Instant::now());
             drop(state);
             self.dispatcher.hand.take_out(&self.lane);
             self.dispatcher.dispatch();

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use webhooks_core::Clock;
+use tokio::time::Instant;
 use webhooks_core::storage::Room;
 
 use crate::dispatcher::Dispatcher;
@@ -14,14 +14,15 @@ impl Dispatcher {
     pub(crate) fn room(&self) -> (usize, Vec<Room>) {
         let most = self.settings.max_in_hand();
         let limit = most.saturating_sub(self.hand.len());
-        let now = self.clock.now();
+        let moment = Instant::now();
+        let now = self.clock.at(moment);
         let stalled = self.turns.stalled();
         let is_stalled: HashSet<_> = stalled.iter().map(|lane| lane.number()).collect();
         let mut lanes = self.hand.lanes();
         lanes.retain(|lane| !is_stalled.contains(&lane.number()));
         let room = |lane: Arc<Lane>| {
             let state = lane.lock();
-            let most = match state.is_open(now) && !self.slots.stalls(&state) {
+            let most = match state.is_open(now) && !self.slots.stalls(&state, moment) {
                 true => self.per_lane(&state),
                 false => 0,
             };
@@ -40,12 +41,12 @@ impl Dispatcher {
     }
 
     /// Whether the lane can take another delivery in hand, to be started soon.
-    pub(crate) fn has_room(&self, state: &LaneState) -> bool {
+    pub(crate) fn has_room(&self, state: &LaneState, moment: Instant) -> bool {
         let window = state.window.saturating_mul(2);
-        self.holds_leases()
+        self.holds_leases(moment)
             && state.in_hand < window.min(self.per_lane(state))
             && self.hand.len() < self.settings.max_in_hand()
-            && !self.slots.stalls(state)
+            && !self.slots.stalls(state, moment)
     }
 
     /// What one lane has in hand at most.

@@ -50,8 +50,8 @@ impl Slots {
     }
 
     /// Whether the lane must wait until requests at other doubtful endpoints end.
-    pub(crate) fn stalls(&self, state: &LaneState) -> bool {
-        self.left_for_doubtful() == 0 && state.is_doubtful(Instant::now())
+    pub(crate) fn stalls(&self, state: &LaneState, moment: Instant) -> bool {
+        self.left_for_doubtful() == 0 && state.is_doubtful(moment)
     }
 
     /// Requests that doubtful endpoints may start now.
@@ -61,9 +61,9 @@ impl Slots {
     }
 
     /// Counts what a lane has in flight anew; whether doubtful endpoints have less now.
-    pub(crate) fn recount(&self, state: &mut LaneState) -> bool {
+    pub(crate) fn recount(&self, state: &mut LaneState, moment: Instant) -> bool {
         let before = state.doubtful;
-        state.doubtful = match state.is_doubtful(Instant::now()) {
+        state.doubtful = match state.is_doubtful(moment) {
             true => state.in_flight() + state.reserved,
             false => 0,
         };

@@ -83,23 +83,23 @@ impl State {
         if let Some(duplicate) = self.first_send(new, now) {
             return duplicate;
         }
-        let (mut made, mut missing, mut dead) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut missing, mut dead) = (Vec::new(), Vec::new());
         for delivery in &new.deliveries {
             let Some(endpoint) = self.live_endpoint(&delivery.endpoint_id) else {
                 missing.push(delivery.id);
                 continue;
             };
-            made.push(delivery.id);
             let worker = worker.filter(|_| delivery.lease);
             if self.insert_delivery(new, delivery.id, endpoint, worker, now) {
                 dead.push(delivery.id);
             }
         }
-        let nothing_made = made.is_empty();
         if let Some(key) = tenant_key(new) {
+            let made = new.deliveries.iter().map(|delivery| delivery.id);
+            let made = made.filter(|id| !missing.contains(id)).collect();
             self.keys.insert(key, new.event.id, made, now);
         }
-        if nothing_made {
+        if missing.len() == new.deliveries.len() {
             Enqueued::NoEndpoint
         } else {
             Enqueued::Stored { missing, dead }
