@@ -23,7 +23,7 @@ const UNKNOWN_PAUSE: Duration = Duration::from_secs(1);
 
 /// What one claim says about the next.
 enum Asked {
-    /// There was as much as was asked for: there is likely more.
+    /// There was as much as was asked for: there is likely more, and room for it.
     Full,
     /// That was all, for now.
     Rest { next_due: Option<Timestamp> },
@@ -127,13 +127,14 @@ async fn claim(dispatcher: &Arc<Dispatcher>) -> Result<Asked> {
         .iter()
         .map(|room| (&*room.endpoint_id, room.deliveries));
     let rooms: HashMap<_, _> = rooms.collect();
+    let mut asks_again = full;
     for (endpoint_id, deliveries) in by_endpoint(claimed.deliveries) {
         let asked = rooms.get(&*endpoint_id).copied().unwrap_or(per_endpoint);
         let more = full || deliveries.len() >= asked;
-        take(dispatcher, &endpoint_id, deliveries, more).await;
+        asks_again |= take(dispatcher, &endpoint_id, deliveries, more).await && more;
     }
     dispatcher.dispatch();
-    Ok(if full {
+    Ok(if asks_again {
         Asked::Full
     } else {
         Asked::Rest {
@@ -151,15 +152,18 @@ fn by_endpoint(deliveries: Vec<WebhookDelivery>) -> HashMap<Arc<str>, Vec<Webhoo
     by_endpoint
 }
 
+/// Takes in hand what was claimed of an endpoint, of which there may be `more`. Whether there is
+/// room for that.
 async fn take(
     dispatcher: &Arc<Dispatcher>,
     endpoint_id: &Arc<str>,
     deliveries: Vec<WebhookDelivery>,
     more: bool,
-) {
+) -> bool {
     let Some(lane) = find(dispatcher, endpoint_id).await else {
         let at = dispatcher.clock.now().after(UNKNOWN_PAUSE);
-        return send_back(dispatcher, &deliveries, at);
+        send_back(dispatcher, &deliveries, at);
+        return false;
     };
     if more {
         dispatcher.hand.has_backlog(&lane);
@@ -172,6 +176,7 @@ async fn take(
     for suspect in suspects {
         dispatcher.start_suspect(&lane, suspect);
     }
+    dispatcher.room_of(&lane) > 0
 }
 
 /// Gives back what cannot be taken in hand, due at `at`.

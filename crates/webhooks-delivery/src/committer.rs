@@ -245,14 +245,20 @@ fn accept(
     if all_leased {
         return;
     }
-    if event.due_at <= dispatcher.clock.now() {
-        for delivery in event.deliveries.iter().filter(|delivery| !delivery.lease) {
-            if let Some(lane) = dispatcher.directory.get(&delivery.endpoint_id) {
-                dispatcher.hand.has_backlog(&lane);
-            }
+    if event.due_at > dispatcher.clock.now() {
+        return dispatcher.work.notify_one();
+    }
+    for delivery in event.deliveries.iter().filter(|delivery| !delivery.lease) {
+        let lane = dispatcher.directory.get(&delivery.endpoint_id);
+        let is_full = lane.is_some_and(|lane| {
+            dispatcher.hand.has_backlog(&lane);
+            dispatcher.is_full(&lane)
+        });
+        // What makes room there looks for work.
+        if !is_full {
+            dispatcher.work.notify_one();
         }
     }
-    dispatcher.work.notify_one();
 }
 
 /// The event's delivery number `n`, as it was leased with the enqueue.

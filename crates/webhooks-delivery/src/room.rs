@@ -14,22 +14,13 @@ impl Dispatcher {
     pub(crate) fn room(&self) -> (usize, Vec<Room>) {
         let most = self.settings.max_in_hand();
         let limit = most.saturating_sub(self.hand.len());
-        let moment = Instant::now();
-        let now = self.clock.at(moment);
         let stalled = self.turns.stalled();
         let is_stalled: HashSet<_> = stalled.iter().map(|lane| lane.number()).collect();
         let mut lanes = self.hand.lanes();
         lanes.retain(|lane| !is_stalled.contains(&lane.number()));
-        let room = |lane: Arc<Lane>| {
-            let state = lane.lock();
-            let most = match state.is_open(now) && !self.slots.stalls(&state, moment) {
-                true => self.per_lane(&state),
-                false => 0,
-            };
-            Room {
-                endpoint_id: lane.endpoint_id.clone(),
-                deliveries: most.saturating_sub(state.in_hand),
-            }
+        let room = |lane: Arc<Lane>| Room {
+            endpoint_id: lane.endpoint_id.clone(),
+            deliveries: self.room_of(&lane),
         };
         let no_room = |lane: Arc<Lane>| Room {
             endpoint_id: lane.endpoint_id.clone(),
@@ -38,6 +29,23 @@ impl Dispatcher {
         let rooms = lanes.into_iter().map(room);
         let rooms = rooms.chain(stalled.into_iter().map(no_room)).collect();
         (limit, rooms)
+    }
+
+    /// How many more deliveries of the lane can be claimed.
+    pub(crate) fn room_of(&self, lane: &Lane) -> usize {
+        let state = lane.lock();
+        let moment = Instant::now();
+        let is_open = state.is_open(self.clock.at(moment));
+        match is_open && !self.slots.stalls(&state, moment) {
+            true => self.per_lane(&state).saturating_sub(state.in_hand),
+            false => 0,
+        }
+    }
+
+    /// Whether the lane has in hand what it can have at most.
+    pub(crate) fn is_full(&self, lane: &Lane) -> bool {
+        let state = lane.lock();
+        state.in_hand >= self.per_lane(&state)
     }
 
     /// Whether the lane can take another delivery in hand, to be started soon.

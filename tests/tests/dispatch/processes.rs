@@ -45,6 +45,24 @@ async fn two_processes_share_the_work_of_a_third_that_only_sends() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_backlog_of_a_quick_endpoint_is_claimed_as_deep_as_it_may_be() {
+    let storage = storage();
+    let sender = process(&storage, 0, |_| Reply::Status(200));
+    sender.add(endpoint("a")).await;
+    let data = serde_json::Value::Null;
+    for _ in 0..4 {
+        let events = vec![(outgoing(Some("a")), &data); 800];
+        sender.pipeline.send_all(&events).await.unwrap();
+    }
+    let began = tokio::time::Instant::now();
+    let worker = process(&storage, 1, |_| Reply::Status(200));
+    assert!(worker.drain(secs(60)).await);
+    // Answers take no time here, so that all in hand goes with each settlement, every 2 ms: 25
+    // times 128 deliveries.
+    assert!(began.elapsed() < millis(100), "{:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_change_of_an_endpoint_reaches_other_processes_within_a_second() {
     let storage = storage();
     let one = process(&storage, 1, |_| Reply::Status(200));
