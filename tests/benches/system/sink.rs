@@ -11,10 +11,14 @@ use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 
 use crate::Result;
 use crate::load::{STAMP, micros_now};
+
+/// Connections that wait to be accepted, as many as a server in production lets wait. What is over
+/// would be dialled again only after a second.
+const BACKLOG: u32 = 1_024;
 
 /// What arrived since it was last asked.
 #[derive(Debug, Default)]
@@ -56,7 +60,9 @@ impl Arrived {
 
 /// Prints the port, then answers `count` and `take` on its input until that ends.
 pub(crate) async fn run() -> Result {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+    let socket = TcpSocket::new_v4()?;
+    socket.bind(([127, 0, 0, 1], 0).into())?;
+    let listener = socket.listen(BACKLOG)?;
     println!("{}", listener.local_addr()?.port());
     let arrived = Arc::new(Mutex::new(Arrived::default()));
     tokio::spawn(accept(listener, arrived.clone()));
