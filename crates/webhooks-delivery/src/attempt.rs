@@ -7,9 +7,7 @@ use bytes::Bytes;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 use tracing::Instrument;
-use webhooks_core::storage::{
-    DisabledBy, EndpointGate, GateChange, SettleAs, Settlement, WORKER_DEAD_AFTER,
-};
+use webhooks_core::storage::{DisabledBy, EndpointGate, GateChange, Settlement, WORKER_DEAD_AFTER};
 use webhooks_core::{
     Attempt, AttemptRecord, Circuit, CircuitState, Clock, DeliveryResult, FailureKind,
     KeptEndpoint, Outcome, Permit, Timestamp, Verdict, WebhookDelivery,
@@ -18,7 +16,7 @@ use webhooks_core::{
 use crate::dispatcher::Dispatcher;
 use crate::lane::{Lane, LaneState};
 use crate::load::Load;
-use crate::notice::{self, Notice};
+use crate::notice::Notice;
 use crate::queue::settle_as;
 use crate::recorder::Entry;
 use crate::seat::Seat;
@@ -168,17 +166,6 @@ impl Attempting {
         }
         let retries = &self.dispatcher.settings.retry_strategy;
         let settle_as = settle_as(retries, delivery, result, now);
-        let told = notice::Settlement::new(delivery, number, result.status, result.failure());
-        let notice = match settle_as {
-            SettleAs::Delivered => Notice::Delivered(told),
-            SettleAs::Dead { reason } => Notice::Dead {
-                delivery: told,
-                reason,
-            },
-            SettleAs::Retry { at } | SettleAs::Release { at } => {
-                Notice::Retrying { delivery: told, at }
-            }
-        };
         self.dispatcher.recorder.record(Entry::Settle {
             settlement: Settlement {
                 delivery_id: delivery.id,
@@ -196,8 +183,8 @@ impl Attempting {
                     ambiguous: false,
                 }),
             },
+            event: delivery.event.clone(),
             lane: Some(self.lane.clone()),
-            notice: Some(notice),
         });
     }
 

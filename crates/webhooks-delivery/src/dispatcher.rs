@@ -379,8 +379,8 @@ impl Dispatcher {
                 settle_as: SettleAs::Release { at },
                 attempt: None,
             },
+            event: delivery.event.clone(),
             lane: lane.cloned(),
-            notice: None,
         });
     }
 

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use tokio::sync::broadcast;
-use webhooks_core::storage::DisabledBy;
+use webhooks_core::storage::{self, DisabledBy, SettleAs};
 use webhooks_core::{
-    Circuit, DeadReason, DeliveryId, EventId, EventType, FailureKind, Timestamp, WebhookDelivery,
+    AttemptRecord, Circuit, DeadReason, DeliveryId, EventId, EventType, FailureKind, Timestamp,
+    WebhookEvent,
 };
 
 /// Notices that a slow listener may fall behind by, before it misses some.
@@ -67,7 +68,7 @@ pub struct Settlement {
     pub event_type: EventType,
     /// Where it goes.
     pub endpoint_id: Arc<str>,
-    /// The number of the last attempt, from 1; 0 if none was made.
+    /// The number of the last attempt, from 1.
     pub attempt: u32,
     /// The status of the last answer, if one came.
     pub status: Option<u16>,
@@ -75,21 +76,26 @@ pub struct Settlement {
     pub failure: Option<FailureKind>,
 }
 
-impl Settlement {
-    pub(crate) fn new(
-        delivery: &WebhookDelivery,
-        attempt: u32,
-        status: Option<u16>,
-        failure: Option<FailureKind>,
+impl Notice {
+    /// What became of a delivery of this event after an attempt, as it was stored.
+    pub(crate) fn of_attempt(
+        settlement: &storage::Settlement,
+        attempt: &AttemptRecord,
+        event: &WebhookEvent,
     ) -> Self {
-        Self {
-            delivery_id: delivery.id,
-            event_id: delivery.event.id,
-            event_type: delivery.event.event_type.clone(),
-            endpoint_id: delivery.endpoint_id.clone(),
-            attempt,
-            status,
-            failure,
+        let delivery = Settlement {
+            delivery_id: settlement.delivery_id,
+            event_id: event.id,
+            event_type: event.event_type.clone(),
+            endpoint_id: settlement.endpoint_id.clone(),
+            attempt: attempt.number,
+            status: attempt.status,
+            failure: attempt.failure,
+        };
+        match settlement.settle_as {
+            SettleAs::Delivered => Self::Delivered(delivery),
+            SettleAs::Dead { reason } => Self::Dead { delivery, reason },
+            SettleAs::Retry { at } | SettleAs::Release { at } => Self::Retrying { delivery, at },
         }
     }
 }

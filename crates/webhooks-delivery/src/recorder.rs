@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::sleep;
-use webhooks_core::Clock;
 use webhooks_core::storage::{EndpointGate, GateChange, SettleAs, Settled, Settlement};
+use webhooks_core::{Clock, WebhookEvent};
 
 use crate::dispatcher::Dispatcher;
 use crate::lane::Lane;
@@ -27,12 +27,12 @@ pub(crate) enum Entry {
     /// What came of a delivery.
     Settle {
         settlement: Settlement,
+        /// What was delivered, for who is told of it.
+        event: Arc<WebhookEvent>,
         /// Whose it is; `None` if it was never taken in hand.
         lane: Option<Arc<Lane>>,
-        /// What to tell once it is stored.
-        notice: Option<Notice>,
     },
-    /// A change of an endpoint's gate.
+    /// A change of an endpoint's gate, and what to tell once it is stored.
     Gate(EndpointGate, Option<Notice>),
 }
 
@@ -66,16 +66,16 @@ pub(crate) async fn write_down(
         }
         is_busy = batch.len() >= BUSY;
         let (mut gates, mut settlements) = (Vec::new(), Vec::with_capacity(batch.len()));
-        let (mut lanes, mut notices) = (Vec::with_capacity(batch.len()), Vec::new());
+        let (mut of_whom, mut notices) = (Vec::with_capacity(batch.len()), Vec::new());
         for entry in batch.drain(..) {
             match entry {
                 Entry::Settle {
                     settlement,
+                    event,
                     lane,
-                    notice,
                 } => {
                     settlements.push(settlement);
-                    lanes.push((lane, notice));
+                    of_whom.push((event, lane));
                 }
                 Entry::Gate(gate, notice) => {
                     gates.push(gate);
@@ -85,13 +85,21 @@ pub(crate) async fn write_down(
         }
         // Gates first, so that what is given back does not come out again at once.
         set_gates(&dispatcher, &gates).await;
+        for notice in notices {
+            dispatcher.notices.tell(|| notice);
+        }
         let settled = settle(&dispatcher, &settlements).await;
         let mut is_work = !gates.is_empty() || settlements.iter().any(goes_back);
-        for ((settled, settlement), (lane, notice)) in
-            settled.into_iter().zip(&settlements).zip(lanes)
+        for ((settled, settlement), (event, lane)) in
+            settled.into_iter().zip(&settlements).zip(of_whom)
         {
             match settled {
-                Settled::Applied => notices.extend(notice),
+                Settled::Applied => {
+                    if let Some(attempt) = &settlement.attempt {
+                        let notice = || Notice::of_attempt(settlement, attempt, &event);
+                        dispatcher.notices.tell(notice);
+                    }
+                }
                 Settled::Stale if settlement.attempt.is_some() => tracing::warn!(
                     delivery_id = %settlement.delivery_id,
                     endpoint_id = %settlement.endpoint_id,
@@ -102,9 +110,6 @@ pub(crate) async fn write_down(
             if let Some(lane) = lane {
                 is_work |= dispatcher.hand.take_out(&lane);
             }
-        }
-        for notice in notices {
-            dispatcher.notices.tell(|| notice);
         }
         if is_work || dispatcher.hand.wants_more() {
             dispatcher.work.notify_one();
