@@ -14,7 +14,7 @@ use crate::lane::Lane;
 use crate::retrying::{Retrying, error_source};
 
 /// How often the storage is asked at least, for work that nobody told of.
-const POLL: Duration = Duration::from_millis(1_500);
+const POLL: Duration = Duration::from_millis(1_600);
 /// Deliveries of one claim at most.
 const BATCH: usize = 512;
 /// How long a delivery goes back for, of an endpoint that this process does not know yet, or knows

@@ -78,7 +78,10 @@ impl Drop for Reservation {
             state.reserved -= 1;
             self.dispatcher.recount(&mut state, Instant::now());
             drop(state);
-            self.dispatcher.hand.take_out(&self.lane);
+            let hand = &self.dispatcher.hand;
+            if hand.take_out(&self.lane) || hand.wants_more() {
+                self.dispatcher.work.notify_one();
+            }
             self.dispatcher.dispatch();
         }
     }
