@@ -19,7 +19,7 @@ use crate::load::Load;
 use crate::notice::Notice;
 use crate::queue::settle_as;
 use crate::recorder::Entry;
-use crate::seat::Seat;
+use crate::seat::{self, Seat};
 
 /// The part of the time to auto-disabling after which the operator is warned.
 const WARN_AFTER: f64 = 0.8;
@@ -290,9 +290,10 @@ impl Attempting {
 }
 
 impl Drop for Attempting {
-    /// Reached with a load only when the task was aborted, or panicked inside the transport.
+    /// Reached with a load only when the task was aborted, panicked inside the transport, or was
+    /// refused by a runtime that ends: then nobody is left to settle anything.
     fn drop(&mut self) {
-        if self.load.is_none() {
+        if self.load.is_none() || seat::is_spawning() {
             return;
         }
         let now = self.dispatcher.clock.now();

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use webhooks_core::storage::{EndpointGate, GateChange, SettleAs, Settlement, WebhookStorage};
@@ -47,6 +48,8 @@ pub(crate) struct Dispatcher {
     pub(crate) recorder: Recorder,
     pub(crate) worker: WorkerId,
     pub(crate) settings: Settings,
+    /// Where requests run, whoever starts them.
+    runtime: Handle,
     pub(crate) hand: Hand,
     pub(crate) slots: Slots,
     pub(crate) turns: Turns,
@@ -82,6 +85,7 @@ pub(crate) struct Parts {
     pub(crate) recorder: Recorder,
     pub(crate) worker: WorkerId,
     pub(crate) settings: Settings,
+    pub(crate) runtime: Handle,
 }
 
 impl Dispatcher {
@@ -96,6 +100,7 @@ impl Dispatcher {
             notices: Notices::new(),
             recorder: parts.recorder,
             worker: parts.worker,
+            runtime: parts.runtime,
             hand: Hand::default(),
             slots: Slots::new(parts.settings.max_in_flight),
             settings: parts.settings,
@@ -249,7 +254,7 @@ impl Dispatcher {
             id,
             carries,
             started,
-            task: seat.start(attempting),
+            task: seat.start(attempting, &self.runtime),
         });
         self.recount(state, started);
     }
@@ -460,7 +465,7 @@ impl Dispatcher {
             return;
         }
         let (dispatcher, lane) = (Arc::downgrade(self), Arc::downgrade(lane));
-        tokio::spawn(async move {
+        self.runtime.spawn(async move {
             tokio::time::sleep_until(until).await;
             if let (Some(dispatcher), Some(lane)) = (dispatcher.upgrade(), lane.upgrade()) {
                 let mut state = lane.lock();

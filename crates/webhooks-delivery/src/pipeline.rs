@@ -136,6 +136,7 @@ impl Pipeline {
     ) -> Result<Self> {
         settings.validate()?;
         let clock = Arc::new(StorageClock::new());
+        let runtime = Handle::current();
         let (recorder, entries) = Recorder::new();
         let dispatcher = Arc::new(Dispatcher::new(Parts {
             storage,
@@ -146,9 +147,9 @@ impl Pipeline {
             recorder,
             worker: WorkerId::unique(),
             settings,
+            runtime: runtime.clone(),
         }));
         let (committer, committing) = Committer::new(dispatcher.clone());
-        let runtime = Handle::current();
         let mut tasks = vec![
             runtime.spawn(committing),
             runtime.spawn(write_down(entries, dispatcher.clone())),

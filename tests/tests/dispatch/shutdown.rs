@@ -97,3 +97,33 @@ async fn events_that_are_being_sent_while_it_shuts_down_are_stored_or_refused() 
     assert!((50..150).contains(&taken), "{taken}");
     assert_balanced(&counts);
 }
+
+#[test]
+fn a_runtime_that_ends_while_deliveries_wait_does_not_hang() {
+    let (done, ended) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for workers in [1, 2] {
+            let runtime = tokio::runtime::Builder::new_multi_thread()
+                .worker_threads(workers)
+                .enable_all()
+                .build()
+                .unwrap();
+            let node = runtime.block_on(async {
+                let settings = Settings {
+                    max_in_flight_per_endpoint: 1,
+                    ..Default::default()
+                };
+                let node = Node::alone(&["a"], settings, |_| Reply::Hang).await;
+                node.send_many("a", 10).await;
+                while node.transport.calls().is_empty() {
+                    tokio::task::yield_now().await;
+                }
+                node
+            });
+            drop(runtime);
+            drop(node);
+        }
+        let _ = done.send(());
+    });
+    ended.recv_timeout(secs(10)).unwrap();
+}
