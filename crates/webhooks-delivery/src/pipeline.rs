@@ -435,8 +435,10 @@ impl Pipeline {
         }
         // What is left to store is little; a storage that is down must not hold us for ever.
         let until = until.max(Instant::now()) + Duration::from_secs(5);
-        self.wait_for(until, |dispatcher| dispatcher.hand.is_empty())
-            .await;
+        self.wait_for(until, |dispatcher| {
+            dispatcher.hand.is_empty() && dispatcher.recorder.is_idle()
+        })
+        .await;
         self.tasks.iter().for_each(JoinHandle::abort);
         ended
     }

@@ -2,6 +2,7 @@
 
 use std::iter;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -37,18 +38,29 @@ pub(crate) enum Entry {
 }
 
 /// The end that takes entries. They are as many as deliveries are in hand, which is bounded.
-#[derive(Clone, Debug)]
-pub(crate) struct Recorder(mpsc::UnboundedSender<Entry>);
+#[derive(Debug)]
+pub(crate) struct Recorder {
+    entries: mpsc::UnboundedSender<Entry>,
+    /// Entries that are not written down yet.
+    unwritten: AtomicUsize,
+}
 
 impl Recorder {
     pub(crate) fn new() -> (Self, mpsc::UnboundedReceiver<Entry>) {
         let (entries, written) = mpsc::unbounded_channel();
-        (Self(entries), written)
+        let unwritten = AtomicUsize::new(0);
+        (Self { entries, unwritten }, written)
     }
 
     pub(crate) fn record(&self, entry: Entry) {
+        self.unwritten.fetch_add(1, Ordering::SeqCst);
         // Fails only once the system was dropped: then the storage's rescue settles it.
-        drop(self.0.send(entry));
+        drop(self.entries.send(entry));
+    }
+
+    /// Whether everything is written down.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.unwritten.load(Ordering::SeqCst) == 0
     }
 }
 
@@ -64,7 +76,8 @@ pub(crate) async fn write_down(
             sleep(GATHER).await;
             batch.extend(iter::from_fn(|| entries.try_recv().ok()).take(BATCH - batch.len()));
         }
-        is_busy = batch.len() >= BUSY;
+        let count = batch.len();
+        is_busy = count >= BUSY;
         let (mut gates, mut settlements) = (Vec::new(), Vec::with_capacity(batch.len()));
         let (mut of_whom, mut notices) = (Vec::with_capacity(batch.len()), Vec::new());
         for entry in batch.drain(..) {
@@ -111,6 +124,8 @@ pub(crate) async fn write_down(
                 is_work |= dispatcher.hand.take_out(&lane);
             }
         }
+        let unwritten = &dispatcher.recorder.unwritten;
+        unwritten.fetch_sub(count, Ordering::SeqCst);
         if is_work || dispatcher.hand.wants_more() {
             dispatcher.work.notify_one();
         }

@@ -1,7 +1,9 @@
+use webhooks_core::storage::WebhookStorage;
 use webhooks_core::{DeliveryState, WebhookError};
 use webhooks_delivery::Settings;
 use webhooks_tests::{Reply, ScriptedTransport};
 
+use crate::remote_storage::RemoteStorage;
 use crate::support::*;
 
 #[tokio::test(start_paused = true)]
@@ -96,6 +98,38 @@ async fn events_that_are_being_sent_while_it_shuts_down_are_stored_or_refused() 
     assert_eq!((counts.enqueued, counts.leased), (taken, 0));
     assert!((50..150).contains(&taken), "{taken}");
     assert_balanced(&counts);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_claim_still_brings_while_it_shuts_down_is_given_back_before_it_returns() {
+    let storage = storage();
+    storage.save_endpoint(&endpoint("a")).await.unwrap();
+    let transport = ScriptedTransport::new(|_| Reply::Status(200));
+    let remote = RemoteStorage::new(&storage, millis(20));
+    let node = Node::over(
+        remote,
+        &storage,
+        transport.clone(),
+        &transport,
+        NEVER_OPENS,
+        Settings::default(),
+    );
+    node.pipeline.ready().await.unwrap();
+    let send_only = Settings {
+        workers: 0,
+        ..Default::default()
+    };
+    let sender = Node::start(&storage, &transport, NEVER_OPENS, send_only);
+    let ids = sender.send_many("a", 20).await;
+    // The claim that found them is on its way back.
+    tokio::time::sleep(millis(30)).await;
+    assert_eq!(node.counts().await.leased, 20);
+    assert!(node.pipeline.shut_down(secs(10)).await);
+    let counts = node.counts().await;
+    assert_eq!((counts.ready, counts.leased), (20, 0));
+    for id in ids {
+        assert_eq!(sender.record(id).await.delivery.crashes, 0);
+    }
 }
 
 #[test]
