@@ -39,7 +39,8 @@ pub(crate) struct LaneState {
     pub(crate) record: Arc<EndpointRecord>,
     /// Leased to this process and not started, in the order of their turn.
     pub(crate) waiting: VecDeque<WebhookDelivery>,
-    /// The first `alone` of `waiting` go one by one, because a batch with them was refused.
+    /// The next so many go one by one, because a batch with them was refused; also when they were
+    /// given back meanwhile, or a batch of the same would be refused again.
     pub(crate) alone: usize,
     /// When the oldest of `waiting` came, of an endpoint that batches.
     pub(crate) filling_since: Option<Instant>,
@@ -240,7 +241,6 @@ impl LaneState {
 
     /// Everything that waits, to be given back.
     pub(crate) fn take_waiting(&mut self) -> VecDeque<WebhookDelivery> {
-        self.alone = 0;
         self.filling_since = None;
         std::mem::take(&mut self.waiting)
     }

@@ -103,13 +103,14 @@ impl LaneState {
         let Some(batch) = self.record.endpoint.batch else {
             return self.take_one();
         };
+        if self.waiting.is_empty() {
+            return Next::Nothing;
+        }
         if self.alone > 0 {
             self.alone -= 1;
             return self.take_one();
         }
-        let Some(since) = self.filling_since else {
-            return Next::Nothing;
-        };
+        let since = *self.filling_since.get_or_insert(now);
         let (count, full) = fill(self, &batch);
         let until = since + std::time::Duration::from_millis(batch.max_wait_ms);
         if !full && now < until {
@@ -118,10 +119,7 @@ impl LaneState {
         let deliveries: Vec<_> = self.waiting.drain(..count).collect();
         // The rest came later; it waits its own time, counted from now.
         self.filling_since = (!self.waiting.is_empty()).then_some(now);
-        match deliveries.is_empty() {
-            true => Next::Nothing,
-            false => Next::Load(Load::Batch(deliveries)),
-        }
+        Next::Load(Load::Batch(deliveries))
     }
 
     /// Puts a load back, to go before everything else. `alone`: in requests of its own each.
@@ -129,7 +127,7 @@ impl LaneState {
         let now = Instant::now();
         let (deliveries, alone) = match load {
             // Of a lane that batches, only those that go alone are ever taken alone.
-            Load::One(delivery) => (vec![delivery], true),
+            Load::One(delivery) => (vec![delivery], self.batches()),
             Load::Batch(deliveries) => (deliveries, alone),
         };
         if alone {

@@ -2,7 +2,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 use webhooks_core::{
-    BATCH_EVENT, BatchConfig, DeadReason, DeliveryState, RetryStrategy, WebhookEndpoint,
+    BATCH_EVENT, BatchConfig, DeadReason, DeliveryState, RateLimitConfig, RetryStrategy,
+    WebhookEndpoint,
 };
 use webhooks_delivery::Settings;
 use webhooks_tests::{Call, Reply};
@@ -183,4 +184,30 @@ async fn many_batches_keep_to_the_cap_of_the_endpoint() {
         .collect();
     assert_eq!(sizes.iter().sum::<usize>(), 500);
     assert!(sizes.len() <= 55, "batches are mostly full: {sizes:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_events_of_a_refused_batch_go_singly_though_tokens_are_short() {
+    let node = Node::alone(&[], Settings::default(), |call| {
+        Reply::Status(if call.event_type == BATCH_EVENT {
+            400
+        } else {
+            200
+        })
+    })
+    .await;
+    node.add(WebhookEndpoint {
+        batch: Some(TEN),
+        rate_limit: Some(RateLimitConfig {
+            requests_per_second: 1,
+            burst_size: 1,
+        }),
+        ..endpoint("a")
+    })
+    .await;
+    node.send_many("a", 10).await;
+    assert!(node.drain(secs(60)).await, "{:?}", node.counts().await);
+    let calls = node.transport.calls();
+    let batches = calls.iter().filter(|call| call.event_type == BATCH_EVENT);
+    assert_eq!((batches.count(), calls.len()), (1, 11));
 }
