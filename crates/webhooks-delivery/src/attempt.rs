@@ -120,7 +120,8 @@ impl Attempting {
         if let Some(circuit) = circuit {
             self.circuit_changed(&mut state, circuit);
         }
-        if let Some(wait) = result.retry_after {
+        let is_there = self.is_there(&state);
+        if let Some(wait) = result.retry_after.filter(|_| is_there) {
             state.start_from(1);
             self.hold(&mut state, now.after(wait));
         }
@@ -129,7 +130,9 @@ impl Attempting {
                 state.put_back(load, true);
             }
             _ => {
-                self.health(&mut state, result, now);
+                if is_there {
+                    self.health(&mut state, result, now);
+                }
                 for delivery in load.deliveries() {
                     self.settle(&mut state, delivery, result, now);
                 }
@@ -146,6 +149,12 @@ impl Attempting {
             dispatcher.work.notify_one();
         }
         task
+    }
+
+    /// Whether the endpoint is still where the request went: what another place answers says
+    /// nothing of it.
+    fn is_there(&self, state: &LaneState) -> bool {
+        !state.record.deleted && state.record.endpoint.url == self.endpoint.url
     }
 
     fn settle(

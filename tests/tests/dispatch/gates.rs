@@ -150,3 +150,24 @@ async fn deleting_an_endpoint_cancels_what_waits_and_what_would_wait_again() {
     assert!(node.drain(secs(5)).await);
     assert_eq!(node.counts().await.delivered, 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_410_of_the_place_before_does_not_disable_an_endpoint_that_has_moved() {
+    let node = slow().await;
+    node.transport.follow(|call| match call.nth {
+        1 => Reply::Slow(secs(2), 410),
+        _ => Reply::Status(200),
+    });
+    node.send_to("a").await;
+    tokio::time::sleep(secs(1)).await;
+    node.add(WebhookEndpoint {
+        url: "https://new.example.com/".into(),
+        ..endpoint("a")
+    })
+    .await;
+    tokio::time::sleep(secs(2)).await;
+    assert_eq!(node.counts().await.dead, 1, "the old place has answered");
+    node.send_to("a").await;
+    assert!(node.drain(secs(1)).await);
+    assert_eq!(node.counts().await.delivered, 1);
+}
