@@ -408,6 +408,10 @@ impl Dispatcher {
         self.transport.forget(&lane.endpoint_id);
         let now = self.clock.now();
         let mut state = lane.lock();
+        if std::mem::take(&mut state.has_moved) {
+            // What the place before did says nothing of this one.
+            self.gate.forget(&lane.endpoint_id);
+        }
         if !state.is_open(now) {
             self.give_back(lane, &mut state, now);
         }

@@ -37,6 +37,8 @@ pub(crate) struct Lane {
 #[derive(Debug)]
 pub(crate) struct LaneState {
     pub(crate) record: Arc<EndpointRecord>,
+    /// The endpoint was deleted or went to another place, which nobody has acted on yet.
+    pub(crate) has_moved: bool,
     /// Leased to this process and not started, in the order of their turn.
     pub(crate) waiting: VecDeque<WebhookDelivery>,
     /// The next so many go one by one, because a batch with them was refused; also when they were
@@ -99,6 +101,7 @@ impl Lane {
             held_until: record.gate.held_until,
             unstored_hold: None,
             record,
+            has_moved: false,
             waiting: VecDeque::new(),
             alone: 0,
             filling_since: None,
@@ -143,6 +146,7 @@ impl Lane {
         if !state.record.is_open() && record.is_open() {
             state.start_from(1);
         }
+        state.has_moved |= record.deleted || state.record.endpoint.url != record.endpoint.url;
         state.held_until = record.gate.held_until;
         state.failing_since = record.gate.failing_since;
         if state.failing_since.is_none() {

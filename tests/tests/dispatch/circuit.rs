@@ -1,5 +1,5 @@
-use webhooks_core::storage::WebhookStorage;
-use webhooks_core::{CircuitBreakerConfig, CircuitState};
+use webhooks_core::storage::{GateChange, WebhookStorage};
+use webhooks_core::{CircuitBreakerConfig, CircuitState, WebhookEndpoint};
 use webhooks_delivery::{Notice, Settings};
 use webhooks_tests::{Call, Reply, ScriptedTransport};
 
@@ -118,4 +118,31 @@ async fn an_answer_that_shows_a_living_endpoint_resets_the_count() {
     tokio::time::sleep(secs(30)).await;
     assert!(node.transport.calls().len() > 50);
     assert_eq!(state(&node), CircuitState::Closed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_that_another_process_moves_or_revives_has_a_closed_circuit() {
+    for revives in [false, true] {
+        let node = node(1, |_| Reply::Status(500)).await;
+        node.send_many("a", 5).await;
+        tokio::time::sleep(secs(30)).await;
+        assert_eq!(state(&node), CircuitState::Open);
+
+        node.transport.follow(|_| Reply::Status(200));
+        if revives {
+            let now = node.pipeline.now();
+            assert!(node.storage.delete_endpoint("a", now).await.unwrap());
+            node.pipeline.refresh().await.unwrap();
+        }
+        node.add(WebhookEndpoint {
+            url: "https://new.example.com/".into(),
+            ..endpoint("a")
+        })
+        .await;
+        node.change("a", GateChange::LimitLeased(None)).await;
+        node.change("a", GateChange::Resume).await;
+        assert_eq!(state(&node), CircuitState::Closed);
+        node.send_to("a").await;
+        assert!(node.drain(secs(2)).await, "revives: {revives}");
+    }
 }
