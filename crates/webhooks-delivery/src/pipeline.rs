@@ -115,6 +115,8 @@ const MAX_BATCH: usize = 1_000;
 const MAX_KEY: usize = 256;
 /// The longest delay: as long as waiting deliveries are kept by default.
 const MAX_DELAY: Duration = Duration::from_secs(30 * 86_400);
+/// The longest deadline, a century: the clock ends some time after it.
+const MAX_DEADLINE: Duration = Duration::from_secs(100 * 365 * 86_400);
 /// Between two looks at whether everything is done.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -406,7 +408,7 @@ impl Pipeline {
     /// [`WebhookError::StorageError`] when the storage fails.
     pub async fn drain(&self, deadline: Duration) -> Result<bool> {
         self.ready().await?;
-        let until = Instant::now() + deadline;
+        let until = Instant::now() + deadline.min(MAX_DEADLINE);
         loop {
             if self.committer.is_idle() && self.dispatcher.hand.is_empty() {
                 let counts = self.dispatcher.storage.counts(None).await?;
@@ -425,7 +427,7 @@ impl Pipeline {
     /// gives back what is left, and returns when everything is stored; `false` when requests had
     /// to be cut off.
     pub async fn shut_down(&self, deadline: Duration) -> bool {
-        let until = Instant::now() + deadline;
+        let until = Instant::now() + deadline.min(MAX_DEADLINE);
         self.dispatcher.stop();
         let ended = self
             .wait_for(until, |dispatcher| dispatcher.slots.taken() == 0)

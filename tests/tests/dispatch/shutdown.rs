@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use webhooks_core::storage::WebhookStorage;
 use webhooks_core::{DeliveryState, WebhookError};
 use webhooks_delivery::Settings;
@@ -130,6 +132,17 @@ async fn what_a_claim_still_brings_while_it_shuts_down_is_given_back_before_it_r
     for id in ids {
         assert_eq!(sender.record(id).await.delivery.crashes, 0);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deadline_beyond_all_time_is_waited_for() {
+    let settings = Settings::default();
+    let node = Node::alone(&["a"], settings, |_| Reply::Slow(secs(2), 200)).await;
+    node.send_to("a").await;
+    assert!(node.drain(Duration::MAX).await);
+    node.send_to("a").await;
+    assert!(node.pipeline.shut_down(Duration::MAX).await);
+    assert_eq!(node.counts().await.delivered, 2);
 }
 
 #[test]
