@@ -1,6 +1,7 @@
 //! The persistent queue by hand, for those who deliver without the dispatcher.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
 
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -14,6 +15,7 @@ use webhooks_core::{
 };
 
 use crate::clock::StorageClock;
+use crate::dispatcher::lock;
 
 /// A persistent priority queue of deliveries, on any storage.
 ///
@@ -27,6 +29,8 @@ pub struct WebhookQueue {
     worker: WorkerId,
     retry_strategy: RetryStrategy,
     beating: tokio::sync::OnceCell<Beating>,
+    /// Leased and not handed out, because who asked was cut off: nobody else can take these.
+    leased: Arc<Mutex<VecDeque<WebhookDelivery>>>,
 }
 
 /// Beats until it is dropped.
@@ -43,6 +47,7 @@ impl WebhookQueue {
             worker: WorkerId::unique(),
             retry_strategy,
             beating: tokio::sync::OnceCell::new(),
+            leased: Arc::default(),
         }
     }
 
@@ -88,27 +93,58 @@ impl WebhookQueue {
     }
 
     /// Leases the most urgent delivery that is ready, with its endpoint; `None` if there is none.
+    /// What a call has leased that was dropped before it returned, the next one returns.
     ///
     /// # Errors
     ///
-    /// [`WebhookError::StorageError`].
+    /// [`WebhookError::StorageError`]. If the answer of the storage was lost, what it leased comes
+    /// back once this queue is dropped.
     pub async fn dequeue(&self) -> Result<Option<WebhookDelivery>> {
         self.ready().await?;
-        let claim = Claim {
-            worker: &self.worker,
-            now: self.clock.now(),
-            limit: 1,
-            per_endpoint: 1,
-            room: &[],
-            suspects: 1,
-            rate_limit: None,
-        };
-        let Some(mut delivery) = self.storage.claim(&claim).await?.deliveries.pop() else {
-            return Ok(None);
-        };
-        let endpoint = self.storage.get_endpoint(&delivery.endpoint_id).await?;
-        delivery.endpoint = endpoint.map(Into::into);
-        Ok(Some(delivery))
+        if lock(&self.leased).is_empty() {
+            self.lease_one().await?;
+        }
+        loop {
+            let first = lock(&self.leased).front().map(|d| d.endpoint_id.clone());
+            let Some(endpoint_id) = first else {
+                return Ok(None);
+            };
+            let endpoint = self.storage.get_endpoint(&endpoint_id).await?;
+            if let Some(mut delivery) = self.take_leased(&endpoint_id) {
+                delivery.endpoint = endpoint.map(Into::into);
+                return Ok(Some(delivery));
+            }
+        }
+    }
+
+    /// Leases in a task of its own, which goes on when who asked is dropped.
+    async fn lease_one(&self) -> Result<()> {
+        let (storage, worker) = (self.storage.clone(), self.worker.clone());
+        let (leased, now) = (self.leased.clone(), self.clock.now());
+        let leasing = tokio::spawn(async move {
+            let claim = Claim {
+                worker: &worker,
+                now,
+                limit: 1,
+                per_endpoint: 1,
+                room: &[],
+                suspects: 1,
+                rate_limit: None,
+            };
+            let claimed = storage.claim(&claim).await?;
+            lock(&leased).extend(claimed.deliveries);
+            Ok(())
+        });
+        // The cause may be the text of a panic, which may hold anything.
+        let cut_off = |_| Err(WebhookError::StorageError("the claim was cut off".into()));
+        leasing.await.unwrap_or_else(cut_off)
+    }
+
+    /// The first that is leased, if it is still of this endpoint.
+    fn take_leased(&self, endpoint_id: &str) -> Option<WebhookDelivery> {
+        let mut leased = lock(&self.leased);
+        let first = leased.front()?;
+        (*first.endpoint_id == *endpoint_id).then(|| leased.pop_front())?
     }
 
     /// Gives a delivery back, not counted, to be due at its `due_at`.

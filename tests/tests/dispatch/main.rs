@@ -13,6 +13,7 @@ mod gates;
 mod limits;
 mod order;
 mod processes;
+mod queue;
 mod remote;
 mod remote_storage;
 mod retries;
