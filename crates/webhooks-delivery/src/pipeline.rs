@@ -410,8 +410,10 @@ impl Pipeline {
         self.ready().await?;
         let until = Instant::now() + deadline.min(MAX_DEADLINE);
         loop {
-            if self.committer.is_idle() && self.dispatcher.hand.is_empty() {
-                let counts = self.dispatcher.storage.counts(None).await?;
+            let is_idle = self.committer.is_idle() && self.dispatcher.hand.is_empty();
+            // The outbox first: what leaves it is counted from then on.
+            if is_idle && !self.storage().beat(None, None).await?.outbox {
+                let counts = self.storage().counts(None).await?;
                 if counts.waiting() <= counts.held {
                     return Ok(true);
                 }

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use webhooks_core::storage::WebhookStorage;
-use webhooks_core::{DeliveryState, WebhookEndpoint};
+use webhooks_core::storage::{OutboxEvent, WebhookStorage};
+use webhooks_core::{DeliveryState, EventId, EventType, Priority, WebhookEndpoint};
 use webhooks_delivery::Settings;
 use webhooks_tests::{Call, Reply, ScriptedTransport};
 
@@ -146,4 +146,23 @@ async fn a_process_that_was_given_up_starts_nothing_of_what_others_have_taken() 
     lost.send_many("a", 200).await;
     assert!(lost.drain(secs(60)).await, "it works again");
     assert_eq!(lost.counts().await.delivered, 400);
+}
+
+#[tokio::test(start_paused = true)]
+async fn drain_waits_for_what_was_sent_inside_a_transaction() {
+    let (node, remote) = far_off(5, |_| Reply::Status(200)).await;
+    let now = node.pipeline.now();
+    remote.put_into_outbox(OutboxEvent {
+        id: EventId::new(now),
+        event_type: EventType::new(EVENT).unwrap(),
+        tenant: None,
+        data: "{}".into(),
+        priority: Priority::Normal,
+        created_at: now,
+        due_at: now,
+        max_retries: None,
+        idempotency_key: None,
+    });
+    assert!(node.drain(secs(10)).await);
+    assert_eq!(node.transport.calls().len(), 1);
 }

@@ -5,7 +5,8 @@ use async_trait::async_trait;
 use tokio::time::sleep;
 use webhooks_core::storage::{
     Beat, Change, Claim, Claimed, Counts, DeliveryQuery, DeliveryRecord, EndpointChanges,
-    EndpointGate, Enqueued, NewEvent, Page, Retention, Settled, Settlement, Swept, WebhookStorage,
+    EndpointGate, Enqueued, NewEvent, OutboxEvent, Page, Retention, Settled, Settlement, Swept,
+    WebhookStorage,
 };
 use webhooks_core::{Result, Timestamp, WebhookEndpoint, WebhookError, WorkerId};
 use webhooks_storage_memory::MemoryStorage;
@@ -17,6 +18,7 @@ pub(crate) struct RemoteStorage {
     pub(crate) inner: Arc<MemoryStorage>,
     pub(crate) way: Duration,
     lost: Mutex<Option<Lost>>,
+    outbox: Mutex<Vec<OutboxEvent>>,
 }
 
 /// What does not get through.
@@ -32,12 +34,18 @@ impl RemoteStorage {
             inner: inner.clone(),
             way,
             lost: Mutex::default(),
+            outbox: Mutex::default(),
         })
     }
 
     /// Loses this from now on.
     pub(crate) fn lose(&self, what: Option<Lost>) {
         *self.lost.lock().unwrap() = what;
+    }
+
+    /// As a transaction does that commits.
+    pub(crate) fn put_into_outbox(&self, event: OutboxEvent) {
+        self.outbox.lock().unwrap().push(event);
     }
 
     async fn call<T>(&self, call: impl Future<Output = Result<T>> + Send) -> Result<T> {
@@ -103,7 +111,12 @@ impl WebhookStorage for RemoteStorage {
     }
 
     async fn beat(&self, worker: Option<&WorkerId>, at: Option<Timestamp>) -> Result<Beat> {
-        self.call(self.inner.beat(worker, at)).await
+        let beat = async {
+            let beat = self.inner.beat(worker, at).await?;
+            let outbox = !self.outbox.lock().unwrap().is_empty();
+            Ok(Beat { outbox, ..beat })
+        };
+        self.call(beat).await
     }
 
     async fn deliveries(&self, query: &DeliveryQuery) -> Result<Page<DeliveryRecord>> {
@@ -126,6 +139,30 @@ impl WebhookStorage for RemoteStorage {
 
     async fn sweep(&self, retention: &Retention, limit: usize, now: Timestamp) -> Result<Swept> {
         self.call(self.inner.sweep(retention, limit, now)).await
+    }
+
+    async fn read_outbox(&self, limit: usize) -> Result<Vec<OutboxEvent>> {
+        let read = async {
+            let outbox = self.outbox.lock().unwrap();
+            Ok(outbox.iter().take(limit).cloned().collect())
+        };
+        self.call(read).await
+    }
+
+    async fn enqueue_outbox(
+        &self,
+        events: &[NewEvent],
+        worker: Option<&WorkerId>,
+        now: Timestamp,
+    ) -> Result<Vec<Option<Enqueued>>> {
+        let enqueue = async {
+            let enqueued = self.inner.enqueue(events, worker, now).await?;
+            let is_taken = |id| events.iter().any(|taken| taken.event.id == id);
+            let mut outbox = self.outbox.lock().unwrap();
+            outbox.retain(|event| !is_taken(event.id));
+            Ok(enqueued.into_iter().map(Some).collect())
+        };
+        self.call(enqueue).await
     }
 
     async fn wait(&self) -> Result<()> {
