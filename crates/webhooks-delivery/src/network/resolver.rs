@@ -51,7 +51,8 @@ impl SystemResolver {
 
     fn lookup(&self, host: &str) -> Lookup {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(lookup) = running.get(host) {
+        // One that is done and still here was cut off with its runtime.
+        if let Some(lookup) = running.get(host).filter(|lookup| lookup.peek().is_none()) {
             return lookup.clone();
         }
         // A task of its own: an attempt that ran out of time must not cancel it for the others.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::FutureExt;
 use webhooks_core::FailureKind;
 use webhooks_delivery::{Resolve, SystemResolver};
 
@@ -41,6 +42,20 @@ async fn localhost_is_a_loopback_address_for_everybody_who_asks_at_once() {
         assert!(!answer.is_empty() && answer.iter().all(IpAddr::is_loopback));
     }
     assert!(resolver.resolve("localhost").await.is_ok());
+}
+
+#[test]
+fn a_lookup_that_ended_with_its_runtime_fails_once_and_not_for_ever() {
+    let runtime = || {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        builder.enable_all().build().unwrap()
+    };
+    let resolver = SystemResolver::new();
+    let cut_off = runtime().block_on(async { resolver.resolve("localhost").now_or_never() });
+    assert!(cut_off.is_none());
+    let later = runtime();
+    drop(later.block_on(resolver.resolve("localhost")));
+    assert!(later.block_on(resolver.resolve("localhost")).is_ok());
 }
 
 #[tokio::test]
