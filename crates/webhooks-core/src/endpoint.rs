@@ -274,7 +274,8 @@ impl WebhookEndpoint {
             if value.starts_with(ENCRYPTED_PREFIX) {
                 return refuse("has a value that starts with enc1:, which marks what is encrypted");
             }
-            if HeaderValue::from_str(value).is_err() {
+            // It alone would also take other characters, as opaque octets.
+            if HeaderValue::from_str(value).is_err() || !value.is_ascii() {
                 return refuse("has a value with characters other than visible ASCII and spaces");
             }
         }
@@ -435,8 +436,10 @@ mod tests {
         }
         let text = refusal(|e| drop(e.headers.insert("a b".into(), "x".into())));
         assert!(text.contains("not a header name"), "{text}");
-        let text = refusal(|e| drop(e.headers.insert("a".into(), "x\r\nHost: y".into())));
-        assert!(text.contains("visible ASCII"), "{text}");
+        for value in ["x\r\nHost: y", "\0", "\u{7f}", "é", "\u{200b}"] {
+            let text = refusal(|e| drop(e.headers.insert("a".into(), value.into())));
+            assert!(text.contains("visible ASCII"), "{value:?}: {text}");
+        }
     }
 
     #[test]
