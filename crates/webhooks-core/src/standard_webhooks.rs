@@ -60,8 +60,13 @@ impl StandardKey {
         if !bytes.contains(&key.len()) {
             return Err(WebhookError::InvalidConfig(
                 format!(
-                    "a standard webhooks secret holds {} bytes of key, it needs 24 to 64",
-                    key.len()
+                    "a standard webhooks secret holds {} bytes of key, it needs at least {}{}",
+                    key.len(),
+                    bytes.start(),
+                    match bytes.end() {
+                        &usize::MAX => String::new(),
+                        most => format!(" and at most {most}"),
+                    }
                 )
                 .into(),
             ));
@@ -192,6 +197,7 @@ mod tests {
         let body = br#"{"event_type":"ping","data":{"success":true}}"#;
         let key = StandardKey::for_verifying(secret).unwrap();
         assert!(key.verify("msg_loFOjxBNrRLzqYUf", 1_731_705_121, body, &mac));
-        assert!(StandardKey::for_verifying("whsec_").is_err());
+        let error = StandardKey::for_verifying("whsec_").unwrap_err();
+        assert!(error.to_string().ends_with("needs at least 1"), "{error}");
     }
 }
