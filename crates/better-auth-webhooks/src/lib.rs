@@ -48,8 +48,8 @@ pub use webhooks_core::{
     Attempt, AttemptRecord, BatchConfig, Circuit, CircuitBreakerConfig, CircuitState, Clock,
     DeadReason, DeliveryId, DeliveryResult, DeliveryState, Detail, EventFilter, EventId, EventType,
     FailureKind, KeptEndpoint, Lease, Outcome, PreviousSecret, Priority, RateLimitConfig, Result,
-    RetryStrategy, SignatureGenerator, SignatureScheme, Timestamp, Transport, WebhookDelivery,
-    WebhookEndpoint, WebhookError, WebhookEvent, WorkerId, generate_secret,
+    RetryStrategy, SignatureGenerator, SignatureScheme, Timestamp, Transport, Verdict,
+    WebhookDelivery, WebhookEndpoint, WebhookError, WebhookEvent, WorkerId, generate_secret,
 };
 #[cfg(feature = "ed25519")]
 pub use webhooks_core::{Ed25519Key, Ed25519PublicKey};
@@ -60,7 +60,7 @@ pub use webhooks_delivery::{
 };
 #[cfg(feature = "receiver")]
 pub use webhooks_receiver::{IncomingWebhook, ReceiveError, SignatureError, WebhookReceiver};
-pub use webhooks_resilience::{CircuitBreaker, RateLimiter, SystemClock};
+pub use webhooks_resilience::{CircuitBreaker, CircuitPermit, RateLimiter, SystemClock};
 
 pub use self::builder::WebhookSystemBuilder;
 pub use self::dead_letters::DeadLetters;

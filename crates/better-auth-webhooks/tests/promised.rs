@@ -19,11 +19,11 @@ use better_auth_webhooks::storage::{
     WebhookStorage,
 };
 use better_auth_webhooks::{
-    CircuitBreakerConfig, CircuitState, Clock, DeliveryEngine, DeliveryResult, EventFilter,
-    EventType, IncomingWebhook, NetworkPolicy, Outcome, Priority, RateLimitConfig, RateLimiter,
-    Resolve, Result, RetryStrategy, SendReceipt, SignatureGenerator, SystemClock, Timestamp,
-    WebhookDelivery, WebhookEndpoint, WebhookError, WebhookEvent, WebhookQueue, WebhookReceiver,
-    WebhookSystem, WorkerId, parse_retry_after,
+    CircuitBreaker, CircuitBreakerConfig, CircuitPermit, CircuitState, Clock, DeliveryEngine,
+    DeliveryResult, EventFilter, EventType, IncomingWebhook, NetworkPolicy, Outcome, Priority,
+    RateLimitConfig, RateLimiter, Resolve, Result, RetryStrategy, SendReceipt, SignatureGenerator,
+    SystemClock, Timestamp, Verdict, WebhookDelivery, WebhookEndpoint, WebhookError, WebhookEvent,
+    WebhookQueue, WebhookReceiver, WebhookSystem, WorkerId, parse_retry_after,
 };
 use http::{HeaderMap, HeaderValue};
 use serde_json::json;
@@ -597,6 +597,19 @@ fn a_circuit_has_three_states() {
             CircuitState::Closed | CircuitState::Open | CircuitState::HalfOpen => {}
         }
     }
+}
+
+#[test]
+fn a_circuit_breaker_is_asked_and_told() {
+    let breaker = CircuitBreaker::new(CircuitBreakerConfig {
+        failure_threshold: 1,
+        ..Default::default()
+    });
+    let now = SystemClock.now();
+    let permit: CircuitPermit = breaker.try_acquire(now).unwrap();
+    let circuit = permit.settle(Verdict::Failed, now).unwrap();
+    assert_eq!(circuit.state, CircuitState::Open);
+    assert!(breaker.try_acquire(now).is_err());
 }
 
 #[tokio::test]
