@@ -77,9 +77,15 @@ impl StandardKey {
     /// The signature as it stands in [`STANDARD_SIGNATURE_HEADER`]: `v1,<base64>`.
     #[must_use]
     pub fn sign(&self, id: &str, timestamp: i64, body: &[u8]) -> String {
+        format!("v1,{}", STANDARD.encode(self.mac(id, timestamp, body)))
+    }
+
+    /// The MAC of this message.
+    #[must_use]
+    pub fn mac(&self, id: &str, timestamp: i64, body: &[u8]) -> [u8; 32] {
         let timestamp = timestamp.to_string();
         let parts = [id.as_bytes(), b".", timestamp.as_bytes(), b".", body];
-        format!("v1,{}", STANDARD.encode(self.0.sign_parts(&parts)))
+        self.0.sign_parts(&parts)
     }
 
     /// Whether `mac` signs this message, compared in constant time.
