@@ -59,7 +59,7 @@ impl WebhookSystem {
     pub(crate) async fn change(&self, query: &DeliveryQuery, to: Change) -> Result<usize> {
         let pipeline = self.ready().await?;
         let mut changed = 0;
-        // What is replayed may die again at once: the number of matches now bounds the loop.
+        // What is replayed may die again at once: as many as there are deliveries bound the loop.
         let counts = pipeline
             .storage()
             .counts(query.endpoint_id.as_deref())

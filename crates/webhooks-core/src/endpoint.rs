@@ -71,8 +71,9 @@ pub struct WebhookEndpoint {
     pub enabled: bool,
     /// The endpoint's own rate limit; `None` means the system's, if it has one.
     pub rate_limit: Option<RateLimitConfig>,
-    /// Further headers of its requests, at most 64. They may not replace those that the sender
-    /// sets, `Host`, or any hop-by-hop or framing header.
+    /// Further headers of its requests, at most 64, with values of at most 4,096 bytes of visible
+    /// ASCII, spaces and tabs. They may not replace those that the sender sets, `Host`, or any
+    /// hop-by-hop or framing header.
     pub headers: HashMap<String, String>,
     /// The deadline of one attempt in seconds, at most 3,600; 0 means the system's.
     pub timeout_seconds: u64,

@@ -21,7 +21,7 @@ pub struct DeliveryResult {
     pub duration: Duration,
     /// How long the endpoint asked to be left alone, capped at 24 h.
     pub retry_after: Option<Duration>,
-    /// The first bytes of the answer's body, at most 4 KiB.
+    /// The first bytes of the answer's body, as many as the transport keeps; 4 KiB by default.
     pub response: Bytes,
 }
 

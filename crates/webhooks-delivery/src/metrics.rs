@@ -42,7 +42,8 @@ pub struct EndpointMetrics {
     pub in_flight: usize,
 }
 
-/// How attempts went, as this process has seen them since it started. Latencies are those of
+/// How attempts went, as this process has seen them since it started; those at an endpoint are no
+/// longer counted once it is deleted. Latencies are those of
 /// successful attempts, in milliseconds, exact to about 6 %.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct AttemptMetrics {
