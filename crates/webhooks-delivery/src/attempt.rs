@@ -276,6 +276,11 @@ impl Attempting {
     }
 
     fn disable(&self, state: &mut LaneState, by: DisabledBy, now: Timestamp) {
+        if state.record.gate.disabled == Some(by) {
+            // Another of its requests in flight has done it.
+            return;
+        }
+        Arc::make_mut(&mut state.record).gate.disabled = Some(by);
         // Until the recorder has stored it and the directory has read it.
         state.hold(now.after(WORKER_DEAD_AFTER));
         let endpoint_id = self.lane.endpoint_id.clone();

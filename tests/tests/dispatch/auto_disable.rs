@@ -108,3 +108,14 @@ async fn it_can_be_turned_off() {
     assert!(node.transport.calls().len() > 100);
     assert!(node.pipeline.endpoint("a").unwrap().endpoint.enabled);
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_that_answers_many_requests_with_410_is_told_of_once() {
+    let settings = Settings::default();
+    let node = Node::alone(&["a"], settings, |_| Reply::Slow(millis(100), 410)).await;
+    let mut notices = node.pipeline.notices();
+    node.send_many("a", 16).await;
+    let told = listen(&node, &mut notices, 1).await;
+    assert_eq!(told.disabled, [(0, DisabledBy::Gone)]);
+    assert_eq!(node.transport.calls().len(), 16);
+}
