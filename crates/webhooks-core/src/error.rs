@@ -45,7 +45,8 @@ pub enum WebhookError {
     InvalidId(Detail),
     /// A bounded queue is full; nothing was stored, try again later.
     Overloaded(Detail),
-    /// The system was shut down; nothing was stored.
+    /// The system was shut down; nothing was stored, unless the storage was still at it when the
+    /// shutdown gave up waiting for it.
     ShutDown(Detail),
     /// The endpoint has not answered the challenge that would make it active.
     NotVerified(Detail),
