@@ -396,11 +396,14 @@ impl Dispatcher {
         Ok(())
     }
 
-    /// As [`refresh`](Self::refresh); a failure is logged, and the next beat tries again.
-    pub(crate) async fn try_refresh(self: &Arc<Self>) {
-        if let Err(error) = self.refresh().await {
-            tracing::warn!(%error, source = error_source(&error), "cannot read endpoints");
+    /// As [`refresh`](Self::refresh); `false` after a failure, which is logged. The next beat
+    /// tries again.
+    pub(crate) async fn try_refresh(self: &Arc<Self>) -> bool {
+        let refreshed = self.refresh().await;
+        if let Err(error) = &refreshed {
+            tracing::warn!(%error, source = error_source(error), "cannot read endpoints");
         }
+        refreshed.is_ok()
     }
 
     /// Acts on a changed endpoint: what it had in hand goes back if it may not go now.

@@ -167,9 +167,15 @@ impl LaneState {
         self.unstored_hold = self.unstored_hold.max(Some(until));
     }
 
-    /// What this process has decided is stored; `until` when, if that is how long it holds.
-    pub(crate) fn stored(&mut self, until: Option<Timestamp>) {
+    /// What this process has decided is stored, and not read yet; `until` when, if that is how
+    /// long it holds.
+    pub(crate) fn was_stored(&mut self, until: Option<Timestamp>) {
         self.held_until = self.held_until.max(until);
+        self.was_read(until);
+    }
+
+    /// What this process has decided is stored, and was read since.
+    pub(crate) fn was_read(&mut self, until: Option<Timestamp>) {
         if until.is_none() || self.unstored_hold <= until {
             self.unstored_hold = None;
         }

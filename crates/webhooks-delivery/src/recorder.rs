@@ -144,6 +144,7 @@ async fn set_gates(dispatcher: &Arc<Dispatcher>, gates: &[EndpointGate]) {
     if gates.is_empty() {
         return;
     }
+    let since = dispatcher.directory.revision();
     let mut retrying = Retrying::new("change gates");
     while let Err(error) = dispatcher
         .storage
@@ -152,14 +153,9 @@ async fn set_gates(dispatcher: &Arc<Dispatcher>, gates: &[EndpointGate]) {
     {
         retrying.pause(&error).await;
     }
-    if gates
-        .iter()
-        .any(|gate| matches!(gate.change, GateChange::Disable(_)))
-    {
-        dispatcher.try_refresh().await;
-    }
     // A page of endpoints from before the gates may still be on its way here.
-    let _none_is_read = dispatcher.directory.pause_refreshing().await;
+    let none_is_read = dispatcher.directory.pause_refreshing().await;
+    let (mut closed, mut must_read) = (Vec::new(), false);
     for gate in gates {
         let until = match gate.change {
             GateChange::Hold { until } => Some(until),
@@ -167,8 +163,22 @@ async fn set_gates(dispatcher: &Arc<Dispatcher>, gates: &[EndpointGate]) {
             _ => continue,
         };
         if let Some(lane) = dispatcher.directory.get(&gate.endpoint_id) {
-            lane.lock().stored(until);
+            // What was read since may know of the hold, and of who has ended it since.
+            must_read |= until.is_none() || lane.lock().record.revision > since;
+            closed.push((lane, until));
         }
+    }
+    if !must_read {
+        closed
+            .iter()
+            .for_each(|(lane, until)| lane.lock().was_stored(*until));
+        return;
+    }
+    drop(none_is_read);
+    if dispatcher.try_refresh().await {
+        closed
+            .iter()
+            .for_each(|(lane, until)| lane.lock().was_read(*until));
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use webhooks_core::storage::{OutboxEvent, WebhookStorage};
+use webhooks_core::storage::{GateChange, OutboxEvent, WebhookStorage};
 use webhooks_core::{DeliveryState, EventId, EventType, Priority, WebhookEndpoint};
 use webhooks_delivery::Settings;
 use webhooks_tests::{Call, Reply, ScriptedTransport};
@@ -74,6 +74,33 @@ async fn a_hold_counts_at_once_though_older_endpoints_are_still_being_read() {
                 "{waited:?} with a change after {offset} ms"
             );
         }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_resume_counts_though_the_hold_that_it_ends_has_just_been_stored() {
+    // The endpoint is resumed while the hold is on its way to the storage and back.
+    for offset in (0..200).step_by(10) {
+        let (node, _) = far_off(20, |call| match call.nth {
+            1 => Reply::RetryAfter(429, secs(3_600)),
+            _ => Reply::Status(200),
+        })
+        .await;
+        node.send_to("a").await;
+        tokio::time::sleep(millis(offset)).await;
+        node.change("a", GateChange::Resume).await;
+        tokio::time::sleep(secs(2)).await;
+        let is_held = node
+            .pipeline
+            .endpoint("a")
+            .unwrap()
+            .gate
+            .held_until
+            .is_some();
+        node.send_to("a").await;
+        tokio::time::sleep(secs(5)).await;
+        let counts = node.counts().await;
+        assert_eq!(counts.delivered == 1, !is_held, "resumed after {offset} ms");
     }
 }
 
