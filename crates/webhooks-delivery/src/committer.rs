@@ -222,7 +222,11 @@ async fn enqueue(dispatcher: &Dispatcher, batch: &Batch) -> Result<Vec<Enqueued>
 
 /// Whether the storage refused what was to be stored, and so stored nothing of it.
 fn is_refusal(error: &WebhookError) -> bool {
-    matches!(error, WebhookError::StorageError(_)) && !error.is_transient()
+    match error {
+        WebhookError::Overloaded(_) => true,
+        WebhookError::StorageError(_) => !error.is_transient(),
+        _ => false,
+    }
 }
 
 /// Takes in hand what was stored leased, and sees to the rest being claimed.

@@ -1,12 +1,14 @@
 use std::collections::BTreeSet;
 use std::pin::pin;
+use std::sync::Arc;
 
 use futures_util::FutureExt;
 use futures_util::future::join_all;
 use serde_json::json;
 use webhooks_core::{WebhookEndpoint, WebhookError};
 use webhooks_delivery::{Send as Outgoing, Settings};
-use webhooks_tests::Reply;
+use webhooks_storage_memory::{MemoryLimits, MemoryStorage};
+use webhooks_tests::{Reply, ScriptedTransport};
 
 use crate::support::*;
 
@@ -145,4 +147,23 @@ async fn a_batch_of_events_gives_each_its_own_answer() {
     assert!(matches!(answers[5], Err(WebhookError::EndpointNotFound(_))));
     assert!(node.drain(secs(1)).await);
     assert_eq!(node.transport.calls().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_a_full_storage_refuses_does_not_fail_those_that_share_its_commit() {
+    let limits = MemoryLimits {
+        deliveries: 5,
+        ..Default::default()
+    };
+    let storage = Arc::new(MemoryStorage::new().with_limits(limits));
+    let transport = ScriptedTransport::new(|_| Reply::Hang);
+    let node = Node::start(&storage, &transport, NEVER_OPENS, Settings::default());
+    node.add(endpoint("a")).await;
+    let data = json!({});
+    let ten = vec![(outgoing(None), &data); 10];
+    let one = outgoing(None);
+    let (ten, one) = tokio::join!(node.pipeline.send_all(&ten), node.send(&one));
+    assert!(matches!(ten, Err(WebhookError::Overloaded(_))));
+    assert_eq!(one.unwrap().delivery_ids.len(), 1);
+    assert_eq!(node.counts().await.enqueued, 1);
 }
