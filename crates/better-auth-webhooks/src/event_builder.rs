@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 use webhooks_core::{Priority, Result};
-use webhooks_delivery::{Send, Sent};
+use webhooks_delivery::{Outgoing, Sent};
 
 use crate::WebhookSystem;
 
@@ -101,8 +101,8 @@ impl OutgoingEvent {
         self
     }
 
-    pub(crate) fn as_send(&self) -> Send<'_> {
-        Send {
+    pub(crate) fn outgoing(&self) -> Outgoing<'_> {
+        Outgoing {
             event_type: &self.event_type,
             tenant: self.tenant.as_deref(),
             endpoint_id: self.endpoint_id.as_deref(),
@@ -123,7 +123,7 @@ impl OutgoingEvent {
 impl std::fmt::Debug for OutgoingEvent {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // The data may be personal.
-        self.as_send().fmt(f)
+        self.outgoing().fmt(f)
     }
 }
 
@@ -191,7 +191,7 @@ impl EventBuilder {
         let sent = self
             .system
             .pipeline()?
-            .send(&self.event.as_send(), data)
+            .send(&self.event.outgoing(), data)
             .await?;
         Ok(sent.into())
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 use webhooks_core::storage::WebhookStorage;
 use webhooks_core::{Result, WebhookError};
-use webhooks_delivery::{EndpointMetrics, Metrics, NoticeStream, Pipeline, Send};
+use webhooks_delivery::{EndpointMetrics, Metrics, NoticeStream, Outgoing, Pipeline};
 
 use crate::endpoint_rules::EndpointRules;
 use crate::event_builder::{EventBuilder, OutgoingEvent, SendReceipt};
@@ -66,7 +66,7 @@ impl WebhookSystem {
     /// body or field out of its bounds, before anything is stored; [`WebhookError::Overloaded`]
     /// when a queue is full; [`WebhookError::ShutDown`] after [`shutdown`](Self::shutdown).
     pub async fn send_webhook(&self, event: &str, data: impl Serialize) -> Result<SendReceipt> {
-        let sent = self.pipeline()?.send(&Send::new(event), &data).await?;
+        let sent = self.pipeline()?.send(&Outgoing::new(event), &data).await?;
         Ok(sent.into())
     }
 
@@ -89,7 +89,7 @@ impl WebhookSystem {
         let pipeline = self.pipeline()?;
         let readable: Vec<_> = events
             .iter()
-            .map(|event| Ok((event.as_send(), event.json()?)))
+            .map(|event| Ok((event.outgoing(), event.json()?)))
             .collect();
         let good: Vec<_> = readable
             .iter()

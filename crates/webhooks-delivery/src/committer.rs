@@ -8,7 +8,7 @@ use webhooks_core::storage::{Enqueued, NewEvent};
 use webhooks_core::{Clock, DeliveryId, Lease, Result, WebhookDelivery, WebhookError};
 
 use crate::dispatcher::Dispatcher;
-use crate::pipeline::Sent;
+use crate::outgoing::Sent;
 use crate::reservation::Reservation;
 
 /// Nearly always one, which then needs no allocation of its own.

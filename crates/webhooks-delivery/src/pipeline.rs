@@ -11,8 +11,8 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use webhooks_core::storage::{EndpointRecord, Enqueued, NewDelivery, NewEvent, WebhookStorage};
 use webhooks_core::{
-    Circuit, Clock, DeliveryId, EventId, EventType, Gate, Priority, Result, Timestamp, Transport,
-    WebhookError, WebhookEvent, WorkerId,
+    Circuit, Clock, DeliveryId, EventType, Gate, Result, Timestamp, Transport, WebhookError,
+    WebhookEvent, WorkerId,
 };
 
 use crate::claimer::claim_work;
@@ -25,6 +25,7 @@ use crate::lost_claims::give_back_lost_claims;
 use crate::metrics::{AttemptCounter, AttemptMetrics};
 use crate::notice::NoticeStream;
 use crate::outbox::keep_emptying;
+use crate::outgoing::{MAX_KEY, Outgoing, Sent};
 use crate::pulse;
 use crate::recorder::{Recorder, write_down};
 use crate::reservation::Reservation;
@@ -40,81 +41,8 @@ pub struct Pipeline {
     tasks: Vec<JoinHandle<()>>,
 }
 
-/// What is sent, besides the data.
-#[derive(Clone, Debug)]
-pub struct Send<'a> {
-    /// The type of the event.
-    pub event_type: &'a str,
-    /// For whom it is sent, if for anybody.
-    pub tenant: Option<&'a str>,
-    /// Sends to this endpoint alone, whatever its filters say.
-    pub endpoint_id: Option<&'a str>,
-    /// How urgent it is.
-    pub priority: Priority,
-    /// How long it waits before its first attempt.
-    pub delay: Duration,
-    /// The same key of the same tenant sends nothing again for 24 h.
-    pub idempotency_key: Option<&'a str>,
-}
-
-impl<'a> Send<'a> {
-    /// An event of this type, of normal priority, to all who take it.
-    #[must_use]
-    pub const fn new(event_type: &'a str) -> Self {
-        Self {
-            event_type,
-            tenant: None,
-            endpoint_id: None,
-            priority: Priority::Normal,
-            delay: Duration::ZERO,
-            idempotency_key: None,
-        }
-    }
-}
-
-/// What was sent: nothing, if no endpoint takes the event.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sent {
-    /// The event, or the first one with the same idempotency key.
-    pub event_id: EventId,
-    /// Its deliveries.
-    pub delivery_ids: Vec<DeliveryId>,
-}
-
-impl Sent {
-    /// What the storage made of an event.
-    pub(crate) fn new(event: &NewEvent, stored: Enqueued) -> Self {
-        let event_id = event.event.id;
-        match stored {
-            Enqueued::Stored { missing, .. } => {
-                let mut delivery_ids: Vec<_> = event.deliveries.iter().map(|d| d.id).collect();
-                delivery_ids.retain(|id| !missing.contains(id));
-                Self {
-                    event_id,
-                    delivery_ids,
-                }
-            }
-            Enqueued::NoEndpoint => Self {
-                event_id,
-                delivery_ids: Vec::new(),
-            },
-            Enqueued::Duplicate {
-                event_id,
-                delivery_ids,
-            } => Self {
-                event_id,
-                delivery_ids,
-            },
-        }
-    }
-}
-
 /// Events of one call at most.
 const MAX_BATCH: usize = 1_000;
-/// The longest tenant and idempotency key, in bytes.
-const MAX_KEY: usize = 256;
-/// The longest delay: as long as waiting deliveries are kept by default.
-const MAX_DELAY: Duration = Duration::from_secs(30 * 86_400);
 /// The longest deadline, a century: the clock ends some time after it.
 const MAX_DEADLINE: Duration = Duration::from_secs(100 * 365 * 86_400);
 /// Between two looks at whether everything is done.
@@ -192,7 +120,11 @@ impl Pipeline {
     /// [`WebhookError::InvalidEvent`] for a field out of its bounds, before anything is stored;
     /// [`WebhookError::EndpointNotFound`] when it is for one endpoint that does not take events;
     /// [`WebhookError::Overloaded`], [`WebhookError::ShutDown`] and [`WebhookError::StorageError`].
-    pub async fn send(&self, send: &Send<'_>, data: &(impl Serialize + ?Sized)) -> Result<Sent> {
+    pub async fn send(
+        &self,
+        send: &Outgoing<'_>,
+        data: &(impl Serialize + ?Sized),
+    ) -> Result<Sent> {
         self.ready().await?;
         let sending = self.prepare(send, data)?;
         let sent = self.store(smallvec![sending]).await?.pop();
@@ -207,7 +139,7 @@ impl Pipeline {
     /// storage is that of all.
     pub async fn send_all(
         &self,
-        events: &[(Send<'_>, &(impl Serialize + ?Sized))],
+        events: &[(Outgoing<'_>, &(impl Serialize + ?Sized))],
     ) -> Result<Vec<Result<Sent>>> {
         self.ready().await?;
         if events.len() > MAX_BATCH {
@@ -238,12 +170,12 @@ impl Pipeline {
 
     /// Checks everything, writes the envelope, finds the endpoints, and reserves the requests that
     /// can start at once.
-    fn prepare(&self, send: &Send<'_>, data: &(impl Serialize + ?Sized)) -> Result<Sending> {
+    fn prepare(&self, send: &Outgoing<'_>, data: &(impl Serialize + ?Sized)) -> Result<Sending> {
         let dispatcher = &self.dispatcher;
         if dispatcher.is_stopping() {
             return Err(WebhookError::ShutDown("no event is taken any more".into()));
         }
-        check(send)?;
+        send.check()?;
         let now = dispatcher.clock.now();
         let tenant: Option<Arc<str>> = send.tenant.map(Into::into);
         let event_type = EventType::new(send.event_type)?;
@@ -456,32 +388,6 @@ impl Pipeline {
         }
         true
     }
-}
-
-fn check(send: &Send<'_>) -> Result<()> {
-    for (field, value) in [
-        ("tenant", send.tenant),
-        ("idempotency key", send.idempotency_key),
-    ] {
-        let length = value.map_or(1, str::len);
-        if !(1..=MAX_KEY).contains(&length) {
-            let text = format!("{field} has {length} bytes, it needs 1 to {MAX_KEY}");
-            return Err(WebhookError::InvalidEvent(text.into()));
-        }
-        if value.is_some_and(|value| value.chars().any(char::is_control)) {
-            let text = format!("{field} holds a control character");
-            return Err(WebhookError::InvalidEvent(text.into()));
-        }
-    }
-    if send.delay > MAX_DELAY {
-        let text = format!(
-            "delay is {} s, at most {}",
-            send.delay.as_secs(),
-            MAX_DELAY.as_secs()
-        );
-        return Err(WebhookError::InvalidEvent(text.into()));
-    }
-    Ok(())
 }
 
 impl Drop for Pipeline {

@@ -1,6 +1,6 @@
 use webhooks_core::storage::GateChange;
 use webhooks_core::{DeliveryId, Priority};
-use webhooks_delivery::{Send as Outgoing, Settings};
+use webhooks_delivery::{Outgoing, Settings};
 use webhooks_tests::Reply;
 
 use crate::support::*;

@@ -6,7 +6,7 @@ use futures_util::FutureExt;
 use futures_util::future::join_all;
 use serde_json::json;
 use webhooks_core::{WebhookEndpoint, WebhookError};
-use webhooks_delivery::{Send as Outgoing, Settings};
+use webhooks_delivery::{Outgoing, Settings};
 use webhooks_storage_memory::{MemoryLimits, MemoryStorage};
 use webhooks_tests::{Reply, ScriptedTransport};
 

@@ -15,7 +15,7 @@ use webhooks_core::{
     DeliveryState, EventId, FailureKind, Priority, RateLimitConfig, Result, Transport,
     WebhookEndpoint,
 };
-use webhooks_delivery::{Send as Outgoing, Settings};
+use webhooks_delivery::{Outgoing, Settings};
 use webhooks_storage_memory::MemoryStorage;
 use webhooks_tests::{Call, Reply, ScriptedTransport};
 

@@ -10,7 +10,7 @@ use webhooks_core::{
     CircuitBreakerConfig, Clock, DeliveryId, Gate, Priority, Result, RetryStrategy, Timestamp,
     Transport, WebhookEndpoint,
 };
-use webhooks_delivery::{Pipeline, Send as Outgoing, Sent, Settings};
+use webhooks_delivery::{Outgoing, Pipeline, Sent, Settings};
 use webhooks_resilience::ResilienceGate;
 use webhooks_storage_memory::MemoryStorage;
 use webhooks_tests::{Call, Reply, ScriptedTransport};
