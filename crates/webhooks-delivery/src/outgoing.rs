@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use webhooks_core::storage::{Enqueued, NewEvent};
-use webhooks_core::{DeliveryId, EventId, Priority, Result, WebhookError};
+use webhooks_core::{BATCH_EVENT, DeliveryId, EventId, PING_EVENT, Priority, Result, WebhookError};
 
 /// The longest tenant and idempotency key, in bytes.
 pub(crate) const MAX_KEY: usize = 256;
@@ -13,7 +13,7 @@ const MAX_DELAY: Duration = Duration::from_secs(30 * 86_400);
 /// What is sent, besides the data.
 #[derive(Clone, Debug)]
 pub struct Outgoing<'a> {
-    /// The type of the event.
+    /// The type of the event; none of the system's own, `webhook.batch` and `webhook.ping`.
     pub event_type: &'a str,
     /// For whom it is sent, if for anybody: 1 to 256 bytes.
     pub tenant: Option<&'a str>,
@@ -43,6 +43,11 @@ impl<'a> Outgoing<'a> {
 
     /// Checks the bounds.
     pub(crate) fn check(&self) -> Result<()> {
+        // A receiver takes the events out of a batch, and answers a ping.
+        if [BATCH_EVENT, PING_EVENT].contains(&self.event_type) {
+            let text = format!("event type {} is the system's own", self.event_type);
+            return Err(WebhookError::InvalidEvent(text.into()));
+        }
         for (field, value) in [
             ("tenant", self.tenant),
             ("idempotency key", self.idempotency_key),

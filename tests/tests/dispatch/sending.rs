@@ -167,3 +167,14 @@ async fn a_call_that_a_full_storage_refuses_does_not_fail_those_that_share_its_c
     assert_eq!(one.unwrap().delivery_ids.len(), 1);
     assert_eq!(node.counts().await.enqueued, 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn nobody_can_send_what_receivers_take_for_the_system() {
+    let node = Node::alone(&["a"], Settings::default(), |_| Reply::Status(200)).await;
+    for event_type in ["webhook.batch", "webhook.ping"] {
+        let send = Outgoing::new(event_type);
+        let error = node.send(&send).await.unwrap_err();
+        assert!(error.to_string().contains(event_type), "{error}");
+    }
+    node.send(&Outgoing::new("webhook.sent")).await.unwrap();
+}
