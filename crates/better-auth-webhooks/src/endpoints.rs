@@ -13,7 +13,8 @@ use crate::WebhookSystem;
 impl WebhookSystem {
     /// Adds an endpoint. The definition that is already stored is fine, so that a service can
     /// register its endpoints at every start; that it was disabled, or its secret rotated, since
-    /// then does not make it another one. No name is resolved.
+    /// then does not make it another one. (A secret is known until the second rotation after it, if
+    /// it has stopped signing by then: register the new one before.) No name is resolved.
     ///
     /// # Errors
     ///
