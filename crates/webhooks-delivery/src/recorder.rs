@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use webhooks_core::storage::{EndpointGate, GateChange, SettleAs, Settled, Settlement};
 use webhooks_core::{Clock, WebhookEvent};
 
@@ -101,24 +101,20 @@ pub(crate) async fn write_down(
         for notice in notices {
             dispatcher.notices.tell(|| notice);
         }
-        let settled = settle(&dispatcher, &settlements).await;
+        let (settled, has_settled_before) = settle(&dispatcher, &settlements).await;
         let mut is_work = !gates.is_empty() || settlements.iter().any(goes_back);
         for ((settled, settlement), (event, lane)) in
             settled.into_iter().zip(&settlements).zip(of_whom)
         {
-            match settled {
-                Settled::Applied => {
-                    if let Some(attempt) = &settlement.attempt {
-                        let notice = || Notice::of_attempt(settlement, attempt, &event);
-                        dispatcher.notices.tell(notice);
-                    }
-                }
-                Settled::Stale if settlement.attempt.is_some() => tracing::warn!(
-                    delivery_id = %settlement.delivery_id,
-                    endpoint_id = %settlement.endpoint_id,
-                    "the lease was lost before the attempt was settled; it may run twice"
-                ),
-                Settled::Stale | Settled::Cancelled => {}
+            let is_stored = match settled {
+                Settled::Applied => true,
+                Settled::Stale => has_settled_before,
+                Settled::Cancelled => false,
+            };
+            if is_stored {
+                tell(&dispatcher, settlement, &event);
+            } else if settled == Settled::Stale && settlement.attempt.is_some() {
+                warn(settlement);
             }
             if let Some(lane) = lane {
                 is_work |= dispatcher.hand.take_out(&lane);
@@ -130,6 +126,22 @@ pub(crate) async fn write_down(
             dispatcher.work.notify_one();
         }
     }
+}
+
+/// Tells of an attempt that is stored.
+fn tell(dispatcher: &Dispatcher, settlement: &Settlement, event: &WebhookEvent) {
+    if let Some(attempt) = &settlement.attempt {
+        let notice = || Notice::of_attempt(settlement, attempt, event);
+        dispatcher.notices.tell(notice);
+    }
+}
+
+fn warn(settlement: &Settlement) {
+    tracing::warn!(
+        delivery_id = %settlement.delivery_id,
+        endpoint_id = %settlement.endpoint_id,
+        "the lease was lost before the attempt was settled; it may run twice"
+    );
 }
 
 /// Whether the delivery waits again in the storage.
@@ -182,10 +194,14 @@ async fn set_gates(dispatcher: &Arc<Dispatcher>, gates: &[EndpointGate]) {
     }
 }
 
-async fn settle(dispatcher: &Dispatcher, settlements: &[Settlement]) -> Vec<Settled> {
+/// What became of the settlements, and whether what is stale was settled by an earlier try whose
+/// answer was lost: the leases were held all the time.
+async fn settle(dispatcher: &Dispatcher, settlements: &[Settlement]) -> (Vec<Settled>, bool) {
     if settlements.is_empty() {
-        return Vec::new();
+        return (Vec::new(), false);
     }
+    let era = dispatcher.heartbeat.era();
+    let mut is_again = false;
     let mut retrying = Retrying::new("settle deliveries");
     loop {
         let now = dispatcher.clock.now();
@@ -194,8 +210,13 @@ async fn settle(dispatcher: &Dispatcher, settlements: &[Settlement]) -> Vec<Sett
             .settle(&dispatcher.worker, settlements, now)
             .await
         {
-            Ok(settled) => return settled,
+            Ok(settled) => {
+                let heartbeat = &dispatcher.heartbeat;
+                let holds = heartbeat.is_valid(Instant::now()) && heartbeat.era() == era;
+                return (settled, is_again && holds);
+            }
             Err(error) => retrying.pause(&error).await,
         }
+        is_again = true;
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use webhooks_core::storage::{GateChange, OutboxEvent, WebhookStorage};
 use webhooks_core::{DeliveryState, EventId, EventType, Priority, WebhookEndpoint};
-use webhooks_delivery::Settings;
+use webhooks_delivery::{Notice, Settings};
 use webhooks_tests::{Call, Reply, ScriptedTransport};
 
 use crate::remote_storage::{Lost, RemoteStorage};
@@ -192,4 +192,19 @@ async fn drain_waits_for_what_was_sent_inside_a_transaction() {
     });
     assert!(node.drain(secs(10)).await);
     assert_eq!(node.transport.calls().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delivery_is_told_of_though_the_answer_that_it_is_stored_was_lost() {
+    let (node, remote) = far_off(5, |_| Reply::Slow(millis(50), 200)).await;
+    let mut notices = node.pipeline.notices();
+    node.send_to("a").await;
+    remote.lose(Some(Lost::Answers));
+    tokio::time::sleep(millis(500)).await;
+    assert_eq!(node.counts().await.delivered, 1);
+    remote.lose(None);
+    let told = tokio::time::timeout(secs(5), notices.next()).await;
+    assert!(matches!(told, Ok(Some(Notice::Delivered(_)))), "{told:?}");
+    assert!(node.drain(secs(5)).await);
+    assert!(tokio::time::timeout(secs(5), notices.next()).await.is_err());
 }
