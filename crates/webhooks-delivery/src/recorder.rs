@@ -64,7 +64,7 @@ impl Recorder {
     }
 }
 
-/// Writes entries down until the last sender is gone. While one batch is written the next fills.
+/// Writes entries down for as long as the system lives. While one batch is written the next fills.
 pub(crate) async fn write_down(
     mut entries: mpsc::UnboundedReceiver<Entry>,
     dispatcher: Arc<Dispatcher>,
