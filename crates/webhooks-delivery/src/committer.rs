@@ -16,6 +16,8 @@ pub(crate) type OneOrMore<T> = SmallVec<[T; 1]>;
 
 /// Events of one commit at most.
 const BATCH: usize = 256;
+/// Deliveries after which no further sender shares a commit.
+const DELIVERIES: usize = 16_384;
 /// Events that wait for their commit at most.
 const QUEUE: usize = 16_384;
 /// Bytes of events that wait for their commit at most.
@@ -38,6 +40,13 @@ struct Queued {
     sendings: OneOrMore<Sending>,
     answer: Answer,
     bytes: OwnedSemaphorePermit,
+}
+
+impl Queued {
+    fn deliveries(&self) -> usize {
+        let events = self.sendings.iter().map(|sending| &sending.event);
+        events.map(|event| event.deliveries.len()).sum()
+    }
 }
 
 /// The end that takes events.
@@ -104,9 +113,11 @@ async fn commit_all(mut queued: mpsc::Receiver<Queued>, dispatcher: Arc<Dispatch
     while let Some(first) = queued.recv().await {
         others_come(&queued).await;
         let mut batch = Batch::default();
+        let mut deliveries = first.deliveries();
         batch.push(first);
-        while batch.events.len() < BATCH {
+        while batch.events.len() < BATCH && deliveries < DELIVERIES {
             let Ok(next) = queued.try_recv() else { break };
+            deliveries += next.deliveries();
             batch.push(next);
         }
         commit(&dispatcher, batch).await;

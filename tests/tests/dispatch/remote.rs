@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use webhooks_core::storage::{GateChange, OutboxEvent, WebhookStorage};
 use webhooks_core::{DeliveryState, EventId, EventType, Priority, WebhookEndpoint};
-use webhooks_delivery::{Notice, Settings};
+use webhooks_delivery::{Notice, Outgoing, Settings};
 use webhooks_tests::{Call, Reply, ScriptedTransport};
 
 use crate::remote_storage::{Lost, RemoteStorage};
@@ -207,4 +207,24 @@ async fn a_delivery_is_told_of_though_the_answer_that_it_is_stored_was_lost() {
     assert!(matches!(told, Ok(Some(Notice::Delivered(_)))), "{told:?}");
     assert!(node.drain(secs(5)).await);
     assert!(tokio::time::timeout(secs(5), notices.next()).await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_for_many_endpoints_share_a_commit_of_bounded_size() {
+    let (node, remote) = far_off(5, |_| Reply::Status(200)).await;
+    for n in 0..1_000 {
+        let endpoint = endpoint(&format!("a{n}"));
+        node.storage.save_endpoint(&endpoint).await.unwrap();
+    }
+    node.pipeline.refresh().await.unwrap();
+    let later = Outgoing {
+        delay: secs(1),
+        ..outgoing(None)
+    };
+    let sends = (0..100).map(|_| node.send(&later));
+    futures_util::future::try_join_all(sends).await.unwrap();
+    let commits = remote.enqueued.lock().unwrap();
+    assert_eq!(commits.iter().sum::<usize>(), 100 * 1_001);
+    assert!(commits.iter().all(|most| *most <= 17_500), "{commits:?}");
+    assert!(commits.len() < 10, "{commits:?}");
 }

@@ -19,6 +19,8 @@ pub(crate) struct RemoteStorage {
     pub(crate) way: Duration,
     lost: Mutex<Option<Lost>>,
     outbox: Mutex<Vec<OutboxEvent>>,
+    /// How many deliveries each call of `enqueue` brought.
+    pub(crate) enqueued: Mutex<Vec<usize>>,
 }
 
 /// What does not get through.
@@ -35,6 +37,7 @@ impl RemoteStorage {
             way,
             lost: Mutex::default(),
             outbox: Mutex::default(),
+            enqueued: Mutex::default(),
         })
     }
 
@@ -94,6 +97,8 @@ impl WebhookStorage for RemoteStorage {
         worker: Option<&WorkerId>,
         now: Timestamp,
     ) -> Result<Vec<Enqueued>> {
+        let deliveries = events.iter().map(|event| event.deliveries.len()).sum();
+        self.enqueued.lock().unwrap().push(deliveries);
         self.call(self.inner.enqueue(events, worker, now)).await
     }
 
