@@ -69,6 +69,7 @@ macro_rules! __cases {
                 higher_priorities_go_first
                 an_old_low_goes_before_a_new_critical
                 one_priority_goes_in_order_of_sending
+                what_was_sent_in_one_call_goes_in_its_order
                 every_endpoint_has_its_turn
                 a_claim_takes_at_most_so_many_of_an_endpoint
                 room_replaces_the_usual_number

@@ -1,7 +1,8 @@
 -- Stores the deliveries of events. What is there already stays as it is, so that a call can be
 -- sent again. Answers per event: {0, ids of those without endpoint} or {1, first event, its ids}.
 local worker, window = take(), tonumber(take())
-local seq = redis.call('INCRBY', key('seq'), take())
+local total = take()
+local seq = redis.call('INCRBY', key('seq'), total) - total
 
 -- Which of the keys to be written are there already.
 local there = {}
@@ -17,8 +18,8 @@ end
 
 local function make(event, d)
   local e = endpoint(d.endpoint)
+  seq = seq + 1
   d.seq = string.format('%016d', seq)
-  seq = seq - 1
   d.sort, d.due = event.sort, event.due
   d.state = tonumber(d.due) > now_ms and 'scheduled' or 'ready'
   local token = '0'

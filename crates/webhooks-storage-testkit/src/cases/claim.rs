@@ -51,6 +51,26 @@ pub(crate) async fn one_priority_goes_in_order_of_sending(t: &Bench) {
     assert_eq!(taken, sent);
 }
 
+pub(crate) async fn what_was_sent_in_one_call_goes_in_its_order(t: &Bench) {
+    t.save(&["a", "b"]).await;
+    let mut delayed = t.event(&["a"]);
+    delayed.due_at = t.at(5);
+    let mut events: Vec<_> = (0..20).map(|_| t.event(&["b", "a"])).collect();
+    events.insert(10, delayed);
+    t.enqueue(&events).await;
+    let of = |endpoint: &str| {
+        let deliveries = events.iter().flat_map(|event| &event.deliveries);
+        let deliveries = deliveries.filter(move |d| &*d.endpoint_id == endpoint);
+        deliveries.map(|d| d.id).collect::<Vec<_>>()
+    };
+    let taken = t.take(5).await;
+    for endpoint in ["a", "b"] {
+        let taken = taken.iter().filter(|d| &*d.endpoint_id == endpoint);
+        let taken: Vec<_> = taken.map(|d| d.id).collect();
+        assert_eq!(taken, of(endpoint));
+    }
+}
+
 pub(crate) async fn every_endpoint_has_its_turn(t: &Bench) {
     let names = ["a", "b", "c", "d", "e"];
     t.save(&names).await;
