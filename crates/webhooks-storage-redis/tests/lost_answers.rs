@@ -18,9 +18,9 @@ use support::proxy::Proxy;
 use support::work::{claim, endpoint, event, now, settlement};
 use webhooks_core::storage::{
     Change, DeliveryQuery, EndpointGate, Enqueued, GateChange, Retention, SettleAs, Settled,
-    WebhookStorage,
+    Settlement, WebhookStorage,
 };
-use webhooks_core::{Timestamp, WorkerId};
+use webhooks_core::{AttemptRecord, Timestamp, WorkerId};
 use webhooks_storage_redis::RedisStorage;
 
 struct Bench {
@@ -179,6 +179,43 @@ async fn a_settlement_that_was_given_up_is_applied_when_tried_again() {
     let again = t.storage.settle(&t.worker, &outcomes, t.now).await.unwrap();
     assert_eq!(again, [Settled::Applied]);
     support::drop_keys(&support::url(), &t.prefix).await;
+}
+
+#[tokio::test]
+async fn a_late_attempt_is_logged_once() {
+    let t = Bench::new().await;
+    let sent = event(&["a"], t.now);
+    t.storage.enqueue(&[sent], None, t.now).await.unwrap();
+    let late = t.storage.claim(&claim(&t.worker, t.now, 1)).await.unwrap();
+    let late = &late.deliveries[0];
+    let release = settlement(late, SettleAs::Release { at: t.now });
+    t.storage
+        .settle(&t.worker, &[release], t.now)
+        .await
+        .unwrap();
+    let outcome = Settlement {
+        attempt: Some(AttemptRecord {
+            delivery_id: late.id,
+            number: 1,
+            started_at: t.now,
+            duration: Duration::from_millis(12),
+            status: Some(200),
+            failure: None,
+            response: "ok".into(),
+            ambiguous: false,
+        }),
+        ..settlement(late, SettleAs::Delivered)
+    };
+    let outcomes = [outcome];
+    let settled = t.lose().settle(&t.worker, &outcomes, t.now).await.unwrap();
+    assert_eq!(settled, [Settled::Stale]);
+    let query = DeliveryQuery {
+        with_attempts: true,
+        ..DeliveryQuery::default()
+    };
+    let listed = t.storage.deliveries(&query).await.unwrap();
+    assert_eq!(listed.items[0].attempts.len(), 1);
+    t.end(1).await;
 }
 
 #[tokio::test]

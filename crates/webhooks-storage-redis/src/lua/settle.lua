@@ -15,8 +15,10 @@ end
 
 local function log(s, held)
   if s.attempt == '' then return end
-  local at = key('attempts', s.id)
-  local lines = redis.call('RPUSH', at, (held and '' or 'ambiguous ') .. s.attempt)
+  local at, line = key('attempts', s.id), (held and '' or 'ambiguous ') .. s.attempt
+  -- A late attempt that is sent again finds its own line.
+  if not held and redis.call('LINDEX', at, -1) == line then return end
+  local lines = redis.call('RPUSH', at, line)
   if lines == 1 and not (held and is_filed_later(s)) then
     put(sorted, key('log'), s.id, s.started)
   end
