@@ -19,7 +19,7 @@ use fred::prelude::*;
 use support::server::Server;
 use support::work::{claim, endpoint, event, now, settlement};
 use tokio::task::JoinHandle;
-use webhooks_core::storage::{DeliveryQuery, SettleAs, WebhookStorage};
+use webhooks_core::storage::{DeliveryQuery, NewEvent, SettleAs, WebhookStorage};
 use webhooks_core::{DeliveryId, WebhookError, WorkerId};
 use webhooks_storage_redis::{DurabilityWarning, RedisStorage};
 
@@ -238,6 +238,30 @@ async fn a_full_server_refuses_new_events_and_still_serves_the_rest() {
         .await
         .unwrap();
     assert_eq!(storage.counts(None).await.unwrap().enqueued, 2);
+}
+
+#[tokio::test]
+async fn a_scheduled_delivery_that_the_server_dropped_stops_no_other() {
+    let (url, prefix) = (support::url(), support::prefix());
+    let storage = support::storage(&url, &prefix, 1).await;
+    storage.save_endpoint(&endpoint("a")).await.unwrap();
+    let at = now(&storage).await;
+    let due_at = at.after(Duration::from_secs(5));
+    let delayed = || NewEvent {
+        due_at,
+        ..event(&["a"], at)
+    };
+    let (dropped, kept) = (delayed(), delayed());
+    let ids = [&dropped, &kept].map(|event| event.deliveries[0].id);
+    storage.enqueue(&[dropped, kept], None, at).await.unwrap();
+    let key = format!("{{{prefix}:0}}:delivery:{}", ids[0].as_uuid());
+    let gone: i64 = support::client(&url).await.del(key).await.unwrap();
+    assert_eq!(gone, 1);
+    let worker = WorkerId::named("worker_a");
+    let claimed = storage.claim(&claim(&worker, due_at, 10)).await.unwrap();
+    let claimed: Vec<_> = claimed.deliveries.iter().map(|d| d.id).collect();
+    assert_eq!(claimed, [ids[1]]);
+    support::drop_keys(&url, &prefix).await;
 }
 
 #[tokio::test]

@@ -50,8 +50,11 @@ local function promote()
     for _, member in ipairs(members) do
       local delivery = key('delivery', string.sub(member, -36))
       local v = redis.call('HMGET', delivery, 'sort', 'crashes')
-      redis.call('ZADD', ready_place(e, v[2], 1), v[1] or 0, member)
-      redis.call('HSET', delivery, 'state', 'ready', 'updated', now)
+      -- Without noeviction the server may have dropped the row.
+      if v[1] then
+        redis.call('ZADD', ready_place(e, v[2], 1), v[1], member)
+        redis.call('HSET', delivery, 'state', 'ready', 'updated', now)
+      end
     end
     if #members > 0 then redis.call('ZREM', place, unpack(members)) end
     count(e, 'scheduled', -#members)
