@@ -83,11 +83,12 @@ impl RedisStorageBuilder {
     pub async fn connect(self) -> Result<RedisStorage> {
         self.validate()?;
         let client = self.clients.connect(self.timeout).await;
-        let client = client.map_err(|error| storage_error(&error))?.clone();
+        let (client, revivals) = client.map_err(|error| storage_error(&error))?;
+        let client = client.clone();
         let keys = Keys::new(&self.prefix, self.partitions);
         let wake = Wake::subscribe(&client, &keys.channel()).await;
         let wake = wake.map_err(|error| storage_error(&error))?;
-        let connection = Connection::new(self.clients, keys);
+        let connection = Connection::new(self.clients, keys, revivals);
         let warnings = check(&connection, &client).await?;
         for warning in &warnings {
             tracing::warn!(%warning, "Redis can lose what it acknowledged");

@@ -12,6 +12,7 @@ use crate::args::Args;
 use crate::error::{is_full, is_unknown_script, storage_error};
 use crate::keys::Keys;
 use crate::reply::Reply;
+use crate::revival::Revival;
 use crate::script::{Script, Scripts};
 
 /// The clients that a [`RedisStorage`](crate::RedisStorage) uses: those of a `fred` pool, or one.
@@ -40,8 +41,13 @@ impl std::fmt::Debug for RedisClients {
 impl RedisClients {
     /// Connects those that are not connected yet, and waits for the others. Those without a time
     /// limit for commands get this one: without it a command waits as long as the server is away,
-    /// and a limit around the call would leave it in the client's buffer, to be run later.
-    pub(crate) async fn connect(&self, timeout: Duration) -> std::result::Result<&Client, Error> {
+    /// and a limit around the call would leave it in the client's buffer, to be run later. The first
+    /// client, and what keeps alive those that were connected here.
+    pub(crate) async fn connect(
+        &self,
+        timeout: Duration,
+    ) -> std::result::Result<(&Client, Vec<Revival>), Error> {
+        let mut revivals = Vec::new();
         for client in self.0.iter() {
             let mut settings = client.perf_config();
             if settings.default_command_timeout.is_zero() {
@@ -49,13 +55,15 @@ impl RedisClients {
                 client.update_perf_config(settings);
             }
             if client.state() == ClientState::Disconnected {
-                client.init().await?;
+                let task = client.init().await?;
+                revivals.push(Revival::of(client.clone(), task));
             } else {
                 client.wait_for_connect().await?;
             }
         }
         let none = || Error::new(ErrorKind::Config, "the pool has no client");
-        self.0.first().ok_or_else(none)
+        let first = self.0.first().ok_or_else(none)?;
+        Ok((first, revivals))
     }
 }
 
@@ -67,16 +75,18 @@ pub(crate) struct Connection {
     scripts: Scripts,
     channel: String,
     pub(crate) keys: Keys,
+    _revivals: Vec<Revival>,
 }
 
 impl Connection {
-    pub(crate) fn new(clients: RedisClients, keys: Keys) -> Self {
+    pub(crate) fn new(clients: RedisClients, keys: Keys, revivals: Vec<Revival>) -> Self {
         Self {
             clients,
             next: AtomicUsize::new(0),
             scripts: Scripts::new(),
             channel: keys.channel(),
             keys,
+            _revivals: revivals,
         }
     }
 
@@ -118,19 +128,19 @@ impl Connection {
         args: &Args,
     ) -> std::result::Result<Value, Error> {
         let client = self.client()?;
-        let base = self.keys.base(partition);
+        let keys = self.keys.of_script(partition);
         let values = || {
             let all = [self.channel.as_str().into(), now.into()];
             all.into_iter().chain(args.values()).collect::<Vec<Value>>()
         };
         if let Some(hash) = self.scripts.hash(script) {
-            match client.evalsha(hash, base, values()).await {
+            match client.evalsha(hash, keys, values()).await {
                 Err(error) if is_unknown_script(&error) => {}
                 answer => return answer,
             }
         }
         // This also makes the server know the script, on the node that keeps the partition.
-        let answer = client.eval(script.source(), base, values()).await?;
+        let answer = client.eval(script.source(), keys, values()).await?;
         if self.scripts.hash(script).is_none() {
             // The script has run; without its hash the next call sends it whole again.
             if let Ok(hash) = client.script_load::<String, _>(script.source()).await {

@@ -7,7 +7,8 @@ use webhooks_core::storage::NewEvent;
 #[derive(Clone, Debug)]
 pub(crate) struct Keys {
     prefix: String,
-    partitions: Vec<String>,
+    /// What all keys of a partition start with, and a second name.
+    partitions: Vec<[String; 2]>,
 }
 
 impl Keys {
@@ -16,6 +17,7 @@ impl Keys {
             prefix: prefix.into(),
             partitions: (0..partitions)
                 .map(|n| format!("{{{prefix}:{n}}}"))
+                .map(|base| [base.clone(), format!("{base}:settings")])
                 .collect(),
         }
     }
@@ -28,9 +30,13 @@ impl Keys {
         self.partitions.len()
     }
 
-    /// What all keys of a partition start with.
-    pub(crate) fn base(&self, partition: usize) -> &str {
-        self.partitions.get(partition).map_or("", String::as_str)
+    /// The keys that a script of a partition names: what all of its keys start with, and a second
+    /// one. There is no key of the first name; so while keys go one by one to another node of a
+    /// cluster, no node has both, and each refuses the script, which would find some of what it
+    /// needs gone.
+    pub(crate) fn of_script(&self, partition: usize) -> &[String; 2] {
+        const NONE: &[String; 2] = &[String::new(), String::new()];
+        self.partitions.get(partition).unwrap_or(NONE)
     }
 
     /// The channel on which new work is made known.
@@ -70,6 +76,6 @@ mod tests {
         let keys = Keys::new("webhooks", 16);
         assert_eq!(fnv1a("a"), 0xaf63_dc4c_8601_ec8c);
         assert_eq!(keys.partition_of("a"), 12);
-        assert_eq!(keys.base(12), "{webhooks:12}");
+        assert_eq!(keys.of_script(12)[0], "{webhooks:12}");
     }
 }

@@ -23,6 +23,7 @@ mod query;
 mod redis_storage;
 mod reencrypt;
 mod reply;
+mod revival;
 mod rows;
 mod script;
 mod settle;

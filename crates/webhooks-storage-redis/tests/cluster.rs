@@ -13,7 +13,9 @@ mod support;
 use std::process::{Command, Stdio};
 
 use support::server::Server;
-use webhooks_core::storage::WebhookStorage;
+use support::work::{claim, endpoint, event, now};
+use webhooks_core::WorkerId;
+use webhooks_core::storage::{Enqueued, WebhookStorage};
 use webhooks_storage_redis::RedisStorage;
 use webhooks_storage_testkit::{Backend, Capabilities};
 
@@ -77,6 +79,61 @@ fn a_cluster_passes_the_suite() {
     }
 }
 
+/// Keys go one by one from node to node: to a script on either of the two, some are not there.
+#[test]
+fn while_its_slot_moves_a_partition_fails_and_loses_nothing() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let servers = start().await;
+        let url = format!("redis-cluster://127.0.0.1:{}", servers[0].port);
+        let storage = support::storage(&url, "moving", 1).await;
+        storage.save_endpoint(&endpoint("a")).await.unwrap();
+        let (at, worker) = (now(&storage).await, WorkerId::named("worker_a"));
+        let send = async || storage.enqueue(&[event(&["a"], at)], None, at).await;
+        assert!(matches!(
+            send().await.unwrap()[..],
+            [Enqueued::Stored { .. }]
+        ));
+        let slot = cli(&servers[0], &["cluster", "keyslot", "{moving:0}"]);
+        let holds = |server: &&Server| cli(server, &["cluster", "countkeysinslot", &slot]) != "0";
+        let (from, to) = (
+            servers.iter().find(holds).unwrap(),
+            servers.iter().find(|server| !holds(server)).unwrap(),
+        );
+        let ids = [from, to].map(|server| cli(server, &["cluster", "myid"]));
+        cli(to, &["cluster", "setslot", &slot, "importing", &ids[0]]);
+        cli(from, &["cluster", "setslot", &slot, "migrating", &ids[1]]);
+        let moved = cli(from, &["cluster", "getkeysinslot", &slot, "100"]);
+        let moved: Vec<_> = moved.lines().map(str::to_owned).collect();
+        for key in moved {
+            let error = send().await.unwrap_err();
+            assert!(error.is_transient(), "{error:?}");
+            let claimed = storage.claim(&claim(&worker, at, 10)).await;
+            assert!(claimed.is_err(), "{claimed:?}");
+            let port = to.port.to_string();
+            let done = cli(from, &["migrate", "127.0.0.1", &port, &key, "0", "5000"]);
+            assert_eq!(done, "OK");
+        }
+        for server in [to, from] {
+            cli(server, &["cluster", "setslot", &slot, "node", &ids[1]]);
+        }
+        assert!(matches!(
+            send().await.unwrap()[..],
+            [Enqueued::Stored { .. }]
+        ));
+        let claimed = storage.claim(&claim(&worker, at, 10)).await.unwrap();
+        assert_eq!(claimed.deliveries.len(), 2);
+    });
+}
+
+/// What `redis-cli` answers.
+fn cli(server: &Server, command: &[&str]) -> String {
+    let port = server.port.to_string();
+    let mut cli = Command::new("redis-cli");
+    let output = cli.args(["-p", &port]).args(command).output().unwrap();
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
 /// Three nodes that know each other and serve all slots.
 async fn start() -> Vec<Server> {
     let arguments = ["--cluster-enabled", "yes", "--appendonly", "yes"];
@@ -112,7 +169,7 @@ async fn start() -> Vec<Server> {
 async fn uses_every_node(url: &str, servers: &[Server]) {
     let storage = support::storage(url, "spread", 16).await;
     for n in 0..60 {
-        let endpoint = support::work::endpoint(&format!("endpoint_{n}"));
+        let endpoint = endpoint(&format!("endpoint_{n}"));
         storage.save_endpoint(&endpoint).await.unwrap();
     }
     for server in servers {

@@ -2,7 +2,8 @@
 -- deliveries between their places. A delivery is in exactly one place, which its `state` names;
 -- `leave` and `enter` are the only ways out of and into a place, and keep the counts right.
 --
--- KEYS[1] is the partition, `{prefix:n}`; every key of a script starts with it.
+-- KEYS[1] is the partition, `{prefix:n}`; every key of a script starts with it. KEYS[2] is there for
+-- clusters alone: see `Keys::of_script`.
 local base = KEYS[1]
 local arg = 0
 local function take()
