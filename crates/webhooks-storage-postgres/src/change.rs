@@ -10,7 +10,6 @@ const REPLAY: &str = include_str!("sql/replay.sql");
 const CANCEL: &str = include_str!("sql/cancel.sql");
 const PURGE_DEAD: &str = include_str!("sql/purge_dead.sql");
 const PURGE_ARCHIVE: &str = include_str!("sql/purge_archive.sql");
-const ERASE_WAITING: &str = include_str!("sql/erase_waiting.sql");
 const ERASE_QUEUE: &str = include_str!("sql/erase_queue.sql");
 const ERASE_ARCHIVE: &str = include_str!("sql/erase_archive.sql");
 
@@ -30,16 +29,7 @@ fn steps(to: Change) -> &'static [(Table, &'static str, &'static str)] {
             (Table::Archive, "true", PURGE_ARCHIVE),
         ],
         Change::Erase => &[
-            (
-                Table::Queue,
-                "q.status = 'pending' AND q.payload IS NOT NULL",
-                ERASE_WAITING,
-            ),
-            (
-                Table::Queue,
-                "q.status <> 'pending' AND q.payload IS NOT NULL",
-                ERASE_QUEUE,
-            ),
+            (Table::Queue, "q.payload IS NOT NULL", ERASE_QUEUE),
             (Table::Archive, "q.payload IS NOT NULL", ERASE_ARCHIVE),
         ],
     }
@@ -71,7 +61,7 @@ impl Database {
                 Table::Archive => "webhook_archive",
             };
             let picked = format!(
-                "SELECT q.id FROM @.{name} q WHERE {conditions} AND {applies} \
+                "SELECT q.id, q.status FROM @.{name} q WHERE {conditions} AND {applies} \
                  ORDER BY q.id DESC LIMIT {most}::bigint FOR UPDATE OF q"
             );
             let sql = sql.replace("{picked}", &picked).replace("{now}", &now);

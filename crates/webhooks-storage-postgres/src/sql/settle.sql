@@ -10,12 +10,19 @@ WITH given AS MATERIALIZED (
     -- A deletion waits for this lock, or is waited for and then seen.
     SELECT e.id FROM @.webhook_endpoints e
     WHERE e.id = ANY ($17::text[]) AND e.deleted_at IS NULL ORDER BY e.id FOR KEY SHARE
+), back AS MATERIALIZED (
+    -- What may wait again, as it is once it is locked: its payload may just be being erased. A row
+    -- has a worker only while it is leased. To say so would let the planner walk the index of all
+    -- leases instead.
+    SELECT q.id, q.payload IS NOT NULL AS is_whole
+    FROM given g JOIN @.webhook_queue q
+        ON q.id = g.id AND q.worker = $1::text AND q.token = g.token
+    WHERE g.kind IN (1, 3) FOR UPDATE OF q
 ), gone AS (
-    -- A row has a worker only while it is leased. To say so would let the planner walk the index of
-    -- all leases instead.
     DELETE FROM @.webhook_queue q USING given g
-    WHERE q.id = g.id AND q.worker = $1::text AND q.token = g.token
-        AND (g.kind = 0 OR g.kind IN (1, 3) AND (q.payload IS NULL
+    WHERE q.id = g.id AND q.worker = $1 AND q.token = g.token
+        AND (g.kind = 0 OR g.kind IN (1, 3) AND (
+            q.id IN (SELECT id FROM back WHERE NOT is_whole)
             OR NOT EXISTS (SELECT FROM live WHERE live.id = q.endpoint_id)))
     RETURNING g.n, g.kind, g.counts, q.id, q.endpoint_id, q.event_id, q.created_at,
         q.next_retry_at, q.attempts, q.max_retries, q.crashes, q.priority, q.event_type,
@@ -30,7 +37,7 @@ WITH given AS MATERIALIZED (
         worker = NULL, updated_at = $2
     FROM given g
     WHERE q.id = g.id AND q.worker = $1 AND q.token = g.token
-        AND (g.kind = 2 OR g.kind IN (1, 3) AND q.payload IS NOT NULL
+        AND (g.kind = 2 OR g.kind IN (1, 3) AND q.id IN (SELECT id FROM back WHERE is_whole)
             AND EXISTS (SELECT FROM live WHERE live.id = q.endpoint_id))
     RETURNING g.n, g.kind, q.endpoint_id
 ), archived AS (
