@@ -1,8 +1,10 @@
+use tokio::time::Instant;
 use webhooks_core::storage::{Beat, POISON_CRASHES};
 use webhooks_core::{Result, Timestamp, WorkerId};
 
 use crate::columns::{get, get_time, get_u64, int, time};
 use crate::database::Database;
+use crate::rescue_rest::RescueRest;
 
 const BEAT: &str = include_str!("sql/beat.sql");
 const RESCUE: &str = include_str!("sql/rescue.sql");
@@ -16,6 +18,7 @@ impl Database {
         &self,
         worker: Option<&WorkerId>,
         at: Option<Timestamp>,
+        rest: &RescueRest,
     ) -> Result<Beat> {
         let (id, at) = (worker.map(WorkerId::as_str), at.map(time));
         let rows = self.query("beat", BEAT, &[&id, &at]).await?;
@@ -25,8 +28,11 @@ impl Database {
             beat.revision = get_u64(row, "revision")?;
             beat.lost = get(row, "lost")?;
             beat.outbox = get(row, "outbox")?;
-            if get(row, "in_a_row")? && get(row, "silent")? {
+            let looks = get(row, "newly_silent")? || get(row, "silent")? && rest.is_over();
+            if looks && get(row, "in_a_row")? {
+                let began = Instant::now();
                 beat.rescued = self.rescue(beat.now).await;
+                rest.looked(began.elapsed(), beat.rescued);
             }
         }
         Ok(beat)

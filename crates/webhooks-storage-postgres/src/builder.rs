@@ -9,6 +9,7 @@ use crate::PostgresStorage;
 use crate::claim_memory::ClaimMemory;
 use crate::database::Database;
 use crate::migrations::migrate;
+use crate::rescue_rest::RescueRest;
 use crate::wake::{Connect, Wake, connector};
 
 /// Makes a [`PostgresStorage`].
@@ -87,6 +88,7 @@ impl PostgresBuilder {
         Ok(PostgresStorage {
             database,
             memory: ClaimMemory::new(),
+            rescue_rest: RescueRest::new(),
             wake,
         })
     }

@@ -23,10 +23,10 @@ const FULL_DUE_LOOK_EVERY: Duration = Duration::from_secs(10);
 /// How far below the last claimed sort key the next claim begins, in milliseconds.
 const KEY_MARGIN: i64 = 1_000;
 /// A full look that takes no longer is cheap.
-const CHEAP: Duration = Duration::from_millis(10);
+pub(crate) const CHEAP: Duration = Duration::from_millis(10);
 /// A full look that is not is followed by so many times as long without one, up to a limit.
-const REST: u32 = 20;
-const MOST_REST: Duration = Duration::from_secs(10);
+pub(crate) const REST: u32 = 20;
+pub(crate) const MOST_REST: Duration = Duration::from_secs(10);
 /// For how many claims of an endpoint an arrival may be too young to be seen: they overlap.
 const OVERLAPPING: usize = 8;
 /// How long an endpoint is remembered that gives nothing.

@@ -28,6 +28,7 @@ mod outbox;
 mod postgres_storage;
 mod raw_json;
 mod reencrypt;
+mod rescue_rest;
 mod row;
 mod settle;
 mod sweep;

@@ -12,6 +12,7 @@ use crate::claim_memory::ClaimMemory;
 use crate::database::Database;
 use crate::enqueue::arriving;
 use crate::gates::open_something;
+use crate::rescue_rest::RescueRest;
 use crate::settle::due_again;
 use crate::wake::Wake;
 use crate::{Outbox, PostgresBuilder};
@@ -24,6 +25,7 @@ use crate::{Outbox, PostgresBuilder};
 pub struct PostgresStorage {
     pub(crate) database: Database,
     pub(crate) memory: ClaimMemory,
+    pub(crate) rescue_rest: RescueRest,
     pub(crate) wake: Wake,
 }
 
@@ -172,7 +174,7 @@ impl WebhookStorage for PostgresStorage {
     }
 
     async fn beat(&self, worker: Option<&WorkerId>, at: Option<Timestamp>) -> Result<Beat> {
-        let beat = self.database.beat(worker, at).await?;
+        let beat = self.database.beat(worker, at, &self.rescue_rest).await?;
         if beat.rescued > 0 {
             self.something_opened();
         }

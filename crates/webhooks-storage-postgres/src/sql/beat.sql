@@ -15,5 +15,7 @@ SELECT c.now, r.revision, coalesce(b.was_lost, false) AS lost,
         < interval '12 seconds' AND b.seen_before IS NOT NULL, false) AS in_a_row,
     EXISTS (SELECT FROM @.webhook_workers d WHERE d.seen_at < c.now - interval '12 seconds')
         AS silent,
+    EXISTS (SELECT FROM @.webhook_workers d WHERE d.seen_at < c.now - interval '12 seconds'
+        AND NOT d.given_up) AS newly_silent,
     EXISTS (SELECT FROM @.webhook_outbox) AS outbox
 FROM clock c CROSS JOIN @.webhook_revision r LEFT JOIN beaten b ON true
