@@ -14,6 +14,7 @@ mod support;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use fred::types::config::ReconnectPolicy;
 use support::proxy::Proxy;
 use support::work::{claim, endpoint, event, now, settlement};
 use webhooks_core::storage::{
@@ -140,6 +141,35 @@ async fn a_claim_that_was_given_up_is_found_again_by_the_next() {
         .unwrap();
     assert_eq!(rest.deliveries.len(), 6);
     support::drop_keys(&support::url(), &t.prefix).await;
+}
+
+#[tokio::test]
+async fn a_claim_that_is_sent_again_gives_nothing_that_another_has_given_since() {
+    let t = Bench::new().await;
+    // Of two clients the one that lost an answer needs a while to come back.
+    let mut builder = support::builder(&t.proxy.url());
+    builder.set_policy(ReconnectPolicy::new_constant(0, 1_000));
+    let pool = builder.build_pool(2).unwrap();
+    let storage = RedisStorage::builder(pool).key_prefix(&t.prefix);
+    let storage = storage.connect().await.unwrap();
+    let sent = event(&["a"], t.now);
+    t.storage.enqueue(&[sent], None, t.now).await.unwrap();
+    let limited = claim(&t.worker, t.now, 10);
+    t.proxy.lose_next(1);
+    let given_back = async {
+        while t.storage.counts(None).await.unwrap().leased == 0 {
+            tokio::task::yield_now().await;
+        }
+        let listed = t.storage.deliveries(&DeliveryQuery::default()).await;
+        let listed = listed.unwrap().items.remove(0).delivery;
+        let release = [settlement(&listed, SettleAs::Release { at: t.now })];
+        t.storage.settle(&t.worker, &release, t.now).await.unwrap();
+        storage.claim(&limited).await.unwrap()
+    };
+    let (first, second) = tokio::join!(storage.claim(&limited), given_back);
+    assert_eq!(second.deliveries.len(), 1);
+    assert!(first.unwrap().deliveries.is_empty());
+    t.end(1).await;
 }
 
 #[tokio::test]

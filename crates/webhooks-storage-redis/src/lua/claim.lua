@@ -29,9 +29,10 @@ end
 
 local kept = redis.call('HMGET', slot_key, 'request', 'ids')
 if kept[1] == request then
-  for id in string.gmatch(kept[2], '%S+') do
+  for id, token in string.gmatch(kept[2], '(%S+):(%d+)') do
     local d = row(id)
-    if d and d.state == 'leased' and d.worker == worker then give(d) end
+    -- With a later token another claim of the worker has given it since.
+    if d and d.state == 'leased' and d.worker == worker and d.token == token then give(d) end
   end
   return { rows, events, now }
 elseif kept[1] and tonumber(kept[1]) > tonumber(request) then
@@ -195,7 +196,7 @@ local function lease(p)
       put(sorted, key('waiting'), d.id, false)
       put(sets, key('leased', worker), d.id, true)
       new = new + 1
-      ids[#ids + 1] = d.id
+      ids[#ids + 1] = d.id .. ':' .. d.token
       give(d)
     end
   end
