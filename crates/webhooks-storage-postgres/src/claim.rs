@@ -48,6 +48,9 @@ impl Database {
         if claim.limit == 0 {
             return Ok(Claimed::default());
         }
+        if let Some(error) = memory.take_failure(claim.worker) {
+            return Err(error);
+        }
         let rooms = claim.room.iter();
         let mut wanted = Wanted {
             limit: claim.limit,
@@ -60,8 +63,12 @@ impl Database {
         for round in 0..MOST_ROUNDS {
             let found = match self.claim_round(claim, &wanted, memory).await {
                 Ok(found) => found,
-                // What is leased already must not be forgotten.
-                Err(_) if !taken.is_empty() => break,
+                // What is leased already must not be forgotten, nor that more may be.
+                Err(error) if !taken.is_empty() => {
+                    memory.keep_failure(claim.worker, error);
+                    next_due = Some(claim.now);
+                    break;
+                }
                 Err(error) => return Err(error),
             };
             let brought = found.deliveries.iter().filter(|(_, _, d)| d.is_suspect());

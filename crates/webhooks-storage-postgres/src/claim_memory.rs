@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
-use webhooks_core::Timestamp;
+use webhooks_core::{Timestamp, WebhookError, WorkerId};
 
 /// How far below the last look for what is due the next one begins: for clocks that differ and for
 /// transactions that took long to commit.
@@ -42,6 +42,8 @@ pub(crate) struct ClaimMemory {
     /// When the last look for what is due was that began at the very start, and the last of all.
     due_look: Mutex<(Instant, Timestamp)>,
     queues: Mutex<Queues>,
+    /// Why a claim of a worker came back with only a part, until its next claim tells.
+    failures: Mutex<HashMap<WorkerId, WebhookError>>,
 }
 
 #[derive(Debug)]
@@ -100,7 +102,23 @@ impl ClaimMemory {
                 known: HashMap::new(),
                 claims: false,
             }),
+            failures: Mutex::default(),
         }
+    }
+
+    /// A claim of this worker has failed after it had brought something. Perhaps only the answer was
+    /// lost; who claims next is told, and can look for what he holds and does not know of.
+    pub(crate) fn keep_failure(&self, worker: &WorkerId, error: WebhookError) {
+        self.failures().insert(worker.clone(), error);
+    }
+
+    /// The failure that a claim of this worker was not told of.
+    pub(crate) fn take_failure(&self, worker: &WorkerId) -> Option<WebhookError> {
+        self.failures().remove(worker)
+    }
+
+    fn failures(&self) -> MutexGuard<'_, HashMap<WorkerId, WebhookError>> {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Something was scheduled for this time.

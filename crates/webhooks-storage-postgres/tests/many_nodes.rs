@@ -70,6 +70,42 @@ async fn twenty_claimers_never_share_a_delivery() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_claim_that_fails_half_way_is_told_of_by_the_next() {
+    let schema = fresh_schema();
+    let storage = storage(&schema).await;
+    let now = now(&storage).await;
+    for id in ["a", "b"] {
+        storage.save_endpoint(&endpoint(id)).await.unwrap();
+    }
+    send(&storage, "a", 10, now).await;
+    send(&storage, "b", 1, now).await;
+    // The second round of the claim, for the rest of one endpoint, finds the server in trouble.
+    let trouble = format!(
+        "SET search_path = \"{schema}\"; \
+         CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+             IF EXISTS (SELECT FROM \"{schema}\".webhook_queue WHERE endpoint_id = 'b' \
+                 AND status = 'processing') THEN \
+                 RAISE EXCEPTION 'no' USING ERRCODE = 'system_error'; END IF; \
+             RETURN NEW; END $$; \
+         CREATE TRIGGER trouble BEFORE UPDATE ON webhook_queue FOR EACH STATEMENT \
+             EXECUTE FUNCTION fail()"
+    );
+    let other = client().await;
+    other.batch_execute(&trouble).await.unwrap();
+    let worker = WorkerId::named("worker_a");
+    let limited = claim(&worker, 10, now);
+    let first = storage.claim(&limited).await.unwrap();
+    assert_eq!(first.deliveries.len(), 6);
+    let over = format!("DROP TRIGGER trouble ON \"{schema}\".webhook_queue");
+    other.batch_execute(&over).await.unwrap();
+    let error = storage.claim(&limited).await.unwrap_err();
+    assert!(error.is_transient(), "{error:?}");
+    let rest = storage.claim(&limited).await.unwrap();
+    assert_eq!(rest.deliveries.len(), 5);
+    drop_schema(&schema).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn all_nodes_together_keep_a_rate_limit() {
     let schema = fresh_schema();
     let storage = storage(&schema).await;
