@@ -19,7 +19,7 @@ use fred::prelude::*;
 use support::server::Server;
 use support::work::{claim, endpoint, event, now, settlement};
 use tokio::task::JoinHandle;
-use webhooks_core::storage::{DeliveryQuery, NewEvent, SettleAs, WebhookStorage};
+use webhooks_core::storage::{DeliveryQuery, NewEvent, Retention, SettleAs, WebhookStorage};
 use webhooks_core::{DeliveryId, WebhookError, WorkerId};
 use webhooks_storage_redis::{DurabilityWarning, RedisStorage};
 
@@ -238,6 +238,28 @@ async fn a_full_server_refuses_new_events_and_still_serves_the_rest() {
         .await
         .unwrap();
     assert_eq!(storage.counts(None).await.unwrap().enqueued, 2);
+}
+
+#[tokio::test]
+async fn a_full_server_can_be_swept() {
+    let server = Server::start(&DURABLE).await;
+    let storage = support::storage(&server.url(), "webhooks", 1).await;
+    storage.save_endpoint(&endpoint("a")).await.unwrap();
+    let (at, worker) = (now(&storage).await, WorkerId::named("worker_a"));
+    let events: Vec<_> = (0..3).map(|_| event(&["a"], at)).collect();
+    storage.enqueue(&events, None, at).await.unwrap();
+    let taken = storage.claim(&claim(&worker, at, 2)).await.unwrap();
+    let outcomes = taken.deliveries.iter();
+    let outcomes: Vec<_> = outcomes
+        .map(|delivery| settlement(delivery, SettleAs::Delivered))
+        .collect();
+    storage.settle(&worker, &outcomes, at).await.unwrap();
+    let other = support::client(&server.url()).await;
+    other.config_set("maxmemory", "1mb").await.unwrap();
+    let later = at.after(Duration::from_secs(40 * 86_400));
+    let retention = Retention::default();
+    let swept = storage.sweep(&retention, 100, later).await.unwrap();
+    assert_eq!((swept.rows, swept.more), (3, false));
 }
 
 #[tokio::test]
