@@ -51,7 +51,7 @@ pub(crate) async fn claim_work(dispatcher: Arc<Dispatcher>, first: bool, help: A
             }
             Err(error) => {
                 // Perhaps only the answer was lost.
-                dispatcher.claim_failed.notify_one();
+                dispatcher.leases_unknown.notify_one();
                 retrying.pause(&error).await;
             }
         }

@@ -183,12 +183,18 @@ impl Batch {
 
     /// Tells the senders, and gives back what may be stored and leased, though its answer was lost.
     fn failed(self, dispatcher: &Dispatcher, error: &WebhookError) {
+        let mut is_leased = false;
         for (event, reservations) in self.events.iter().zip(self.reservations) {
             for (n, reservation) in reservations {
                 if let Some(delivery) = leased(dispatcher, event, n) {
                     reservation.disown(&delivery);
+                    is_leased = true;
                 }
             }
+        }
+        if is_leased && matches!(error, WebhookError::StorageError(_)) && error.is_transient() {
+            // The storage may do it only after that.
+            dispatcher.leases_unknown.notify_one();
         }
         for (_, answer, _) in self.senders {
             drop(answer.send(Err(error.clone())));

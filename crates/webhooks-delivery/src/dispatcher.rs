@@ -58,8 +58,8 @@ pub(crate) struct Dispatcher {
     pub(crate) work: Notify,
     /// There may be something in the outbox.
     pub(crate) outbox: Notify,
-    /// A claim failed, or its answer was lost.
-    pub(crate) claim_failed: Notify,
+    /// A claim or a commit failed, and perhaps only its answer was lost.
+    pub(crate) leases_unknown: Notify,
     stopping: AtomicBool,
     stopped: Notify,
 }
@@ -108,7 +108,7 @@ impl Dispatcher {
             suspect: SuspectPlace::default(),
             work: Notify::new(),
             outbox: Notify::new(),
-            claim_failed: Notify::new(),
+            leases_unknown: Notify::new(),
             stopping: AtomicBool::new(false),
             stopped: Notify::new(),
         }

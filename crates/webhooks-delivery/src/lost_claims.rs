@@ -1,4 +1,4 @@
-//! Gives back what a claim leased to this process when its answer was lost.
+//! Gives back what a claim or a commit leased to this process when its answer was lost.
 //!
 //! Nobody else may take it for as long as this process beats.
 
@@ -14,40 +14,49 @@ use crate::retrying::Retrying;
 
 /// Between two looks: what only was on its way into a lane or the storage has arrived by then.
 const PAUSE: Duration = Duration::from_secs(10);
+/// Looks after a failure: the storage may go on working on a call for as long as a minute after
+/// its caller has been told that it failed.
+const LOOKS: usize = 7;
 /// Deliveries of one page.
 const PAGE: usize = 1_000;
 
-/// Looks for lost deliveries after each claim that failed.
+/// Looks for lost deliveries after each call that may have leased some and failed.
 pub(crate) async fn give_back_lost_claims(dispatcher: Arc<Dispatcher>) {
     let mut retrying = Retrying::new("look for lost claims");
     loop {
-        dispatcher.claim_failed.notified().await;
-        while let Err(error) = give_back(&dispatcher).await {
-            retrying.pause(&error).await;
+        dispatcher.leases_unknown.notified().await;
+        let (mut seen, mut looks) = (HashSet::new(), 0);
+        // What was seen once is looked at again.
+        while looks < LOOKS || !seen.is_empty() {
+            match give_back(&dispatcher, &seen).await {
+                Ok(found) => {
+                    (seen, looks) = (found, looks + 1);
+                    retrying.succeeded();
+                    tokio::time::sleep(PAUSE).await;
+                }
+                Err(error) => retrying.pause(&error).await,
+            }
         }
-        retrying.succeeded();
     }
 }
 
-async fn give_back(dispatcher: &Arc<Dispatcher>) -> Result<()> {
-    let first: HashSet<_> = unknown(dispatcher).await?.iter().map(key).collect();
-    if first.is_empty() {
-        return Ok(());
+/// Gives back what nobody knows of and was seen in the look before; what else nobody knows of.
+async fn give_back(
+    dispatcher: &Arc<Dispatcher>,
+    seen: &HashSet<(DeliveryId, Option<u64>)>,
+) -> Result<HashSet<(DeliveryId, Option<u64>)>> {
+    let unknown = unknown(dispatcher).await?.into_iter();
+    let (lost, new): (Vec<_>, Vec<_>) = unknown.partition(|delivery| seen.contains(&key(delivery)));
+    if !lost.is_empty() {
+        tracing::warn!(
+            deliveries = lost.len(),
+            "gives back what was leased by a call whose answer was lost"
+        );
     }
-    tokio::time::sleep(PAUSE).await;
-    let mut lost = unknown(dispatcher).await?;
-    lost.retain(|delivery| first.contains(&key(delivery)));
-    if lost.is_empty() {
-        return Ok(());
-    }
-    tracing::warn!(
-        deliveries = lost.len(),
-        "gives back what a claim leased whose answer was lost"
-    );
     let now = dispatcher.clock.now();
     lost.iter()
         .for_each(|delivery| dispatcher.release(None, delivery, now));
-    Ok(())
+    Ok(new.iter().map(key).collect())
 }
 
 fn key(delivery: &WebhookDelivery) -> (DeliveryId, Option<u64>) {

@@ -152,6 +152,37 @@ async fn a_storage_that_fails_for_a_while_loses_nothing_and_stops_requests() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_leased_long_after_its_commit_failed_is_found() {
+    let (node, remote) = far_off(5, |_| Reply::Status(200)).await;
+    remote.lose(Some(Lost::Late));
+    assert!(node.send(&outgoing(None)).await.is_err());
+    remote.lose(None);
+    tokio::time::sleep(secs(4)).await;
+    assert_eq!(node.counts().await.leased, 1);
+    assert!(node.drain(secs(60)).await);
+    assert_eq!(node.counts().await.delivered, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_leased_long_after_its_claim_failed_is_found() {
+    let (node, remote) = far_off(5, |_| Reply::Status(200)).await;
+    let sends_only = Settings {
+        workers: 0,
+        ..Default::default()
+    };
+    let sender = Node::start(&remote.inner, &node.transport, NEVER_OPENS, sends_only);
+    sender.pipeline.ready().await.unwrap();
+    remote.lose(Some(Lost::Late));
+    // The first claims fail for good before there is anything to find.
+    tokio::time::sleep(secs(2)).await;
+    remote.lose(None);
+    sender.send_many("a", 5).await;
+    tokio::time::sleep(secs(4)).await;
+    assert!(node.drain(secs(60)).await);
+    assert_eq!(node.counts().await.delivered, 5);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_process_that_was_given_up_starts_nothing_of_what_others_have_taken() {
     let (lost, remote) = far_off(5, |_| Reply::Slow(secs(20), 200)).await;
     let other = process(

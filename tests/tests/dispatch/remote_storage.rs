@@ -28,7 +28,12 @@ pub(crate) struct RemoteStorage {
 pub(crate) enum Lost {
     Calls,
     Answers,
+    /// Calls that store or lease something fail at once, and take effect a while later.
+    Late,
 }
+
+/// How much later.
+const LATE: Duration = Duration::from_secs(3);
 
 impl RemoteStorage {
     pub(crate) fn new(inner: &Arc<MemoryStorage>, way: Duration) -> Arc<Self> {
@@ -58,6 +63,17 @@ impl RemoteStorage {
         sleep(self.way).await;
         self.fails_if(Lost::Answers)?;
         answer
+    }
+
+    /// Whether a call fails at once, and this is done later.
+    fn is_late(&self, effect: impl Future<Output = ()> + Send + 'static) -> Result<()> {
+        if *self.lost.lock().unwrap() == Some(Lost::Late) {
+            tokio::spawn(async {
+                sleep(LATE).await;
+                effect.await;
+            });
+        }
+        self.fails_if(Lost::Late)
     }
 
     fn fails_if(&self, what: Lost) -> Result<()> {
@@ -99,10 +115,26 @@ impl WebhookStorage for RemoteStorage {
     ) -> Result<Vec<Enqueued>> {
         let deliveries = events.iter().map(|event| event.deliveries.len()).sum();
         self.enqueued.lock().unwrap().push(deliveries);
+        let (inner, later, by) = (self.inner.clone(), events.to_vec(), worker.cloned());
+        self.is_late(async move { drop(inner.enqueue(&later, by.as_ref(), now).await) })?;
         self.call(self.inner.enqueue(events, worker, now)).await
     }
 
     async fn claim(&self, claim: &Claim<'_>) -> Result<Claimed> {
+        let (inner, worker) = (self.inner.clone(), claim.worker.clone());
+        let (now, limit) = (claim.now, claim.limit);
+        self.is_late(async move {
+            let later = Claim {
+                worker: &worker,
+                now,
+                limit,
+                per_endpoint: limit,
+                room: &[],
+                suspects: 0,
+                rate_limit: None,
+            };
+            drop(inner.claim(&later).await);
+        })?;
         self.call(self.inner.claim(claim)).await
     }
 
