@@ -131,7 +131,8 @@ async fn claim(dispatcher: &Arc<Dispatcher>) -> Result<Asked> {
     for (endpoint_id, deliveries) in by_endpoint(claimed.deliveries) {
         let asked = rooms.get(&*endpoint_id).copied().unwrap_or(per_endpoint);
         let more = full || deliveries.len() >= asked;
-        asks_again |= take(dispatcher, &endpoint_id, deliveries, more).await && more;
+        let has_room = take(dispatcher, &endpoint_id, deliveries, more, era).await;
+        asks_again |= more && has_room;
     }
     dispatcher.dispatch();
     Ok(if asks_again {
@@ -159,6 +160,7 @@ async fn take(
     endpoint_id: &Arc<str>,
     deliveries: Vec<WebhookDelivery>,
     more: bool,
+    era: u64,
 ) -> bool {
     let Some(lane) = find(dispatcher, endpoint_id).await else {
         let at = dispatcher.clock.now().after(UNKNOWN_PAUSE);
@@ -171,10 +173,10 @@ async fn take(
     let (suspects, deliveries): (Vec<_>, Vec<_>) = deliveries
         .into_iter()
         .partition(WebhookDelivery::is_suspect);
-    dispatcher.accept(&lane, deliveries);
+    dispatcher.accept(&lane, deliveries, era);
     // One at most, as was asked for.
     for suspect in suspects {
-        dispatcher.start_suspect(&lane, suspect);
+        dispatcher.start_suspect(&lane, suspect, era);
     }
     dispatcher.room_of(&lane) > 0
 }

@@ -114,14 +114,25 @@ impl Dispatcher {
         }
     }
 
-    /// Takes claimed deliveries of a lane in hand; they start when their turn comes.
-    pub(crate) fn accept(&self, lane: &Arc<Lane>, deliveries: Vec<WebhookDelivery>) {
+    /// Takes deliveries of a lane in hand that were claimed in this era; they start when their turn
+    /// comes.
+    pub(crate) fn accept(&self, lane: &Arc<Lane>, deliveries: Vec<WebhookDelivery>, era: u64) {
         let now = Instant::now();
         let mut state = lane.lock();
         self.hand.put_in(lane, &mut state, deliveries.len());
         state.waiting.extend(deliveries);
         state.filling_since.get_or_insert(now);
-        self.turns.push(lane, &mut state);
+        if self.still_holds(era) {
+            self.turns.push(lane, &mut state);
+        } else {
+            self.give_back(lane, &mut state, self.clock.now());
+        }
+    }
+
+    /// Whether what was claimed in this era may still start. Asked once it is in hand, since whoever
+    /// ends the era, or the system, gives back what he finds there.
+    fn still_holds(&self, era: u64) -> bool {
+        era == self.heartbeat.era() && !self.is_stopping()
     }
 
     /// Starts what can start.
@@ -323,11 +334,19 @@ impl Dispatcher {
     }
 
     /// Starts the suspect delivery that a claim brought, alone in its request.
-    pub(crate) fn start_suspect(self: &Arc<Self>, lane: &Arc<Lane>, delivery: WebhookDelivery) {
+    pub(crate) fn start_suspect(
+        self: &Arc<Self>,
+        lane: &Arc<Lane>,
+        delivery: WebhookDelivery,
+        era: u64,
+    ) {
         let mut state = lane.lock();
         self.hand.put_in(lane, &mut state, 1);
         let moment = Instant::now();
-        let refused = self.start_one(lane, &mut state, delivery, moment).err();
+        let refused = match self.still_holds(era) {
+            true => self.start_one(lane, &mut state, delivery, moment).err(),
+            false => Some(delivery),
+        };
         drop(state);
         if let Some(delivery) = refused {
             let at = self.clock.now().after(SUSPECT_PAUSE);

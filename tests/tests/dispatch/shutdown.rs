@@ -77,6 +77,37 @@ async fn what_outlasts_the_deadline_is_cut_off_and_not_counted() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_claimed_of_an_endpoint_that_is_still_being_read_is_given_back() {
+    for offset in (0..800).step_by(100) {
+        let storage = storage();
+        let transport = ScriptedTransport::new(|_| Reply::Status(200));
+        let sends_only = Settings {
+            workers: 0,
+            ..Default::default()
+        };
+        let sender = Node::start(&storage, &transport, NEVER_OPENS, sends_only);
+        let (far, settings) = (
+            RemoteStorage::new(&storage, millis(50)),
+            Settings::default(),
+        );
+        let way = transport.clone();
+        let node = Node::over(far, &storage, way, &transport, NEVER_OPENS, settings);
+        node.pipeline.ready().await.unwrap();
+        tokio::time::sleep(millis(3_000 + offset)).await;
+        sender.add(endpoint("new")).await;
+        sender.send_many("new", 10).await;
+        while node.counts().await.leased == 0 {
+            tokio::time::sleep(millis(1)).await;
+        }
+        // The claim has been answered, and this process asks who that endpoint is.
+        tokio::time::sleep(millis(60)).await;
+        node.pipeline.shut_down(secs(10)).await;
+        let counts = node.counts().await;
+        assert_eq!((counts.waiting(), counts.leased), (counts.ready, 0));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn events_that_are_being_sent_while_it_shuts_down_are_stored_or_refused() {
     let storage = storage();
     let transport = ScriptedTransport::new(|_| Reply::Slow(millis(10), 200));
