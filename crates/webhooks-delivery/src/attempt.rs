@@ -37,6 +37,8 @@ pub(crate) struct Attempting {
     permit: Option<Box<dyn Permit>>,
     id: u64,
     started_at: Timestamp,
+    /// The leases under which it started.
+    era: u64,
 }
 
 impl Attempting {
@@ -49,6 +51,7 @@ impl Attempting {
         id: u64,
         started_at: Timestamp,
     ) -> Self {
+        let era = dispatcher.heartbeat.era();
         Self {
             dispatcher,
             lane,
@@ -57,6 +60,7 @@ impl Attempting {
             permit: Some(permit),
             id,
             started_at,
+            era,
         }
     }
 
@@ -140,7 +144,7 @@ impl Attempting {
         }
         let task = state.ended(self.id, result.is_delivered(), moment);
         dispatcher.slot_freed(&self.lane, &mut state, moment);
-        if !state.is_open(now) {
+        if !state.is_open(now) || !dispatcher.still_holds(self.era) {
             dispatcher.give_back(&self.lane, &mut state, now);
         }
         drop(state);

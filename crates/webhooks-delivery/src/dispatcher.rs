@@ -131,7 +131,7 @@ impl Dispatcher {
 
     /// Whether what was claimed in this era may still start. Asked once it is in hand, since whoever
     /// ends the era, or the system, gives back what he finds there.
-    fn still_holds(&self, era: u64) -> bool {
+    pub(crate) fn still_holds(&self, era: u64) -> bool {
         era == self.heartbeat.era() && !self.is_stopping()
     }
 

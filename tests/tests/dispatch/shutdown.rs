@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use webhooks_core::storage::WebhookStorage;
-use webhooks_core::{DeliveryState, WebhookError};
+use webhooks_core::{BatchConfig, DeliveryState, WebhookEndpoint, WebhookError};
 use webhooks_delivery::Settings;
 use webhooks_tests::{Reply, ScriptedTransport};
 
@@ -74,6 +74,26 @@ async fn what_outlasts_the_deadline_is_cut_off_and_not_counted() {
         let delivery = node.record(id).await.delivery;
         assert_eq!((delivery.attempts, delivery.crashes), (0, 0));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_that_is_refused_meanwhile_is_given_back() {
+    let node = Node::alone(&[], Settings::default(), |_| Reply::Slow(secs(2), 400)).await;
+    let batch = BatchConfig {
+        max_events: 3,
+        max_wait_ms: 0,
+        max_bytes: 1 << 20,
+    };
+    node.add(WebhookEndpoint {
+        batch: Some(batch),
+        ..endpoint("a")
+    })
+    .await;
+    node.send_many("a", 3).await;
+    tokio::time::sleep(secs(1)).await;
+    node.pipeline.shut_down(secs(10)).await;
+    let counts = node.counts().await;
+    assert_eq!((counts.ready, counts.leased), (3, 0));
 }
 
 #[tokio::test(start_paused = true)]
