@@ -110,7 +110,7 @@ async fn claim(dispatcher: &Arc<Dispatcher>) -> Result<Asked> {
     }
     let claimed = claimed?;
     let full = claimed.deliveries.len() >= limit;
-    if era != dispatcher.heartbeat.era() || dispatcher.is_stopping() {
+    if !dispatcher.still_holds(era) {
         // Perhaps claimed before the leases were lost; or nothing may start any more.
         let now = dispatcher.clock.now();
         send_back(dispatcher, &claimed.deliveries, now);
@@ -123,9 +123,7 @@ async fn claim(dispatcher: &Arc<Dispatcher>) -> Result<Asked> {
     if full || !asks_for_suspect || room.iter().any(is_without_room) {
         dispatcher.hand.left_some();
     }
-    let rooms = room
-        .iter()
-        .map(|room| (&*room.endpoint_id, room.deliveries));
+    let rooms = room.iter().map(|r| (&*r.endpoint_id, r.deliveries));
     let rooms: HashMap<_, _> = rooms.collect();
     let mut asks_again = full;
     for (endpoint_id, deliveries) in by_endpoint(claimed.deliveries) {

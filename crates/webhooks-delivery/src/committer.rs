@@ -17,7 +17,7 @@ pub(crate) type OneOrMore<T> = SmallVec<[T; 1]>;
 /// Events of one commit at most.
 const BATCH: usize = 256;
 /// Deliveries after which no further sender shares a commit.
-const DELIVERIES: usize = 16_384;
+pub(crate) const BATCH_DELIVERIES: usize = 4_096;
 /// Events that wait for their commit at most.
 const QUEUE: usize = 16_384;
 /// Bytes of events that wait for their commit at most.
@@ -115,7 +115,7 @@ async fn commit_all(mut queued: mpsc::Receiver<Queued>, dispatcher: Arc<Dispatch
         let mut batch = Batch::default();
         let mut deliveries = first.deliveries();
         batch.push(first);
-        while batch.events.len() < BATCH && deliveries < DELIVERIES {
+        while batch.events.len() < BATCH && deliveries < BATCH_DELIVERIES {
             let Ok(next) = queued.try_recv() else { break };
             deliveries += next.deliveries();
             batch.push(next);

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::time::Instant;
-use webhooks_core::storage::{EndpointGate, GateChange, SettleAs, Settlement, WebhookStorage};
+use webhooks_core::storage::{EndpointGate, GateChange, WebhookStorage};
 use webhooks_core::{
     Admission, Clock, Gate, HeldBy, Permit, Result, Timestamp, Transport, WebhookDelivery, WorkerId,
 };
@@ -380,34 +380,6 @@ impl Dispatcher {
         }
     }
 
-    /// Gives everything that waits in a lane back to the storage, due at `at`.
-    pub(crate) fn give_back(&self, lane: &Arc<Lane>, state: &mut LaneState, at: Timestamp) {
-        for delivery in state.take_waiting() {
-            self.release(Some(lane), &delivery, at);
-        }
-    }
-
-    /// Gives one delivery back to the storage, not counted, due at `at`.
-    pub(crate) fn release(
-        &self,
-        lane: Option<&Arc<Lane>>,
-        delivery: &WebhookDelivery,
-        at: Timestamp,
-    ) {
-        let Some(lease) = &delivery.lease else { return };
-        self.recorder.record(Entry::Settle {
-            settlement: Settlement {
-                delivery_id: delivery.id,
-                endpoint_id: delivery.endpoint_id.clone(),
-                token: lease.token,
-                settle_as: SettleAs::Release { at },
-                attempt: None,
-            },
-            event: delivery.event.clone(),
-            lane: lane.cloned(),
-        });
-    }
-
     /// Reads changed endpoints and acts on them.
     pub(crate) async fn refresh(self: &Arc<Self>) -> Result<()> {
         let changed = self.directory.refresh(&*self.storage).await?;
@@ -447,19 +419,6 @@ impl Dispatcher {
         self.stopping.store(true, Ordering::SeqCst);
         self.stopped.notify_waiters();
         self.give_all_back();
-    }
-
-    /// The leases of this process are gone: nothing that it has in hand may start.
-    pub(crate) fn leases_lost(&self) {
-        self.heartbeat.leases_lost();
-        self.give_all_back();
-    }
-
-    fn give_all_back(&self) {
-        let now = self.clock.now();
-        for lane in self.hand.lanes() {
-            self.give_back(&lane, &mut lane.lock(), now);
-        }
     }
 
     /// Ends all requests in flight; they count as not started.

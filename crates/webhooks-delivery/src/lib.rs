@@ -37,6 +37,7 @@ mod prepared;
 mod pulse;
 mod queue;
 mod recorder;
+mod release;
 mod reservation;
 mod retry_after;
 mod retrying;

@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 use webhooks_core::storage::{NewDelivery, NewEvent, OutboxEvent};
 use webhooks_core::{Clock, DeliveryId, Result, WebhookEvent, envelope};
 
+use crate::committer::BATCH_DELIVERIES;
 use crate::dispatcher::Dispatcher;
 use crate::lane::LaneRef;
 use crate::retrying::Retrying;
@@ -42,13 +43,26 @@ async fn empty(dispatcher: &Arc<Dispatcher>) -> Result<usize> {
         .into_iter()
         .map(|event| new_event(dispatcher, event))
         .collect();
-    let now = dispatcher.clock.now();
-    dispatcher
-        .storage
-        .enqueue_outbox(&events, Some(&dispatcher.worker), now)
-        .await?;
-    dispatcher.work.notify_one();
+    let (storage, worker) = (&dispatcher.storage, Some(&dispatcher.worker));
+    for events in commits(&events) {
+        let now = dispatcher.clock.now();
+        storage.enqueue_outbox(events, worker, now).await?;
+        dispatcher.work.notify_one();
+    }
     Ok(found)
+}
+
+/// The events of each commit, which has a bounded number of deliveries but for the last event's.
+fn commits(events: &[NewEvent]) -> impl Iterator<Item = &[NewEvent]> {
+    let mut deliveries = 0;
+    events.split_inclusive(move |event| {
+        deliveries += event.deliveries.len();
+        let is_full = deliveries >= BATCH_DELIVERIES;
+        if is_full {
+            deliveries = 0;
+        }
+        is_full
+    })
 }
 
 fn new_event(dispatcher: &Dispatcher, event: OutboxEvent) -> NewEvent {

@@ -256,6 +256,9 @@ async fn events_for_many_endpoints_share_a_commit_of_bounded_size() {
     futures_util::future::try_join_all(sends).await.unwrap();
     let commits = remote.enqueued.lock().unwrap();
     assert_eq!(commits.iter().sum::<usize>(), 100 * 1_001);
-    assert!(commits.iter().all(|most| *most <= 17_500), "{commits:?}");
-    assert!(commits.len() < 10, "{commits:?}");
+    assert!(
+        commits.iter().all(|most| *most <= 4_096 + 1_001),
+        "{commits:?}"
+    );
+    assert!(commits.len() < 25, "{commits:?}");
 }

@@ -1,0 +1,54 @@
+//! Gives back to the storage what this process leased and does not start.
+
+use std::sync::Arc;
+
+use webhooks_core::storage::{SettleAs, Settlement};
+use webhooks_core::{Clock, Timestamp, WebhookDelivery};
+
+use crate::dispatcher::Dispatcher;
+use crate::lane::{Lane, LaneState};
+use crate::recorder::Entry;
+
+impl Dispatcher {
+    /// Gives everything that waits in a lane back to the storage, due at `at`.
+    pub(crate) fn give_back(&self, lane: &Arc<Lane>, state: &mut LaneState, at: Timestamp) {
+        for delivery in state.take_waiting() {
+            self.release(Some(lane), &delivery, at);
+        }
+    }
+
+    /// Gives one delivery back to the storage, not counted, due at `at`.
+    pub(crate) fn release(
+        &self,
+        lane: Option<&Arc<Lane>>,
+        delivery: &WebhookDelivery,
+        at: Timestamp,
+    ) {
+        let Some(lease) = &delivery.lease else { return };
+        self.recorder.record(Entry::Settle {
+            settlement: Settlement {
+                delivery_id: delivery.id,
+                endpoint_id: delivery.endpoint_id.clone(),
+                token: lease.token,
+                settle_as: SettleAs::Release { at },
+                attempt: None,
+            },
+            event: delivery.event.clone(),
+            lane: lane.cloned(),
+        });
+    }
+
+    /// The leases of this process are gone: nothing that it has in hand may start.
+    pub(crate) fn leases_lost(&self) {
+        self.heartbeat.leases_lost();
+        self.give_all_back();
+    }
+
+    /// Gives back all that waits in lanes.
+    pub(crate) fn give_all_back(&self) {
+        let now = self.clock.now();
+        for lane in self.hand.lanes() {
+            self.give_back(&lane, &mut lane.lock(), now);
+        }
+    }
+}
