@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Result, WebhookError};
+use crate::{BATCH_EVENT, PING_EVENT, Result, WebhookError};
 
 /// The longest event type, in characters.
 pub const MAX_EVENT_TYPE: usize = 256;
@@ -30,6 +30,20 @@ impl EventType {
             None => Ok(Self(event_type.into())),
             Some(problem) => Err(WebhookError::InvalidEvent(problem.into())),
         }
+    }
+
+    /// As [`new`](Self::new), of an event that a caller sends. [`BATCH_EVENT`] and [`PING_EVENT`]
+    /// are the system's own: a receiver takes the events out of the one and answers the other.
+    ///
+    /// # Errors
+    ///
+    /// [`WebhookError::InvalidEvent`] that names the broken rule.
+    pub fn sent(event_type: &str) -> Result<Self> {
+        if [BATCH_EVENT, PING_EVENT].contains(&event_type) {
+            let text = format!("event type {event_type} is the system's own");
+            return Err(WebhookError::InvalidEvent(text.into()));
+        }
+        Self::new(event_type)
     }
 
     /// The type as text.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
-use webhooks_core::storage::{Enqueued, NewEvent};
+use webhooks_core::storage::{Enqueued, NewDelivery, NewEvent};
 use webhooks_core::{Clock, DeliveryId, Lease, Result, WebhookDelivery, WebhookError};
 
 use crate::dispatcher::Dispatcher;
@@ -20,8 +20,10 @@ const BATCH: usize = 256;
 pub(crate) const BATCH_DELIVERIES: usize = 4_096;
 /// Events that wait for their commit at most.
 const QUEUE: usize = 16_384;
-/// Bytes of events that wait for their commit at most.
+/// Bytes of events that wait for their commit at most, with their deliveries.
 const QUEUE_BYTES: usize = 256 << 20;
+/// Bytes of a delivery that waits for its commit, with its reservation.
+const DELIVERY_BYTES: usize = size_of::<NewDelivery>() + size_of::<(usize, Reservation)>();
 
 /// An event on its way into the storage.
 #[derive(Debug)]
@@ -67,15 +69,16 @@ impl Committer {
     /// Stores events in one commit, with those that others send at the same time.
     pub(crate) async fn store(&self, sendings: OneOrMore<Sending>) -> Result<OneOrMore<Sent>> {
         let full = || WebhookError::Overloaded("the queue of events to be stored is full".into());
-        let bytes: usize = sendings
-            .iter()
-            .map(|sending| sending.event.event.payload.len())
-            .sum();
+        let events = || sendings.iter().map(|sending| &sending.event);
+        let bytes: usize = events().map(|new| new.event.payload.len()).sum();
         if bytes > QUEUE_BYTES {
             let text = format!("the events are {bytes} bytes together, at most {QUEUE_BYTES}");
             return Err(WebhookError::InvalidEvent(text.into()));
         }
-        let bytes = u32::try_from(bytes).map_err(|_| full())?;
+        let deliveries: usize = events().map(|new| new.deliveries.len()).sum();
+        let held = bytes.saturating_add(deliveries.saturating_mul(DELIVERY_BYTES));
+        // However many endpoints one call is for, it may wait alone.
+        let bytes = u32::try_from(held.min(QUEUE_BYTES)).map_err(|_| full())?;
         let bytes = self
             .bytes
             .clone()

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use webhooks_core::storage::{Enqueued, NewEvent};
-use webhooks_core::{BATCH_EVENT, DeliveryId, EventId, PING_EVENT, Priority, Result, WebhookError};
+use webhooks_core::{DeliveryId, EventId, Priority, Result, WebhookError};
 
 /// The longest tenant and idempotency key, in bytes.
 pub(crate) const MAX_KEY: usize = 256;
@@ -43,11 +43,6 @@ impl<'a> Outgoing<'a> {
 
     /// Checks the bounds.
     pub(crate) fn check(&self) -> Result<()> {
-        // A receiver takes the events out of a batch, and answers a ping.
-        if [BATCH_EVENT, PING_EVENT].contains(&self.event_type) {
-            let text = format!("event type {} is the system's own", self.event_type);
-            return Err(WebhookError::InvalidEvent(text.into()));
-        }
         for (field, value) in [
             ("tenant", self.tenant),
             ("idempotency key", self.idempotency_key),

@@ -178,7 +178,7 @@ impl Pipeline {
         send.check()?;
         let now = dispatcher.clock.now();
         let tenant: Option<Arc<str>> = send.tenant.map(Into::into);
-        let event_type = EventType::new(send.event_type)?;
+        let event_type = EventType::sent(send.event_type)?;
         let limit = dispatcher.settings.max_body_bytes;
         let event = WebhookEvent::new(event_type, tenant, data, limit, now)?;
         let lanes = self.recipients(send.endpoint_id, &event)?;

@@ -235,6 +235,10 @@ BEGIN
         RAISE EXCEPTION 'event type needs 1 to 256 characters: segments of A-Z a-z 0-9 _ -, joined by single dots'
             USING ERRCODE = 'check_violation';
     END IF;
+    IF webhook_send.event IN ('webhook.batch', 'webhook.ping') THEN
+        RAISE EXCEPTION 'event type % is the system''s own', webhook_send.event
+            USING ERRCODE = 'check_violation';
+    END IF;
     IF webhook_send.data IS NULL THEN
         RAISE EXCEPTION 'data is null; the json null is written ''null''' USING ERRCODE = 'not_null_violation';
     END IF;

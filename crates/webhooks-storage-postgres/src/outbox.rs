@@ -131,7 +131,7 @@ impl<'a, C: GenericClient + Sync> OutboxSend<'a, C> {
     /// [`WebhookError::SerializationError`], with which the transaction may go on; and
     /// [`WebhookError::StorageError`], after which it can only be rolled back.
     pub async fn send(&self, data: &(impl Serialize + Sync + ?Sized)) -> Result<EventId> {
-        EventType::new(self.event_type)?;
+        EventType::sent(self.event_type)?;
         self.check()?;
         let data = RawJson(Bytes::from(serde_json::to_vec(data)?));
         self.check_bytes(data.0.len())?;

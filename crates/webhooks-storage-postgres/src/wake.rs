@@ -10,6 +10,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use backoff::ExponentialBackoffBuilder;
+use backoff::backoff::Backoff;
 use futures_util::future::BoxFuture;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
@@ -18,7 +20,7 @@ use tokio_postgres::{AsyncMessage, Client, Config, Connection, Socket};
 
 /// Between two notifications of one node.
 const DEBOUNCE: Duration = Duration::from_millis(5);
-/// Between two attempts to connect, at first and at most.
+/// Between two attempts to connect, at first and at most, give or take half.
 const RECONNECT: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(5)];
 /// How often an idle connection is asked whether it still is one: before what is between closes it for
 /// being idle, which often takes a minute.
@@ -127,7 +129,13 @@ where
 }
 
 async fn keep_listening(connect: &Connect, channel: &str, here: &Notify, elsewhere: &Notify) {
-    let [mut pause, longest] = RECONNECT;
+    let [first, longest] = RECONNECT;
+    let mut pauses = ExponentialBackoffBuilder::new()
+        .with_initial_interval(first)
+        .with_multiplier(2.0)
+        .with_max_interval(longest)
+        .with_max_elapsed_time(None)
+        .build();
     loop {
         let (heard, hears) = mpsc::channel(16);
         match connect(heard).await {
@@ -138,7 +146,7 @@ async fn keep_listening(connect: &Connect, channel: &str, here: &Notify, elsewhe
                     () = driver => None,
                 };
                 if outcome.is_some() {
-                    [pause, _] = RECONNECT;
+                    pauses.reset();
                 }
             }
             Err(error) => {
@@ -148,8 +156,7 @@ async fn keep_listening(connect: &Connect, channel: &str, here: &Notify, elsewhe
         }
         // What was said meanwhile was not heard.
         wake(here);
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(longest);
+        tokio::time::sleep(pauses.next_backoff().unwrap_or(longest)).await;
     }
 }
 

@@ -122,6 +122,7 @@ async fn the_sql_function_refuses_what_could_not_be_delivered() {
         ("webhook_send('a b', '{}')", "event type"),
         ("webhook_send(repeat('a', 257), '{}')", "event type"),
         ("webhook_send(NULL, '{}')", "event type"),
+        ("webhook_send('webhook.batch', '{}')", "event type"),
         ("webhook_send('a', NULL)", "data is null"),
         ("webhook_send('a', '{')", "json"),
         (
@@ -149,6 +150,7 @@ async fn a_refused_event_does_not_spoil_the_transaction() {
     let long = "x".repeat(300_000);
     for error in [
         outbox.send("a b", &1).await.unwrap_err(),
+        outbox.send("webhook.ping", &1).await.unwrap_err(),
         outbox.send("a", &long).await.unwrap_err(),
         outbox.webhook("a").tenant("").send(&1).await.unwrap_err(),
         outbox
