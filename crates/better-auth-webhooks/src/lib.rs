@@ -54,9 +54,9 @@ pub use webhooks_core::{
 #[cfg(feature = "ed25519")]
 pub use webhooks_core::{Ed25519Key, Ed25519PublicKey};
 pub use webhooks_delivery::{
-    AttemptMetrics, DeliveryEngine, DeliveryEngineBuilder, EndpointMetrics, Metrics, NetworkPolicy,
-    Notice, NoticeStream, Resolve, Settlement, SystemResolver, TlsOptions, WebhookQueue,
-    parse_retry_after,
+    AttemptMetrics, AttemptedDelivery, DeliveryEngine, DeliveryEngineBuilder, EndpointMetrics,
+    Metrics, NetworkPolicy, Notice, NoticeStream, Resolve, SystemResolver, TlsOptions,
+    WebhookQueue, parse_retry_after,
 };
 #[cfg(feature = "receiver")]
 pub use webhooks_receiver::{IncomingWebhook, ReceiveError, SignatureError, WebhookReceiver};

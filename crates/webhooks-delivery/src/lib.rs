@@ -53,7 +53,7 @@ mod verification;
 pub use self::engine::{DeliveryEngine, DeliveryEngineBuilder};
 pub use self::metrics::{AttemptMetrics, EndpointMetrics, Metrics};
 pub use self::network::{NetworkPolicy, Resolve, SystemResolver};
-pub use self::notice::{Notice, NoticeStream, Settlement};
+pub use self::notice::{AttemptedDelivery, Notice, NoticeStream};
 pub use self::outgoing::{Outgoing, Sent};
 pub use self::pipeline::Pipeline;
 pub use self::queue::WebhookQueue;

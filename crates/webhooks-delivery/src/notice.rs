@@ -17,18 +17,18 @@ const CAPACITY: usize = 4_096;
 #[non_exhaustive]
 pub enum Notice {
     /// A delivery arrived.
-    Delivered(Settlement),
+    Delivered(AttemptedDelivery),
     /// An attempt failed and another one follows.
     Retrying {
         /// Which delivery.
-        delivery: Settlement,
+        delivery: AttemptedDelivery,
         /// When the next attempt is due.
         at: Timestamp,
     },
     /// A delivery was given up: it is in the dead letter queue.
     Dead {
         /// Which delivery.
-        delivery: Settlement,
+        delivery: AttemptedDelivery,
         /// Why.
         reason: DeadReason,
     },
@@ -59,7 +59,7 @@ pub enum Notice {
 
 /// The delivery that a [`Notice`] is about, after an attempt.
 #[derive(Clone, Debug)]
-pub struct Settlement {
+pub struct AttemptedDelivery {
     /// Identifies the delivery.
     pub delivery_id: DeliveryId,
     /// Identifies the event.
@@ -83,7 +83,7 @@ impl Notice {
         attempt: &AttemptRecord,
         event: &WebhookEvent,
     ) -> Self {
-        let delivery = Settlement {
+        let delivery = AttemptedDelivery {
             delivery_id: settlement.delivery_id,
             event_id: event.id,
             event_type: event.event_type.clone(),
