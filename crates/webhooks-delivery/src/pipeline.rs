@@ -45,8 +45,10 @@ pub struct Pipeline {
 const MAX_BATCH: usize = 1_000;
 /// The longest deadline, a century: the clock ends some time after it.
 const MAX_DEADLINE: Duration = Duration::from_secs(100 * 365 * 86_400);
-/// Between two looks at whether everything is done.
-const LOOK: Duration = Duration::from_millis(20);
+/// Between two looks at whether this process is done.
+const LOOK: Duration = Duration::from_millis(1);
+/// Between two times that the storage is asked whether everything is.
+const ASK: Duration = Duration::from_millis(20);
 
 impl Pipeline {
     /// Starts the tasks of a process. The clock is the storage's, which `transport` needs.
@@ -350,10 +352,11 @@ impl Pipeline {
                     return Ok(true);
                 }
             }
-            if Instant::now() + LOOK > until {
+            let pause = if is_idle { ASK } else { LOOK };
+            if Instant::now() + pause > until {
                 return Ok(false);
             }
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(pause).await;
         }
     }
 
@@ -384,7 +387,7 @@ impl Pipeline {
             if Instant::now() >= until {
                 return false;
             }
-            tokio::time::sleep(Duration::from_millis(1)).await;
+            tokio::time::sleep(LOOK).await;
         }
         true
     }

@@ -128,6 +128,18 @@ async fn what_was_claimed_of_an_endpoint_that_is_still_being_read_is_given_back(
 }
 
 #[tokio::test(start_paused = true)]
+async fn drain_returns_once_the_last_request_has_ended() {
+    let node = Node::alone(&["a"], Settings::default(), |_| {
+        Reply::Slow(millis(33), 200)
+    })
+    .await;
+    node.send_to("a").await;
+    let began = tokio::time::Instant::now();
+    assert!(node.drain(secs(10)).await);
+    assert!(began.elapsed() <= millis(35), "{:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
 async fn events_that_are_being_sent_while_it_shuts_down_are_stored_or_refused() {
     let storage = storage();
     let transport = ScriptedTransport::new(|_| Reply::Slow(millis(10), 200));
