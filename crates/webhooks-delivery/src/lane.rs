@@ -48,8 +48,8 @@ pub(crate) struct LaneState {
     pub(crate) filling_since: Option<Instant>,
     /// The lane gets a turn when the batch that fills must go.
     pub(crate) alarm_set: bool,
-    /// Requests in flight.
-    pub(crate) running: Vec<Running>,
+    /// Requests in flight, the oldest first.
+    pub(crate) running: VecDeque<Running>,
     /// Places for what is on its way into the storage.
     pub(crate) reserved: usize,
     /// Leased to this process and not settled: waiting, in flight, and on the way to the storage.
@@ -106,7 +106,7 @@ impl Lane {
             alone: 0,
             filling_since: None,
             alarm_set: false,
-            running: Vec::new(),
+            running: VecDeque::new(),
             reserved: 0,
             in_hand: 0,
             backlog: false,
@@ -213,7 +213,7 @@ impl LaneState {
             .is_some_and(|at| now.duration_since(at) < RECENT);
         let slow = self
             .running
-            .first()
+            .front()
             .is_some_and(|r| now.duration_since(r.started) > SLOW);
         !recent || slow
     }
@@ -232,14 +232,13 @@ impl LaneState {
     }
 
     pub(crate) fn started(&mut self, running: Running) {
-        self.running.push(running);
+        self.running.push_back(running);
     }
 
     /// Ends a request; whether the endpoint took it. The task is free for another.
     pub(crate) fn ended(&mut self, id: u64, delivered: bool, now: Instant) -> Option<AbortHandle> {
-        let place = self.running.iter().position(|running| running.id == id);
-        // In order, since the first one is the oldest.
-        let ended = place.map(|place| self.running.remove(place));
+        let place = self.running.binary_search_by_key(&id, |running| running.id);
+        let ended = place.ok().and_then(|place| self.running.remove(place));
         let quick = |r: &Running| now.duration_since(r.started) < QUICK;
         self.is_quick = delivered && ended.as_ref().is_some_and(quick);
         if delivered {
