@@ -83,20 +83,22 @@ impl State {
         if let Some(duplicate) = self.first_send(new, now) {
             return duplicate;
         }
-        let (mut missing, mut dead) = (Vec::new(), Vec::new());
+        let key = tenant_key(new);
+        let (mut made, mut missing, mut dead) = (Vec::new(), Vec::new(), Vec::new());
         for delivery in &new.deliveries {
             let Some(endpoint) = self.live_endpoint(&delivery.endpoint_id) else {
                 missing.push(delivery.id);
                 continue;
             };
+            if key.is_some() {
+                made.push(delivery.id);
+            }
             let worker = worker.filter(|_| delivery.lease);
             if self.insert_delivery(new, delivery.id, endpoint, worker, now) {
                 dead.push(delivery.id);
             }
         }
-        if let Some(key) = tenant_key(new) {
-            let made = new.deliveries.iter().map(|delivery| delivery.id);
-            let made = made.filter(|id| !missing.contains(id)).collect();
+        if let Some(key) = key {
             self.keys.insert(key, new.event.id, made, now);
         }
         if missing.len() == new.deliveries.len() {
