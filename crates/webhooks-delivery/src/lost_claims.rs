@@ -14,8 +14,8 @@ use crate::retrying::Retrying;
 
 /// Between two looks: what only was on its way into a lane or the storage has arrived by then.
 const PAUSE: Duration = Duration::from_secs(10);
-/// Looks after a failure: the storage may go on working on a call for as long as a minute after
-/// its caller has been told that it failed.
+/// Looks after a failure, and one more for what the last has seen: the storage may go on working on
+/// a call for as long as a minute after its caller has been told that it failed.
 const LOOKS: usize = 7;
 /// Deliveries of one page.
 const PAGE: usize = 1_000;
@@ -25,17 +25,16 @@ pub(crate) async fn give_back_lost_claims(dispatcher: Arc<Dispatcher>) {
     let mut retrying = Retrying::new("look for lost claims");
     loop {
         dispatcher.leases_unknown.notified().await;
-        let (mut seen, mut looks) = (HashSet::new(), 0);
-        // What was seen once is looked at again.
-        while looks < LOOKS || !seen.is_empty() {
-            match give_back(&dispatcher, &seen).await {
-                Ok(found) => {
-                    (seen, looks) = (found, looks + 1);
-                    retrying.succeeded();
-                    tokio::time::sleep(PAUSE).await;
+        let mut seen = HashSet::new();
+        for _ in 0..=LOOKS {
+            seen = loop {
+                match give_back(&dispatcher, &seen).await {
+                    Ok(found) => break found,
+                    Err(error) => retrying.pause(&error).await,
                 }
-                Err(error) => retrying.pause(&error).await,
-            }
+            };
+            retrying.succeeded();
+            tokio::time::sleep(PAUSE).await;
         }
     }
 }
