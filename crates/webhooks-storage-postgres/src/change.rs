@@ -12,6 +12,14 @@ const PURGE_DEAD: &str = include_str!("sql/purge_dead.sql");
 const PURGE_ARCHIVE: &str = include_str!("sql/purge_archive.sql");
 const ERASE_QUEUE: &str = include_str!("sql/erase_queue.sql");
 const ERASE_ARCHIVE: &str = include_str!("sql/erase_archive.sql");
+/// What becomes of the rows that `gone` has taken out of the queue.
+const CANCELLED: &str = include_str!("sql/archive_cancelled.sql");
+
+/// The statement, whole: `now` is its parameter of the time.
+pub(crate) fn with_cancelled(sql: &str, now: &str) -> String {
+    let sql = sql.replace("{cancelled}", CANCELLED.trim_end());
+    sql.replace("{now}", now)
+}
 
 /// The statements of a change: what each of them is about, and to which rows it applies.
 fn steps(to: Change) -> &'static [(Table, &'static str, &'static str)] {
@@ -64,7 +72,7 @@ impl Database {
                 "SELECT q.id, q.status FROM @.{name} q WHERE {conditions} AND {applies} \
                  ORDER BY q.id DESC LIMIT {most}::bigint FOR UPDATE OF q"
             );
-            let sql = sql.replace("{picked}", &picked).replace("{now}", &now);
+            let sql = with_cancelled(&sql.replace("{picked}", &picked), &now);
             let sql = self.sql(&sql);
             let statement = transaction.prepare_cached(&sql).await.map_err(error)?;
             let rows = transaction

@@ -9,6 +9,7 @@ use webhooks_core::{
     WebhookEndpoint,
 };
 
+use crate::change::with_cancelled;
 use crate::columns::{disabled_by, get, get_time, get_u32, get_u64, int, long, time, unknown};
 use crate::database::Database;
 use crate::error::storage_error;
@@ -102,8 +103,9 @@ impl Database {
         limit: i64,
         now: Timestamp,
     ) -> Result<i64> {
+        let sql = with_cancelled(CANCEL, "$3");
         let rows = self
-            .query("cancel deliveries", CANCEL, &[&id, &limit, &time(now)])
+            .query("cancel deliveries", &sql, &[&id, &limit, &time(now)])
             .await?;
         rows.first().map_or(Ok(0), |row| get(row, "cancelled"))
     }
