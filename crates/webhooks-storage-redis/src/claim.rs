@@ -6,7 +6,7 @@ use webhooks_core::storage::{Claim, Claimed};
 use crate::args::Args;
 use crate::claim_tickets::TakenTicket;
 use crate::redis_storage::RedisStorage;
-use crate::rows::{self, Events};
+use crate::rows::{Events, Row};
 use crate::script::Script;
 
 impl RedisStorage {
@@ -93,8 +93,9 @@ impl RedisStorage {
         let (mut list, events) = (reply.list()?, Events::read(reply.list()?)?);
         let mut deliveries = Vec::new();
         while !list.is_over() {
-            let mut row = list.list()?;
-            deliveries.push(rows::delivery(&mut row, &events, Some(claim.worker))?);
+            let (id, row) = (list.uuid()?, list.text()?);
+            let worker = Some(claim.worker.clone());
+            deliveries.push(Row::read(&row)?.delivery(id, &events, worker)?);
         }
         let next_due = reply.score()?;
         Ok(Claimed {

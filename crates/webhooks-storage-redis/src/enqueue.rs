@@ -9,6 +9,7 @@ use crate::args::Args;
 use crate::keys::idempotency_name;
 use crate::redis_storage::RedisStorage;
 use crate::reply::ids;
+use crate::rows;
 use crate::script::Script;
 
 /// What a partition answered for one event.
@@ -114,9 +115,7 @@ impl RedisStorage {
 fn write_event(args: &mut Args, new: &NewEvent, key: Option<&str>, deliveries: &[&NewDelivery]) {
     let event = &new.event;
     args.uuid(event.id.as_uuid())
-        .text(event.event_type.as_str())
-        .option(event.tenant.as_deref())
-        .bytes(event.payload.clone())
+        .written(|to| rows::write_event(to, event))
         .number(event.created_at.as_millis())
         .number(new.priority.level())
         .number(new.priority.sort_key(event.created_at))

@@ -10,7 +10,7 @@ use webhooks_core::{
 use crate::args::Args;
 use crate::redis_storage::RedisStorage;
 use crate::reply::{Reply, malformed};
-use crate::rows::{self, Events};
+use crate::rows::{Events, Row, tenant_line};
 use crate::script::Script;
 
 /// Rows that one run of a script lists or changes at most.
@@ -68,7 +68,7 @@ impl RedisStorage {
             let mut reply = self.connection.run(partition, script, "0", &args).await?;
             let (mut list, events) = (reply.list()?, Events::read(reply.list()?)?);
             while !list.is_over() {
-                records.push(record(list.list()?, &events)?);
+                records.push(record(&mut list, &events)?);
             }
             before = Uuid::try_parse(&reply.text()?).ok();
             if before.is_none() {
@@ -124,7 +124,7 @@ fn filter(query: &DeliveryQuery, before: Option<Uuid>) -> Args {
         .option(query.event_id.map(|id| uuid(id.as_uuid())).as_deref())
         .option(query.endpoint_id.as_deref())
         .option(query.event_type.as_deref())
-        .option(query.tenant.as_deref())
+        .option(query.tenant.as_deref().map(tenant_line).as_deref())
         .option(query.from.map(time).as_deref())
         .option(query.to.map(time).as_deref())
         .option(before.map(uuid).as_deref())
@@ -135,31 +135,27 @@ fn filter(query: &DeliveryQuery, before: Option<Uuid>) -> Args {
     args
 }
 
-fn record(mut row: Reply, events: &Events) -> Result<DeliveryRecord> {
-    let mut delivery = rows::delivery(&mut row, events, Some(&WorkerId::named("")))?;
-    let state = state(&row.text()?)?;
-    let worker = WorkerId::named(&row.text()?);
-    match &mut delivery.lease {
-        Some(lease) if state == DeliveryState::Leased => lease.worker = worker,
-        lease => *lease = None,
-    }
-    let dead_reason = dead_reason(&row.text()?)?;
-    let updated_at = row.timestamp()?;
-    if row.flag()? {
+fn record(list: &mut Reply, events: &Events) -> Result<DeliveryRecord> {
+    let (id, text) = (list.uuid()?, list.text()?);
+    let row = Row::read(&text)?;
+    let state = state(row.state)?;
+    let worker = (state == DeliveryState::Leased).then(|| WorkerId::named(row.worker));
+    let mut delivery = row.delivery(id, events, worker)?;
+    if row.is_erased() {
         delivery.event = std::sync::Arc::new(WebhookEvent {
             payload: Bytes::new(),
             ..(*delivery.event).clone()
         });
     }
-    let (mut lines, mut attempts) = (row.list()?, Vec::new());
+    let (mut lines, mut attempts) = (list.list()?, Vec::new());
     while !lines.is_over() {
         attempts.push(attempt(delivery.id, &lines.bytes()?)?);
     }
     Ok(DeliveryRecord {
         delivery,
         state,
-        dead_reason: dead_reason.filter(|_| state == DeliveryState::Dead),
-        updated_at,
+        dead_reason: dead_reason(row.reason)?.filter(|_| state == DeliveryState::Dead),
+        updated_at: row.updated_at()?,
         attempts,
     })
 }

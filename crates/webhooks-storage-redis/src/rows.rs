@@ -1,10 +1,14 @@
+//! Deliveries and events as Redis keeps them: texts whose fields are lines.
+
 use std::collections::HashMap;
+use std::str::FromStr;
 use std::sync::Arc;
 
+use bytes::{BufMut, Bytes, BytesMut};
 use uuid::Uuid;
 use webhooks_core::{
-    DeliveryId, EventId, EventType, Lease, Priority, Result, WebhookDelivery, WebhookEvent,
-    WorkerId,
+    DeliveryId, EventId, EventType, Lease, Priority, Result, Timestamp, WebhookDelivery,
+    WebhookEvent, WorkerId,
 };
 
 use crate::reply::{Reply, malformed};
@@ -13,22 +17,30 @@ use crate::reply::{Reply, malformed};
 #[derive(Debug, Default)]
 pub(crate) struct Events(HashMap<Uuid, Arc<WebhookEvent>>);
 
+/// The fields of a delivery; `ROW` in `common.lua` has the same order.
+#[derive(Debug)]
+pub(crate) struct Row<'a> {
+    pub(crate) state: &'a str,
+    endpoint: &'a str,
+    event: &'a str,
+    priority: &'a str,
+    due: &'a str,
+    attempts: &'a str,
+    max_retries: &'a str,
+    crashes: &'a str,
+    token: &'a str,
+    pub(crate) worker: &'a str,
+    pub(crate) reason: &'a str,
+    updated: &'a str,
+    erased: &'a str,
+}
+
 impl Events {
     pub(crate) fn read(mut list: Reply) -> Result<Self> {
         let mut events = HashMap::new();
         while !list.is_over() {
-            let mut fields = list.list()?;
-            let id = fields.uuid()?;
-            let event_type = EventType::new(&fields.text()?)?;
-            let (has_tenant, tenant) = (fields.flag()?, fields.text()?);
-            let event = WebhookEvent {
-                id: EventId::from_uuid(id),
-                event_type,
-                tenant: has_tenant.then(|| tenant.into()),
-                payload: fields.bytes()?,
-                created_at: fields.timestamp()?,
-            };
-            events.insert(id, Arc::new(event));
+            let id = list.uuid()?;
+            events.insert(id, Arc::new(read_event(id, list.bytes()?)?));
         }
         Ok(Self(events))
     }
@@ -39,32 +51,96 @@ impl Events {
     }
 }
 
-/// Reads what all rows start with. A lease is put in if there is a worker.
-pub(crate) fn delivery(
-    row: &mut Reply,
-    events: &Events,
-    worker: Option<&WorkerId>,
-) -> Result<WebhookDelivery> {
-    let id = DeliveryId::from_uuid(row.uuid()?);
-    let endpoint_id = row.text()?.into();
-    let event = events.get(row.uuid()?)?;
-    let priority = Priority::from_level(row.number()?);
-    let due_at = row.timestamp()?;
-    let (attempts, max_retries, crashes) = (row.number()?, row.number()?, row.number()?);
-    let token = row.number()?;
-    Ok(WebhookDelivery {
-        id,
-        endpoint_id,
-        event,
-        priority,
-        due_at,
-        attempts,
-        max_retries,
-        crashes,
-        lease: worker.map(|worker| Lease {
-            worker: worker.clone(),
-            token,
-        }),
-        endpoint: None,
+impl<'a> Row<'a> {
+    pub(crate) fn read(text: &'a str) -> Result<Self> {
+        let mut lines = text.split('\n');
+        let mut line = || lines.next().ok_or_else(broken);
+        Ok(Self {
+            state: line()?,
+            endpoint: line()?,
+            event: line()?,
+            priority: line()?,
+            due: line()?,
+            attempts: line()?,
+            max_retries: line()?,
+            crashes: line()?,
+            token: line()?,
+            worker: line()?,
+            reason: line()?,
+            updated: line()?,
+            erased: line()?,
+        })
+    }
+
+    /// The delivery, leased to this worker if there is one.
+    pub(crate) fn delivery(
+        &self,
+        id: Uuid,
+        events: &Events,
+        worker: Option<WorkerId>,
+    ) -> Result<WebhookDelivery> {
+        let token = number(self.token)?;
+        let event_id = Uuid::try_parse(self.event).map_err(|_| broken())?;
+        Ok(WebhookDelivery {
+            id: DeliveryId::from_uuid(id),
+            endpoint_id: self.endpoint.into(),
+            event: events.get(event_id)?,
+            priority: Priority::from_level(number(self.priority)?),
+            due_at: number(self.due).map(Timestamp::from_millis)?,
+            attempts: number(self.attempts)?,
+            max_retries: number(self.max_retries)?,
+            crashes: number(self.crashes)?,
+            lease: worker.map(|worker| Lease { worker, token }),
+            endpoint: None,
+        })
+    }
+
+    pub(crate) fn updated_at(&self) -> Result<Timestamp> {
+        number(self.updated).map(Timestamp::from_millis)
+    }
+
+    pub(crate) const fn is_erased(&self) -> bool {
+        !self.erased.is_empty()
+    }
+}
+
+/// Writes an event: its type, its time and its tenant, a line each, and then the payload.
+pub(crate) fn write_event(to: &mut BytesMut, event: &WebhookEvent) {
+    let created = event.created_at.as_millis();
+    let tenant = event.tenant.as_deref().map(tenant_line).unwrap_or_default();
+    to.put_slice(format!("{}\n{created}\n{tenant}\n", event.event_type).as_bytes());
+    to.put_slice(&event.payload);
+}
+
+/// A tenant as an event holds it: in JSON, which is one line whatever it is.
+pub(crate) fn tenant_line(tenant: &str) -> String {
+    serde_json::Value::from(tenant).to_string()
+}
+
+fn read_event(id: Uuid, mut text: Bytes) -> Result<WebhookEvent> {
+    let mut line = || {
+        let end = text.iter().position(|byte| *byte == b'\n');
+        let line = text.split_to(end.ok_or_else(broken)? + 1);
+        String::from_utf8(line.slice(..line.len() - 1).into()).map_err(|_| broken())
+    };
+    let (event_type, created, tenant) = (line()?, line()?, line()?);
+    let tenant: Option<String> = match tenant.as_str() {
+        "" => None,
+        json => Some(serde_json::from_str(json).map_err(|_| broken())?),
+    };
+    Ok(WebhookEvent {
+        id: EventId::from_uuid(id),
+        event_type: EventType::new(&event_type)?,
+        tenant: tenant.map(Into::into),
+        payload: text,
+        created_at: number(&created).map(Timestamp::from_millis)?,
     })
+}
+
+fn number<N: FromStr>(text: &str) -> Result<N> {
+    text.parse().map_err(|_| broken())
+}
+
+fn broken() -> webhooks_core::WebhookError {
+    malformed("holds a broken delivery or event")
 }

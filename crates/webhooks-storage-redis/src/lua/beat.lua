@@ -21,14 +21,15 @@ end
 local function take_back(id, holder)
   local d = row(id)
   if not d or d.state ~= 'leased' or d.worker ~= holder then return 0 end
-  local e, crashes = endpoint(d.endpoint), tonumber(d.crashes or 0) + 1
-  d.crashes = crashes
-  if d.erased or e.deleted then
-    move(d, e, 'cancelled', 'crashes', crashes)
+  local e, crashes = endpoint(d.endpoint), tonumber(d.crashes) + 1
+  d.crashes = number(crashes)
+  if d.erased ~= '' or e.deleted then
+    move(d, e, 'cancelled')
   elseif crashes >= poison then
-    move(d, e, 'dead', 'crashes', crashes, 'reason', 'poison')
+    d.reason = 'poison'
+    move(d, e, 'dead')
   else
-    wait_until(d, e, number(math.min(tonumber(d.due), now_ms)), 'crashes', crashes)
+    wait_until(d, e, number(math.min(tonumber(d.due), now_ms)))
   end
   return 1
 end
@@ -42,7 +43,9 @@ local function rescue()
     if dead ~= worker then
       redis.call('HSET', key('worker', dead), 'lost', 1)
       redis.call('PEXPIRE', key('worker', dead), 172800000)
-      for _, id in ipairs(redis.call('SPOP', key('leased', dead), most - rescued)) do
+      local ids = redis.call('SPOP', key('leased', dead), most - rescued)
+      read_rows(ids)
+      for _, id in ipairs(ids) do
         rescued = rescued + take_back(id, dead)
       end
       if redis.call('EXISTS', key('leased', dead)) == 1 then return rescued, 1 end

@@ -9,16 +9,14 @@ if known[1] then return { tonumber(known[1]), known[2] } end
 local CHANGES = {}
 
 function CHANGES.replay(d, e)
-  if d.state ~= 'dead' or d.erased or e.deleted then return false end
+  if d.state ~= 'dead' or d.erased ~= '' or e.deleted then return false end
   local seq = string.format('%016d', redis.call('INCR', key('seq')))
   leave(d, e)
-  d.state, d.seq, d.sort, d.due = 'ready', seq, sort[tonumber(d.priority) + 1], now
-  d.crashes = nil
+  d.state, d.seq, d.sort = 'ready', seq, sort[tonumber(d.priority) + 1]
+  d.due, d.sent, d.updated, d.attempts, d.crashes, d.reason = now, now, now, '0', '0', ''
+  keep(d)
   put(sorted, key('dead'), d.id, false)
   put(sorted, key('waiting'), d.id, '0')
-  redis.call('HSET', key('delivery', d.id), 'state', 'ready', 'updated', now, 'due', now, 'sent',
-    now, 'seq', seq, 'sort', d.sort, 'attempts', '0')
-  redis.call('HDEL', key('delivery', d.id), 'reason', 'crashes')
   enter(d, e)
   return true
 end
@@ -40,9 +38,9 @@ function CHANGES.purge(d, e)
 end
 
 function CHANGES.erase(d, e)
-  if d.erased then return false end
+  if d.erased ~= '' then return false end
   d.erased = '1'
-  redis.call('HSET', key('delivery', d.id), 'erased', '1')
+  keep(d)
   unread(d.event)
   if d.state == 'ready' or d.state == 'scheduled' then move(d, e, 'cancelled') end
   return true

@@ -1,4 +1,5 @@
--- Leases ready deliveries, from endpoints in turn. Answers {rows, events, next due or ''}.
+-- Leases ready deliveries, from endpoints in turn. Answers {rows, events, next due or ''}, each row
+-- and event as its id and its text.
 --
 -- What a request leased is kept under its slot until the slot's next request, and given again to
 -- whoever asks with the same request: the first answer may have been lost.
@@ -14,18 +15,15 @@ end
 -- Bounds of one run: deliveries made ready, endpoints whose hold ends, endpoints passed over.
 local MOST_PROMOTED, MOST_HOLDS, MOST_VISITS = 1000, 200, 500
 
-local rows, events, seen, ids = {}, {}, {}, {}
+local given, events, ids = {}, {}, {}
 local slot_key = key('claim', worker .. ':' .. slot)
 
 local function give(d)
-  rows[#rows + 1] = { d.id, d.endpoint, d.event, d.priority, d.due, d.attempts, d.max_retries,
-    d.crashes or '0', d.token }
-  if not seen[d.event] then
-    seen[d.event] = true
-    local v = redis.call('HMGET', key('event', d.event), 'type', 'tenant', 'payload', 'created')
-    events[#events + 1] = { d.event, v[1], v[2] and '1' or '0', v[2] or '', v[3], v[4] }
-  end
+  given[#given + 1], given[#given + 2] = d.id, text_of(d)
+  events[d.event] = true
 end
+
+local function answer(next_at) return { given, texts_of_events(events), next_at } end
 
 local kept = redis.call('HMGET', slot_key, 'request', 'ids')
 if kept[1] == request then
@@ -34,10 +32,10 @@ if kept[1] == request then
     -- With a later token another claim of the worker has given it since.
     if d and d.state == 'leased' and d.worker == worker and d.token == token then give(d) end
   end
-  return { rows, events, now }
+  return answer(now)
 elseif kept[1] and tonumber(kept[1]) > tonumber(request) then
   -- A copy of an older request, whose answer nobody waits for.
-  return { rows, events, now }
+  return answer(now)
 end
 
 -- Makes the scheduled deliveries ready whose time has come, a fair share of each endpoint.
@@ -48,16 +46,18 @@ local function promote()
     local e = endpoint(id)
     local place = key('scheduled', id)
     local members = redis.call('ZRANGEBYSCORE', place, '-inf', now, 'LIMIT', 0, share)
+    read_rows(ids_of(members))
     for _, member in ipairs(members) do
-      local delivery = key('delivery', string.sub(member, -36))
-      local v = redis.call('HMGET', delivery, 'sort', 'crashes')
+      local d = row(string.sub(member, -36))
       -- Without noeviction the server may have dropped the row.
-      if v[1] then
-        redis.call('ZADD', ready_place(e, v[2], 1), v[1], member)
-        redis.call('HSET', delivery, 'state', 'ready', 'updated', now)
+      if d then
+        put(sorted, ready_place(e, d.crashes, 1), member, d.sort)
+        d.state, d.updated = 'ready', now
+        keep(d)
       end
+      put(sorted, place, member, false)
     end
-    if #members > 0 then redis.call('ZREM', place, unpack(members)) end
+    write_sets()
     count(e, 'scheduled', -#members)
     file_due(e)
     admit(e)
@@ -185,14 +185,16 @@ end
 
 local function lease(p)
   local e, members = p.e, pop(p.e, p.n)
-  local new = 0
-  for _, m in ipairs(members) do
-    local d = row(string.sub(m.member, -36))
+  local new, popped = 0, {}
+  for i, m in ipairs(members) do popped[i] = string.sub(m.member, -36) end
+  read_rows(popped)
+  for _, id in ipairs(popped) do
+    local d = row(id)
     -- Without noeviction the server may have dropped the row.
     if d then
+      d.state, d.worker, d.updated = 'leased', worker, now
       d.token = number(tonumber(d.token) + 1)
-      redis.call('HSET', key('delivery', d.id), 'state', 'leased', 'worker', worker, 'token',
-        d.token, 'updated', now)
+      keep(d)
       put(sorted, key('waiting'), d.id, false)
       put(sets, key('leased', worker), d.id, true)
       new = new + 1
@@ -244,4 +246,4 @@ local next_at = cut and now or next_due()
 -- Who claims knows what it left behind.
 woken = false
 flush()
-return { rows, events, next_at }
+return answer(next_at)

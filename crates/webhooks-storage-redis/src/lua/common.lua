@@ -47,6 +47,83 @@ local function call_with(command, at, arguments)
   end
 end
 
+-- Texts to be written, by key.
+local texts = {}
+local function set(at, text) texts[at] = text end
+
+local function write_texts()
+  local pairs_of = {}
+  for at, text in pairs(texts) do
+    pairs_of[#pairs_of + 1], pairs_of[#pairs_of + 2] = at, text
+  end
+  for i = 1, #pairs_of, 4000 do
+    redis.call('MSET', unpack(pairs_of, i, math.min(i + 3999, #pairs_of)))
+  end
+  texts = {}
+end
+
+-- The texts of these keys, in order; false where there is none.
+local function get_all(keys)
+  local all = {}
+  for i = 1, #keys, 4000 do
+    local part = redis.call('MGET', unpack(keys, i, math.min(i + 3999, #keys)))
+    for n = 1, #part do all[#all + 1] = part[n] end
+  end
+  return all
+end
+
+-- A delivery is one text, its fields in lines; `Row` reads it too. A script reads many at a time,
+-- each once, and writes all that it changed at its end, with one command.
+local LINES = string.rep('([^\n]*)\n', 17)
+-- By id; false if there is none.
+local rows, changed = {}, {}
+
+local function parse(id, text)
+  local state, endpoint, event, priority, due, attempts, max_retries, crashes, token, worker, reason,
+    updated, erased, settled, seq, sort, sent = string.match(text, LINES)
+  return { id = id, state = state, endpoint = endpoint, event = event, priority = priority,
+    due = due, attempts = attempts, max_retries = max_retries, crashes = crashes, token = token,
+    worker = worker, reason = reason, updated = updated, erased = erased, settled = settled,
+    seq = seq, sort = sort, sent = sent }
+end
+
+local function text_of(d)
+  return d.state .. '\n' .. d.endpoint .. '\n' .. d.event .. '\n' .. d.priority .. '\n' .. d.due
+    .. '\n' .. d.attempts .. '\n' .. d.max_retries .. '\n' .. d.crashes .. '\n' .. d.token .. '\n'
+    .. d.worker .. '\n' .. d.reason .. '\n' .. d.updated .. '\n' .. d.erased .. '\n' .. d.settled
+    .. '\n' .. d.seq .. '\n' .. d.sort .. '\n' .. d.sent .. '\n'
+end
+
+-- Reads the deliveries with these ids that were not read yet.
+local function read_rows(ids)
+  local unread, keys = {}, {}
+  for _, id in ipairs(ids) do
+    if rows[id] == nil then
+      unread[#unread + 1], keys[#keys + 1] = id, key('delivery', id)
+      rows[id] = false
+    end
+  end
+  for i, text in ipairs(get_all(keys)) do
+    if text then rows[unread[i]] = parse(unread[i], text) end
+  end
+end
+
+-- The delivery with this id.
+local function row(id)
+  if rows[id] == nil then read_rows({ id }) end
+  return rows[id] or nil
+end
+
+-- Notes that a delivery was changed, or is new.
+local function keep(d)
+  rows[d.id], changed[d.id] = d, true
+end
+
+local function write_rows()
+  for id in pairs(changed) do set(key('delivery', id), text_of(rows[id])) end
+  changed = {}
+end
+
 -- Scripts that read such a set after a change of it call this in between.
 local function write_sets()
   for at, of in pairs(sorted) do
@@ -151,8 +228,11 @@ local function file_due(e)
   end
 end
 
--- Stores the sets and counts that were touched, and wakes who waits. The last thing that a script does.
+-- Stores the rows, sets and counts that were touched, and wakes who waits. The last thing that a
+-- script does.
 local function flush()
+  write_rows()
+  write_texts()
   write_sets()
   for _, e in pairs(endpoints) do
     if e then
@@ -177,19 +257,6 @@ local function flush()
   if woken then redis.call('PUBLISH', channel, '') end
 end
 
--- A delivery is stored with its fields in this order: the first ones are found fastest.
-local ROW = { 'state', 'endpoint', 'token', 'worker', 'attempts', 'event', 'seq', 'sort', 'due',
-  'priority', 'max_retries', 'updated', 'sent', 'crashes', 'reason', 'erased', 'settled' }
-
--- The delivery with this id, of which only the first fields may be asked for.
-local function row(id, fields)
-  local v = redis.call('HMGET', key('delivery', id), unpack(ROW, 1, fields or #ROW))
-  if not v[1] then return nil end
-  local d = { id = id }
-  for i, value in ipairs(v) do d[ROW[i]] = value end
-  return d
-end
-
 -- What is leased is in the set of its worker alone.
 local INDEX = { ready = 'waiting', scheduled = 'waiting', dead = 'dead', delivered = 'ended',
   cancelled = 'ended' }
@@ -198,7 +265,7 @@ local INDEX = { ready = 'waiting', scheduled = 'waiting', dead = 'dead', deliver
 -- own, from which they come one at a time.
 local function ready_place(e, crashes, by)
   count(e, 'ready', by)
-  if tonumber(crashes or 0) < 2 then return key('ready', e.id) end
+  if tonumber(crashes) < 2 then return key('ready', e.id) end
   count(e, 'suspect', by)
   return key('suspect', e.id)
 end
@@ -213,6 +280,7 @@ local function leave(d, e)
   elseif d.state == 'leased' then
     put(sets, key('leased', d.worker), d.id, false)
     count(e, 'leased', -1)
+    d.worker = ''
     -- It may have been the one too many of a gate.
     if e.max_leased then e.admit = true end
   elseif d.state == 'dead' then
@@ -235,47 +303,68 @@ local function enter(d, e)
   end
 end
 
--- Moves a delivery to another place; fields and values to store with its state may follow.
-local function move(d, e, state, ...)
+-- Moves a delivery to another place.
+local function move(d, e, state)
   leave(d, e)
   local from, to = INDEX[d.state], INDEX[state]
   if from ~= to then
     if from then put(sorted, key(from), d.id, false) end
     if to then put(sorted, key(to), d.id, '0') end
   end
-  d.state = state
-  redis.call('HSET', key('delivery', d.id), 'state', state, 'updated', now, ...)
+  d.state, d.updated = state, now
+  keep(d)
   enter(d, e)
 end
 
 -- Moves a delivery to where it waits until it is due.
-local function wait_until(d, e, due, ...)
+local function wait_until(d, e, due)
   d.due = due
-  move(d, e, tonumber(due) > now_ms and 'scheduled' or 'ready', 'due', due, ...)
+  move(d, e, tonumber(due) > now_ms and 'scheduled' or 'ready')
+end
+
+-- The ids of deliveries that wait in a queue; a member ends with its id.
+local function ids_of(members)
+  local ids = {}
+  for i, member in ipairs(members) do ids[i] = string.sub(member, -36) end
+  return ids
+end
+
+-- The lines in front of an event's payload: type, time, tenant.
+local HEAD = '^([^\n]*)\n([^\n]*)\n([^\n]*)\n'
+
+-- The events of a set of ids, each as its id and its text.
+local function texts_of_events(set_of_ids)
+  local ids, keys, out = {}, {}, {}
+  for id in pairs(set_of_ids) do ids[#ids + 1], keys[#keys + 1] = id, key('event', id) end
+  for i, text in ipairs(get_all(keys)) do out[2 * i - 1], out[2 * i] = ids[i], text end
+  return out
 end
 
 -- Counts one delivery more of an event as `removed` or `unread`, and tells whether all are now.
 local function all_of(event, field)
-  local at = key('event', event)
-  local counted = redis.call('HINCRBY', at, field, 1)
   -- Their ids are of 36 bytes, with a space between two.
-  return counted * 37 > redis.call('HSTRLEN', at, 'deliveries')
+  local all = (redis.call('STRLEN', key('deliveries', event)) + 1) / 37
+  return all <= 1 or redis.call('HINCRBY', key('gone', event), field, 1) >= all
 end
 
 -- Drops a payload once nobody reads it.
 local function unread(event)
-  if all_of(event, 'unread') then redis.call('HSET', key('event', event), 'payload', '') end
+  if not all_of(event, 'unread') then return end
+  local text = redis.call('GET', key('event', event))
+  local _, last = string.find(text or '', HEAD)
+  if last then redis.call('SET', key('event', event), string.sub(text, 1, last)) end
 end
 
 -- Drops a delivery. The totals of what ended stay.
 local function remove(d)
+  rows[d.id], changed[d.id] = false, nil
   redis.call('DEL', key('delivery', d.id), key('attempts', d.id))
   put(sorted, key(INDEX[d.state]), d.id, false)
   put(sorted, key('log'), d.id, false)
   put(sorted, key('of', d.endpoint), d.id, false)
   if all_of(d.event, 'removed') then
-    redis.call('DEL', key('event', d.event))
-  elseif not d.erased then
+    redis.call('DEL', key('event', d.event), key('deliveries', d.event), key('gone', d.event))
+  elseif d.erased == '' then
     unread(d.event)
   end
 end
@@ -285,7 +374,9 @@ local function cancel_waiting(e, most)
   local done = 0
   for _, place in ipairs({ 'ready', 'suspect', 'scheduled' }) do
     if done < most then
-      for _, member in ipairs(redis.call('ZRANGE', key(place, e.id), 0, most - done - 1)) do
+      local members = redis.call('ZRANGE', key(place, e.id), 0, most - done - 1)
+      read_rows(ids_of(members))
+      for _, member in ipairs(members) do
         local d = row(string.sub(member, -36))
         if d then
           move(d, e, 'cancelled')

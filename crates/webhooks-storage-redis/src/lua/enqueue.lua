@@ -19,37 +19,33 @@ end
 local function make(event, d)
   local e = endpoint(d.endpoint)
   seq = seq + 1
-  d.seq = string.format('%016d', seq)
-  d.sort, d.due = event.sort, event.due
-  d.state = tonumber(d.due) > now_ms and 'scheduled' or 'ready'
-  local token = '0'
+  local state, token, holder = tonumber(event.due) > now_ms and 'scheduled' or 'ready', '0', ''
   if d.lease == '1' and worker ~= '' then
-    d.state, d.worker, token = 'leased', worker, '1'
+    state, token, holder = 'leased', '1', worker
     know(worker)
+  else
+    put(sorted, key('waiting'), d.id, '0')
   end
-  redis.call('HSET', d.at, 'state', d.state, 'endpoint', d.endpoint, 'token', token,
-    'worker', d.worker or '', 'attempts', '0', 'event', event.id, 'seq', d.seq,
-    'sort', event.sort, 'due', event.due, 'priority', event.priority,
-    'max_retries', event.max_retries, 'updated', now, 'sent', event.created)
-  there[d.at] = true
-  if d.state ~= 'leased' then put(sorted, key('waiting'), d.id, '0') end
+  local made = { id = d.id, state = state, endpoint = d.endpoint, event = event.id,
+    priority = event.priority, due = event.due, attempts = '0', max_retries = event.max_retries,
+    crashes = '0', token = token, worker = holder, reason = '', updated = now, erased = '',
+    settled = '', seq = string.format('%016d', seq), sort = event.sort, sent = event.created }
+  keep(made)
   put(sorted, key('of', d.endpoint), d.id, '0')
   count(e, 'enqueued', 1)
-  enter(d, e)
+  enter(made, e)
 end
 
 local function keep_event(event, made)
-  local deliveries = table.concat(made, ' ')
-  if there[event.at] then
-    local before = redis.call('HGET', event.at, 'deliveries')
-    if before then deliveries = before .. ' ' .. deliveries end
-    redis.call('HSET', event.at, 'deliveries', deliveries)
-    return
+  local at, deliveries = key('deliveries', event.id), table.concat(made, ' ')
+  if texts[at] then
+    set(at, texts[at] .. ' ' .. deliveries)
+  elseif there[event.at] then
+    redis.call('APPEND', at, ' ' .. deliveries)
+  else
+    set(event.at, event.text)
+    set(at, deliveries)
   end
-  there[event.at] = true
-  redis.call('HSET', event.at, 'type', event.type, 'created', event.created,
-    'deliveries', deliveries, 'payload', event.payload)
-  if event.tenant then redis.call('HSET', event.at, 'tenant', event.tenant) end
 end
 
 -- The answer that was given for this idempotency key before, to another event.
@@ -74,7 +70,7 @@ local function enqueue(event)
   local missing, ids, made = {}, {}, {}
   for _, d in ipairs(event.deliveries) do
     local e = endpoint(d.endpoint)
-    if there[d.at] then
+    if there[d.at] or rows[d.id] then
       ids[#ids + 1] = d.id
     elseif e and not e.deleted then
       make(event, d)
@@ -91,9 +87,8 @@ end
 
 local events, keys = {}, {}
 for i = 1, tonumber(take()) do
-  local event = { id = take(), type = take(), tenant = take() == '1' and take() or nil,
-    payload = take(), created = take(), priority = take(), sort = take(), due = take(),
-    max_retries = take(), key = take(), deliveries = {} }
+  local event = { id = take(), text = take(), created = take(), priority = take(), sort = take(),
+    due = take(), max_retries = take(), key = take(), deliveries = {} }
   event.at = key('event', event.id)
   keys[#keys + 1] = event.at
   for n = 1, tonumber(take()) do

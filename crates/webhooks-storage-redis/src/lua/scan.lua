@@ -8,14 +8,16 @@ for _ = 1, tonumber(take()) do q.states[take()] = true end
 local any_state = next(q.states) == nil
 local CHUNK = 200
 
-local event_cache = {}
-local function event_of(id)
-  local v = event_cache[id]
-  if not v then
-    v = redis.call('HMGET', key('event', id), 'type', 'tenant', 'created')
-    event_cache[id] = v
+-- Type, time and tenant.
+local heads = {}
+local function head_of(event)
+  local head = heads[event]
+  if not head then
+    -- Longer than all three can be.
+    head = { string.match(redis.call('GETRANGE', key('event', event), 0, 2047), HEAD) }
+    heads[event] = head
   end
-  return v
+  return head
 end
 
 local function matches(d)
@@ -23,10 +25,10 @@ local function matches(d)
   if q.endpoint and d.endpoint ~= q.endpoint then return false end
   if q.event and d.event ~= q.event then return false end
   if not (q.type or q.tenant or q.from or q.to) then return true end
-  local v = event_of(d.event)
-  if q.type and v[1] ~= q.type then return false end
-  if q.tenant and v[2] ~= q.tenant then return false end
-  local created = tonumber(v[3])
+  local kind, created, tenant = unpack(head_of(d.event))
+  if q.type and kind ~= q.type then return false end
+  if q.tenant and tenant ~= q.tenant then return false end
+  created = tonumber(created)
   return not (q.from and created < tonumber(q.from)) and not (q.to and created >= tonumber(q.to))
 end
 
@@ -53,7 +55,7 @@ local of_event
 local function event_ids()
   if of_event then return of_event end
   of_event = {}
-  local listed = redis.call('HGET', key('event', q.event), 'deliveries') or ''
+  local listed = redis.call('GET', key('deliveries', q.event)) or ''
   for id in string.gmatch(listed, '%S+') do of_event[#of_event + 1] = id end
   return sort_down(of_event)
 end
@@ -120,6 +122,7 @@ local function scan(most, visit)
   local before, found, looked = q.before, 0, 0
   while looked < 1000 do
     local ids, last = chunk(before)
+    read_rows(ids)
     for _, id in ipairs(ids) do
       if found >= most then return before or id end
       before, looked = id, looked + 1

@@ -3,8 +3,6 @@
 -- Each settlement carries the number of its request, and the delivery keeps the last one: the same
 -- request sent again gets the same answer, and changes nothing more.
 local worker = take()
--- The first fields of a delivery: those that tell whether it is held, and how often it was tried.
-local HELD = 5
 
 -- The log of what is delivered is filed by the sweep, when it may be old enough to go.
 local filed_to
@@ -26,38 +24,37 @@ local function log(s, held)
 end
 
 local function settle(s)
-  local d = row(s.id, HELD)
-  local held = d and d.state == 'leased' and d.worker == worker and d.token == s.token
-  if not held then
-    d = row(s.id)
+  local d = row(s.id)
+  if not (d and d.state == 'leased' and d.worker == worker and d.token == s.token) then
     if d and d.settled == s.request then return d.state == 'cancelled' and 1 or 0 end
     if d then log(s, false) end
     return 2
   end
   log(s, true)
   local e = endpoint(d.endpoint)
-  local attempts = d.attempts
-  if s.attempt ~= '' then attempts = string.format('%d', attempts + 1) end
+  d.settled = s.request
+  if s.attempt ~= '' then d.attempts = string.format('%d', d.attempts + 1) end
   if s.as == 'delivered' then
-    move(d, e, 'delivered', 'attempts', attempts, 'settled', s.request)
-    return 0
+    move(d, e, 'delivered')
   elseif s.as == 'dead' then
-    move(d, e, 'dead', 'attempts', attempts, 'settled', s.request, 'reason', s.at)
-    return 0
-  end
-  d = row(s.id)
-  if d.erased or e.deleted then
-    move(d, e, 'cancelled', 'attempts', attempts, 'settled', s.request)
+    d.reason = s.at
+    move(d, e, 'dead')
+  elseif d.erased ~= '' or e.deleted then
+    move(d, e, 'cancelled')
     return 1
+  else
+    wait_until(d, e, s.at)
   end
-  wait_until(d, e, s.at, 'attempts', attempts, 'settled', s.request)
   return 0
 end
 
-local answers = {}
+local settlements, ids, answers = {}, {}, {}
 for i = 1, tonumber(take()) do
-  answers[i] = settle({ id = take(), token = take(), request = take(), as = take(), at = take(),
-    attempt = take(), started = take() })
+  local s = { id = take(), token = take(), request = take(), as = take(), at = take(),
+    attempt = take(), started = take() }
+  settlements[i], ids[i] = s, s.id
 end
+read_rows(ids)
+for i, s in ipairs(settlements) do answers[i] = settle(s) end
 flush()
 return answers

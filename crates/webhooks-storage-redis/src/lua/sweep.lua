@@ -6,7 +6,7 @@ local cutoffs = { waiting = tonumber(take()), ended = tonumber(take()), dead = t
   log = tonumber(take()) }
 local PHASES = { 'waiting', 'ended', 'dead', 'file', 'log', 'tombstones' }
 local budget = 2 * limit + 100
-local rows = 0
+local swept = 0
 -- A full server refuses what may need memory, unless a script has begun to write: this one frees some.
 redis.call('HDEL', key('sweep'), 'none')
 local state = redis.call('HMGET', key('sweep'), 'phase', 'cursor', 'filed_to')
@@ -23,7 +23,8 @@ local DROP = {}
 
 function DROP.waiting(d, cutoff)
   if math.max(tonumber(d.sent), tonumber(d.due)) > cutoff then return 0 end
-  move(d, endpoint(d.endpoint), 'dead', 'reason', 'expired')
+  d.reason = 'expired'
+  move(d, endpoint(d.endpoint), 'dead')
   return 1
 end
 
@@ -44,13 +45,11 @@ end
 local function walk(index, from, until_ms, visit)
   local last = last_id(until_ms)
   if not last then return true end
-  while rows < limit and budget > 0 do
-    local most = math.min(limit - rows, budget, 200)
+  while swept < limit and budget > 0 do
+    local most = math.min(limit - swept, budget, 200)
     local ids = redis.call('ZRANGEBYLEX', key(index), from, '(' .. last, 'LIMIT', 0, most)
-    for _, id in ipairs(ids) do
-      visit(id)
-      from = '(' .. id
-    end
+    visit(ids)
+    if #ids > 0 then from = '(' .. ids[#ids] end
     budget = budget - #ids
     if #ids < most then return true end
   end
@@ -58,10 +57,13 @@ local function walk(index, from, until_ms, visit)
 end
 
 local function sweep_index(name)
-  return walk(name, cursor, cutoffs[name], function(id)
-    local d = row(id)
-    if d then rows = rows + DROP[name](d, cutoffs[name]) end
-    cursor = '(' .. id
+  return walk(name, cursor, cutoffs[name], function(ids)
+    read_rows(ids)
+    for _, id in ipairs(ids) do
+      local d = row(id)
+      if d then swept = swept + DROP[name](d, cutoffs[name]) end
+      cursor = '(' .. id
+    end
   end)
 end
 
@@ -69,25 +71,27 @@ local function started(line) return string.match(line, 'at=(%-?%d+)') end
 
 -- Files the logs of what ended, those that may have become old enough since the last time.
 local function file_logs()
-  return walk('ended', filed_to == '' and '-' or '(' .. filed_to, cutoffs.log, function(id)
-    local line = redis.call('LINDEX', key('attempts', id), 0)
-    if line then put(sorted, key('log'), id, started(line)) end
-    filed_to = id
+  return walk('ended', filed_to == '' and '-' or '(' .. filed_to, cutoffs.log, function(ids)
+    for _, id in ipairs(ids) do
+      local line = redis.call('LINDEX', key('attempts', id), 0)
+      if line then put(sorted, key('log'), id, started(line)) end
+      filed_to = id
+    end
   end)
 end
 
 local function sweep_log()
   write_sets()
-  while rows < limit and budget > 0 do
+  while swept < limit and budget > 0 do
     local oldest = redis.call('ZRANGEBYSCORE', key('log'), '-inf', number(cutoffs.log), 'LIMIT',
-      0, math.min(limit - rows, 200))
+      0, math.min(limit - swept, 200))
     if #oldest == 0 then return true end
     for _, id in ipairs(oldest) do
       budget = budget - 1
       local at = key('attempts', id)
-      if rows < limit then
+      if swept < limit then
         local line = redis.call('LPOP', at)
-        if line then rows = rows + 1 end
+        if line then swept = swept + 1 end
         local following = redis.call('LINDEX', at, 0)
         if following then
           redis.call('ZADD', key('log'), started(following), id)
@@ -147,4 +151,4 @@ local more = PHASES[phase] and 1 or 0
 redis.call('HSET', key('sweep'), 'phase', more == 1 and phase or 1, 'cursor',
   more == 1 and cursor or '-', 'filed_to', filed_to)
 flush()
-return { rows, more, unpack(dropped) }
+return { swept, more, unpack(dropped) }
