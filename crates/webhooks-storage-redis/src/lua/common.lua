@@ -47,21 +47,6 @@ local function call_with(command, at, arguments)
   end
 end
 
--- Texts to be written, by key.
-local texts = {}
-local function set(at, text) texts[at] = text end
-
-local function write_texts()
-  local pairs_of = {}
-  for at, text in pairs(texts) do
-    pairs_of[#pairs_of + 1], pairs_of[#pairs_of + 2] = at, text
-  end
-  for i = 1, #pairs_of, 4000 do
-    redis.call('MSET', unpack(pairs_of, i, math.min(i + 3999, #pairs_of)))
-  end
-  texts = {}
-end
-
 -- The texts of these keys, in order; false where there is none.
 local function get_all(keys)
   local all = {}
@@ -116,12 +101,26 @@ end
 
 -- Notes that a delivery was changed, or is new.
 local function keep(d)
-  rows[d.id], changed[d.id] = d, true
+  rows[d.id], changed[d.id] = d, d
 end
 
-local function write_rows()
-  for id in pairs(changed) do set(key('delivery', id), text_of(rows[id])) end
-  changed = {}
+-- Other texts to be written, by key.
+local texts = {}
+
+local function write_texts()
+  local all, n, prefix = {}, 0, key('delivery', '')
+  for id, d in pairs(changed) do
+    all[n + 1], all[n + 2] = prefix .. id, text_of(d)
+    n = n + 2
+  end
+  for at, text in pairs(texts) do
+    all[n + 1], all[n + 2] = at, text
+    n = n + 2
+  end
+  for i = 1, n, 4000 do
+    redis.call('MSET', unpack(all, i, math.min(i + 3999, n)))
+  end
+  changed, texts = {}, {}
 end
 
 -- Scripts that read such a set after a change of it call this in between.
@@ -231,7 +230,6 @@ end
 -- Stores the rows, sets and counts that were touched, and wakes who waits. The last thing that a
 -- script does.
 local function flush()
-  write_rows()
   write_texts()
   write_sets()
   for _, e in pairs(endpoints) do

@@ -4,10 +4,11 @@ local worker, window = take(), tonumber(take())
 local total = take()
 local seq = redis.call('INCRBY', key('seq'), total) - total
 
--- Which of the keys to be written are there already.
+-- Which events are there already. Only of these may there be deliveries.
 local there = {}
-local function look_up(keys)
-  local found = 0
+local function look_up(events)
+  local keys, found = {}, 0
+  for i, event in ipairs(events) do keys[i] = event.at end
   for i = 1, #keys, 4000 do
     found = found + redis.call('EXISTS', unpack(keys, i, math.min(i + 3999, #keys)))
   end
@@ -39,12 +40,11 @@ end
 local function keep_event(event, made)
   local at, deliveries = key('deliveries', event.id), table.concat(made, ' ')
   if texts[at] then
-    set(at, texts[at] .. ' ' .. deliveries)
+    texts[at] = texts[at] .. ' ' .. deliveries
   elseif there[event.at] then
     redis.call('APPEND', at, ' ' .. deliveries)
   else
-    set(event.at, event.text)
-    set(at, deliveries)
+    texts[event.at], texts[at] = event.text, deliveries
   end
 end
 
@@ -70,7 +70,7 @@ local function enqueue(event)
   local missing, ids, made = {}, {}, {}
   for _, d in ipairs(event.deliveries) do
     local e = endpoint(d.endpoint)
-    if there[d.at] or rows[d.id] then
+    if rows[d.id] or there[event.at] and row(d.id) then
       ids[#ids + 1] = d.id
     elseif e and not e.deleted then
       make(event, d)
@@ -85,21 +85,17 @@ local function enqueue(event)
   return { 0, table.concat(missing, ' ') }
 end
 
-local events, keys = {}, {}
+local events = {}
 for i = 1, tonumber(take()) do
   local event = { id = take(), text = take(), created = take(), priority = take(), sort = take(),
     due = take(), max_retries = take(), key = take(), deliveries = {} }
   event.at = key('event', event.id)
-  keys[#keys + 1] = event.at
   for n = 1, tonumber(take()) do
-    local d = { id = take(), endpoint = take(), lease = take() }
-    d.at = key('delivery', d.id)
-    keys[#keys + 1] = d.at
-    event.deliveries[n] = d
+    event.deliveries[n] = { id = take(), endpoint = take(), lease = take() }
   end
   events[i] = event
 end
-look_up(keys)
+look_up(events)
 local answers = {}
 for i, event in ipairs(events) do answers[i] = enqueue(event) end
 flush()
