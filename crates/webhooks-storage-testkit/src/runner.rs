@@ -64,6 +64,7 @@ macro_rules! __cases {
                 a_payload_of_256_kib_is_kept
                 a_thousand_events_are_one_call
                 long_names_are_kept
+                a_tenant_may_be_any_text
             }
             claim {
                 higher_priorities_go_first

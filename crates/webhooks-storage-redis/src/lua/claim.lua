@@ -27,10 +27,15 @@ local function answer(next_at) return { given, texts_of_events(events), next_at 
 
 local kept = redis.call('HMGET', slot_key, 'request', 'ids')
 if kept[1] == request then
+  local tokens = {}
   for id, token in string.gmatch(kept[2], '(%S+):(%d+)') do
+    ids[#ids + 1], tokens[id] = id, token
+  end
+  read_rows(ids)
+  for _, id in ipairs(ids) do
     local d = row(id)
     -- With a later token another claim of the worker has given it since.
-    if d and d.state == 'leased' and d.worker == worker and d.token == token then give(d) end
+    if d and d.state == 'leased' and d.worker == worker and d.token == tokens[id] then give(d) end
   end
   return answer(now)
 elseif kept[1] and tonumber(kept[1]) > tonumber(request) then

@@ -1,7 +1,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use webhooks_core::storage::{Enqueued, SettleAs, Settled};
+use webhooks_core::storage::{DeliveryQuery, Enqueued, SettleAs, Settled};
 use webhooks_core::{DeliveryState, EventType, Priority, Timestamp};
 
 use crate::bench::{Bench, endpoint, event, ids, token};
@@ -274,4 +274,21 @@ pub(crate) async fn long_names_are_kept(t: &Bench) {
     new.event = Arc::new(event);
     assert_eq!(t.enqueue(std::slice::from_ref(&new)).await, [STORED]);
     assert_eq!(*t.take(0).await[0].event, *new.event);
+}
+
+pub(crate) async fn a_tenant_may_be_any_text(t: &Bench) {
+    t.save(&["a"]).await;
+    for tenant in ["a\nb", "\n", "", "\"", "\\n \u{e9}\u{1f980}", "null"] {
+        let mut new = t.event(&["a"]);
+        new.event = Arc::new(event("user.created", Some(tenant), b"\n{}\n", t.at(0)));
+        t.enqueue(std::slice::from_ref(&new)).await;
+        assert_eq!(*t.take(0).await[0].event, *new.event);
+        let query = DeliveryQuery {
+            tenant: Some(tenant.into()),
+            ..DeliveryQuery::default()
+        };
+        let found = t.list(&query).await;
+        assert_eq!(found.len(), 1, "{tenant:?}");
+        assert_eq!(*found[0].delivery.event, *new.event);
+    }
 }
