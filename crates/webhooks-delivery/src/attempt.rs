@@ -65,15 +65,14 @@ impl Attempting {
     }
 
     /// Makes the request, and those that follow it in its task.
-    pub(crate) async fn run(self) {
-        let mut next = Some(self);
-        while let Some(attempting) = next {
-            next = attempting.make().await;
+    pub(crate) async fn run(mut self) {
+        while let Some(next) = self.make().await {
+            self = next;
         }
     }
 
     /// Makes the request. What follows it in its task.
-    async fn make(mut self) -> Option<Self> {
+    async fn make(&mut self) -> Option<Self> {
         let load = self.load.as_ref()?;
         let parcel = load.parcel(self.started_at);
         let timeout = match self.endpoint.timeout_seconds {
@@ -114,7 +113,7 @@ impl Attempting {
     /// Settles what the request carried. Its task is free.
     fn end(&mut self, result: &DeliveryResult) -> Option<AbortHandle> {
         let (load, permit) = (self.load.take()?, self.permit.take()?);
-        let dispatcher = self.dispatcher.clone();
+        let dispatcher = &self.dispatcher;
         let moment = Instant::now();
         let now = dispatcher.clock.at(moment);
         let circuit = verdict(result).and_then(|verdict| permit.settle(verdict, now));
@@ -129,15 +128,15 @@ impl Attempting {
             state.start_from(1);
             self.hold(&mut state, now.after(wait));
         }
-        match (&load, result.failure()) {
-            (Load::Batch(_), Some(FailureKind::ClientError | FailureKind::TooLarge)) => {
+        match (load, result.failure()) {
+            (load @ Load::Batch(_), Some(FailureKind::ClientError | FailureKind::TooLarge)) => {
                 state.put_back(load, true);
             }
-            _ => {
+            (load, _) => {
                 if is_there {
                     self.health(&mut state, result, now);
                 }
-                for delivery in load.deliveries() {
+                for delivery in load.into_deliveries() {
                     self.settle(&mut state, delivery, result, now);
                 }
             }
@@ -164,7 +163,7 @@ impl Attempting {
     fn settle(
         &self,
         state: &mut LaneState,
-        delivery: &WebhookDelivery,
+        delivery: WebhookDelivery,
         result: &DeliveryResult,
         now: Timestamp,
     ) {
@@ -178,11 +177,11 @@ impl Attempting {
             Outcome::Failed(_) => state.attempts.failed(),
         }
         let retries = &self.dispatcher.settings.retry_strategy;
-        let settle_as = settle_as(retries, delivery, result, now);
+        let settle_as = settle_as(retries, &delivery, result, now);
         self.dispatcher.recorder.record(Entry::Settle {
             settlement: Settlement {
                 delivery_id: delivery.id,
-                endpoint_id: delivery.endpoint_id.clone(),
+                endpoint_id: delivery.endpoint_id,
                 token: lease.token,
                 settle_as,
                 attempt: Some(AttemptRecord {
@@ -196,7 +195,7 @@ impl Attempting {
                     ambiguous: false,
                 }),
             },
-            event: delivery.event.clone(),
+            event: delivery.event,
             lane: Some(self.lane.clone()),
         });
     }

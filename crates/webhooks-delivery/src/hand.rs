@@ -44,18 +44,26 @@ impl Hand {
         self.filled.notified().await;
     }
 
-    /// Counts one delivery out, because it is settled; whether the storage may let out another for
-    /// that.
-    pub(crate) fn take_out(&self, lane: &Arc<Lane>) -> bool {
+    /// Counts deliveries of a lane out, because they are settled; whether the storage may let out
+    /// others for that.
+    pub(crate) fn take_out(&self, lane: &Arc<Lane>, count: usize) -> bool {
         let mut state = lane.lock();
-        state.in_hand -= 1;
+        state.in_hand -= count;
         if state.in_hand == 0 {
             lock(&self.lanes).remove(&lane.number());
         }
         let is_limited = state.record.gate.max_leased.is_some();
         drop(state);
-        self.deliveries.fetch_sub(1, Ordering::SeqCst);
+        self.deliveries.fetch_sub(count, Ordering::SeqCst);
         is_limited
+    }
+
+    /// Counts a delivery of each of these lanes out, many of one lane that stand together at once;
+    /// whether the storage may let out others for that.
+    pub(crate) fn take_out_all(&self, lanes: &[Arc<Lane>]) -> bool {
+        let runs = lanes.chunk_by(Arc::ptr_eq);
+        let taken = runs.filter_map(|run| Some(self.take_out(run.first()?, run.len())));
+        taken.fold(false, |any, is_limited| any | is_limited)
     }
 
     /// Whether the room that a settlement made may be of use to a claim.

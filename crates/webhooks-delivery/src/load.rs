@@ -1,11 +1,15 @@
 //! What one request carries.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
+use smallvec::smallvec;
 use tokio::time::Instant;
 use webhooks_core::{
     BATCH_EVENT, BatchConfig, DeliveryId, EventId, Timestamp, WebhookDelivery, batch_envelope,
 };
 
+use crate::committer::OneOrMore;
 use crate::lane::LaneState;
 
 /// What one request carries: a delivery, or a batch of them.
@@ -49,7 +53,7 @@ pub(crate) struct Parcel<'a> {
     pub(crate) event_type: &'a str,
     pub(crate) delivery_id: DeliveryId,
     pub(crate) number: u32,
-    pub(crate) body: Bytes,
+    pub(crate) body: Cow<'a, Bytes>,
 }
 
 impl Load {
@@ -58,6 +62,14 @@ impl Load {
         match self {
             Self::One(delivery) => std::slice::from_ref(delivery),
             Self::Batch(deliveries) => deliveries,
+        }
+    }
+
+    /// The deliveries, taken out.
+    pub(crate) fn into_deliveries(self) -> OneOrMore<WebhookDelivery> {
+        match self {
+            Self::One(delivery) => smallvec![delivery],
+            Self::Batch(deliveries) => deliveries.into(),
         }
     }
 
@@ -79,7 +91,7 @@ impl Load {
                 event_type: &delivery.event.event_type,
                 delivery_id: delivery.id,
                 number: delivery.attempts.saturating_add(1),
-                body: delivery.event.payload.clone(),
+                body: Cow::Borrowed(&delivery.event.payload),
             },
             Self::Batch(deliveries) => {
                 let id = EventId::new(now);
@@ -90,7 +102,7 @@ impl Load {
                     event_type: BATCH_EVENT,
                     delivery_id: DeliveryId::new(now),
                     number: attempts.unwrap_or(0).saturating_add(1),
-                    body: batch_envelope(id, now, bodies),
+                    body: Cow::Owned(batch_envelope(id, now, bodies)),
                 }
             }
         }

@@ -23,7 +23,7 @@ use crate::network::{Allowance, Link, Target};
 
 /// How long the verdict over a connection's address stands.
 const VERDICT: Duration = Duration::from_secs(300);
-/// How long an unused connection is kept.
+/// How long a connection is kept after its last request began.
 const IDLE: Duration = Duration::from_secs(60);
 /// How many unused connections of one origin are kept.
 const MAX_IDLE: usize = 64;
@@ -40,6 +40,7 @@ pub(crate) struct Connection {
     sender: SendRequest<Body>,
     allowance: Allowance,
     judged: Instant,
+    /// When its last request began.
     used: Instant,
     pub(crate) room: HeaderRoom,
 }
@@ -100,8 +101,9 @@ impl Origin {
     /// A connection that can be used at once, the one that was used last.
     pub(crate) fn take(&self, now: Instant) -> Option<Box<Connection>> {
         let mut idle = lock(&self.idle);
-        while let Some(connection) = idle.pop() {
+        while let Some(mut connection) = idle.pop() {
             if connection.is_fresh(now) {
+                connection.used = now;
                 return Some(connection);
             }
         }
@@ -109,8 +111,7 @@ impl Origin {
     }
 
     /// Keeps a connection for the next request.
-    pub(crate) fn keep(&self, mut connection: Box<Connection>) {
-        connection.used = Instant::now();
+    pub(crate) fn keep(&self, connection: Box<Connection>) {
         let mut idle = lock(&self.idle);
         if idle.len() < MAX_IDLE {
             idle.push(connection);

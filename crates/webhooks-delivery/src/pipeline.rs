@@ -187,14 +187,15 @@ impl Pipeline {
         let mut reservations = SmallVec::new();
         let mut deliveries = Vec::with_capacity(lanes.len());
         for (n, LaneRef(lane)) in lanes.into_iter().enumerate() {
+            let endpoint_id = lane.endpoint_id.clone();
             let reservation = if send.delay.is_zero() {
-                Reservation::new(dispatcher, &lane)
+                Reservation::new(dispatcher, lane)
             } else {
                 None
             };
             deliveries.push(NewDelivery {
                 id: DeliveryId::new(now),
-                endpoint_id: lane.endpoint_id.clone(),
+                endpoint_id,
                 lease: reservation.is_some(),
             });
             reservations.extend(reservation.map(|reservation| (n, reservation)));

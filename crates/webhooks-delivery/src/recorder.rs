@@ -103,6 +103,7 @@ pub(crate) async fn write_down(
         }
         let (settled, has_settled_before) = settle(&dispatcher, &settlements).await;
         let mut is_work = !gates.is_empty() || settlements.iter().any(goes_back);
+        let mut lanes = Vec::with_capacity(settlements.len());
         for ((settled, settlement), (event, lane)) in
             settled.into_iter().zip(&settlements).zip(of_whom)
         {
@@ -116,10 +117,9 @@ pub(crate) async fn write_down(
             } else if settled == Settled::Stale && settlement.attempt.is_some() {
                 warn(settlement);
             }
-            if let Some(lane) = lane {
-                is_work |= dispatcher.hand.take_out(&lane);
-            }
+            lanes.extend(lane);
         }
+        is_work |= dispatcher.hand.take_out_all(&lanes);
         let unwritten = &dispatcher.recorder.unwritten;
         unwritten.fetch_sub(count, Ordering::SeqCst);
         if is_work || dispatcher.hand.wants_more() {

@@ -22,7 +22,7 @@ pub(crate) struct Reservation {
 impl Reservation {
     /// Reserves a place in the lane, if there is room and nothing of its endpoint waits in the
     /// storage, which has its turn first.
-    pub(crate) fn new(dispatcher: &Arc<Dispatcher>, lane: &Arc<Lane>) -> Option<Self> {
+    pub(crate) fn new(dispatcher: &Arc<Dispatcher>, lane: Arc<Lane>) -> Option<Self> {
         let mut state = lane.lock();
         let moment = Instant::now();
         let now = dispatcher.clock.at(moment);
@@ -35,11 +35,12 @@ impl Reservation {
             return None;
         }
         state.reserved += 1;
-        dispatcher.hand.put_in(lane, &mut state, 1);
+        dispatcher.hand.put_in(&lane, &mut state, 1);
         dispatcher.recount(&mut state, moment);
+        drop(state);
         Some(Self {
             dispatcher: dispatcher.clone(),
-            lane: lane.clone(),
+            lane,
             is_used: false,
             era: dispatcher.heartbeat.era(),
         })
@@ -79,7 +80,7 @@ impl Drop for Reservation {
             self.dispatcher.recount(&mut state, Instant::now());
             drop(state);
             let hand = &self.dispatcher.hand;
-            if hand.take_out(&self.lane) || hand.wants_more() {
+            if hand.take_out(&self.lane, 1) || hand.wants_more() {
                 self.dispatcher.work.notify_one();
             }
             self.dispatcher.dispatch();

@@ -117,9 +117,6 @@ impl State {
         worker: Option<u32>,
         now: Timestamp,
     ) -> bool {
-        if self.by_id.contains_key(&id) {
-            return false;
-        }
         let is_full = self.is_full(endpoint);
         let state = match worker {
             _ if is_full => DeliveryState::Dead,
@@ -144,8 +141,7 @@ impl State {
             state,
             dead_reason: is_full.then_some(DeadReason::BacklogFull),
         };
-        self.insert(row, now);
-        is_full
+        self.insert(row, now) && is_full
     }
 
     /// Whether the endpoint has as many waiting deliveries as it may have.

@@ -1,3 +1,4 @@
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
@@ -72,14 +73,17 @@ impl State {
         }
     }
 
-    /// Keeps a new row.
-    pub(crate) fn insert(&mut self, row: Row, now: Timestamp) {
-        let id = row.id;
-        self.endpoints.at_mut(row.endpoint).rows += 1;
-        self.count(row.endpoint, |c| c.enqueued += 1);
-        let handle = self.rows.insert(row);
-        self.by_id.insert(id, handle);
+    /// Keeps a new row, unless there is one with its id. Whether there was none.
+    pub(crate) fn insert(&mut self, row: Row, now: Timestamp) -> bool {
+        let Entry::Vacant(place) = self.by_id.entry(row.id) else {
+            return false;
+        };
+        let endpoint = row.endpoint;
+        let handle = *place.insert(self.rows.insert(row));
+        self.endpoints.at_mut(endpoint).rows += 1;
+        self.count(endpoint, |c| c.enqueued += 1);
         self.enter(handle, now);
+        true
     }
 
     /// Moves a row to another place.
