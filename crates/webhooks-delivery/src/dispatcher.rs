@@ -68,7 +68,7 @@ pub(crate) struct Dispatcher {
 enum Turn {
     /// It started a request and may start another.
     Again,
-    /// It has nothing to start, or must wait for a request of its own to end.
+    /// It has nothing more to start, or must wait for a request of its own to end.
     Over,
     /// Nothing can start at the moment.
     Stop,
@@ -176,7 +176,7 @@ impl Dispatcher {
             self.give_back(lane, state, now);
             return Turn::Over;
         }
-        if state.in_flight() >= state.window.min(self.settings.max_in_flight_per_endpoint) {
+        if self.is_busy(state) {
             return Turn::Over;
         }
         if self.slots.stalls(state, moment) {
@@ -194,7 +194,10 @@ impl Dispatcher {
             Next::Load(load) => match self.admit(lane, state, now) {
                 Ok(permit) => {
                     self.start(lane, state, load, permit, seat, moment);
-                    return Turn::Again;
+                    return match self.is_busy(state) {
+                        true => Turn::Over,
+                        false => Turn::Again,
+                    };
                 }
                 Err((until, because)) => {
                     state.put_back(load, false);
@@ -208,9 +211,12 @@ impl Dispatcher {
 
     /// Whether another request of the lane could start, slots aside.
     pub(crate) fn can_start(&self, state: &LaneState, moment: Instant) -> bool {
-        self.holds_leases(moment)
-            && state.in_flight() < state.window.min(self.settings.max_in_flight_per_endpoint)
-            && !self.slots.stalls(state, moment)
+        self.holds_leases(moment) && !self.is_busy(state) && !self.slots.stalls(state, moment)
+    }
+
+    /// Whether the lane has as many requests in flight as it may have.
+    fn is_busy(&self, state: &LaneState) -> bool {
+        state.in_flight() >= state.window.min(self.settings.max_in_flight_per_endpoint)
     }
 
     /// Whether what this process has leased may start at this moment, which is now.
