@@ -145,8 +145,10 @@ async fn claim(dispatcher: &Arc<Dispatcher>) -> Result<Asked> {
 fn by_endpoint(deliveries: Vec<WebhookDelivery>) -> HashMap<Arc<str>, Vec<WebhookDelivery>> {
     let mut by_endpoint = HashMap::<_, Vec<_>>::new();
     for delivery in deliveries {
-        let of_endpoint = by_endpoint.entry(delivery.endpoint_id.clone());
-        of_endpoint.or_default().push(delivery);
+        match by_endpoint.get_mut(&delivery.endpoint_id) {
+            Some(of_endpoint) => of_endpoint.push(delivery),
+            None => drop(by_endpoint.insert(delivery.endpoint_id.clone(), vec![delivery])),
+        }
     }
     by_endpoint
 }
@@ -156,7 +158,7 @@ fn by_endpoint(deliveries: Vec<WebhookDelivery>) -> HashMap<Arc<str>, Vec<Webhoo
 async fn take(
     dispatcher: &Arc<Dispatcher>,
     endpoint_id: &Arc<str>,
-    deliveries: Vec<WebhookDelivery>,
+    mut deliveries: Vec<WebhookDelivery>,
     more: bool,
     era: u64,
 ) -> bool {
@@ -168,9 +170,8 @@ async fn take(
     if more {
         dispatcher.hand.has_backlog(&lane);
     }
-    let (suspects, deliveries): (Vec<_>, Vec<_>) = deliveries
-        .into_iter()
-        .partition(WebhookDelivery::is_suspect);
+    let suspects = deliveries.extract_if(.., |delivery| delivery.is_suspect());
+    let suspects: Vec<_> = suspects.collect();
     dispatcher.accept(&lane, deliveries, era);
     // One at most, as was asked for.
     for suspect in suspects {

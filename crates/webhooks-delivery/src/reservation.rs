@@ -24,14 +24,16 @@ impl Reservation {
     /// storage, which has its turn first.
     pub(crate) fn new(dispatcher: &Arc<Dispatcher>, lane: Arc<Lane>) -> Option<Self> {
         let mut state = lane.lock();
+        if state.backlog || state.batches() {
+            return None;
+        }
         let moment = Instant::now();
         let now = dispatcher.clock.at(moment);
-        let first = !state.backlog && !state.batches();
         let free = state.record.gate.max_leased.is_none() && state.is_open(now);
         // The storage keeps the limit in its claims.
         let limited_elsewhere = state.rate_limit(dispatcher.settings.rate_limit).is_some()
             && dispatcher.storage.limits_rate();
-        if !first || !free || limited_elsewhere || !dispatcher.has_room(&state, moment) {
+        if !free || limited_elsewhere || !dispatcher.has_room(&state, moment) {
             return None;
         }
         state.reserved += 1;
