@@ -17,7 +17,7 @@ use crate::reply::{Reply, malformed};
 #[derive(Debug, Default)]
 pub(crate) struct Events(HashMap<Uuid, Arc<WebhookEvent>>);
 
-/// The fields of a delivery; `ROW` in `common.lua` has the same order.
+/// The fields of a delivery; `parse` in `common.lua` has the same order, and more.
 #[derive(Debug)]
 pub(crate) struct Row<'a> {
     pub(crate) state: &'a str,
