@@ -65,6 +65,8 @@ macro_rules! __cases {
                 a_thousand_events_are_one_call
                 long_names_are_kept
                 a_tenant_may_be_any_text
+                what_is_made_again_is_listed_once
+                what_is_made_later_has_its_payload
             }
             claim {
                 higher_priorities_go_first

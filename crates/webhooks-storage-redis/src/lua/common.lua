@@ -342,7 +342,9 @@ end
 local function all_of(event, field)
   -- Their ids are of 36 bytes, with a space between two.
   local all = (redis.call('STRLEN', key('deliveries', event)) + 1) / 37
-  return all <= 1 or redis.call('HINCRBY', key('gone', event), field, 1) >= all
+  -- With the only one that is removed the counts go, too.
+  if field == 'removed' and all <= 1 then return true end
+  return redis.call('HINCRBY', key('gone', event), field, 1) >= all
 end
 
 -- Drops a payload once nobody reads it.

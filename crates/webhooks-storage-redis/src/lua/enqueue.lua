@@ -39,12 +39,14 @@ end
 
 local function keep_event(event, made)
   local at, deliveries = key('deliveries', event.id), table.concat(made, ' ')
-  if texts[at] then
-    texts[at] = texts[at] .. ' ' .. deliveries
-  elseif there[event.at] then
+  -- Also where it is there: its payload went if all that read it were erased.
+  texts[event.at] = event.text
+  if there[event.at] then
     redis.call('APPEND', at, ' ' .. deliveries)
+  elseif texts[at] then
+    texts[at] = texts[at] .. ' ' .. deliveries
   else
-    texts[event.at], texts[at] = event.text, deliveries
+    texts[at] = deliveries
   end
 end
 

@@ -56,7 +56,11 @@ local function event_ids()
   if of_event then return of_event end
   of_event = {}
   local listed = redis.call('GET', key('deliveries', q.event)) or ''
-  for id in string.gmatch(listed, '%S+') do of_event[#of_event + 1] = id end
+  -- What was made again after it was removed is in there twice.
+  local seen = {}
+  for id in string.gmatch(listed, '%S+') do
+    if not seen[id] then of_event[#of_event + 1], seen[id] = id, true end
+  end
   return sort_down(of_event)
 end
 

@@ -1,7 +1,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use webhooks_core::storage::{DeliveryQuery, Enqueued, SettleAs, Settled};
+use webhooks_core::storage::{Change, DeliveryQuery, Enqueued, SettleAs, Settled};
 use webhooks_core::{DeliveryState, EventType, Priority, Timestamp};
 
 use crate::bench::{Bench, endpoint, event, ids, token};
@@ -291,4 +291,41 @@ pub(crate) async fn a_tenant_may_be_any_text(t: &Bench) {
         assert_eq!(found.len(), 1, "{tenant:?}");
         assert_eq!(*found[0].delivery.event, *new.event);
     }
+}
+
+pub(crate) async fn what_is_made_again_is_listed_once(t: &Bench) {
+    t.save(&["a", "b"]).await;
+    let new = t.event(&["a", "b"]);
+    t.enqueue(std::slice::from_ref(&new)).await;
+    let taken = t.take(0).await;
+    let of_a = taken.iter().find(|d| &*d.endpoint_id == "a").unwrap();
+    t.settle(&[t.failed(of_a, SettleAs::Delivered)]).await;
+    let query = DeliveryQuery {
+        event_id: Some(new.event.id),
+        ..DeliveryQuery::default()
+    };
+    let purged = t.storage.change(&query, Change::Purge, 10, t.at(0)).await;
+    assert_eq!(purged.unwrap(), 1);
+    t.enqueue(std::slice::from_ref(&new)).await;
+    let listed: Vec<_> = t.list(&query).await.iter().map(|r| r.delivery.id).collect();
+    assert_eq!(listed.len(), 2, "{listed:?}");
+}
+
+pub(crate) async fn what_is_made_later_has_its_payload(t: &Bench) {
+    t.save(&["a"]).await;
+    let new = t.event(&["a", "b"]);
+    t.enqueue(std::slice::from_ref(&new)).await;
+    let query = DeliveryQuery {
+        event_id: Some(new.event.id),
+        ..DeliveryQuery::default()
+    };
+    let erased = t.storage.change(&query, Change::Erase, 10, t.at(0)).await;
+    assert_eq!(erased.unwrap(), 1);
+    t.save(&["b"]).await;
+    t.enqueue(std::slice::from_ref(&new)).await;
+    let taken = t.take(0).await;
+    assert_eq!(ids(&taken), [new.deliveries[1].id]);
+    assert_eq!(*taken[0].event, *new.event);
+    let of_a = t.delivery(new.deliveries[0].id).await;
+    assert!(of_a.delivery.event.payload.is_empty());
 }
