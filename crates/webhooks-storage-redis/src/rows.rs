@@ -17,7 +17,7 @@ use crate::reply::{Reply, malformed};
 #[derive(Debug, Default)]
 pub(crate) struct Events(HashMap<Uuid, Arc<WebhookEvent>>);
 
-/// The fields of a delivery; `parse` in `common.lua` has the same order, and more.
+/// Fields of a delivery; `parse` in `common.lua` has all of them, in their order.
 #[derive(Debug)]
 pub(crate) struct Row<'a> {
     pub(crate) state: &'a str,
@@ -29,10 +29,10 @@ pub(crate) struct Row<'a> {
     max_retries: &'a str,
     crashes: &'a str,
     token: &'a str,
-    pub(crate) worker: &'a str,
     pub(crate) reason: &'a str,
     updated: &'a str,
     erased: &'a str,
+    pub(crate) worker: &'a str,
 }
 
 impl Events {
@@ -53,7 +53,7 @@ impl Events {
 
 impl<'a> Row<'a> {
     pub(crate) fn read(text: &'a str) -> Result<Self> {
-        let mut lines = text.split('\n');
+        let mut lines = text.splitn(17, '\n');
         let mut line = || lines.next().ok_or_else(broken);
         Ok(Self {
             state: line()?,
@@ -65,10 +65,10 @@ impl<'a> Row<'a> {
             max_retries: line()?,
             crashes: line()?,
             token: line()?,
-            worker: line()?,
             reason: line()?,
             updated: line()?,
             erased: line()?,
+            worker: lines.nth(4).ok_or_else(broken)?,
         })
     }
 

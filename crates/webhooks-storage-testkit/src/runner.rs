@@ -67,6 +67,7 @@ macro_rules! __cases {
                 a_tenant_may_be_any_text
                 what_is_made_again_is_listed_once
                 what_is_made_later_has_its_payload
+                a_worker_may_have_any_name
             }
             claim {
                 higher_priorities_go_first

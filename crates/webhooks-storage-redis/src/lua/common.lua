@@ -58,25 +58,26 @@ local function get_all(keys)
 end
 
 -- A delivery is one text, its fields in lines; `Row` reads it too. A script reads many at a time,
--- each once, and writes all that it changed at its end, with one command.
-local LINES = string.rep('([^\n]*)\n', 17)
+-- each once, and writes all that it changed at its end, with one command. The worker is the last
+-- field, since nothing says that its name is one line.
+local LINES = string.rep('([^\n]*)\n', 16) .. '(.*)'
 -- By id; false if there is none.
 local rows, changed = {}, {}
 
 local function parse(id, text)
-  local state, endpoint, event, priority, due, attempts, max_retries, crashes, token, worker, reason,
-    updated, erased, settled, seq, sort, sent = string.match(text, LINES)
+  local state, endpoint, event, priority, due, attempts, max_retries, crashes, token, reason, updated,
+    erased, settled, seq, sort, sent, worker = string.match(text, LINES)
   return { id = id, state = state, endpoint = endpoint, event = event, priority = priority,
     due = due, attempts = attempts, max_retries = max_retries, crashes = crashes, token = token,
-    worker = worker, reason = reason, updated = updated, erased = erased, settled = settled,
-    seq = seq, sort = sort, sent = sent }
+    reason = reason, updated = updated, erased = erased, settled = settled, seq = seq, sort = sort,
+    sent = sent, worker = worker }
 end
 
 local function text_of(d)
   return d.state .. '\n' .. d.endpoint .. '\n' .. d.event .. '\n' .. d.priority .. '\n' .. d.due
     .. '\n' .. d.attempts .. '\n' .. d.max_retries .. '\n' .. d.crashes .. '\n' .. d.token .. '\n'
-    .. d.worker .. '\n' .. d.reason .. '\n' .. d.updated .. '\n' .. d.erased .. '\n' .. d.settled
-    .. '\n' .. d.seq .. '\n' .. d.sort .. '\n' .. d.sent .. '\n'
+    .. d.reason .. '\n' .. d.updated .. '\n' .. d.erased .. '\n' .. d.settled .. '\n' .. d.seq
+    .. '\n' .. d.sort .. '\n' .. d.sent .. '\n' .. d.worker
 end
 
 -- Reads the deliveries with these ids that were not read yet.

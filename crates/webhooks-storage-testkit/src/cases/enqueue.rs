@@ -2,7 +2,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use webhooks_core::storage::{Change, DeliveryQuery, Enqueued, SettleAs, Settled};
-use webhooks_core::{DeliveryState, EventType, Priority, Timestamp};
+use webhooks_core::{DeliveryState, EventType, Priority, Timestamp, WorkerId};
 
 use crate::bench::{Bench, endpoint, event, ids, token};
 
@@ -328,4 +328,20 @@ pub(crate) async fn what_is_made_later_has_its_payload(t: &Bench) {
     assert_eq!(*taken[0].event, *new.event);
     let of_a = t.delivery(new.deliveries[0].id).await;
     assert!(of_a.delivery.event.payload.is_empty());
+}
+
+pub(crate) async fn a_worker_may_have_any_name(t: &Bench) {
+    t.save(&["a"]).await;
+    let worker = WorkerId::named("a\nb c:\u{e9}");
+    let mut new = t.event(&["a"]);
+    new.deliveries[0].lease = true;
+    let id = new.deliveries[0].id;
+    let stored = t.storage.enqueue(&[new], Some(&worker), t.at(0)).await;
+    assert_eq!(stored.unwrap(), [STORED]);
+    let record = t.delivery(id).await;
+    let lease = record.delivery.lease.clone().unwrap();
+    assert_eq!(lease.worker, worker);
+    let settlement = t.settlement(&record.delivery, SettleAs::Delivered);
+    let settled = t.storage.settle(&worker, &[settlement], t.at(1)).await;
+    assert_eq!(settled.unwrap(), [Settled::Applied]);
 }
