@@ -287,6 +287,36 @@ async fn a_scheduled_delivery_that_the_server_dropped_stops_no_other() {
 }
 
 #[tokio::test]
+async fn an_event_that_the_server_dropped_stops_no_other() {
+    let (url, prefix) = (support::url(), support::prefix());
+    let storage = support::storage(&url, &prefix, 1).await;
+    storage.save_endpoint(&endpoint("a")).await.unwrap();
+    let at = now(&storage).await;
+    let (dropped, kept) = (event(&["a"], at), event(&["a"], at));
+    let id = kept.deliveries[0].id;
+    let key = format!("{{{prefix}:0}}:event:{}", dropped.event.id.as_uuid());
+    storage.enqueue(&[dropped, kept], None, at).await.unwrap();
+    let gone: i64 = support::client(&url).await.del(key).await.unwrap();
+    assert_eq!(gone, 1);
+    for from in [None, Some(at)] {
+        let query = DeliveryQuery {
+            from,
+            ..DeliveryQuery::default()
+        };
+        let page = storage.deliveries(&query).await.unwrap();
+        let listed: Vec<_> = page.items.iter().map(|r| r.delivery.id).collect();
+        assert_eq!(listed, [id], "{from:?}");
+    }
+    let worker = WorkerId::named("worker_a");
+    for expected in [vec![id], vec![]] {
+        let claimed = storage.claim(&claim(&worker, at, 10)).await.unwrap();
+        let claimed: Vec<_> = claimed.deliveries.iter().map(|d| d.id).collect();
+        assert_eq!(claimed, expected);
+    }
+    support::drop_keys(&url, &prefix).await;
+}
+
+#[tokio::test]
 async fn another_number_of_partitions_is_refused() {
     let (url, prefix) = (support::url(), support::prefix());
     support::storage(&url, &prefix, 2).await;

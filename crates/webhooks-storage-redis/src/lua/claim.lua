@@ -15,15 +15,15 @@ end
 -- Bounds of one run: deliveries made ready, endpoints whose hold ends, endpoints passed over.
 local MOST_PROMOTED, MOST_HOLDS, MOST_VISITS = 1000, 200, 500
 
-local given, events, ids = {}, {}, {}
+local given, ids = {}, {}
 local slot_key = key('claim', worker .. ':' .. slot)
 
-local function give(d)
-  given[#given + 1], given[#given + 2] = d.id, text_of(d)
-  events[d.event] = true
+-- Given once all is written.
+local function answer(next_at)
+  local out = {}
+  for _, d in ipairs(given) do out[#out + 1], out[#out + 2] = d.id, d.text end
+  return { out, events_read(), next_at }
 end
-
-local function answer(next_at) return { given, texts_of_events(events), next_at } end
 
 local kept = redis.call('HMGET', slot_key, 'request', 'ids')
 if kept[1] == request then
@@ -31,11 +31,18 @@ if kept[1] == request then
   for id, token in string.gmatch(kept[2], '(%S+):(%d+)') do
     ids[#ids + 1], tokens[id] = id, token
   end
+  local leased = {}
   read_rows(ids)
   for _, id in ipairs(ids) do
     local d = row(id)
     -- With a later token another claim of the worker has given it since.
-    if d and d.state == 'leased' and d.worker == worker and d.token == tokens[id] then give(d) end
+    if d and d.state == 'leased' and d.worker == worker and d.token == tokens[id] then
+      leased[#leased + 1] = d
+    end
+  end
+  read_events(leased)
+  for _, d in ipairs(leased) do
+    if events[d.event] then given[#given + 1] = d end
   end
   return answer(now)
 elseif kept[1] and tonumber(kept[1]) > tonumber(request) then
@@ -188,15 +195,29 @@ local function pop(e, n)
   return members
 end
 
+-- Takes what was chosen out of its queues, and reads it, of all endpoints at once.
+local function take_chosen(served)
+  local all, deliveries = {}, {}
+  for _, p in ipairs(served) do
+    p.ids = {}
+    for i, m in ipairs(pop(p.e, p.n)) do
+      p.ids[i] = string.sub(m.member, -36)
+      all[#all + 1] = p.ids[i]
+    end
+  end
+  read_rows(all)
+  for _, id in ipairs(all) do deliveries[#deliveries + 1] = row(id) end
+  read_events(deliveries)
+end
+
 local function lease(p)
-  local e, members = p.e, pop(p.e, p.n)
-  local new, popped = 0, {}
-  for i, m in ipairs(members) do popped[i] = string.sub(m.member, -36) end
-  read_rows(popped)
-  for _, id in ipairs(popped) do
+  local e, new = p.e, 0
+  for _, id in ipairs(p.ids) do
     local d = row(id)
-    -- Without noeviction the server may have dropped the row.
-    if d then
+    -- Without noeviction the server may have dropped the row, or the event of one.
+    if d and not events[d.event] then
+      remove(d)
+    elseif d then
       d.state, d.worker, d.updated = 'leased', worker, now
       d.token = number(tonumber(d.token) + 1)
       keep(d)
@@ -204,7 +225,7 @@ local function lease(p)
       put(sets, key('leased', worker), d.id, true)
       new = new + 1
       ids[#ids + 1] = d.id .. ':' .. d.token
-      give(d)
+      given[#given + 1] = d
     end
   end
   count(e, 'leased', new)
@@ -241,6 +262,7 @@ end
 promote()
 end_holds()
 local served, again, cut = choose()
+take_chosen(served)
 for _, p in ipairs(served) do lease(p) end
 for _, p in ipairs(again) do readmit(p) end
 for _, p in ipairs(served) do readmit(p) end

@@ -61,16 +61,16 @@ end
 -- each once, and writes all that it changed at its end, with one command. The worker is the last
 -- field, since nothing says that its name is one line.
 local LINES = string.rep('([^\n]*)\n', 16) .. '(.*)'
--- By id; false if there is none.
+-- By id; false if there is none. `text` is what is stored, nil while a change is not written.
 local rows, changed = {}, {}
 
 local function parse(id, text)
   local state, endpoint, event, priority, due, attempts, max_retries, crashes, token, reason, updated,
     erased, settled, seq, sort, sent, worker = string.match(text, LINES)
-  return { id = id, state = state, endpoint = endpoint, event = event, priority = priority,
-    due = due, attempts = attempts, max_retries = max_retries, crashes = crashes, token = token,
-    reason = reason, updated = updated, erased = erased, settled = settled, seq = seq, sort = sort,
-    sent = sent, worker = worker }
+  return { id = id, text = text, state = state, endpoint = endpoint, event = event,
+    priority = priority, due = due, attempts = attempts, max_retries = max_retries,
+    crashes = crashes, token = token, reason = reason, updated = updated, erased = erased,
+    settled = settled, seq = seq, sort = sort, sent = sent, worker = worker }
 end
 
 local function text_of(d)
@@ -102,7 +102,7 @@ end
 
 -- Notes that a delivery was changed, or is new.
 local function keep(d)
-  rows[d.id], changed[d.id] = d, d
+  rows[d.id], changed[d.id], d.text = d, d, nil
 end
 
 -- Other texts to be written, by key.
@@ -111,7 +111,8 @@ local texts = {}
 local function write_texts()
   local all, n, prefix = {}, 0, key('delivery', '')
   for id, d in pairs(changed) do
-    all[n + 1], all[n + 2] = prefix .. id, text_of(d)
+    d.text = text_of(d)
+    all[n + 1], all[n + 2] = prefix .. id, d.text
     n = n + 2
   end
   for at, text in pairs(texts) do
@@ -331,11 +332,25 @@ end
 -- The lines in front of an event's payload: type, time, tenant.
 local HEAD = '^([^\n]*)\n([^\n]*)\n([^\n]*)\n'
 
--- The events of a set of ids, each as its id and its text.
-local function texts_of_events(set_of_ids)
-  local ids, keys, out = {}, {}, {}
-  for id in pairs(set_of_ids) do ids[#ids + 1], keys[#keys + 1] = id, key('event', id) end
-  for i, text in ipairs(get_all(keys)) do out[2 * i - 1], out[2 * i] = ids[i], text end
+-- The texts of events, by id; false where the server has dropped one, as it may without noeviction.
+local events = {}
+local function read_events(deliveries)
+  local ids, keys = {}, {}
+  for _, d in ipairs(deliveries) do
+    if events[d.event] == nil then
+      ids[#ids + 1], keys[#keys + 1] = d.event, key('event', d.event)
+      events[d.event] = false
+    end
+  end
+  for i, text in ipairs(get_all(keys)) do events[ids[i]] = text end
+end
+
+-- The events that were read, each as its id and its text.
+local function events_read()
+  local out = {}
+  for id, text in pairs(events) do
+    if text then out[#out + 1], out[#out + 2] = id, text end
+  end
   return out
 end
 

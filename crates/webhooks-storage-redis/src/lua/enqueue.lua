@@ -6,9 +6,9 @@ local seq = redis.call('INCRBY', key('seq'), total) - total
 
 -- Which events are there already. Only of these may there be deliveries.
 local there = {}
-local function look_up(events)
+local function look_up(sent)
   local keys, found = {}, 0
-  for i, event in ipairs(events) do keys[i] = event.at end
+  for i, event in ipairs(sent) do keys[i] = event.at end
   for i = 1, #keys, 4000 do
     found = found + redis.call('EXISTS', unpack(keys, i, math.min(i + 3999, #keys)))
   end
@@ -87,7 +87,7 @@ local function enqueue(event)
   return { 0, table.concat(missing, ' ') }
 end
 
-local events = {}
+local sent = {}
 for i = 1, tonumber(take()) do
   local event = { id = take(), text = take(), created = take(), priority = take(), sort = take(),
     due = take(), max_retries = take(), key = take(), deliveries = {} }
@@ -95,10 +95,10 @@ for i = 1, tonumber(take()) do
   for n = 1, tonumber(take()) do
     event.deliveries[n] = { id = take(), endpoint = take(), lease = take() }
   end
-  events[i] = event
+  sent[i] = event
 end
-look_up(events)
+look_up(sent)
 local answers = {}
-for i, event in ipairs(events) do answers[i] = enqueue(event) end
+for i, event in ipairs(sent) do answers[i] = enqueue(event) end
 flush()
 return answers

@@ -13,8 +13,10 @@ local heads = {}
 local function head_of(event)
   local head = heads[event]
   if not head then
-    -- Longer than all three can be.
-    head = { string.match(redis.call('GETRANGE', key('event', event), 0, 2047), HEAD) }
+    local at = key('event', event)
+    -- Longer than all three are but of a tenant that nobody has checked.
+    head = { string.match(redis.call('GETRANGE', at, 0, 2047), HEAD) }
+    if not head[1] then head = { string.match(redis.call('GET', at) or '', HEAD) } end
     heads[event] = head
   end
   return head
@@ -29,6 +31,8 @@ local function matches(d)
   if q.type and kind ~= q.type then return false end
   if q.tenant and tenant ~= q.tenant then return false end
   created = tonumber(created)
+  -- Without noeviction the server may have dropped the event.
+  if not created then return false end
   return not (q.from and created < tonumber(q.from)) and not (q.to and created >= tonumber(q.to))
 end
 
