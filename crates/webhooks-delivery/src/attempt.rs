@@ -117,7 +117,6 @@ impl Attempting {
         let moment = Instant::now();
         let now = dispatcher.clock.at(moment);
         let circuit = verdict(result).and_then(|verdict| permit.settle(verdict, now));
-        let suspect = load.deliveries().iter().any(WebhookDelivery::is_suspect);
 
         let mut state = self.lane.lock();
         if let Some(circuit) = circuit {
@@ -145,11 +144,6 @@ impl Attempting {
         dispatcher.slot_freed(&self.lane, &mut state, moment);
         if !state.is_open(now) || !dispatcher.still_holds(self.era) {
             dispatcher.give_back(&self.lane, &mut state, now);
-        }
-        drop(state);
-        if suspect {
-            dispatcher.suspect.free();
-            dispatcher.work.notify_one();
         }
         task
     }

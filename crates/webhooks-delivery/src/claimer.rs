@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
-use webhooks_core::storage::{Claim, Claimed, Room};
+use webhooks_core::storage::{Claim, Room};
 use webhooks_core::{Clock, Result, Timestamp, WebhookDelivery};
 
 use crate::dispatcher::Dispatcher;
@@ -91,7 +91,7 @@ async fn claim(dispatcher: &Arc<Dispatcher>) -> Result<Asked> {
     }
     let era = dispatcher.heartbeat.era();
     let per_endpoint = 2 * dispatcher.settings.max_in_flight_per_endpoint;
-    let asks_for_suspect = dispatcher.suspect.take();
+    let asks_for_suspect = dispatcher.suspect.ask();
     let claimed = dispatcher
         .storage
         .claim(&Claim {
@@ -104,9 +104,9 @@ async fn claim(dispatcher: &Arc<Dispatcher>) -> Result<Asked> {
             rate_limit: dispatcher.settings.rate_limit,
         })
         .await;
-    let brought = |claimed: &Claimed| claimed.deliveries.iter().any(WebhookDelivery::is_suspect);
-    if asks_for_suspect && !claimed.as_ref().is_ok_and(brought) {
-        dispatcher.suspect.free();
+    if asks_for_suspect {
+        let deliveries = claimed.as_ref().map(|claimed| &*claimed.deliveries);
+        dispatcher.suspect.brought(deliveries.unwrap_or_default());
     }
     let claimed = claimed?;
     let full = claimed.deliveries.len() >= limit;
@@ -184,9 +184,6 @@ async fn take(
 fn send_back(dispatcher: &Dispatcher, deliveries: &[WebhookDelivery], at: Timestamp) {
     for delivery in deliveries {
         dispatcher.release(None, delivery, at);
-        if delivery.is_suspect() {
-            dispatcher.suspect.free();
-        }
     }
 }
 

@@ -357,7 +357,6 @@ impl Dispatcher {
         if let Some(delivery) = refused {
             let at = self.clock.now().after(SUSPECT_PAUSE);
             self.release(Some(lane), &delivery, at);
-            self.suspect.free();
         }
     }
 

@@ -57,14 +57,6 @@ pub(crate) struct Parcel<'a> {
 }
 
 impl Load {
-    /// The deliveries.
-    pub(crate) fn deliveries(&self) -> &[WebhookDelivery] {
-        match self {
-            Self::One(delivery) => std::slice::from_ref(delivery),
-            Self::Batch(deliveries) => deliveries,
-        }
-    }
-
     /// The deliveries, taken out.
     pub(crate) fn into_deliveries(self) -> OneOrMore<WebhookDelivery> {
         match self {

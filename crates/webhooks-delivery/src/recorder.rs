@@ -120,6 +120,7 @@ pub(crate) async fn write_down(
             lanes.extend(lane);
         }
         is_work |= dispatcher.hand.take_out_all(&lanes);
+        is_work |= dispatcher.suspect.settled(&settlements);
         let unwritten = &dispatcher.recorder.unwritten;
         unwritten.fetch_sub(count, Ordering::SeqCst);
         if is_work || dispatcher.hand.wants_more() {

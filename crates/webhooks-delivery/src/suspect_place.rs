@@ -1,20 +1,53 @@
 //! Deliveries that may bring the process down.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Mutex;
 
-/// The place of the one suspect delivery that this process has in hand, or asks for. There is one
-/// place, so that the next death shows which delivery is guilty.
+use webhooks_core::storage::Settlement;
+use webhooks_core::{DeliveryId, WebhookDelivery};
+
+use crate::dispatcher::lock;
+
+/// The place of the one suspect delivery that this process holds, or asks for. There is one place,
+/// so that the next death shows which delivery is guilty.
 #[derive(Debug, Default)]
-pub(crate) struct SuspectPlace(AtomicBool);
+pub(crate) struct SuspectPlace(Mutex<Place>);
+
+#[derive(Debug, Default)]
+enum Place {
+    #[default]
+    Free,
+    Asked,
+    Taken(DeliveryId),
+}
 
 impl SuspectPlace {
-    /// Takes the place, if it is free.
-    pub(crate) fn take(&self) -> bool {
-        !self.0.swap(true, Ordering::SeqCst)
+    /// Takes the place for what a claim brings, if it is free.
+    pub(crate) fn ask(&self) -> bool {
+        let mut place = lock(&self.0);
+        let is_free = matches!(*place, Place::Free);
+        if is_free {
+            *place = Place::Asked;
+        }
+        is_free
     }
 
-    /// Gives the place back.
-    pub(crate) fn free(&self) {
-        self.0.store(false, Ordering::SeqCst);
+    /// The claim that asked has brought these.
+    pub(crate) fn brought(&self, deliveries: &[WebhookDelivery]) {
+        let suspect = deliveries.iter().find(|delivery| delivery.is_suspect());
+        *lock(&self.0) = suspect.map_or(Place::Free, |suspect| Place::Taken(suspect.id));
+    }
+
+    /// Whether the place became free, now that these settlements are stored. Until then a death of
+    /// the process is blamed on what they settle.
+    pub(crate) fn settled(&self, settlements: &[Settlement]) -> bool {
+        let mut place = lock(&self.0);
+        let Place::Taken(id) = *place else {
+            return false;
+        };
+        let is_settled = settlements.iter().any(|s| s.delivery_id == id);
+        if is_settled {
+            *place = Place::Free;
+        }
+        is_settled
     }
 }

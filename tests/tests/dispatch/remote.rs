@@ -262,3 +262,27 @@ async fn events_for_many_endpoints_share_a_commit_of_bounded_size() {
     );
     assert!(commits.len() < 25, "{commits:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_next_suspect_is_asked_for_once_the_last_one_is_settled() {
+    let storage = storage();
+    for death in 0..2 {
+        let transport = ScriptedTransport::new(|_| Reply::Hang);
+        let doomed = Node::start(&storage, &transport, NEVER_OPENS, Settings::default());
+        if death == 0 {
+            doomed.add(endpoint("a")).await;
+            doomed.send_many("a", 8).await;
+        }
+        tokio::time::sleep(secs(20)).await;
+        assert_eq!(storage.counts(None).await.unwrap().leased, 8);
+    }
+    let transport = ScriptedTransport::new(|_| Reply::Slow(millis(500), 200));
+    let last = process(&RemoteStorage::new(&storage, millis(100)), &transport);
+    assert!(last.drain(secs(120)).await);
+    let calls = last.transport.calls();
+    assert_eq!(calls.len(), 8);
+    for pair in calls.windows(2) {
+        // The answer, the settlement and the claim: a death in between would blame both.
+        assert!(gap(&pair[0], &pair[1]) >= millis(900));
+    }
+}
