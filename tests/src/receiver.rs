@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -64,6 +65,7 @@ pub struct Receiver {
 struct Ledger {
     received: Mutex<Vec<Received>>,
     arrived: Notify,
+    connections: AtomicUsize,
 }
 
 impl Ledger {
@@ -121,6 +123,12 @@ impl Receiver {
         self.ledger.received().len()
     }
 
+    /// How many connections were made so far.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.ledger.connections.load(Ordering::SeqCst)
+    }
+
     /// Waits until `count` requests have arrived; gives up after 20 s.
     ///
     /// # Panics
@@ -145,6 +153,7 @@ impl Receiver {
 async fn accept(listener: TcpListener, ledger: Arc<Ledger>, script: Arc<Script>) {
     let mut connections = tokio::task::JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
+        ledger.connections.fetch_add(1, Ordering::SeqCst);
         // A small answer must not wait for the acknowledgement of the one before.
         drop(stream.set_nodelay(true));
         let (ledger, script) = (ledger.clone(), script.clone());

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use better_auth_webhooks::storage::{DeliveryQuery, MemoryStorage};
 use better_auth_webhooks::{
-    CircuitBreakerConfig, DeadReason, DeliveryState, FailureKind, NetworkPolicy, RetryStrategy,
-    WebhookEndpoint, WebhookReceiver, WebhookSystem, WebhookSystemBuilder,
+    CircuitBreakerConfig, DeadReason, DeliveryState, FailureKind, NetworkPolicy, OutgoingEvent,
+    RetryStrategy, WebhookEndpoint, WebhookReceiver, WebhookSystem, WebhookSystemBuilder,
 };
 use serde_json::json;
 use webhooks_tests::{Answer, Receiver};
@@ -135,6 +135,29 @@ async fn what_is_hopeless_becomes_a_dead_letter_that_can_be_replayed() {
         (1, 1)
     );
     assert_eq!(metrics.failed_deliveries, 0);
+}
+
+#[tokio::test]
+async fn a_burst_goes_over_the_connections_of_the_one_before() {
+    const REQUESTS: usize = 300;
+    let answer = |_: &_, _| Answer::After(Duration::from_millis(200), 200);
+    let receiver = Receiver::start(answer).await;
+    let system = builder()
+        .max_in_flight(REQUESTS)
+        .max_in_flight_per_endpoint(REQUESTS)
+        .build(MemoryStorage::new());
+    system
+        .register_endpoint(endpoint("a", &receiver))
+        .await
+        .unwrap();
+    for _ in 0..3 {
+        let burst = (0..2 * REQUESTS).map(|_| OutgoingEvent::new("user.created"));
+        system.send_batch(burst).await.unwrap();
+        assert!(system.drain(SOON).await.unwrap());
+    }
+    assert_eq!(receiver.count(), 6 * REQUESTS);
+    let connections = receiver.connections();
+    assert!(connections <= REQUESTS, "{connections}");
 }
 
 #[tokio::test]

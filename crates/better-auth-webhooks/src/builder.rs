@@ -70,7 +70,8 @@ impl WebhookSystemBuilder {
         self
     }
 
-    /// Requests in flight at most. Defaults to 256.
+    /// Requests in flight at most, and connections kept for more to one scheme, host and port.
+    /// Defaults to 256.
     pub const fn max_in_flight(mut self, requests: usize) -> Self {
         self.settings.max_in_flight = requests;
         self
@@ -188,12 +189,13 @@ impl WebhookSystemBuilder {
         self.endpoint_rules.validate()?;
         self.settings.half_open_max_requests = self.circuit_breaker.half_open_max_requests;
         let gate = Arc::new(ResilienceGate::new(self.circuit_breaker));
-        let timeout = self.settings.timeout;
+        let (timeout, most) = (self.settings.timeout, self.settings.max_in_flight);
         let transport = |clock| {
             let mut engine = DeliveryEngine::builder(clock)
                 .network_policy(self.network_policy)
                 .tls(self.tls)
-                .timeout(timeout);
+                .timeout(timeout)
+                .max_idle_per_origin(most);
             if let Some(resolver) = self.resolver {
                 engine = engine.resolver(resolver);
             }

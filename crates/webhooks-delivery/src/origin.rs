@@ -25,8 +25,6 @@ use crate::network::{Allowance, Link, Target};
 const VERDICT: Duration = Duration::from_secs(300);
 /// How long a connection is kept after its last request began.
 const IDLE: Duration = Duration::from_secs(60);
-/// How many unused connections of one origin are kept.
-const MAX_IDLE: usize = 64;
 /// How often connections that became too old are looked for.
 const SWEEP: Duration = Duration::from_secs(15);
 /// The largest head of an answer, in bytes; also the most that is read ahead of its body.
@@ -93,6 +91,7 @@ impl Connection {
 /// The kept-alive connections to one target.
 pub(crate) struct Origin {
     pub(crate) target: Target,
+    max_idle: usize,
     #[expect(clippy::vec_box, reason = "attempts carry the box along")]
     idle: Mutex<Vec<Box<Connection>>>,
 }
@@ -113,7 +112,7 @@ impl Origin {
     /// Keeps a connection for the next request.
     pub(crate) fn keep(&self, connection: Box<Connection>) {
         let mut idle = lock(&self.idle);
-        if idle.len() < MAX_IDLE {
+        if idle.len() < self.max_idle {
             idle.push(connection);
         }
     }
@@ -135,14 +134,23 @@ impl fmt::Debug for Origin {
 }
 
 /// All origins, so that endpoints of one host share its connections.
-#[derive(Default)]
 pub(crate) struct Origins {
+    /// Unused connections of one origin that are kept at most.
+    max_idle: usize,
     by_target: Mutex<HashMap<Target, Arc<Origin>>>,
     /// Stops with its owner.
     sweeper: Mutex<JoinSet<()>>,
 }
 
 impl Origins {
+    pub(crate) fn new(max_idle: usize) -> Self {
+        Self {
+            max_idle,
+            by_target: Mutex::default(),
+            sweeper: Mutex::default(),
+        }
+    }
+
     /// The origin of a target; starts the sweeping with the first one.
     pub(crate) fn get(self: &Arc<Self>, target: Target) -> Arc<Origin> {
         let mut sweeper = lock(&self.sweeper);
@@ -154,6 +162,7 @@ impl Origins {
         let origin = origins.entry(target.clone()).or_insert_with(|| {
             Arc::new(Origin {
                 target,
+                max_idle: self.max_idle,
                 idle: Mutex::default(),
             })
         });

@@ -24,6 +24,7 @@ pub struct DeliveryEngineBuilder {
     timeout: Duration,
     response_read: usize,
     response_kept: usize,
+    max_idle_per_origin: usize,
 }
 
 impl DeliveryEngineBuilder {
@@ -37,6 +38,7 @@ impl DeliveryEngineBuilder {
             timeout: Duration::from_secs(30),
             response_read: 64 * 1024,
             response_kept: 4 * 1024,
+            max_idle_per_origin: 256,
         }
     }
 
@@ -86,6 +88,14 @@ impl DeliveryEngineBuilder {
         self
     }
 
+    /// How many connections to one scheme, host and port are kept while no request uses them, each
+    /// for a minute at most. With fewer than there are requests at a time a burst connects anew.
+    /// Defaults to 256.
+    pub fn max_idle_per_origin(mut self, connections: usize) -> Self {
+        self.max_idle_per_origin = connections;
+        self
+    }
+
     /// Builds the engine. Needs no runtime; sending does.
     ///
     /// # Errors
@@ -109,7 +119,7 @@ impl DeliveryEngineBuilder {
         Ok(DeliveryEngine {
             clock: self.clock,
             connector: Connector::new(self.policy, resolver, self.tls.build()?, self.proxy),
-            origins: Arc::new(Origins::default()),
+            origins: Arc::new(Origins::new(self.max_idle_per_origin)),
             reading: Reading::new(self.response_read, self.response_kept),
             timeout: self.timeout,
             prepared: RwLock::new(HashMap::new()),

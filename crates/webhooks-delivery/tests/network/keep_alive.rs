@@ -1,12 +1,16 @@
 //! Connections are used again, and only when that is safe.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::support::{Server, deliver, engine, header};
+use crate::support::{Server, builder, deliver, engine, header};
+use futures_util::future::join_all;
 use tokio::io::AsyncWriteExt;
+use tokio::sync::Barrier;
 use tokio::time::timeout;
-use webhooks_core::FailureKind;
+use webhooks_core::{DeliveryResult, FailureKind};
+use webhooks_delivery::DeliveryEngine;
 
 const EMPTY: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 const WITH_BODY: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
@@ -100,15 +104,44 @@ async fn requests_at_once_each_have_a_connection() {
     let server = Server::start("127.0.0.1", |peer| peer.answer_all(WITH_BODY)).await;
     let engine = engine();
     let url = server.url();
-    let all = futures_util::future::join_all((0..8).map(|_| deliver(&engine, &url)));
+    let all = join_all((0..8).map(|_| deliver(&engine, &url)));
     let results = timeout(Duration::from_secs(8), all).await.unwrap();
-    assert!(
-        results
-            .iter()
-            .all(webhooks_core::DeliveryResult::is_delivered)
-    );
+    assert!(results.iter().all(DeliveryResult::is_delivered));
     assert_eq!(server.requests().len(), 8);
     assert!(server.connections() <= 8);
+}
+
+/// Sends so many requests at once, twice; the connections that this took.
+async fn two_crowds(engine: &DeliveryEngine, size: usize) -> usize {
+    let all_are_there = Arc::new(Barrier::new(size));
+    let server = Server::start("127.0.0.1", move |mut peer| {
+        let all_are_there = Arc::clone(&all_are_there);
+        async move {
+            loop {
+                peer.request().await?;
+                all_are_there.wait().await;
+                peer.stream.write_all(EMPTY).await?;
+            }
+        }
+    })
+    .await;
+    for _ in 0..2 {
+        let url = server.url();
+        let crowd = join_all((0..size).map(|_| deliver(engine, &url)));
+        let results = timeout(Duration::from_secs(15), crowd).await.unwrap();
+        assert!(results.iter().all(DeliveryResult::is_delivered));
+    }
+    server.connections()
+}
+
+#[tokio::test]
+async fn so_many_connections_are_kept_as_is_said() {
+    assert_eq!(two_crowds(&engine(), 256).await, 256);
+    assert_eq!(two_crowds(&engine(), 300).await, 300 + (300 - 256));
+    let few = builder().max_idle_per_origin(10).build().unwrap();
+    assert_eq!(two_crowds(&few, 30).await, 30 + (30 - 10));
+    let none = builder().max_idle_per_origin(0).build().unwrap();
+    assert_eq!(two_crowds(&none, 3).await, 6);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
