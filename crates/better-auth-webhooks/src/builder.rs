@@ -70,8 +70,8 @@ impl WebhookSystemBuilder {
         self
     }
 
-    /// Requests in flight at most, and connections kept for more to one scheme, host and port.
-    /// Defaults to 256.
+    /// Requests in flight at most, and idle connections kept per scheme, host and port. Defaults to
+    /// 256.
     pub const fn max_in_flight(mut self, requests: usize) -> Self {
         self.settings.max_in_flight = requests;
         self
