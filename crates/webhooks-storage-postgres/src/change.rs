@@ -3,7 +3,7 @@ use webhooks_core::{Result, Timestamp};
 
 use crate::columns::{get, long, time};
 use crate::database::Database;
-use crate::error::storage_error;
+use crate::error::{commit_error, storage_error};
 use crate::filter::{Filter, Table};
 
 const REPLAY: &str = include_str!("sql/replay.sql");
@@ -52,10 +52,21 @@ impl Database {
         limit: usize,
         now: Timestamp,
     ) -> Result<usize> {
+        self.repeat(|| self.change_once(query, to, limit, now))
+            .await
+    }
+
+    async fn change_once(
+        &self,
+        query: &DeliveryQuery,
+        to: Change,
+        limit: usize,
+        now: Timestamp,
+    ) -> Result<usize> {
         const WHAT: &str = "change deliveries";
         let mut connection = self.connection().await?;
         let error = |error| storage_error(WHAT, &error);
-        let transaction = connection.transaction().await.map_err(error)?;
+        let transaction = self.begin(&mut connection, WHAT).await?;
         let mut left = long(limit);
         for (table, applies, sql) in steps(to) {
             let mut filter = Filter::new(query);
@@ -83,7 +94,8 @@ impl Database {
                 .first()
                 .map_or(Ok(0), |row| get::<i64>(row, "changed"))?;
         }
-        transaction.commit().await.map_err(error)?;
+        let committed = transaction.commit().await;
+        committed.map_err(|error| commit_error(WHAT, &error))?;
         Ok(limit.saturating_sub(usize::try_from(left).unwrap_or(0)))
     }
 }

@@ -1,7 +1,6 @@
 use std::collections::HashMap;
 use std::time::SystemTime;
 
-use deadpool_postgres::Object;
 use tokio_postgres::Row;
 use tokio_postgres::types::{Json, ToSql};
 use webhooks_core::storage::{Claim, Claimed};
@@ -10,7 +9,6 @@ use webhooks_core::{Result, Timestamp, WebhookDelivery};
 use crate::claim_memory::{ClaimMemory, Look};
 use crate::columns::{get, int, long, time};
 use crate::database::Database;
-use crate::error::storage_error;
 use crate::row::{Events, delivery, earlier, lease};
 
 const WHAT: &str = "claim deliveries";
@@ -100,16 +98,15 @@ impl Database {
         wanted: &Wanted,
         memory: &ClaimMemory,
     ) -> Result<Round> {
-        let on = self.connection().await?;
         let due_floor = memory.due_floor(claim.now);
         let mut promoted = memory.may_be_due(claim.now);
         loop {
             if promoted {
-                self.promote(&on, claim.now, due_floor, memory).await?;
+                self.promote(claim.now, due_floor, memory).await?;
             }
             // What has become due may have been below what was known.
             let look = memory.look(memory.rests());
-            let asking = self.ask(&on, claim, wanted, &look, due_floor, promoted);
+            let asking = self.ask(claim, wanted, &look, due_floor, promoted);
             let (round, last_looked) = round(&asking.await?, long(wanted.limit))?;
             memory.looked_for_due(due_floor, claim.now, round.next_due);
             if !promoted && round.next_due.is_some_and(|at| at <= claim.now) {
@@ -131,18 +128,9 @@ impl Database {
     }
 
     /// Makes ready what has become due.
-    async fn promote(
-        &self,
-        on: &Object,
-        now: Timestamp,
-        floor: Timestamp,
-        memory: &ClaimMemory,
-    ) -> Result<()> {
-        let statement = self.prepare(on, WHAT, PROMOTE).await?;
-        let rows = on
-            .query(&statement, &[&time(now), &time(floor), &MOST_PROMOTED])
-            .await
-            .map_err(|error| storage_error(WHAT, &error))?;
+    async fn promote(&self, now: Timestamp, floor: Timestamp, memory: &ClaimMemory) -> Result<()> {
+        let params: [&(dyn ToSql + Sync); 3] = [&time(now), &time(floor), &MOST_PROMOTED];
+        let rows = self.query(WHAT, PROMOTE, &params).await?;
         for row in rows {
             let endpoint_id = get::<&str>(&row, "endpoint_id")?.into();
             memory.ready(&endpoint_id, get(&row, "sort_key")?);
@@ -152,7 +140,6 @@ impl Database {
 
     async fn ask(
         &self,
-        on: &Object,
         claim: &Claim<'_>,
         wanted: &Wanted,
         look: &Look,
@@ -164,9 +151,7 @@ impl Database {
         } else {
             ALL_QUEUES
         };
-        let statement = self
-            .prepare(on, WHAT, &CLAIM.replace("@queues", queues))
-            .await?;
+        let sql = CLAIM.replace("@queues", queues);
         let (now, due_floor) = (time(claim.now), time(due_floor));
         let (limit, suspects) = (long(wanted.limit), long(wanted.suspects));
         let per_endpoint = long(claim.per_endpoint);
@@ -197,8 +182,7 @@ impl Database {
                 opened_since,
             ]);
         }
-        let rows = on.query(&statement, &params).await;
-        rows.map_err(|error| storage_error(WHAT, &error))
+        self.query(WHAT, &sql, &params).await
     }
 }
 

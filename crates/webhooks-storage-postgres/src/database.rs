@@ -1,12 +1,14 @@
 use std::fmt;
 use std::sync::Arc;
 
-use deadpool_postgres::{Object, Pool};
+use deadpool_postgres::{Object, Pool, Transaction};
+use futures_util::future::join3;
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{Row, Statement};
+use tokio_postgres::{IsolationLevel, Row, Statement};
 use webhooks_core::{EncryptionKeys, Result, WebhookError};
 
-use crate::error::{pool_error, storage_error};
+use crate::error::{commit_error, pool_error, storage_error};
+use crate::settings::Settings;
 
 /// The pool, the schema that the tables are in, and the keys of what is encrypted there.
 #[derive(Clone)]
@@ -14,6 +16,7 @@ pub(crate) struct Database {
     pub(crate) pool: Pool,
     schema: Arc<str>,
     pub(crate) keys: EncryptionKeys,
+    pub(crate) settings: Settings,
 }
 
 impl Database {
@@ -34,6 +37,7 @@ impl Database {
             pool,
             schema: schema.into(),
             keys,
+            settings: Settings::new(schema, "on"),
         })
     }
 
@@ -52,16 +56,26 @@ impl Database {
 
     /// Prepares a statement, once per connection.
     pub(crate) async fn prepare(&self, on: &Object, what: &str, sql: &str) -> Result<Statement> {
-        let known = on.statement_cache.size();
         let prepared = on.prepare_cached(&self.sql(sql)).await;
-        let statement = prepared.map_err(|error| storage_error(what, &error))?;
-        if on.statement_cache.size() > known {
-            // The planner expects far more rows than a claim takes, and would have it compiled, which
-            // takes a hundred times as long as to run it.
-            let set = on.batch_execute("SET jit = off").await;
-            set.map_err(|error| storage_error(what, &error))?;
-        }
-        Ok(statement)
+        prepared.map_err(|error| storage_error(what, &error))
+    }
+
+    /// Begins a transaction of several statements. If it is refused, all of it is to be made again,
+    /// by [`Database::repeat`].
+    pub(crate) async fn begin<'a>(
+        &self,
+        on: &'a mut Object,
+        what: &str,
+    ) -> Result<Transaction<'a>> {
+        let error = |error| storage_error(what, &error);
+        let begin = on
+            .build_transaction()
+            .isolation_level(IsolationLevel::ReadCommitted)
+            .read_only(false);
+        let transaction = begin.start().await.map_err(error)?;
+        let set = transaction.batch_execute(&self.settings.set_local).await;
+        set.map_err(error)?;
+        Ok(transaction)
     }
 
     /// Runs one statement on a connection of its own.
@@ -71,12 +85,12 @@ impl Database {
         sql: &str,
         params: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<Row>> {
-        let connection = self.connection().await?;
-        let statement = self.prepare(&connection, what, sql).await?;
-        connection
-            .query(&statement, params)
-            .await
-            .map_err(|error| storage_error(what, &error))
+        self.repeat(|| async move {
+            let on = self.connection().await?;
+            let statement = self.prepare(&on, what, sql).await?;
+            self.alone(&on, what, on.query(&statement, params)).await
+        })
+        .await
     }
 
     /// Runs one statement; how many rows it touched.
@@ -86,13 +100,39 @@ impl Database {
         sql: &str,
         params: &[&(dyn ToSql + Sync)],
     ) -> Result<usize> {
-        let connection = self.connection().await?;
-        let statement = self.prepare(&connection, what, sql).await?;
-        let rows = connection
-            .execute(&statement, params)
-            .await
-            .map_err(|error| storage_error(what, &error))?;
-        Ok(usize::try_from(rows).unwrap_or(usize::MAX))
+        let rows = self.repeat(|| async move {
+            let on = self.connection().await?;
+            let statement = self.prepare(&on, what, sql).await?;
+            self.alone(&on, what, on.execute(&statement, params)).await
+        });
+        Ok(usize::try_from(rows.await?).unwrap_or(usize::MAX))
+    }
+
+    /// Runs one statement in a transaction of its own, in the same round trip: all three requests are
+    /// on their way before the first answer.
+    async fn alone<T>(
+        &self,
+        on: &Object,
+        what: &str,
+        statement: impl Future<Output = std::result::Result<T, tokio_postgres::Error>>,
+    ) -> Result<T> {
+        let begin = on.batch_execute(&self.settings.begin);
+        let commit = on.batch_execute("COMMIT");
+        match join3(begin, statement, commit).await {
+            (Ok(()), Ok(done), committed) => {
+                committed.map_err(|error| commit_error(what, &error))?;
+                Ok(done)
+            }
+            // Without a transaction the statement was one of its own, and did what it was to do.
+            (Err(_), Ok(done), _) => Ok(done),
+            // It failed because nothing could begin.
+            (Err(error), Err(refused), _)
+                if error.as_db_error().is_some() && refused.as_db_error().is_some() =>
+            {
+                Err(storage_error(what, &error))
+            }
+            (_, Err(error), _) => Err(storage_error(what, &error)),
+        }
     }
 }
 

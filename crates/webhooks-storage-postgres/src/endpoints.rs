@@ -12,7 +12,7 @@ use webhooks_core::{
 use crate::change::with_cancelled;
 use crate::columns::{disabled_by, get, get_time, get_u32, get_u64, int, long, time, unknown};
 use crate::database::Database;
-use crate::error::storage_error;
+use crate::error::{commit_error, storage_error};
 
 const SAVE: &str = include_str!("sql/save_endpoint.sql");
 pub(crate) const GET: &str = "SELECT id, url, secret, events, enabled, rate_limit_rps, rate_limit_burst, \
@@ -69,7 +69,7 @@ impl Database {
     }
 
     pub(crate) async fn delete_endpoint(&self, id: &str, now: Timestamp) -> Result<bool> {
-        let deleted = self.bury_endpoint(id, now).await?;
+        let deleted = self.repeat(|| self.bury_endpoint(id, now)).await?;
         if deleted {
             while self.cancel_of_deleted(id, CANCEL_AT_ONCE, now).await? == CANCEL_AT_ONCE {}
         }
@@ -84,7 +84,7 @@ impl Database {
         let lock = self.prepare(&connection, WHAT, LOCK).await?;
         let tombstone = self.prepare(&connection, WHAT, TOMBSTONE).await?;
         let error = |error| storage_error(WHAT, &error);
-        let transaction = connection.transaction().await.map_err(error)?;
+        let transaction = self.begin(&mut connection, WHAT).await?;
         let (_, _, deleted) = try_join3(
             transaction.query(&lock_revision, &[]),
             transaction.query(&lock, &[&id]),
@@ -92,7 +92,8 @@ impl Database {
         )
         .await
         .map_err(error)?;
-        transaction.commit().await.map_err(error)?;
+        let committed = transaction.commit().await;
+        committed.map_err(|error| commit_error(WHAT, &error))?;
         Ok(deleted > 0)
     }
 

@@ -9,11 +9,15 @@ use deadpool_postgres::PoolError;
 use tokio_postgres::error::SqlState;
 use webhooks_core::WebhookError;
 
+use crate::repeat::Refusal;
+
 /// A failure of the database without any value that was stored.
 #[derive(Debug)]
-struct PostgresError {
+pub(crate) struct PostgresError {
     code: Option<String>,
     text: String,
+    /// Nothing was done, and the call may be made again.
+    pub(crate) refusal: Option<Refusal>,
 }
 
 impl fmt::Display for PostgresError {
@@ -29,9 +33,19 @@ impl Error for PostgresError {}
 
 /// The error of a call that was to do `what`.
 pub(crate) fn storage_error(what: &str, error: &tokio_postgres::Error) -> WebhookError {
+    error_of(what, error, Refusal::of(error))
+}
+
+/// The error of a commit, after which nobody knows whether it was one.
+pub(crate) fn commit_error(what: &str, error: &tokio_postgres::Error) -> WebhookError {
+    error_of(what, error, None)
+}
+
+fn error_of(what: &str, error: &tokio_postgres::Error, refusal: Option<Refusal>) -> WebhookError {
     let safe = PostgresError {
         code: error.code().map(|code| code.code().to_owned()),
         text: safe_text(error),
+        refusal,
     };
     let message = format!("postgres: cannot {what}");
     if is_transient(error) {
@@ -72,6 +86,10 @@ fn safe_text(error: &tokio_postgres::Error) -> String {
         return if quotes {
             let table = db.table().or(db.constraint()).unwrap_or("a table");
             format!("{table} refuses a value")
+        } else if Refusal::of(error) == Some(Refusal::Statement) {
+            // A schema that goes on changing is the rarer cause of what is left after some tries.
+            let hint = "does a pooler without sessions take prepared statements away?";
+            format!("{}; {hint}", db.message())
         } else {
             db.message().to_owned()
         };
@@ -103,13 +121,21 @@ fn is_transient(error: &tokio_postgres::Error) -> bool {
         SqlState::CRASH_SHUTDOWN,
         SqlState::CANNOT_CONNECT_NOW,
         SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
+        // Somebody left a transaction behind on the connection.
+        SqlState::ACTIVE_SQL_TRANSACTION,
+        SqlState::IN_FAILED_SQL_TRANSACTION,
         // A server that just became a standby, before the pool follows to the new primary.
         SqlState::READ_ONLY_SQL_TRANSACTION,
         // A statement that a connection pooler or DISCARD ALL took away, or a changed table.
         SqlState::INVALID_SQL_STATEMENT_NAME,
+        SqlState::DUPLICATE_PSTATEMENT,
         SqlState::FEATURE_NOT_SUPPORTED,
     ];
     // Class 08 is the connection, 53 the lack of memory, disk or connections, 58 the system.
     let classes = ["08", "53", "58"];
-    passing.contains(code) || classes.iter().any(|class| code.code().starts_with(class))
+    // Limits of idle sessions and of whole transactions, which the client has no names for.
+    let timeouts = ["57P05", "25P04"];
+    passing.contains(code)
+        || timeouts.contains(&code.code())
+        || classes.iter().any(|class| code.code().starts_with(class))
 }

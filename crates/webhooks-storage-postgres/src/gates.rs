@@ -8,7 +8,7 @@ use webhooks_core::{Result, Timestamp};
 use crate::columns::{disabled_by_name, int, time};
 use crate::database::Database;
 use crate::endpoints::LOCK_REVISION;
-use crate::error::storage_error;
+use crate::error::{commit_error, storage_error};
 
 const CHANGE: &str = include_str!("sql/change_gate.sql");
 
@@ -24,10 +24,14 @@ struct Parameters<'a> {
 impl Database {
     /// Changes gates one after the other, in one transaction and one round trip.
     pub(crate) async fn set_gates(&self, gates: &[EndpointGate], now: Timestamp) -> Result<()> {
-        const WHAT: &str = "change gates";
         if gates.is_empty() {
             return Ok(());
         }
+        self.repeat(|| self.set_gates_once(gates, now)).await
+    }
+
+    async fn set_gates_once(&self, gates: &[EndpointGate], now: Timestamp) -> Result<()> {
+        const WHAT: &str = "change gates";
         let mut connection = self.connection().await?;
         let lock = self.prepare(&connection, WHAT, LOCK_REVISION).await?;
         let change = self.prepare(&connection, WHAT, CHANGE).await?;
@@ -40,12 +44,13 @@ impl Database {
                 [&p.endpoint_id, &p.kind, &p.at, &p.number, &p.by, &now]
             })
             .collect();
-        let transaction = connection.transaction().await.map_err(error)?;
+        let transaction = self.begin(&mut connection, WHAT).await?;
         let changes = rows.iter().map(|row| transaction.execute(&change, row));
         try_join(transaction.query(&lock, &[]), try_join_all(changes))
             .await
             .map_err(error)?;
-        transaction.commit().await.map_err(error)
+        let committed = transaction.commit().await;
+        committed.map_err(|error| commit_error(WHAT, &error))
     }
 }
 

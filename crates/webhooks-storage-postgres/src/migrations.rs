@@ -7,7 +7,7 @@ use tokio_postgres::Transaction;
 use webhooks_core::{Result, WebhookError};
 
 use crate::database::Database;
-use crate::error::storage_error;
+use crate::error::{commit_error, storage_error};
 
 /// The files by version, from 1.
 const MIGRATIONS: [&str; 1] = [include_str!("../migrations/0001_initial.sql")];
@@ -25,9 +25,14 @@ struct Version {
 ///
 /// [`WebhookError::InvalidConfig`] when the schema is of another version than this code can use.
 pub(crate) async fn migrate(database: &Database, apply: bool) -> Result<()> {
+    database.repeat(|| migrate_once(database, apply)).await
+}
+
+async fn migrate_once(database: &Database, apply: bool) -> Result<()> {
+    const WHAT: &str = "migrate the schema";
     let mut connection = database.connection().await?;
-    let error = |error| storage_error("migrate the schema", &error);
-    let transaction = connection.transaction().await.map_err(error)?;
+    let error = |error| storage_error(WHAT, &error);
+    let transaction = database.begin(&mut connection, WHAT).await?;
     if apply {
         let lock = format!("better-auth-webhooks migrations of {}", database.schema());
         transaction
@@ -44,7 +49,8 @@ pub(crate) async fn migrate(database: &Database, apply: bool) -> Result<()> {
     if apply && found.version < newest() {
         apply_missing(database, &transaction, found.version).await?;
     }
-    transaction.commit().await.map_err(error)
+    let committed = transaction.commit().await;
+    committed.map_err(|error| commit_error(WHAT, &error))
 }
 
 fn newest() -> i32 {

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serde::Serialize;
-use tokio_postgres::types::Json;
+use tokio_postgres::types::{Json, Type};
 use tokio_postgres::{GenericClient, Row};
 use webhooks_core::storage::OutboxEvent;
 use webhooks_core::{EventId, EventType, Priority, Result, WebhookError};
@@ -141,17 +141,18 @@ impl<'a, C: GenericClient + Sync> OutboxSend<'a, C> {
         let row = self
             .outbox
             .client
-            .query_one(
+            // Without a name, which a pooler might take away, and in one round trip.
+            .query_typed_one(
                 &self.outbox.database.sql(SEND),
                 &[
-                    &self.event_type,
-                    &data,
-                    &self.tenant,
-                    &priority,
-                    &long(self.delay.as_millis()),
-                    &self.idempotency_key,
-                    &self.max_retries.map(int),
-                    &int(self.max_bytes),
+                    (&self.event_type, Type::TEXT),
+                    (&data, Type::JSON),
+                    (&self.tenant, Type::TEXT),
+                    (&priority, Type::TEXT),
+                    (&long(self.delay.as_millis()), Type::INT8),
+                    (&self.idempotency_key, Type::TEXT),
+                    (&self.max_retries.map(int), Type::INT4),
+                    (&int(self.max_bytes), Type::INT4),
                 ],
             )
             .await

@@ -22,8 +22,8 @@ use tokio_postgres::{AsyncMessage, Client, Config, Connection, Socket};
 const DEBOUNCE: Duration = Duration::from_millis(5);
 /// Between two attempts to connect, at first and at most, give or take half.
 const RECONNECT: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(5)];
-/// How often an idle connection is asked whether it still is one: before what is between closes it for
-/// being idle, which often takes a minute.
+/// How often an idle connection listens again, and so is asked whether it still is one: before what is
+/// between closes it for being idle, which often takes a minute, or because somebody reset the session.
 const PROBE: Duration = Duration::from_secs(30);
 
 type Driver = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -169,14 +169,12 @@ async fn listen(
     elsewhere: &Notify,
 ) -> Option<()> {
     let own = client
-        .query_one("SELECT pg_backend_pid()", &[])
+        .query_typed_one("SELECT pg_backend_pid()", &[])
         .await
         .ok()?;
     let own: i32 = own.try_get(0).ok()?;
-    client
-        .batch_execute(&format!("LISTEN \"{channel}\""))
-        .await
-        .ok()?;
+    let listen = format!("LISTEN \"{channel}\"");
+    client.batch_execute(&listen).await.ok()?;
     wake(here);
     let notify = format!("NOTIFY \"{channel}\"");
     loop {
@@ -188,7 +186,7 @@ async fn listen(
                 continue;
             }
             () = elsewhere.notified() => &notify,
-            () = tokio::time::sleep(PROBE) => "",
+            () = tokio::time::sleep(PROBE) => &listen,
         };
         if client.batch_execute(statement).await.is_err() {
             // It is told again on the next connection.

@@ -1,0 +1,108 @@
+//! Calls that were refused before they had any effect, and that are made again.
+//!
+//! What a connection remembers may go out of date: statements that `DISCARD ALL` took, plans of a
+//! table whose columns changed, a server that became a standby. Such a refusal says nothing about the
+//! call, and would come again for as long as the connection lives. So what is out of date is dropped,
+//! and the call begins anew. So it does after a deadlock and its kind, which pass by themselves.
+
+use std::error::Error;
+use std::time::Duration;
+
+use tokio_postgres::error::{Severity, SqlState};
+use webhooks_core::{Result, WebhookError};
+
+use crate::database::Database;
+use crate::error::PostgresError;
+
+/// Times that a call is made in all.
+const MOST_TRIES: u32 = 6;
+/// The longest pause before the second try after a conflict; it doubles with each further one.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// Why a call had no effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// What was prepared is gone or out of date.
+    Statement,
+    /// The connection is in a state, or leads to a server, that takes no calls.
+    Connection,
+    /// Other transactions were in the way.
+    Conflict,
+}
+
+impl Refusal {
+    /// Of an answer to anything but a commit.
+    pub(crate) fn of(error: &tokio_postgres::Error) -> Option<Self> {
+        let error = error.as_db_error()?;
+        let code = error.code();
+        let is_one_of = |codes: &[SqlState]| codes.contains(code);
+        if is_one_of(&[
+            SqlState::T_R_SERIALIZATION_FAILURE,
+            SqlState::T_R_DEADLOCK_DETECTED,
+        ]) {
+            return Some(Self::Conflict);
+        }
+        if is_one_of(&[
+            SqlState::READ_ONLY_SQL_TRANSACTION,
+            SqlState::ACTIVE_SQL_TRANSACTION,
+            SqlState::IN_FAILED_SQL_TRANSACTION,
+            SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
+            SqlState::ADMIN_SHUTDOWN,
+            SqlState::CRASH_SHUTDOWN,
+        ]) {
+            return Some(Self::Connection);
+        }
+        // A pooler answers with a protocol violation to what has nothing to do with statements, and
+        // then ends the connection.
+        let is_fatal = error.parsed_severity() == Some(Severity::Fatal);
+        let statement = is_one_of(&[
+            SqlState::INVALID_SQL_STATEMENT_NAME,
+            SqlState::DUPLICATE_PSTATEMENT,
+            // Also the answer of a standby that is to begin a transaction that writes.
+            SqlState::FEATURE_NOT_SUPPORTED,
+        ]) || *code == SqlState::PROTOCOL_VIOLATION && !is_fatal;
+        statement.then_some(Self::Statement)
+    }
+}
+
+impl Database {
+    /// Makes a call that has no effect when it fails by a [`Refusal`], again if it does.
+    pub(crate) async fn repeat<T, F>(&self, mut call: impl FnMut() -> F) -> Result<T>
+    where
+        F: Future<Output = Result<T>>,
+    {
+        let mut tries = 1;
+        loop {
+            let error = match call().await {
+                Ok(done) => return Ok(done),
+                Err(error) => error,
+            };
+            let Some(refusal) = refusal(&error).filter(|_| tries < MOST_TRIES) else {
+                return Err(error);
+            };
+            tracing::debug!(%error, "a call is made again");
+            self.drop_what_is_stale(refusal, tries);
+            if refusal == Refusal::Conflict {
+                let longest = PAUSE * 2_u32.pow(tries - 1);
+                tokio::time::sleep(longest.mul_f64(fastrand::f64())).await;
+            }
+            tries += 1;
+        }
+    }
+
+    /// All of a kind, since what has happened to one has almost always happened to all.
+    fn drop_what_is_stale(&self, refusal: Refusal, tries: u32) {
+        if refusal == Refusal::Statement {
+            self.pool.manager().statement_caches.clear();
+        }
+        // What a connection still refuses is more than its statements.
+        if refusal == Refusal::Connection || refusal == Refusal::Statement && tries > 1 {
+            // Whoever asks for one gets a new one; those in use come back, and go when they refuse.
+            self.pool.retain(|_, _| false);
+        }
+    }
+}
+
+fn refusal(error: &WebhookError) -> Option<Refusal> {
+    error.source()?.downcast_ref::<PostgresError>()?.refusal
+}
