@@ -20,6 +20,7 @@ mod fuzz;
 mod install;
 mod interop;
 mod layers;
+mod pgbouncer;
 mod postgres;
 mod process;
 mod redis;
@@ -31,6 +32,7 @@ use std::process::ExitCode;
 
 pub use self::faults::require_faketime;
 pub use self::install::TempFolder;
+pub use self::pgbouncer::PgBouncer;
 pub use self::postgres::Postgres;
 pub use self::redis::Redis;
 

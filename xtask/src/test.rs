@@ -3,6 +3,7 @@
 use std::process::Command;
 
 use crate::Result;
+use crate::pgbouncer;
 use crate::process::{self, Stop};
 use crate::services::{POSTGRES_URL, REDIS_URL, Services};
 
@@ -11,6 +12,10 @@ use crate::services::{POSTGRES_URL, REDIS_URL, Services};
 pub(crate) fn run(args: &[String]) -> Result {
     let stop = Stop::on_signals()?;
     let services = Services::start()?;
+    if args.is_empty() {
+        // Before the tests, which are processes of their own.
+        pgbouncer::find_or_install()?;
+    }
     let with_services = |mut command: Command| {
         command.env(POSTGRES_URL, &services.postgres_url);
         command.env(REDIS_URL, &services.redis_url);

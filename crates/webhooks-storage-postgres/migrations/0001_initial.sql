@@ -194,7 +194,7 @@ CREATE INDEX idx_webhook_idempotency_age ON webhook_idempotency (expires_at);
 CREATE TABLE webhook_outbox (
     id              uuid PRIMARY KEY,
     event_type      text NOT NULL CHECK (
-        char_length(event_type) <= 256 AND event_type ~ '^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$'),
+        char_length(event_type) <= 256 AND event_type ~ '^[A-Za-z0-9_-]+([.][A-Za-z0-9_-]+)*$'),
     data            json NOT NULL CHECK (octet_length(data::text) <= 16777216),
     tenant          text CHECK (octet_length(tenant) BETWEEN 1 AND 256),
     idempotency_key text CHECK (octet_length(idempotency_key) BETWEEN 1 AND 256),
@@ -230,8 +230,9 @@ DECLARE
         ARRAY['low', 'normal', 'high', 'critical'], webhook_send.priority) - 1;
     made  uuid;
 BEGIN
+    -- No backslash: what it means depends on the caller's standard_conforming_strings.
     IF webhook_send.event IS NULL OR char_length(webhook_send.event) NOT BETWEEN 1 AND 256
-        OR webhook_send.event !~ '^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$' THEN
+        OR webhook_send.event !~ '^[A-Za-z0-9_-]+([.][A-Za-z0-9_-]+)*$' THEN
         RAISE EXCEPTION 'event type needs 1 to 256 characters: segments of A-Z a-z 0-9 _ -, joined by single dots'
             USING ERRCODE = 'check_violation';
     END IF;

@@ -10,6 +10,7 @@ use crate::claim_memory::ClaimMemory;
 use crate::database::Database;
 use crate::migrations::migrate;
 use crate::rescue_rest::RescueRest;
+use crate::settings::Settings;
 use crate::wake::{Connect, Wake, connector};
 
 /// Makes a [`PostgresStorage`].
@@ -74,11 +75,14 @@ impl PostgresBuilder {
     /// # Errors
     ///
     /// [`InvalidConfig`](webhooks_core::WebhookError::InvalidConfig) for a schema's name that is
-    /// out of its bounds, and for a schema that this code cannot use;
+    /// out of its bounds, for a schema that this code cannot use, for a database whose encoding is not
+    /// UTF8 or whose version is below 13, and for a pooler before it that loses prepared statements;
     /// [`StorageError`](webhooks_core::WebhookError::StorageError) when the database fails, or the
     /// keys open none of the endpoints that were changed first.
     pub async fn connect(self) -> Result<PostgresStorage> {
-        let database = Database::new(self.pool, &self.schema, self.keys)?;
+        let mut database = Database::new(self.pool, &self.schema, self.keys)?;
+        let synchronous_commit = database.preflight().await?;
+        database.settings = Settings::new(&self.schema, &synchronous_commit);
         migrate(&database, self.migrations).await?;
         database.check_keys().await?;
         let mut wake = Wake::new();

@@ -26,6 +26,7 @@ mod listing;
 mod migrations;
 mod outbox;
 mod postgres_storage;
+mod preflight;
 mod raw_json;
 mod reencrypt;
 mod repeat;

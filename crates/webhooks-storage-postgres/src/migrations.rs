@@ -4,6 +4,7 @@
 //! Files are never changed once they were released.
 
 use tokio_postgres::Transaction;
+use tokio_postgres::error::SqlState;
 use webhooks_core::{Result, WebhookError};
 
 use crate::database::Database;
@@ -11,6 +12,11 @@ use crate::error::{commit_error, storage_error};
 
 /// The files by version, from 1.
 const MIGRATIONS: [&str; 1] = [include_str!("../migrations/0001_initial.sql")];
+
+/// Whether there is a table of this name, and whether it is ours.
+const FIND: &str = "SELECT to_regclass($1) IS NOT NULL, \
+    (SELECT count(*) = 2 FROM pg_attribute WHERE attrelid = to_regclass($1) AND NOT attisdropped \
+        AND attname IN ('version', 'compatible_from') AND atttypid = 'int4'::regtype)";
 
 /// The version of the schema, and the oldest one whose code runs on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +40,10 @@ async fn migrate_once(database: &Database, apply: bool) -> Result<()> {
     let error = |error| storage_error(WHAT, &error);
     let transaction = database.begin(&mut connection, WHAT).await?;
     if apply {
+        // However long another node holds the lock, or a change takes.
+        let patient = "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0; \
+            SET LOCAL idle_in_transaction_session_timeout = 0";
+        transaction.batch_execute(patient).await.map_err(error)?;
         let lock = format!("better-auth-webhooks migrations of {}", database.schema());
         transaction
             .query(
@@ -78,11 +88,19 @@ fn check(found: Version, apply: bool) -> Result<()> {
 async fn version(database: &Database, transaction: &Transaction<'_>) -> Result<Version> {
     let error = |error| storage_error("read the version of the schema", &error);
     let table = format!("\"{}\".webhook_migrations", database.schema());
-    let exists = transaction
-        .query_one("SELECT to_regclass($1) IS NOT NULL", &[&table])
+    let found = transaction
+        .query_one(FIND, &[&table])
         .await
         .map_err(error)?;
-    if !exists.get::<_, bool>(0) {
+    if found.get(0) && !found.get::<_, bool>(1) {
+        let text = format!(
+            "schema {:?} holds a webhook_migrations of something else, without integer columns \
+             version and compatible_from: choose another schema",
+            database.schema()
+        );
+        return Err(WebhookError::InvalidConfig(text.into()));
+    }
+    if !found.get::<_, bool>(0) {
         return Ok(Version {
             version: 0,
             compatible_from: 0,
@@ -122,10 +140,25 @@ async fn apply_missing(
     {
         script += migration;
     }
-    transaction
-        .batch_execute(&script)
-        .await
-        .map_err(|error| storage_error("apply the migrations", &error))
+    let applied = transaction.batch_execute(&script).await;
+    applied.map_err(|error| {
+        let taken = [
+            SqlState::DUPLICATE_TABLE,
+            SqlState::DUPLICATE_OBJECT,
+            SqlState::DUPLICATE_FUNCTION,
+        ];
+        match error.as_db_error() {
+            Some(db) if taken.contains(db.code()) => {
+                let text = format!(
+                    "schema {schema:?} holds something else under a name of ours: {}; choose another \
+                     schema",
+                    db.message()
+                );
+                WebhookError::InvalidConfig(text.into())
+            }
+            _ => storage_error("apply the migrations", &error),
+        }
+    })
 }
 
 #[cfg(test)]

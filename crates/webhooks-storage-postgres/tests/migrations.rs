@@ -103,3 +103,57 @@ async fn a_name_that_needs_quotes_is_no_schema() {
         );
     }
 }
+
+/// The error of a schema in which somebody else has made this.
+async fn refused_beside(theirs: &str) -> String {
+    let schema = fresh_schema();
+    let make = format!("CREATE SCHEMA {schema}; SET search_path = {schema}; {theirs}");
+    client().await.batch_execute(&make).await.unwrap();
+    for storage in [builder(&schema), builder(&schema).without_migrations()] {
+        let error = storage.connect().await.unwrap_err();
+        assert!(matches!(error, WebhookError::InvalidConfig(_)), "{error:?}");
+    }
+    let error = builder(&schema).connect().await.unwrap_err().to_string();
+    assert!(error.contains(&schema), "{error}");
+    assert!(error.contains("another schema"), "{error}");
+    drop_schema(&schema).await;
+    error
+}
+
+#[tokio::test]
+async fn a_table_of_versions_that_is_not_ours_is_named() {
+    for columns in [
+        "id serial, name text, run_on timestamp",
+        "version bigint, compatible_from bigint",
+        "version text, compatible_from integer",
+        "version integer",
+    ] {
+        let theirs = format!("CREATE TABLE webhook_migrations ({columns})");
+        let error = refused_beside(&theirs).await;
+        assert!(error.contains("webhook_migrations"), "{error}");
+    }
+    let view = "CREATE VIEW webhook_migrations AS SELECT 'a' AS version";
+    assert!(refused_beside(view).await.contains("webhook_migrations"));
+}
+
+#[tokio::test]
+async fn other_things_under_our_names_are_named() {
+    for (theirs, name) in [
+        (
+            "CREATE TABLE webhook_endpoints (id integer)",
+            "webhook_endpoints",
+        ),
+        (
+            "CREATE TABLE theirs (id integer); CREATE INDEX idx_webhook_queue_status ON theirs (id)",
+            "idx_webhook_queue_status",
+        ),
+        (
+            "CREATE FUNCTION webhook_send(text, json, text, text, interval, text, integer, integer) \
+             RETURNS text LANGUAGE sql AS 'SELECT NULL::text'",
+            "webhook_send",
+        ),
+    ] {
+        let error = refused_beside(theirs).await;
+        assert!(error.contains(name), "{error}");
+    }
+}

@@ -5,7 +5,7 @@ WITH picked AS MATERIALIZED (
         status = 'pending', is_ready = true, dead_reason = NULL, attempts = 0, crashes = 0,
         -- As if sent now: it goes behind what waits, and its retention begins again.
         sort_key = (extract(epoch FROM {now}::timestamptz) * 1000)::bigint - q.priority * 600000,
-        seq = nextval(pg_get_serial_sequence('@.webhook_queue', 'seq')),
+        seq = DEFAULT,
         queued_at = {now}, next_retry_at = {now}, updated_at = {now}
     WHERE q.id = ANY (ARRAY(SELECT id FROM picked))
     RETURNING q.endpoint_id
