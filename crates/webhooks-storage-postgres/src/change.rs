@@ -81,7 +81,8 @@ impl Database {
             };
             let picked = format!(
                 "SELECT q.id, q.status FROM @.{name} q WHERE {conditions} AND {applies} \
-                 ORDER BY q.id DESC LIMIT {most}::bigint FOR UPDATE OF q"
+                 ORDER BY {} DESC LIMIT {most}::bigint FOR UPDATE OF q",
+                filter.order
             );
             let sql = with_cancelled(&sql.replace("{picked}", &picked), &now);
             let sql = self.sql(&sql);

@@ -18,6 +18,8 @@ pub(crate) struct Filter {
     conditions: Vec<String>,
     pub(crate) parameters: Vec<Box<dyn ToSql + Sync + Send>>,
     states: Vec<DeliveryState>,
+    /// What the rows are ordered by: their ids, in the form that an index has them in.
+    pub(crate) order: &'static str,
 }
 
 impl Filter {
@@ -26,9 +28,17 @@ impl Filter {
             conditions: Vec::new(),
             parameters: Vec::new(),
             states: query.states.clone(),
+            order: match &query.tenant {
+                Some(_) => "uuid_send(q.id)",
+                None => "q.id",
+            },
         };
         filter.add("q.id = ", query.id.map(|id| id.as_uuid()));
-        filter.add("q.id < ", query.before.map(|id| id.as_uuid()));
+        if let Some(before) = query.before {
+            let (order, n) = (filter.order, filter.parameter(before.as_uuid()));
+            let before = order.replace("q.id", &format!("{n}::uuid"));
+            filter.conditions.push(format!("{order} < {before}"));
+        }
         filter.add("q.event_id = ", query.event_id.map(|id| id.as_uuid()));
         filter.add(
             "q.endpoint_id = ",

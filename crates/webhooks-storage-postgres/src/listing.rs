@@ -22,7 +22,10 @@ impl Database {
         let limit = filter.parameter(long(query.limit));
         let branches: Vec<_> = [Table::Queue, Table::Archive]
             .into_iter()
-            .filter_map(|table| Some(branch(table, &filter.of(table)?, &limit)))
+            .filter_map(|table| {
+                let conditions = filter.of(table)?;
+                Some(branch(table, &conditions, filter.order, &limit))
+            })
             .collect();
         let mut page = Page {
             items: Vec::new(),
@@ -71,7 +74,7 @@ impl Database {
     }
 }
 
-fn branch(table: Table, conditions: &str, limit: &str) -> String {
+fn branch(table: Table, conditions: &str, order: &str, limit: &str) -> String {
     let (name, state, rest) = match table {
         Table::Queue => (
             "webhook_queue",
@@ -87,7 +90,7 @@ fn branch(table: Table, conditions: &str, limit: &str) -> String {
     };
     format!(
         "(SELECT {DELIVERY_COLUMNS}, q.updated_at, {state} AS state, {rest} FROM @.{name} q \
-         WHERE {conditions} ORDER BY q.id DESC LIMIT {limit})"
+         WHERE {conditions} ORDER BY {order} DESC LIMIT {limit})"
     )
 }
 
