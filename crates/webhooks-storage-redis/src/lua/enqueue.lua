@@ -30,7 +30,7 @@ local function make(event, d)
   local made = { id = d.id, state = state, endpoint = d.endpoint, event = event.id,
     priority = event.priority, due = event.due, attempts = '0', max_retries = event.max_retries,
     crashes = '0', token = token, worker = holder, reason = '', updated = now, erased = '',
-    settled = '', seq = string.format('%016d', seq), sort = event.sort, sent = event.created }
+    incarnation = e.incarnation, by_name = d.by_name, settled = '', seq = string.format('%016d', seq), sort = event.sort, sent = event.created }
   keep(made)
   put(sorted, key('of', d.endpoint), d.id, '0')
   count(e, 'enqueued', 1)
@@ -74,7 +74,7 @@ local function enqueue(event)
     local e = endpoint(d.endpoint)
     if rows[d.id] or there[event.at] and row(d.id) then
       ids[#ids + 1] = d.id
-    elseif e and not e.deleted then
+    elseif e and not e.deleted and (d.incarnation == '' or d.incarnation == e.incarnation) then
       make(event, d)
       made[#made + 1] = d.id
       ids[#ids + 1] = d.id
@@ -93,7 +93,8 @@ for i = 1, tonumber(take()) do
     due = take(), max_retries = take(), key = take(), deliveries = {} }
   event.at = key('event', event.id)
   for n = 1, tonumber(take()) do
-    event.deliveries[n] = { id = take(), endpoint = take(), lease = take() }
+    event.deliveries[n] = { id = take(), endpoint = take(), incarnation = take(), by_name = take(),
+      lease = take() }
   end
   sent[i] = event
 end

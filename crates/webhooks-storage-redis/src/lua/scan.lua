@@ -3,7 +3,7 @@ local function given()
   if take() == '1' then return take() end
 end
 local q = { id = given(), event = given(), endpoint = given(), type = given(), tenant = given(),
-  from = given(), to = given(), before = given(), states = {} }
+  from = given(), to = given(), updated = given(), before = given(), states = {} }
 for _ = 1, tonumber(take()) do q.states[take()] = true end
 local any_state = next(q.states) == nil
 local CHUNK = 200
@@ -26,6 +26,7 @@ local function matches(d)
   if not (any_state or q.states[d.state]) then return false end
   if q.endpoint and d.endpoint ~= q.endpoint then return false end
   if q.event and d.event ~= q.event then return false end
+  if q.updated and tonumber(d.updated) >= tonumber(q.updated) then return false end
   if not (q.type or q.tenant or q.from or q.to) then return true end
   local kind, created, tenant = unpack(head_of(d.event))
   if q.type and kind ~= q.type then return false end
