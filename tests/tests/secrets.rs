@@ -314,6 +314,8 @@ fn keys() {
             endpoint: stored.into(),
             gate: GateState::default(),
             revision: 1,
+            definition_revision: 1,
+            incarnation: 1,
             deleted: false,
             unreadable: Some(error),
         }

@@ -1,12 +1,18 @@
 //! The deliveries of a system.
 
-use webhooks_core::storage::{Change, DeliveryQuery, DeliveryRecord, Page};
+use std::time::Duration;
+
+use webhooks_core::storage::{Change, Changed, DeliveryQuery, DeliveryRecord, Page};
 use webhooks_core::{DeliveryId, Result, WebhookError};
 
 use crate::WebhookSystem;
 
 /// Rows of one call when many are changed.
 const BATCH: usize = 1_000;
+/// How often a step is tried again, after pauses that double.
+const RETRIES: u32 = 6;
+/// The first of these pauses.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// Deliveries, in every state.
 impl WebhookSystem {
@@ -55,25 +61,54 @@ impl WebhookSystem {
         self.change(query, Change::Erase).await
     }
 
-    /// Changes everything that matches at the time of the call, in batches.
-    pub(crate) async fn change(&self, query: &DeliveryQuery, to: Change) -> Result<usize> {
+    /// Changes up to `limit` deliveries that match, newest first: one step of a walk that its caller
+    /// can stop and resume. To go on, pass the answer's `next` as the query's `before`; with
+    /// [`updated_before`](DeliveryQuery::updated_before) set to the walk's beginning, what an
+    /// earlier step has changed is not met again, whatever became of it.
+    ///
+    /// # Errors
+    ///
+    /// See [`WebhookSystem`].
+    pub async fn change_some(
+        &self,
+        query: &DeliveryQuery,
+        to: Change,
+        limit: usize,
+    ) -> Result<Changed> {
         let pipeline = self.ready().await?;
-        let mut changed = 0;
-        // What is replayed may die again at once: as many as there are deliveries bound the loop.
-        let counts = pipeline
-            .storage()
-            .counts(query.endpoint_id.as_deref())
-            .await?;
-        let most = usize::try_from(counts.enqueued).unwrap_or(usize::MAX);
-        while changed < most {
-            let now = pipeline.now();
-            let batch = pipeline.storage().change(query, to, BATCH, now).await?;
-            changed += batch;
-            if batch < BATCH {
-                break;
+        let now = pipeline.now();
+        let changed = pipeline.storage().change(query, to, limit, now).await;
+        // After an error too: perhaps only the answer was lost.
+        pipeline.look_for_work();
+        changed
+    }
+
+    /// Changes everything that matches at the time of the call, each once.
+    pub(crate) async fn change(&self, query: &DeliveryQuery, to: Change) -> Result<usize> {
+        let storage = self.ready().await?.storage();
+        // The storage's own time: no node has stored anything with a later one.
+        let began = storage.beat(None, None).await?.now;
+        let began = began.after(Duration::from_millis(1));
+        let mut query = query.clone();
+        query.updated_before = Some(query.updated_before.map_or(began, |at| at.min(began)));
+        let (mut changed, mut failures) = (0, 0);
+        loop {
+            match self.change_some(&query, to, BATCH).await {
+                Ok(some) => {
+                    changed += some.changed;
+                    failures = 0;
+                    if some.next.is_none() {
+                        return Ok(changed);
+                    }
+                    query.before = some.next;
+                }
+                // The same step again changes nothing twice.
+                Err(error) if error.is_transient() && failures < RETRIES => {
+                    tokio::time::sleep(PAUSE * 2_u32.pow(failures)).await;
+                    failures += 1;
+                }
+                Err(error) => return Err(error),
             }
         }
-        pipeline.look_for_work();
-        Ok(changed)
     }
 }

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use webhooks_core::storage::{DisabledBy, EndpointGate, EndpointRecord, GateChange};
-use webhooks_core::{KeptEndpoint, Result, WebhookEndpoint, WebhookError};
+use webhooks_core::storage::{
+    DisabledBy, EndpointGate, EndpointRecord, Expected, GateChange, Saved,
+};
+use webhooks_core::{KeptEndpoint, Result, Secret, WebhookEndpoint, WebhookError};
 use webhooks_delivery::Pipeline;
 
 use crate::WebhookSystem;
@@ -25,47 +27,67 @@ impl WebhookSystem {
     /// [`WebhookSystem`].
     pub async fn register_endpoint(&self, endpoint: WebhookEndpoint) -> Result<()> {
         let endpoint = KeptEndpoint::from(endpoint);
-        let _changing = self.changing().await;
         let pipeline = self.checked(&endpoint).await?;
-        pipeline.refresh().await?;
         let rules = self.endpoint_rules();
-        let Some(stored) = pipeline.endpoint(&endpoint.id) else {
-            rules.check_room(pipeline, &endpoint, None)?;
-            return self.add(pipeline, endpoint).await;
-        };
-        readable(&stored)?;
-        let is_unverified = rules.is_unverified(&stored);
-        if !is_same(&stored, &endpoint, is_unverified) {
-            return Err(WebhookError::EndpointExists(endpoint.id.as_str().into()));
+        for _ in 0..TRIES {
+            pipeline.refresh().await?;
+            let Some(stored) = pipeline.endpoint(&endpoint.id) else {
+                rules.check_room(pipeline, &endpoint, None)?;
+                // Two nodes may be at it: the first one wins, and the other one looks again.
+                match self.add(pipeline, endpoint.clone()).await? {
+                    Saved::Stored(_) => return Ok(()),
+                    Saved::Conflict => continue,
+                }
+            };
+            readable(&stored)?;
+            let is_unverified = rules.is_unverified(&stored);
+            if !is_same(&stored, &endpoint, is_unverified) {
+                return Err(WebhookError::EndpointExists(endpoint.id.as_str().into()));
+            }
+            if is_unverified && endpoint.enabled && stored.gate.disabled.is_none() {
+                // An earlier registration ended between its two steps.
+                return self.set_gate(pipeline, &endpoint.id, UNVERIFIED).await;
+            }
+            return Ok(());
         }
-        if is_unverified && endpoint.enabled && stored.gate.disabled.is_none() {
-            // An earlier registration ended between its two steps.
-            return self.set_gate(pipeline, &endpoint.id, UNVERIFIED).await;
-        }
-        Ok(())
+        Err(changed_meanwhile(&endpoint.id))
     }
 
-    async fn add(&self, pipeline: &Pipeline, mut endpoint: KeptEndpoint) -> Result<()> {
-        if self.endpoint_rules().require_verification && endpoint.enabled {
-            // At no moment, and on no node, is it active before it is verified.
-            endpoint.enabled = false;
-            pipeline.storage().save_endpoint(&endpoint).await?;
-            return self.set_gate(pipeline, &endpoint.id, UNVERIFIED).await;
+    async fn add(&self, pipeline: &Pipeline, mut endpoint: KeptEndpoint) -> Result<Saved> {
+        let verifies = self.endpoint_rules().require_verification && endpoint.enabled;
+        // At no moment, and on no node, is it active before it is verified.
+        endpoint.enabled &= !verifies;
+        let storage = pipeline.storage();
+        let saved = storage.save_definition(&endpoint, Expected::Absent).await?;
+        match saved {
+            Saved::Conflict => {}
+            Saved::Stored(_) if verifies => {
+                self.set_gate(pipeline, &endpoint.id, UNVERIFIED).await?;
+            }
+            Saved::Stored(_) => pipeline.refresh().await?,
         }
-        pipeline.storage().save_endpoint(&endpoint).await?;
-        pipeline.refresh().await
+        Ok(saved)
     }
 
     /// Replaces the definition of an endpoint. `enabled: true` also enables one that was disabled
-    /// at run time, but not one that is still to be verified.
+    /// at run time, but not one that is still to be verified. With another `tenant` it is another
+    /// endpoint: what waits for the one before is cancelled, and its dead letters are not replayed.
     ///
     /// # Errors
     ///
     /// As [`register_endpoint`](Self::register_endpoint), and [`WebhookError::EndpointNotFound`].
     pub async fn update_endpoint(&self, endpoint: WebhookEndpoint) -> Result<()> {
-        let mut endpoint = KeptEndpoint::from(endpoint);
-        let _changing = self.changing().await;
+        let endpoint = KeptEndpoint::from(endpoint);
         let pipeline = self.checked(&endpoint).await?;
+        for _ in 0..TRIES {
+            if let Saved::Stored(_) = self.try_update(pipeline, endpoint.clone()).await? {
+                return pipeline.refresh().await;
+            }
+        }
+        Err(changed_meanwhile(&endpoint.id))
+    }
+
+    async fn try_update(&self, pipeline: &Pipeline, mut endpoint: KeptEndpoint) -> Result<Saved> {
         let stored = self.stored(pipeline, &endpoint.id).await?;
         let rules = self.endpoint_rules();
         rules.check_room(pipeline, &endpoint, Some(&stored))?;
@@ -75,8 +97,10 @@ impl WebhookSystem {
             self.set_gate(pipeline, &endpoint.id, UNVERIFIED).await?;
             endpoint.enabled = false;
         }
-        pipeline.storage().save_endpoint(&endpoint).await?;
-        if has_moved {
+        let expected = Expected::Definition(stored.definition_revision);
+        let storage = pipeline.storage();
+        let saved = storage.save_definition(&endpoint, expected).await?;
+        if has_moved && saved != Saved::Conflict {
             // What the old place did says nothing about the new one.
             pipeline.forgive(&endpoint.id);
             let mut gates = vec![GateChange::LimitLeased(None), GateChange::Recovered];
@@ -89,9 +113,9 @@ impl WebhookSystem {
                 change,
             };
             let gates: Vec<_> = gates.into_iter().map(gate).collect();
-            pipeline.storage().set_gates(&gates, pipeline.now()).await?;
+            storage.set_gates(&gates, pipeline.now()).await?;
         }
-        pipeline.refresh().await
+        Ok(saved)
     }
 
     /// Deletes an endpoint and cancels what waits for it. A request in flight may still arrive.
@@ -100,7 +124,6 @@ impl WebhookSystem {
     ///
     /// [`WebhookError::EndpointNotFound`]; see [`WebhookSystem`].
     pub async fn delete_endpoint(&self, endpoint_id: &str) -> Result<()> {
-        let _changing = self.changing().await;
         let pipeline = self.ready().await?;
         if !pipeline
             .storage()
@@ -145,7 +168,6 @@ impl WebhookSystem {
     /// [`WebhookError::EndpointNotFound`]; [`WebhookError::NotVerified`] for one that is still to be
     /// verified; see [`WebhookSystem`].
     pub async fn enable_endpoint(&self, endpoint_id: &str) -> Result<()> {
-        let _changing = self.changing().await;
         let pipeline = self.ready().await?;
         let stored = self.stored(pipeline, endpoint_id).await?;
         if self.endpoint_rules().is_unverified(&stored) {
@@ -199,19 +221,24 @@ impl WebhookSystem {
         secret: impl Into<String>,
         overlap: Duration,
     ) -> Result<()> {
-        let _changing = self.changing().await;
         let pipeline = self.ready().await?;
-        let stored = self.stored(pipeline, endpoint_id).await?;
-        let mut endpoint = KeptEndpoint::clone(readable(&stored)?);
-        let now = pipeline.now();
-        endpoint.rotate_secret(secret.into(), now.after(overlap), now);
-        endpoint.validate()?;
-        pipeline.storage().save_endpoint(&endpoint).await?;
-        pipeline.refresh().await
+        let secret = Secret::from(secret.into());
+        for _ in 0..TRIES {
+            let stored = self.stored(pipeline, endpoint_id).await?;
+            let mut endpoint = KeptEndpoint::clone(readable(&stored)?);
+            let now = pipeline.now();
+            endpoint.rotate_secret(secret.expose().to_owned(), now.after(overlap), now);
+            endpoint.validate()?;
+            let expected = stored.definition_revision;
+            let saved = pipeline.storage().save_secrets(&endpoint, expected).await?;
+            if saved != Saved::Conflict {
+                return pipeline.refresh().await;
+            }
+        }
+        Err(changed_meanwhile(endpoint_id))
     }
 
     async fn change_gate(&self, endpoint_id: &str, change: GateChange) -> Result<()> {
-        let _changing = self.changing().await;
         let pipeline = self.ready().await?;
         self.stored(pipeline, endpoint_id).await?;
         self.set_gate(pipeline, endpoint_id, change).await
@@ -252,6 +279,9 @@ impl WebhookSystem {
     }
 }
 
+/// How often a change begins anew because somebody else was quicker. That one is done then, so that
+/// of many at a time each finds its turn.
+pub(crate) const TRIES: usize = 100;
 const UNVERIFIED: GateChange = GateChange::Disable(DisabledBy::Unverified);
 
 /// Whether a definition is the stored one, apart from what was changed at run time.
@@ -277,6 +307,10 @@ pub(crate) fn readable(stored: &EndpointRecord) -> Result<&KeptEndpoint> {
         Some(error) => Err(error.clone()),
         None => Ok(&stored.endpoint),
     }
+}
+
+pub(crate) fn changed_meanwhile(endpoint_id: &str) -> WebhookError {
+    WebhookError::EndpointChanged(format!("{endpoint_id:?}, {TRIES} times").into())
 }
 
 fn not_found(endpoint_id: &str) -> WebhookError {

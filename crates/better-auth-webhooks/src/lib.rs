@@ -45,11 +45,12 @@ mod system;
 mod verification;
 
 pub use webhooks_core::{
-    Attempt, AttemptRecord, BatchConfig, Circuit, CircuitBreakerConfig, CircuitState, Clock,
-    DeadReason, DeliveryId, DeliveryResult, DeliveryState, Detail, EventFilter, EventId, EventType,
-    FailureKind, KeptEndpoint, Lease, Outcome, PreviousSecret, Priority, RateLimitConfig, Result,
-    RetryStrategy, SignatureGenerator, SignatureScheme, Timestamp, Transport, Verdict,
-    WebhookDelivery, WebhookEndpoint, WebhookError, WebhookEvent, WorkerId, generate_secret,
+    Attempt, AttemptRecord, BatchConfig, CancelReason, Circuit, CircuitBreakerConfig, CircuitState,
+    Clock, DeadReason, DeliveryId, DeliveryResult, DeliveryState, Detail, EventFilter, EventId,
+    EventType, FailureKind, KeptEndpoint, Lease, Outcome, PreviousSecret, Priority,
+    RateLimitConfig, Result, RetryStrategy, SignatureGenerator, SignatureScheme, Timestamp,
+    Transport, Verdict, WebhookDelivery, WebhookEndpoint, WebhookError, WebhookEvent, WorkerId,
+    generate_secret,
 };
 #[cfg(feature = "ed25519")]
 pub use webhooks_core::{Ed25519Key, Ed25519PublicKey};

@@ -24,8 +24,6 @@ pub struct WebhookSystem {
 #[derive(Debug)]
 struct Inner {
     pipeline: Result<Pipeline>,
-    /// One change of endpoints at a time, since each reads before it writes.
-    changing: tokio::sync::Mutex<()>,
     endpoint_rules: EndpointRules,
 }
 
@@ -50,7 +48,6 @@ impl WebhookSystem {
         Self {
             inner: Arc::new(Inner {
                 pipeline,
-                changing: tokio::sync::Mutex::default(),
                 endpoint_rules,
             }),
         }
@@ -212,9 +209,5 @@ impl WebhookSystem {
 
     pub(crate) fn endpoint_rules(&self) -> &EndpointRules {
         &self.inner.endpoint_rules
-    }
-
-    pub(crate) async fn changing(&self) -> tokio::sync::MutexGuard<'_, ()> {
-        self.inner.changing.lock().await
     }
 }

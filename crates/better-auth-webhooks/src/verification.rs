@@ -1,10 +1,10 @@
 //! Making endpoints active that have asked for webhooks.
 
-use webhooks_core::storage::GateChange;
-use webhooks_core::{Result, WebhookError};
+use webhooks_core::storage::{Expected, GateChange, Saved};
+use webhooks_core::{KeptEndpoint, Result, WebhookError};
 
 use crate::WebhookSystem;
-use crate::endpoints::readable;
+use crate::endpoints::{TRIES, changed_meanwhile, readable};
 
 impl WebhookSystem {
     /// Asks an endpoint whether it wants webhooks, and makes it active if it does: one request,
@@ -29,17 +29,27 @@ impl WebhookSystem {
         }
         pipeline.ping(&asked.endpoint).await?;
 
-        let _changing = self.changing().await;
-        let stored = self.stored(pipeline, endpoint_id).await?;
-        if stored.endpoint.url != asked.endpoint.url {
-            let text = format!("the url of {endpoint_id:?} was changed meanwhile");
-            return Err(WebhookError::NotVerified(text.into()));
+        for _ in 0..TRIES {
+            let stored = self.stored(pipeline, endpoint_id).await?;
+            if stored.endpoint.url != asked.endpoint.url {
+                let text = format!("the url of {endpoint_id:?} was changed meanwhile");
+                return Err(WebhookError::NotVerified(text.into()));
+            }
+            if !rules.is_unverified(&stored) {
+                return Ok(());
+            }
+            // As it was asked, and not as somebody makes it at this moment.
+            let mut verified = KeptEndpoint::clone(readable(&stored)?);
+            verified.enabled = true;
+            let expected = Expected::Definition(stored.definition_revision);
+            let storage = pipeline.storage();
+            if storage.save_definition(&verified, expected).await? != Saved::Conflict {
+                pipeline.forgive(endpoint_id);
+                return self
+                    .set_gate(pipeline, endpoint_id, GateChange::Enable)
+                    .await;
+            }
         }
-        if !rules.is_unverified(&stored) {
-            return Ok(());
-        }
-        pipeline.forgive(endpoint_id);
-        self.set_gate(pipeline, endpoint_id, GateChange::Enable)
-            .await
+        Err(changed_meanwhile(endpoint_id))
     }
 }

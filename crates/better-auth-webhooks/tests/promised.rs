@@ -14,9 +14,9 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use better_auth_webhooks::storage::{
-    Beat, Change, Claim, Claimed, Counts, DeliveryQuery, DeliveryRecord, EndpointChanges,
-    EndpointGate, Enqueued, MemoryStorage, NewEvent, Page, Retention, Settled, Settlement, Swept,
-    WebhookStorage,
+    Beat, Change, Changed, Claim, Claimed, Counts, DeliveryQuery, DeliveryRecord, EndpointChanges,
+    EndpointGate, EndpointRecord, Enqueued, Expected, MemoryStorage, NewEvent, Page, Retention,
+    Saved, Settled, Settlement, Swept, WebhookStorage,
 };
 use better_auth_webhooks::{
     CircuitBreaker, CircuitBreakerConfig, CircuitPermit, CircuitState, Clock, DeliveryEngine,
@@ -671,12 +671,20 @@ struct MyStorage {
 
 #[async_trait]
 impl WebhookStorage for MyStorage {
-    async fn save_endpoint(&self, endpoint: &WebhookEndpoint) -> Result<()> {
-        self.inner.save_endpoint(endpoint).await
+    async fn save_definition(
+        &self,
+        endpoint: &WebhookEndpoint,
+        expected: Expected,
+    ) -> Result<Saved> {
+        self.inner.save_definition(endpoint, expected).await
     }
 
-    async fn get_endpoint(&self, id: &str) -> Result<Option<WebhookEndpoint>> {
-        self.inner.get_endpoint(id).await
+    async fn save_secrets(&self, endpoint: &WebhookEndpoint, expected: u64) -> Result<Saved> {
+        self.inner.save_secrets(endpoint, expected).await
+    }
+
+    async fn endpoint_record(&self, id: &str) -> Result<Option<EndpointRecord>> {
+        self.inner.endpoint_record(id).await
     }
 
     async fn delete_endpoint(&self, id: &str, now: Timestamp) -> Result<bool> {
@@ -728,7 +736,7 @@ impl WebhookStorage for MyStorage {
         to: Change,
         limit: usize,
         now: Timestamp,
-    ) -> Result<usize> {
+    ) -> Result<Changed> {
         self.inner.change(query, to, limit, now).await
     }
 

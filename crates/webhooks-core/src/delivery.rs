@@ -14,6 +14,11 @@ pub struct WebhookDelivery {
     pub id: DeliveryId,
     /// Where it goes.
     pub endpoint_id: Arc<str>,
+    /// Which [incarnation](crate::storage::EndpointRecord::incarnation) of the endpoint it is for;
+    /// 0 before it was stored.
+    pub incarnation: u64,
+    /// It was sent to this endpoint by name, whatever its filters say.
+    pub by_name: bool,
     /// What is sent.
     pub event: Arc<WebhookEvent>,
     /// How urgent it is among the deliveries of its endpoint.
@@ -39,6 +44,8 @@ impl WebhookDelivery {
         Self {
             id: DeliveryId::new(event.created_at),
             endpoint_id: endpoint_id.into(),
+            incarnation: 0,
+            by_name: true,
             priority: Priority::default(),
             due_at: event.created_at,
             attempts: 0,
@@ -88,7 +95,7 @@ pub enum DeliveryState {
     Delivered,
     /// Given up: in the dead letter queue.
     Dead,
-    /// Ended by hand, or because its endpoint was deleted.
+    /// Ended by hand, or because nobody is there for it any more: [`CancelReason`].
     Cancelled,
 }
 
@@ -143,5 +150,51 @@ impl DeadReason {
             Self::BacklogFull => "backlog_full",
             Self::Expired => "expired",
         }
+    }
+}
+
+/// Why a delivery was cancelled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum CancelReason {
+    /// By a call.
+    ByHand,
+    /// Its endpoint was deleted.
+    EndpointDeleted,
+    /// Its endpoint was registered anew, or given to another tenant.
+    EndpointReplaced,
+    /// Its endpoint no longer takes events of this type.
+    TypeNotTaken,
+    /// Its payload was erased.
+    Erased,
+}
+
+impl CancelReason {
+    /// All reasons.
+    pub const ALL: [Self; 5] = [
+        Self::ByHand,
+        Self::EndpointDeleted,
+        Self::EndpointReplaced,
+        Self::TypeNotTaken,
+        Self::Erased,
+    ];
+
+    /// The reason's name in snake case.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ByHand => "by_hand",
+            Self::EndpointDeleted => "endpoint_deleted",
+            Self::EndpointReplaced => "endpoint_replaced",
+            Self::TypeNotTaken => "type_not_taken",
+            Self::Erased => "erased",
+        }
+    }
+
+    /// The reason with this name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.as_str() == name)
     }
 }

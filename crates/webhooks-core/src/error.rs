@@ -26,6 +26,8 @@ pub enum WebhookError {
     EndpointNotFound(Detail),
     /// Another definition is stored under this endpoint id.
     EndpointExists(Detail),
+    /// The endpoint's definition was changed by somebody else all the while; nothing was stored.
+    EndpointChanged(Detail),
     /// No delivery has this id.
     DeliveryNotFound(Detail),
     /// The storage could not do what it was asked; [`WebhookError::is_transient`] tells whether
@@ -59,7 +61,10 @@ impl WebhookError {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::RateLimitExceeded | Self::CircuitBreakerOpen | Self::Overloaded(_) => true,
+            Self::RateLimitExceeded
+            | Self::CircuitBreakerOpen
+            | Self::Overloaded(_)
+            | Self::EndpointChanged(_) => true,
             Self::StorageError(detail) | Self::DeliveryFailed(detail) => detail.transient,
             _ => false,
         }
@@ -95,6 +100,7 @@ impl WebhookError {
             Self::InvalidSignature => ("invalid signature", None),
             Self::EndpointNotFound(d) => ("endpoint not found", Some(d)),
             Self::EndpointExists(d) => ("endpoint exists with another definition", Some(d)),
+            Self::EndpointChanged(d) => ("endpoint was changed meanwhile", Some(d)),
             Self::DeliveryNotFound(d) => ("delivery not found", Some(d)),
             Self::StorageError(d) => ("storage error", Some(d)),
             Self::SerializationError(d) => ("serialization error", Some(d)),

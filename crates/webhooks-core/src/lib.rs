@@ -47,7 +47,7 @@ mod transport;
 pub use self::batch::BatchConfig;
 pub use self::circuit::{Circuit, CircuitBreakerConfig, CircuitState};
 pub use self::clock::Clock;
-pub use self::delivery::{DeadReason, DeliveryState, Lease, WebhookDelivery};
+pub use self::delivery::{CancelReason, DeadReason, DeliveryState, Lease, WebhookDelivery};
 #[cfg(feature = "ed25519")]
 pub use self::ed25519::{Ed25519Key, Ed25519PublicKey, PUBLIC_KEY_PREFIX};
 #[cfg(feature = "encryption")]

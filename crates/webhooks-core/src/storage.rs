@@ -22,11 +22,12 @@ use crate::{Result, Timestamp, WebhookEndpoint, WorkerId};
 pub use self::claim::{Beat, Claim, Claimed, Room};
 pub use self::counts::{Counts, Retention, Swept};
 pub use self::endpoints::{
-    DisabledBy, EndpointChanges, EndpointGate, EndpointRecord, GateChange, GateState,
+    DisabledBy, EndpointChanges, EndpointGate, EndpointRecord, Expected, GateChange, GateState,
+    Saved,
 };
 pub use self::enqueue::{Enqueued, NewDelivery, NewEvent};
 pub use self::outbox::OutboxEvent;
-pub use self::query::{Change, DeliveryQuery, DeliveryRecord, Page};
+pub use self::query::{Change, Changed, DeliveryQuery, DeliveryRecord, Page};
 pub use self::settlement::{SettleAs, Settled, Settlement};
 
 /// How long a worker may be silent before others may take its deliveries.
@@ -53,12 +54,42 @@ pub const IDEMPOTENCY_WINDOW: Duration = Duration::from_secs(24 * 3600);
 /// fails; [`is_transient`](crate::WebhookError::is_transient) says whether to try again.
 #[async_trait]
 pub trait WebhookStorage: Debug + Send + Sync + 'static {
-    /// Inserts an endpoint or replaces the one with its id. Its gate stays as it is, but for what
-    /// `enabled: true` lifts: [`DisabledBy`]. A deleted endpoint is revived with a fresh gate.
-    async fn save_endpoint(&self, endpoint: &WebhookEndpoint) -> Result<()>;
+    /// Inserts an endpoint or replaces the one with its id, whatever is stored:
+    /// [`save_definition`](Self::save_definition) that expects nothing.
+    async fn save_endpoint(&self, endpoint: &WebhookEndpoint) -> Result<()> {
+        self.save_definition(endpoint, Expected::Any)
+            .await
+            .map(drop)
+    }
 
-    /// The endpoint with this id, unless there is none or it was deleted.
-    async fn get_endpoint(&self, id: &str) -> Result<Option<WebhookEndpoint>>;
+    /// Inserts an endpoint or replaces the one with its id, if what is stored is what is expected.
+    /// Its gate stays as it is, but for what `enabled: true` lifts: [`DisabledBy`]. A deleted
+    /// endpoint is revived with a fresh gate.
+    ///
+    /// A new endpoint, a revived one and one whose tenant changes begins a new
+    /// [incarnation](EndpointRecord::incarnation): what waits of the one before is cancelled.
+    async fn save_definition(
+        &self,
+        endpoint: &WebhookEndpoint,
+        expected: Expected,
+    ) -> Result<Saved>;
+
+    /// Replaces `secret` and `previous_secrets` of the endpoint with this id, and nothing else, if
+    /// its definition revision is `expected`. That moves, too.
+    async fn save_secrets(&self, endpoint: &WebhookEndpoint, expected: u64) -> Result<Saved>;
+
+    /// The endpoint with this id as it is stored, unless there is none or it was deleted.
+    async fn endpoint_record(&self, id: &str) -> Result<Option<EndpointRecord>>;
+
+    /// The definition of the endpoint with this id, unless there is none or it was deleted.
+    ///
+    /// # Errors
+    ///
+    /// Also when its credentials cannot be decrypted.
+    async fn get_endpoint(&self, id: &str) -> Result<Option<WebhookEndpoint>> {
+        let record = self.endpoint_record(id).await?;
+        record.map(EndpointRecord::into_definition).transpose()
+    }
 
     /// Deletes an endpoint and cancels its waiting deliveries; leased ones are cancelled when they
     /// are settled as anything but delivered or dead. A tombstone stays. `false` if there is no
@@ -111,15 +142,16 @@ pub trait WebhookStorage: Debug + Send + Sync + 'static {
     /// Deliveries that match, newest first by id.
     async fn deliveries(&self, query: &DeliveryQuery) -> Result<Page<DeliveryRecord>>;
 
-    /// Changes up to `limit` deliveries that match; how many were changed. Those to which the
-    /// change does not apply are passed over and not counted.
+    /// Changes up to `limit` deliveries that match, those of an endpoint newest first by id. Those
+    /// to which the change does not apply are passed over and not counted. The answer says where to
+    /// go on.
     async fn change(
         &self,
         query: &DeliveryQuery,
         to: Change,
         limit: usize,
         now: Timestamp,
-    ) -> Result<usize>;
+    ) -> Result<Changed>;
 
     /// How many deliveries are in each state, of one endpoint or of all.
     async fn counts(&self, endpoint_id: Option<&str>) -> Result<Counts>;
@@ -167,6 +199,22 @@ pub trait WebhookStorage: Debug + Send + Sync + 'static {
 impl<T: WebhookStorage + ?Sized> WebhookStorage for Arc<T> {
     async fn save_endpoint(&self, endpoint: &WebhookEndpoint) -> Result<()> {
         (**self).save_endpoint(endpoint).await
+    }
+
+    async fn save_definition(
+        &self,
+        endpoint: &WebhookEndpoint,
+        expected: Expected,
+    ) -> Result<Saved> {
+        (**self).save_definition(endpoint, expected).await
+    }
+
+    async fn save_secrets(&self, endpoint: &WebhookEndpoint, expected: u64) -> Result<Saved> {
+        (**self).save_secrets(endpoint, expected).await
+    }
+
+    async fn endpoint_record(&self, id: &str) -> Result<Option<EndpointRecord>> {
+        (**self).endpoint_record(id).await
     }
 
     async fn get_endpoint(&self, id: &str) -> Result<Option<WebhookEndpoint>> {
@@ -221,7 +269,7 @@ impl<T: WebhookStorage + ?Sized> WebhookStorage for Arc<T> {
         to: Change,
         limit: usize,
         now: Timestamp,
-    ) -> Result<usize> {
+    ) -> Result<Changed> {
         (**self).change(query, to, limit, now).await
     }
 

@@ -7,10 +7,12 @@ use bytes::Bytes;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 use tracing::Instrument;
-use webhooks_core::storage::{DisabledBy, EndpointGate, GateChange, Settlement, WORKER_DEAD_AFTER};
+use webhooks_core::storage::{
+    DisabledBy, EndpointGate, GateChange, SettleAs, Settlement, WORKER_DEAD_AFTER,
+};
 use webhooks_core::{
-    Attempt, AttemptRecord, Circuit, CircuitState, Clock, DeliveryResult, FailureKind,
-    KeptEndpoint, Outcome, Permit, Timestamp, Verdict, WebhookDelivery,
+    Attempt, AttemptRecord, CancelReason, Circuit, CircuitState, Clock, DeliveryResult,
+    FailureKind, KeptEndpoint, Outcome, Permit, Timestamp, Verdict, WebhookDelivery,
 };
 
 use crate::dispatcher::Dispatcher;
@@ -119,10 +121,10 @@ impl Attempting {
         let circuit = verdict(result).and_then(|verdict| permit.settle(verdict, now));
 
         let mut state = self.lane.lock();
-        if let Some(circuit) = circuit {
+        let is_there = self.is_there(&state);
+        if let Some(circuit) = circuit.filter(|_| is_there) {
             self.circuit_changed(&mut state, circuit);
         }
-        let is_there = self.is_there(&state);
         if let Some(wait) = result.retry_after.filter(|_| is_there) {
             state.start_from(1);
             self.hold(&mut state, now.after(wait));
@@ -171,7 +173,12 @@ impl Attempting {
             Outcome::Failed(_) => state.attempts.failed(),
         }
         let retries = &self.dispatcher.settings.retry_strategy;
-        let settle_as = settle_as(retries, &delivery, result, now);
+        let settle_as = match settle_as(retries, &delivery, result, now) {
+            SettleAs::Retry { .. } if !state.takes(&delivery) => SettleAs::Cancelled {
+                reason: CancelReason::TypeNotTaken,
+            },
+            settle_as => settle_as,
+        };
         self.dispatcher.recorder.record(Entry::Settle {
             settlement: Settlement {
                 delivery_id: delivery.id,

@@ -162,11 +162,17 @@ async fn take(
     more: bool,
     era: u64,
 ) -> bool {
-    let Some(lane) = find(dispatcher, endpoint_id).await else {
-        let at = dispatcher.clock.now().after(UNKNOWN_PAUSE);
-        send_back(dispatcher, &deliveries, at);
+    let newest = deliveries.iter().map(|delivery| delivery.incarnation).max();
+    let lane = find(dispatcher, endpoint_id, newest.unwrap_or(0)).await;
+    let later = dispatcher.clock.now().after(UNKNOWN_PAUSE);
+    let Some(lane) = lane else {
+        send_back(dispatcher, &deliveries, later);
         return false;
     };
+    // The storage cancels what is of an earlier one, and keeps what is of one unknown here.
+    let of_others = deliveries.extract_if(.., |d| d.incarnation != lane.incarnation);
+    let of_others: Vec<_> = of_others.collect();
+    send_back(dispatcher, &of_others, later);
     if more {
         dispatcher.hand.has_backlog(&lane);
     }
@@ -188,11 +194,16 @@ fn send_back(dispatcher: &Dispatcher, deliveries: &[WebhookDelivery], at: Timest
 }
 
 /// The lane that deliveries which were claimed now can go into.
-async fn find(dispatcher: &Arc<Dispatcher>, endpoint_id: &str) -> Option<Arc<Lane>> {
+async fn find(
+    dispatcher: &Arc<Dispatcher>,
+    endpoint_id: &str,
+    incarnation: u64,
+) -> Option<Arc<Lane>> {
     let open_lane = || {
         let now = dispatcher.clock.now();
         let lane = dispatcher.directory.get(endpoint_id)?;
-        let is_open = lane.lock().is_open(now);
+        let is_known = lane.incarnation >= incarnation;
+        let is_open = is_known && lane.lock().is_open(now);
         is_open.then_some(lane)
     };
     if let Some(lane) = open_lane() {

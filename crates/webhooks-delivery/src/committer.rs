@@ -291,6 +291,8 @@ fn leased(dispatcher: &Dispatcher, event: &NewEvent, n: usize) -> Option<Webhook
     Some(WebhookDelivery {
         id: new.id,
         endpoint_id: new.endpoint_id.clone(),
+        incarnation: new.incarnation.unwrap_or(0),
+        by_name: new.by_name,
         event: event.event.clone(),
         priority: event.priority,
         due_at: event.due_at,

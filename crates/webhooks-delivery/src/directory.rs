@@ -39,7 +39,9 @@ impl Directory {
             let since = self.revision();
             let page = storage.endpoints_since(since, PAGE).await?;
             let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
-            changed.extend(page.records.into_iter().map(|record| inner.take(record)));
+            for record in page.records {
+                inner.take(record, &mut changed);
+            }
             inner.revision = inner.revision.max(page.revision);
             if !page.more {
                 return Ok(changed);
@@ -83,34 +85,42 @@ impl Directory {
 }
 
 impl Inner {
-    /// Takes a changed endpoint in; its lane.
-    fn take(&mut self, record: EndpointRecord) -> Arc<Lane> {
+    /// Takes a changed endpoint in, and adds the lanes that this changes.
+    fn take(&mut self, record: EndpointRecord, changed: &mut Vec<Arc<Lane>>) {
         let record = Arc::new(record);
         let id: Arc<str> = record.endpoint.id.as_str().into();
-        let lane = match self.lanes.get(&id) {
-            Some(lane) => {
-                let lane = lane.clone();
-                let old = lane.record();
-                self.index(&lane, &old, false);
-                self.leave_tenant(old.endpoint.tenant.as_deref());
+        let known = self.lanes.remove(&id);
+        if let Some(lane) = &known {
+            let old = lane.record();
+            self.index(lane, &old, false);
+            self.leave_tenant(old.endpoint.tenant.as_deref());
+            changed.push(lane.clone());
+        }
+        let is_same = |lane: &Arc<Lane>| lane.incarnation == record.incarnation;
+        let lane = match known {
+            Some(lane) if record.deleted => return lane.set_record(record),
+            Some(lane) if is_same(&lane) => {
+                lane.set_record(record.clone());
                 lane
             }
-            None => {
+            replaced => {
+                if let Some(replaced) = replaced {
+                    replaced.retire();
+                }
+                if record.deleted {
+                    return;
+                }
                 self.created += 1;
-                Arc::new(Lane::new(self.created, id.clone(), record.clone()))
+                let lane = Arc::new(Lane::new(self.created, id.clone(), record.clone()));
+                changed.push(lane.clone());
+                lane
             }
         };
-        if record.deleted {
-            self.lanes.remove(&id);
-        } else {
-            self.index(&lane, &record, true);
-            if let Some(tenant) = &record.endpoint.tenant {
-                *self.tenants.entry(tenant.clone()).or_default() += 1;
-            }
-            self.lanes.insert(id, lane.clone());
+        self.index(&lane, &record, true);
+        if let Some(tenant) = &record.endpoint.tenant {
+            *self.tenants.entry(tenant.clone()).or_default() += 1;
         }
-        lane.set_record(record);
-        lane
+        self.lanes.insert(id, lane);
     }
 
     fn leave_tenant(&mut self, tenant: Option<&str>) {
@@ -127,7 +137,6 @@ impl Inner {
         if !record.takes_events() {
             return;
         }
-        // What is stored was validated; filters that a later version knows match nothing here.
         let filters = record.endpoint.filters().unwrap_or_default();
         let tenant: Option<Arc<str>> = record.endpoint.tenant.as_deref().map(Into::into);
         for filter in &filters {

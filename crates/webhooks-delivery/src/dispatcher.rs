@@ -120,7 +120,12 @@ impl Dispatcher {
         let now = Instant::now();
         let mut state = lane.lock();
         self.hand.put_in(lane, &mut state, deliveries.len());
-        state.waiting.extend(deliveries);
+        for delivery in deliveries {
+            match state.takes(&delivery) {
+                true => state.waiting.push_back(delivery),
+                false => self.cancel(lane, &delivery),
+            }
+        }
         state.filling_since.get_or_insert(now);
         if self.still_holds(era) {
             self.turns.push(lane, &mut state);
@@ -348,6 +353,9 @@ impl Dispatcher {
     ) {
         let mut state = lane.lock();
         self.hand.put_in(lane, &mut state, 1);
+        if !state.takes(&delivery) {
+            return self.cancel(lane, &delivery);
+        }
         let moment = Instant::now();
         let refused = match self.still_holds(era) {
             true => self.start_one(lane, &mut state, delivery, moment).err(),
@@ -411,6 +419,7 @@ impl Dispatcher {
             // What the place before did says nothing of this one.
             self.gate.forget(&lane.endpoint_id);
         }
+        self.cancel_not_taken(lane, &mut state);
         if !state.is_open(now) {
             self.give_back(lane, &mut state, now);
         }

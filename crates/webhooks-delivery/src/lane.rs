@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 use webhooks_core::storage::EndpointRecord;
-use webhooks_core::{DeliveryId, RateLimitConfig, Timestamp, WebhookDelivery};
+use webhooks_core::{DeliveryId, EventFilter, RateLimitConfig, Timestamp, WebhookDelivery};
 
 use crate::load::Carries;
 use crate::metrics::AttemptCounter;
@@ -27,6 +27,9 @@ const QUICK: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub(crate) struct Lane {
     pub(crate) endpoint_id: Arc<str>,
+    /// Which endpoint of this id it is. Another one has another lane, so that nothing of one is ever
+    /// sent to the other.
+    pub(crate) incarnation: u64,
     number: u64,
     /// It waits for other doubtful lanes to end a request.
     pub(crate) is_stalled: AtomicBool,
@@ -37,6 +40,8 @@ pub(crate) struct Lane {
 #[derive(Debug)]
 pub(crate) struct LaneState {
     pub(crate) record: Arc<EndpointRecord>,
+    /// The endpoint's filters.
+    filters: Vec<EventFilter>,
     /// The endpoint was deleted or went to another place, which nobody has acted on yet.
     pub(crate) has_moved: bool,
     /// Leased to this process and not started, in the order of their turn.
@@ -96,7 +101,9 @@ impl Running {
 
 impl Lane {
     pub(crate) fn new(number: u64, endpoint_id: Arc<str>, record: Arc<EndpointRecord>) -> Self {
+        let incarnation = record.incarnation;
         let state = LaneState {
+            filters: filters(&record),
             failing_since: record.gate.failing_since,
             held_until: record.gate.held_until,
             unstored_hold: None,
@@ -121,6 +128,7 @@ impl Lane {
         };
         Self {
             endpoint_id,
+            incarnation,
             number,
             is_stalled: AtomicBool::new(false),
             state: Mutex::new(state),
@@ -152,7 +160,17 @@ impl Lane {
         if state.failing_since.is_none() {
             state.warned = false;
         }
+        state.filters = filters(&record);
         state.record = record;
+    }
+
+    /// Another endpoint has the id now: nothing of this one may go any more.
+    pub(crate) fn retire(&self) {
+        let record = EndpointRecord {
+            deleted: true,
+            ..EndpointRecord::clone(&self.record())
+        };
+        self.set_record(Arc::new(record));
     }
 }
 
@@ -160,6 +178,12 @@ impl LaneState {
     /// Whether deliveries may go at `now`.
     pub(crate) fn is_open(&self, now: Timestamp) -> bool {
         self.record.is_open() && self.held_until.max(self.unstored_hold) <= Some(now)
+    }
+
+    /// Whether the endpoint takes this delivery: by its filters, unless it was sent to it by name.
+    pub(crate) fn takes(&self, delivery: &WebhookDelivery) -> bool {
+        let matches = |filter: &EventFilter| filter.matches(&delivery.event.event_type);
+        delivery.by_name || self.filters.iter().any(matches)
     }
 
     /// Lets nothing start before this time; to be stored.
@@ -258,6 +282,11 @@ impl LaneState {
     pub(crate) fn batches(&self) -> bool {
         self.record.endpoint.batch.is_some()
     }
+}
+
+/// What is stored was validated; filters that a later version knows match nothing here.
+fn filters(record: &EndpointRecord) -> Vec<EventFilter> {
+    record.endpoint.filters().unwrap_or_default()
 }
 
 /// A lane as a key: lanes are the same if their number is.

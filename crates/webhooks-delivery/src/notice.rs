@@ -5,8 +5,8 @@ use std::sync::Arc;
 use tokio::sync::broadcast;
 use webhooks_core::storage::{self, DisabledBy, SettleAs};
 use webhooks_core::{
-    AttemptRecord, Circuit, DeadReason, DeliveryId, EventId, EventType, FailureKind, Timestamp,
-    WebhookEvent,
+    AttemptRecord, CancelReason, Circuit, DeadReason, DeliveryId, EventId, EventType, FailureKind,
+    Timestamp, WebhookEvent,
 };
 
 /// Notices that a slow listener may fall behind by, before it misses some.
@@ -31,6 +31,13 @@ pub enum Notice {
         delivery: AttemptedDelivery,
         /// Why.
         reason: DeadReason,
+    },
+    /// A delivery is not tried again, because its endpoint no longer takes events of its type.
+    Cancelled {
+        /// Which delivery.
+        delivery: AttemptedDelivery,
+        /// Why.
+        reason: CancelReason,
     },
     /// An endpoint has only failed for most of the time after which it is disabled.
     EndpointFailing {
@@ -95,6 +102,7 @@ impl Notice {
         match settlement.settle_as {
             SettleAs::Delivered => Self::Delivered(delivery),
             SettleAs::Dead { reason } => Self::Dead { delivery, reason },
+            SettleAs::Cancelled { reason } => Self::Cancelled { delivery, reason },
             SettleAs::Retry { at } | SettleAs::Release { at } => Self::Retrying { delivery, at },
         }
     }

@@ -73,6 +73,8 @@ fn new_event(dispatcher: &Dispatcher, event: OutboxEvent) -> NewEvent {
     let deliver = |LaneRef(lane): LaneRef| NewDelivery {
         id: DeliveryId::new(now),
         endpoint_id: lane.endpoint_id.clone(),
+        incarnation: Some(lane.incarnation),
+        by_name: false,
         lease: false,
     };
     let retries = dispatcher.settings.retry_strategy.max_retries;

@@ -187,7 +187,7 @@ impl Pipeline {
         let mut reservations = SmallVec::new();
         let mut deliveries = Vec::with_capacity(lanes.len());
         for (n, LaneRef(lane)) in lanes.into_iter().enumerate() {
-            let endpoint_id = lane.endpoint_id.clone();
+            let (endpoint_id, incarnation) = (lane.endpoint_id.clone(), lane.incarnation);
             let reservation = if send.delay.is_zero() {
                 Reservation::new(dispatcher, lane)
             } else {
@@ -196,6 +196,8 @@ impl Pipeline {
             deliveries.push(NewDelivery {
                 id: DeliveryId::new(now),
                 endpoint_id,
+                incarnation: Some(incarnation),
+                by_name: send.endpoint_id.is_some(),
                 lease: reservation.is_some(),
             });
             reservations.extend(reservation.map(|reservation| (n, reservation)));

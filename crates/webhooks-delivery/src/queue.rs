@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use webhooks_core::storage::{
-    Claim, Enqueued, NewDelivery, NewEvent, SettleAs, Settled, Settlement, WORKER_BEAT_EVERY,
-    WebhookStorage,
+    Claim, EndpointRecord, Enqueued, NewDelivery, NewEvent, SettleAs, Settled, Settlement,
+    WORKER_BEAT_EVERY, WebhookStorage,
 };
 use webhooks_core::{
     AttemptRecord, Clock, DeadReason, DeliveryResult, Lease, Result, RetryStrategy, Timestamp,
@@ -73,6 +73,8 @@ impl WebhookQueue {
             deliveries: vec![NewDelivery {
                 id: delivery.id,
                 endpoint_id: delivery.endpoint_id.clone(),
+                incarnation: None,
+                by_name: true,
                 lease: false,
             }],
         };
@@ -101,19 +103,29 @@ impl WebhookQueue {
     /// back once this queue is dropped.
     pub async fn dequeue(&self) -> Result<Option<WebhookDelivery>> {
         self.ready().await?;
-        if lock(&self.leased).is_empty() {
-            self.lease_one().await?;
-        }
         loop {
+            if lock(&self.leased).is_empty() {
+                self.lease_one().await?;
+            }
             let first = lock(&self.leased).front().map(|d| d.endpoint_id.clone());
             let Some(endpoint_id) = first else {
                 return Ok(None);
             };
-            let endpoint = self.storage.get_endpoint(&endpoint_id).await?;
-            if let Some(mut delivery) = self.take_leased(&endpoint_id) {
-                delivery.endpoint = endpoint.map(Into::into);
+            let record = self.storage.endpoint_record(&endpoint_id).await?;
+            if let Some(error) = record.as_ref().and_then(|r| r.unreadable.as_ref()) {
+                return Err(error.clone());
+            }
+            let Some(mut delivery) = self.take_leased(&endpoint_id) else {
+                continue;
+            };
+            let is_for_it = |r: &EndpointRecord| r.incarnation == delivery.incarnation;
+            if let Some(record) = record.filter(is_for_it) {
+                delivery.endpoint = Some(record.endpoint);
                 return Ok(Some(delivery));
             }
+            // The storage cancels it: nobody is there for it any more.
+            let at = self.clock.now();
+            drop(self.settle(&delivery, SettleAs::Release { at }, None).await);
         }
     }
 

@@ -1,9 +1,10 @@
 //! Gives back to the storage what this process leased and does not start.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use webhooks_core::storage::{SettleAs, Settlement};
-use webhooks_core::{Clock, Timestamp, WebhookDelivery};
+use webhooks_core::{CancelReason, Clock, Timestamp, WebhookDelivery};
 
 use crate::dispatcher::Dispatcher;
 use crate::lane::{Lane, LaneState};
@@ -24,13 +25,37 @@ impl Dispatcher {
         delivery: &WebhookDelivery,
         at: Timestamp,
     ) {
+        self.settle_unsent(lane, delivery, SettleAs::Release { at });
+    }
+
+    /// Cancels a delivery in hand whose endpoint no longer takes its type.
+    pub(crate) fn cancel(&self, lane: &Arc<Lane>, delivery: &WebhookDelivery) {
+        let reason = CancelReason::TypeNotTaken;
+        self.settle_unsent(Some(lane), delivery, SettleAs::Cancelled { reason });
+    }
+
+    /// Cancels what waits in a lane whose endpoint no longer takes it.
+    pub(crate) fn cancel_not_taken(&self, lane: &Arc<Lane>, state: &mut LaneState) {
+        let waiting = std::mem::take(&mut state.waiting);
+        let (taken, not_taken) = waiting.into_iter().partition(|d| state.takes(d));
+        state.waiting = taken;
+        let not_taken: VecDeque<_> = not_taken;
+        not_taken.iter().for_each(|d| self.cancel(lane, d));
+    }
+
+    fn settle_unsent(
+        &self,
+        lane: Option<&Arc<Lane>>,
+        delivery: &WebhookDelivery,
+        settle_as: SettleAs,
+    ) {
         let Some(lease) = &delivery.lease else { return };
         self.recorder.record(Entry::Settle {
             settlement: Settlement {
                 delivery_id: delivery.id,
                 endpoint_id: delivery.endpoint_id.clone(),
                 token: lease.token,
-                settle_as: SettleAs::Release { at },
+                settle_as,
                 attempt: None,
             },
             event: delivery.event.clone(),

@@ -81,6 +81,8 @@ impl State {
         WebhookDelivery {
             id: row.id,
             endpoint_id: self.endpoints.at(row.endpoint).id.clone(),
+            incarnation: row.incarnation.into(),
+            by_name: row.by_name,
             event: row.event.clone(),
             priority: row.priority,
             due_at: row.due_at,

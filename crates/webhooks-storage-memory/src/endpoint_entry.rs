@@ -12,6 +12,9 @@ pub(crate) struct EndpointEntry {
     pub(crate) definition: KeptEndpoint,
     pub(crate) gate: GateState,
     pub(crate) revision: u64,
+    pub(crate) definition_revision: u64,
+    /// Which endpoint of this id it is; rows of another one are never sent.
+    pub(crate) incarnation: u32,
     pub(crate) deleted_at: Option<Timestamp>,
     /// Handles of the ready rows, by priority and then order.
     pub(crate) ready: BTreeMap<(i64, u64), u32>,
@@ -31,6 +34,8 @@ impl EndpointEntry {
             definition: endpoint.clone().into(),
             gate: GateState::default(),
             revision: 0,
+            definition_revision: 0,
+            incarnation: 0,
             deleted_at: None,
             ready: BTreeMap::new(),
             suspects: BTreeMap::new(),
@@ -104,6 +109,8 @@ impl EndpointEntry {
             endpoint: Arc::new(self.definition.clone()),
             gate: self.gate.clone(),
             revision: self.revision,
+            definition_revision: self.definition_revision,
+            incarnation: self.incarnation.into(),
             deleted: self.is_deleted(),
             unreadable: None,
         }

@@ -1,20 +1,27 @@
-use webhooks_core::storage::{DisabledBy, EndpointChanges, EndpointGate, GateChange, GateState};
-use webhooks_core::{DeliveryState, KeptEndpoint, Timestamp, WebhookEndpoint};
+use webhooks_core::storage::{
+    DisabledBy, EndpointChanges, EndpointGate, EndpointRecord, Expected, GateChange, GateState,
+    Saved,
+};
+use webhooks_core::{CancelReason, KeptEndpoint, Timestamp, WebhookEndpoint};
 
 use crate::endpoint_entry::EndpointEntry;
 use crate::state::State;
 
 impl State {
-    pub(crate) fn save_endpoint(&mut self, endpoint: &WebhookEndpoint, now: Timestamp) {
-        let handle = if let Some(known) = self.endpoint_handles.get(endpoint.id.as_str()) {
-            *known
-        } else {
-            let entry = EndpointEntry::new(endpoint);
-            let id = entry.id.clone();
-            let new = self.endpoints.insert(entry);
-            self.endpoint_handles.insert(id, new);
-            new
-        };
+    pub(crate) fn save_definition(
+        &mut self,
+        endpoint: &WebhookEndpoint,
+        expected: Expected,
+        now: Timestamp,
+    ) -> Saved {
+        let known = self.endpoint_handles.get(endpoint.id.as_str()).copied();
+        let live = known.map(|handle| self.endpoints.at(handle));
+        let live = live.filter(|entry| !entry.is_deleted());
+        if !expected.is_met_by(live.map(|entry| entry.definition_revision)) {
+            return Saved::Conflict;
+        }
+        let stays = live.is_some_and(|entry| entry.definition.tenant == endpoint.tenant);
+        let handle = known.unwrap_or_else(|| self.add_endpoint(endpoint));
         let entry = self.endpoints.at_mut(handle);
         entry.definition = endpoint.clone().into();
         if entry.deleted_at.take().is_some() {
@@ -22,8 +29,52 @@ impl State {
         } else if endpoint.enabled {
             entry.gate.disabled = None;
         }
+        if !stays {
+            self.incarnations = self.incarnations.wrapping_add(1).max(1);
+            self.endpoints.at_mut(handle).incarnation = self.incarnations;
+            self.cancel_waiting(handle, CancelReason::EndpointReplaced, now);
+        }
+        self.define(handle, now)
+    }
+
+    pub(crate) fn save_secrets(
+        &mut self,
+        endpoint: &WebhookEndpoint,
+        expected: u64,
+        now: Timestamp,
+    ) -> Saved {
+        let Some(&handle) = self.endpoint_handles.get(endpoint.id.as_str()) else {
+            return Saved::Conflict;
+        };
+        let entry = self.endpoints.at_mut(handle);
+        if entry.is_deleted() || entry.definition_revision != expected {
+            return Saved::Conflict;
+        }
+        let mut definition = WebhookEndpoint::clone(&entry.definition);
+        definition.secret.clone_from(&endpoint.secret);
+        definition
+            .previous_secrets
+            .clone_from(&endpoint.previous_secrets);
+        entry.definition = definition.into();
+        self.define(handle, now)
+    }
+
+    fn add_endpoint(&mut self, endpoint: &WebhookEndpoint) -> u32 {
+        let entry = EndpointEntry::new(endpoint);
+        let id = entry.id.clone();
+        let new = self.endpoints.insert(entry);
+        self.endpoint_handles.insert(id, new);
+        new
+    }
+
+    /// Numbers a change of a definition.
+    fn define(&mut self, handle: u32, now: Timestamp) -> Saved {
         self.touch(handle);
+        let entry = self.endpoints.at_mut(handle);
+        entry.definition_revision = entry.revision;
+        let saved = Saved::Stored(entry.revision);
         self.admit(handle, now);
+        saved
     }
 
     pub(crate) fn delete_endpoint(&mut self, id: &str, now: Timestamp) -> bool {
@@ -42,22 +93,27 @@ impl State {
             ..WebhookEndpoint::default()
         });
         entry.gate = GateState::default();
-        let mut waiting: Vec<u32> = entry.all_ready().collect();
-        if entry.counts.scheduled > 0 {
-            let rows = &self.rows;
-            let of_endpoint = |h: &&u32| rows.at(**h).endpoint == handle;
-            waiting.extend(self.scheduled.values().filter(of_endpoint).copied());
-        }
         self.touch(handle);
-        for row in waiting {
-            self.move_to(row, DeliveryState::Cancelled, now);
-        }
+        self.cancel_waiting(handle, CancelReason::EndpointDeleted, now);
         true
     }
 
-    pub(crate) fn get_endpoint(&self, id: &str) -> Option<WebhookEndpoint> {
+    fn cancel_waiting(&mut self, endpoint: u32, reason: CancelReason, now: Timestamp) {
+        let entry = self.endpoints.at(endpoint);
+        let mut waiting: Vec<u32> = entry.all_ready().collect();
+        if entry.counts.scheduled > 0 {
+            let rows = &self.rows;
+            let of_endpoint = |h: &&u32| rows.at(**h).endpoint == endpoint;
+            waiting.extend(self.scheduled.values().filter(of_endpoint).copied());
+        }
+        for row in waiting {
+            self.cancel(row, reason, now);
+        }
+    }
+
+    pub(crate) fn endpoint_record(&self, id: &str) -> Option<EndpointRecord> {
         let entry = self.endpoints.at(*self.endpoint_handles.get(id)?);
-        (!entry.is_deleted()).then(|| WebhookEndpoint::clone(&entry.definition))
+        (!entry.is_deleted()).then(|| entry.record())
     }
 
     pub(crate) fn endpoints_since(&self, revision: u64, limit: usize) -> EndpointChanges {
@@ -140,6 +196,8 @@ fn change_gate(entry: &mut EndpointEntry, change: GateChange) -> bool {
                 gate.disabled = Some(by);
             }
         }
+        // Who has not answered yet is not enabled by who did not see that.
+        GateChange::Enable if gate.disabled == Some(DisabledBy::Unverified) => {}
         GateChange::Enable => {
             *enabled = true;
             *gate = GateState {

@@ -1,9 +1,7 @@
 use std::sync::Arc;
 
 use webhooks_core::storage::{Enqueued, NewDelivery, NewEvent};
-use webhooks_core::{
-    DeadReason, DeliveryId, DeliveryState, Result, Timestamp, WebhookError, WorkerId,
-};
+use webhooks_core::{DeadReason, DeliveryState, Result, Timestamp, WebhookError, WorkerId};
 
 use crate::idempotency::TenantKey;
 use crate::row::Row;
@@ -59,9 +57,8 @@ impl State {
 
     /// How many rows the events would add.
     fn new_rows(&self, events: &[NewEvent], now: Timestamp) -> usize {
-        let is_new = |d: &&NewDelivery| {
-            self.live_endpoint(&d.endpoint_id).is_some() && !self.by_id.contains_key(&d.id)
-        };
+        let is_new =
+            |d: &&NewDelivery| self.recipient(d).is_some() && !self.by_id.contains_key(&d.id);
         events
             .iter()
             .filter(|event| self.first_send(event, now).is_none())
@@ -86,7 +83,7 @@ impl State {
         let key = tenant_key(new);
         let (mut made, mut missing, mut dead) = (Vec::new(), Vec::new(), Vec::new());
         for delivery in &new.deliveries {
-            let Some(endpoint) = self.live_endpoint(&delivery.endpoint_id) else {
+            let Some(endpoint) = self.recipient(delivery) else {
                 missing.push(delivery.id);
                 continue;
             };
@@ -94,7 +91,7 @@ impl State {
                 made.push(delivery.id);
             }
             let worker = worker.filter(|_| delivery.lease);
-            if self.insert_delivery(new, delivery.id, endpoint, worker, now) {
+            if self.insert_delivery(new, delivery, endpoint, worker, now) {
                 dead.push(delivery.id);
             }
         }
@@ -112,7 +109,7 @@ impl State {
     fn insert_delivery(
         &mut self,
         new: &NewEvent,
-        id: DeliveryId,
+        delivery: &NewDelivery,
         endpoint: u32,
         worker: Option<u32>,
         now: Timestamp,
@@ -125,7 +122,7 @@ impl State {
         };
         self.next_seq += 1;
         let row = Row {
-            id,
+            id: delivery.id,
             event: Arc::clone(&new.event),
             sent_at: new.event.created_at,
             due_at: new.due_at,
@@ -136,10 +133,13 @@ impl State {
             worker: worker.unwrap_or_default(),
             attempts: 0,
             max_retries: new.max_retries,
+            incarnation: self.endpoints.at(endpoint).incarnation,
+            by_name: delivery.by_name,
             crashes: 0,
             priority: new.priority,
             state,
             dead_reason: is_full.then_some(DeadReason::BacklogFull),
+            cancel_reason: None,
         };
         self.insert(row, now) && is_full
     }
@@ -150,9 +150,12 @@ impl State {
         usize::try_from(waiting).is_ok_and(|n| n >= self.limits.waiting_per_endpoint)
     }
 
-    fn live_endpoint(&self, id: &str) -> Option<u32> {
-        let handle = *self.endpoint_handles.get(id)?;
-        (!self.endpoints.at(handle).is_deleted()).then_some(handle)
+    /// The endpoint that a delivery is for, if that very one is there.
+    fn recipient(&self, delivery: &NewDelivery) -> Option<u32> {
+        let handle = *self.endpoint_handles.get(&delivery.endpoint_id)?;
+        let entry = self.endpoints.at(handle);
+        let is_same = |incarnation| u64::from(entry.incarnation) == incarnation;
+        (!entry.is_deleted() && delivery.incarnation.is_none_or(is_same)).then_some(handle)
     }
 }
 

@@ -2,8 +2,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 use std::sync::Arc;
 
-use webhooks_core::storage::{Change, DeliveryQuery, DeliveryRecord};
-use webhooks_core::{DeliveryId, DeliveryState, EventId, Timestamp, WebhookEvent};
+use webhooks_core::storage::{Change, Changed, DeliveryQuery, DeliveryRecord};
+use webhooks_core::{CancelReason, DeliveryId, DeliveryState, EventId, Timestamp, WebhookEvent};
 
 use crate::row::Row;
 use crate::state::State;
@@ -25,15 +25,16 @@ impl State {
         rest.filter(|_| found.len() < query.limit)
     }
 
+    /// Looks at a bounded number of rows, so that a change of a million keeps nobody waiting.
     pub(crate) fn change(
         &mut self,
         query: &DeliveryQuery,
         to: Change,
         limit: usize,
         now: Timestamp,
-    ) -> usize {
+    ) -> Changed {
         let mut erased = HashMap::new();
-        let (found, _) = self.find(query, limit, usize::MAX, |row| self.applies(row, to));
+        let (found, next) = self.find(query, limit, MOST_SCANNED, |row| self.applies(row, to));
         let mut changed = 0;
         for handle in found {
             // What is cancelled may push older ended rows out, which may be in the list too.
@@ -48,13 +49,13 @@ impl State {
                     }
                     self.replay(handle, now);
                 }
-                Change::Cancel => self.move_to(handle, DeliveryState::Cancelled, now),
+                Change::Cancel => self.cancel(handle, CancelReason::ByHand, now),
                 Change::Purge => self.purge(handle, now),
                 Change::Erase => self.erase(handle, &mut erased, now),
             }
             changed += 1;
         }
-        changed
+        Changed::new(changed, next)
     }
 
     /// Handles of up to `limit` rows that match, newest first, among the first `most` rows; and the
@@ -98,6 +99,7 @@ impl State {
             delivery: self.delivery(row),
             state: row.state,
             dead_reason: row.dead_reason,
+            cancel_reason: row.cancel_reason,
             updated_at: row.updated_at,
             attempts: Vec::new(),
         }
@@ -106,10 +108,7 @@ impl State {
     fn applies(&self, row: &Row, to: Change) -> bool {
         let is_idle = matches!(row.state, DeliveryState::Ready | DeliveryState::Scheduled);
         match to {
-            Change::Replay => {
-                let deleted = self.endpoints.at(row.endpoint).is_deleted();
-                row.state == DeliveryState::Dead && !deleted && !row.is_erased()
-            }
+            Change::Replay => row.state == DeliveryState::Dead && self.stranded(row).is_none(),
             Change::Cancel => is_idle,
             Change::Purge => row.state.is_ended(),
             Change::Erase => !row.is_erased(),
@@ -153,7 +152,7 @@ impl State {
         });
         row.event = Arc::clone(without);
         if matches!(row.state, DeliveryState::Ready | DeliveryState::Scheduled) {
-            self.move_to(handle, DeliveryState::Cancelled, now);
+            self.cancel(handle, CancelReason::Erased, now);
         }
     }
 }
@@ -184,4 +183,5 @@ fn matches(query: &DeliveryQuery, row: &Row) -> bool {
         && (query.states.is_empty() || query.states.contains(&row.state))
         && query.from.is_none_or(|from| from <= event.created_at)
         && query.to.is_none_or(|to| event.created_at < to)
+        && query.updated_before.is_none_or(|at| row.updated_at < at)
 }

@@ -5,8 +5,9 @@ use std::task::Poll;
 use async_trait::async_trait;
 use tokio::sync::Notify;
 use webhooks_core::storage::{
-    Beat, Change, Claim, Claimed, Counts, DeliveryQuery, DeliveryRecord, EndpointChanges,
-    EndpointGate, Enqueued, NewEvent, Page, Retention, Settled, Settlement, Swept, WebhookStorage,
+    Beat, Change, Changed, Claim, Claimed, Counts, DeliveryQuery, DeliveryRecord, EndpointChanges,
+    EndpointGate, EndpointRecord, Enqueued, Expected, NewEvent, Page, Retention, Saved, Settled,
+    Settlement, Swept, WebhookStorage,
 };
 use webhooks_core::{Clock, Result, Timestamp, WebhookEndpoint, WorkerId};
 
@@ -96,14 +97,22 @@ impl fmt::Debug for MemoryStorage {
 
 #[async_trait]
 impl WebhookStorage for MemoryStorage {
-    async fn save_endpoint(&self, endpoint: &WebhookEndpoint) -> Result<()> {
+    async fn save_definition(
+        &self,
+        endpoint: &WebhookEndpoint,
+        expected: Expected,
+    ) -> Result<Saved> {
         let now = self.clock.now();
-        self.change_state(|state| state.save_endpoint(endpoint, now));
-        Ok(())
+        Ok(self.change_state(|state| state.save_definition(endpoint, expected, now)))
     }
 
-    async fn get_endpoint(&self, id: &str) -> Result<Option<WebhookEndpoint>> {
-        Ok(self.lock().get_endpoint(id))
+    async fn save_secrets(&self, endpoint: &WebhookEndpoint, expected: u64) -> Result<Saved> {
+        let now = self.clock.now();
+        Ok(self.change_state(|state| state.save_secrets(endpoint, expected, now)))
+    }
+
+    async fn endpoint_record(&self, id: &str) -> Result<Option<EndpointRecord>> {
+        Ok(self.lock().endpoint_record(id))
     }
 
     async fn delete_endpoint(&self, id: &str, now: Timestamp) -> Result<bool> {
@@ -176,7 +185,7 @@ impl WebhookStorage for MemoryStorage {
         to: Change,
         limit: usize,
         now: Timestamp,
-    ) -> Result<usize> {
+    ) -> Result<Changed> {
         Ok(self.change_state(|state| state.change(query, to, limit, now)))
     }
 

@@ -1,7 +1,9 @@
 use std::sync::Arc;
 
 use webhooks_core::storage::SUSPECT_CRASHES;
-use webhooks_core::{DeadReason, DeliveryId, DeliveryState, Priority, Timestamp, WebhookEvent};
+use webhooks_core::{
+    CancelReason, DeadReason, DeliveryId, DeliveryState, Priority, Timestamp, WebhookEvent,
+};
 
 /// One delivery as it is kept. There may be a million of them, so it stays below 100 bytes: its
 /// endpoint and its worker are handles, and the event is shared.
@@ -21,10 +23,14 @@ pub(crate) struct Row {
     pub(crate) worker: u32,
     pub(crate) attempts: u32,
     pub(crate) max_retries: u32,
+    /// Of the endpoint that it is for.
+    pub(crate) incarnation: u32,
+    pub(crate) by_name: bool,
     pub(crate) crashes: u8,
     pub(crate) priority: Priority,
     pub(crate) state: DeliveryState,
     pub(crate) dead_reason: Option<DeadReason>,
+    pub(crate) cancel_reason: Option<CancelReason>,
 }
 
 impl Row {

@@ -27,15 +27,16 @@ impl State {
         };
         let row = self.rows.at_mut(handle);
         row.attempts = row.attempts.saturating_add(u32::from(s.attempt.is_some()));
-        let cannot_wait = row.is_erased() || self.endpoints.at(row.endpoint).is_deleted();
+        let stranded = self.stranded(self.rows.at(handle));
         match s.settle_as {
             SettleAs::Delivered => self.move_to(handle, DeliveryState::Delivered, now),
             SettleAs::Dead { reason } => self.bury(handle, reason, now),
-            SettleAs::Retry { .. } | SettleAs::Release { .. } if cannot_wait => {
-                self.move_to(handle, DeliveryState::Cancelled, now);
-                return Settled::Cancelled;
-            }
+            SettleAs::Cancelled { reason } => self.cancel(handle, reason, now),
             SettleAs::Retry { at } | SettleAs::Release { at } => {
+                if let Some(reason) = stranded {
+                    self.cancel(handle, reason, now);
+                    return Settled::Cancelled;
+                }
                 self.wait_until(handle, at, now);
             }
         }

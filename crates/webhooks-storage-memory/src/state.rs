@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use webhooks_core::storage::Counts;
-use webhooks_core::{DeadReason, DeliveryId, DeliveryState, Timestamp, WorkerId};
+use webhooks_core::{CancelReason, DeadReason, DeliveryId, DeliveryState, Timestamp, WorkerId};
 
 use crate::MemoryLimits;
 use crate::arena::Arena;
@@ -43,6 +43,8 @@ pub(crate) struct State {
     /// The totals; as in [`EndpointEntry`], `held` is computed when it is asked for.
     pub(crate) counts: Counts,
     pub(crate) next_seq: u64,
+    /// How many incarnations of endpoints there were.
+    pub(crate) incarnations: u32,
     /// Something may have become claimable since the last look.
     pub(crate) wake: bool,
 }
@@ -69,6 +71,7 @@ impl State {
             keys: IdempotencyKeys::default(),
             counts: Counts::default(),
             next_seq: 0,
+            incarnations: 0,
             wake: false,
         }
     }
@@ -109,6 +112,26 @@ impl State {
     pub(crate) fn bury(&mut self, handle: u32, reason: DeadReason, now: Timestamp) {
         self.rows.at_mut(handle).dead_reason = Some(reason);
         self.move_to(handle, DeliveryState::Dead, now);
+    }
+
+    /// Cancels a row.
+    pub(crate) fn cancel(&mut self, handle: u32, reason: CancelReason, now: Timestamp) {
+        self.rows.at_mut(handle).cancel_reason = Some(reason);
+        self.move_to(handle, DeliveryState::Cancelled, now);
+    }
+
+    /// Why a row cannot wait for its endpoint any more, if it cannot.
+    pub(crate) fn stranded(&self, row: &Row) -> Option<CancelReason> {
+        let endpoint = self.endpoints.at(row.endpoint);
+        if row.is_erased() {
+            Some(CancelReason::Erased)
+        } else if endpoint.is_deleted() {
+            Some(CancelReason::EndpointDeleted)
+        } else if endpoint.incarnation != row.incarnation {
+            Some(CancelReason::EndpointReplaced)
+        } else {
+            None
+        }
     }
 
     /// Drops a row. The totals of what ended stay.

@@ -1,7 +1,7 @@
 use std::collections::HashSet;
 
 use webhooks_core::storage::{Beat, POISON_CRASHES, WORKER_DEAD_AFTER};
-use webhooks_core::{DeadReason, DeliveryState, Timestamp, WorkerId};
+use webhooks_core::{DeadReason, Timestamp, WorkerId};
 
 use crate::state::State;
 
@@ -88,9 +88,9 @@ impl State {
         let row = self.rows.at_mut(handle);
         row.crashes = row.crashes.saturating_add(1);
         let is_poison = u32::from(row.crashes) >= POISON_CRASHES;
-        let (due_at, erased, endpoint) = (row.due_at.min(now), row.is_erased(), row.endpoint);
-        if erased || self.endpoints.at(endpoint).is_deleted() {
-            self.move_to(handle, DeliveryState::Cancelled, now);
+        let due_at = row.due_at.min(now);
+        if let Some(reason) = self.stranded(self.rows.at(handle)) {
+            self.cancel(handle, reason, now);
         } else if is_poison {
             self.bury(handle, DeadReason::Poison, now);
         } else {

@@ -42,6 +42,12 @@ CREATE TABLE webhook_endpoints (
     max_leased       integer,
     failing_since    timestamptz,
     revision         bigint NOT NULL,
+    -- The revision of the last change of the definition, which gates do not move.
+    definition_revision bigint NOT NULL,
+    -- Which endpoint of this id it is: the revision at which it was registered, or got its tenant.
+    incarnation      bigint NOT NULL,
+    -- Deliveries of an earlier incarnation may wait, and are to be cancelled.
+    is_replaced      boolean NOT NULL DEFAULT false,
     deleted_at       timestamptz,
     created_at       timestamptz NOT NULL DEFAULT now(),
     updated_at       timestamptz NOT NULL DEFAULT now()
@@ -54,6 +60,7 @@ CREATE INDEX idx_webhook_endpoints_held ON webhook_endpoints (held_until)
     WHERE held_until IS NOT NULL;
 CREATE INDEX idx_webhook_endpoints_deleted ON webhook_endpoints (deleted_at)
     WHERE deleted_at IS NOT NULL;
+CREATE INDEX idx_webhook_endpoints_replaced ON webhook_endpoints (id) WHERE is_replaced;
 
 -- Written by claims of endpoints with a limit, and so kept apart from their definitions.
 CREATE TABLE webhook_pace (
@@ -74,6 +81,8 @@ CREATE TABLE webhook_queue (
     -- When it was sent minus ten minutes per level of priority, in milliseconds.
     sort_key      bigint NOT NULL,
     token         bigint NOT NULL,
+    -- Of the endpoint that it is for.
+    incarnation   bigint NOT NULL,
     created_at    timestamptz NOT NULL,
     -- When it was sent or replayed: retention counts from here.
     queued_at     timestamptz NOT NULL,
@@ -85,6 +94,8 @@ CREATE TABLE webhook_queue (
     priority      smallint NOT NULL,
     -- Of what is pending: its time has come. A claim makes it so before it looks.
     is_ready      boolean NOT NULL,
+    -- It was sent to this endpoint by name, whatever its filters say.
+    by_name       boolean NOT NULL,
     status        text NOT NULL CHECK (status IN ('pending', 'processing', 'dead')),
     event_type    text NOT NULL,
     tenant        text,
@@ -134,6 +145,7 @@ CREATE TABLE webhook_archive (
     status        text NOT NULL CHECK (status IN ('delivered', 'cancelled')),
     event_type    text NOT NULL,
     tenant        text,
+    cancel_reason text,
     payload       json
 );
 CREATE INDEX idx_webhook_archive_endpoint ON webhook_archive (endpoint_id, id);

@@ -1,5 +1,6 @@
-use webhooks_core::storage::{Change, DeliveryQuery};
-use webhooks_core::{Result, Timestamp};
+use uuid::Uuid;
+use webhooks_core::storage::{Change, Changed, DeliveryQuery};
+use webhooks_core::{DeliveryId, Result, Timestamp};
 
 use crate::columns::{get, long, time};
 use crate::database::Database;
@@ -28,7 +29,8 @@ fn steps(to: Change) -> &'static [(Table, &'static str, &'static str)] {
         Change::Replay => &[(
             Table::Queue,
             "q.status = 'dead' AND q.payload IS NOT NULL AND EXISTS (SELECT FROM \
-             @.webhook_endpoints e WHERE e.id = q.endpoint_id AND e.deleted_at IS NULL)",
+             @.webhook_endpoints e WHERE e.id = q.endpoint_id AND e.deleted_at IS NULL \
+             AND e.incarnation = q.incarnation)",
             REPLAY,
         )],
         Change::Cancel => &[(Table::Queue, PENDING, CANCEL)],
@@ -44,45 +46,72 @@ fn steps(to: Change) -> &'static [(Table, &'static str, &'static str)] {
 }
 
 impl Database {
-    /// Changes what matches, in one transaction.
+    /// Changes the first `limit` of what matches, in one transaction.
     pub(crate) async fn change(
         &self,
         query: &DeliveryQuery,
         to: Change,
         limit: usize,
         now: Timestamp,
-    ) -> Result<usize> {
-        self.repeat(|| self.change_once(query, to, limit, now))
-            .await
+    ) -> Result<Changed> {
+        const WHAT: &str = "change deliveries";
+        let mut filter = Filter::new(query);
+        let most = filter.parameter(long(limit));
+        let branches: Vec<_> = steps(to)
+            .iter()
+            .filter_map(|(table, applies, _)| {
+                let (name, conditions) = (table.name(), filter.of(*table)?);
+                let order = filter.order;
+                Some(format!(
+                    "(SELECT q.id FROM @.{name} q WHERE {conditions} AND {applies} \
+                     ORDER BY {order} DESC LIMIT {most}::bigint)"
+                ))
+            })
+            .collect();
+        if branches.is_empty() || limit == 0 {
+            return Ok(Changed::default());
+        }
+        let pick = format!(
+            "SELECT id FROM ({}) q ORDER BY id DESC LIMIT {most}::bigint",
+            branches.join(" UNION ALL ")
+        );
+        let picked = self.query(WHAT, &pick, &filter.parameters()).await?;
+        let picked: Vec<Uuid> = picked
+            .iter()
+            .map(|row| get(row, "id"))
+            .collect::<Result<_>>()?;
+        let last = picked.last().filter(|_| picked.len() == limit);
+        let next = last.map(|id| DeliveryId::from_uuid(*id));
+        let change = || self.change_picked(query, to, &picked, now);
+        let changed = self.repeat(change).await?;
+        Ok(Changed::new(changed, next))
     }
 
-    async fn change_once(
+    /// Changes those of these that still match. The queue first: what leaves it meanwhile is then
+    /// found in the archive.
+    async fn change_picked(
         &self,
         query: &DeliveryQuery,
         to: Change,
-        limit: usize,
+        picked: &[Uuid],
         now: Timestamp,
     ) -> Result<usize> {
         const WHAT: &str = "change deliveries";
         let mut connection = self.connection().await?;
         let error = |error| storage_error(WHAT, &error);
         let transaction = self.begin(&mut connection, WHAT).await?;
-        let mut left = long(limit);
+        let mut changed = 0;
         for (table, applies, sql) in steps(to) {
             let mut filter = Filter::new(query);
             let Some(conditions) = filter.of(*table) else {
                 continue;
             };
-            let most = filter.parameter(left);
+            let ids = filter.parameter(picked.to_vec());
             let now = filter.parameter(time(now));
-            let name = match table {
-                Table::Queue => "webhook_queue",
-                Table::Archive => "webhook_archive",
-            };
             let picked = format!(
-                "SELECT q.id, q.status FROM @.{name} q WHERE {conditions} AND {applies} \
-                 ORDER BY {} DESC LIMIT {most}::bigint FOR UPDATE OF q",
-                filter.order
+                "SELECT q.id, q.status FROM @.{} q WHERE q.id = ANY ({ids}::uuid[]) \
+                 AND {conditions} AND {applies} ORDER BY q.id DESC FOR UPDATE OF q",
+                table.name()
             );
             let sql = with_cancelled(&sql.replace("{picked}", &picked), &now);
             let sql = self.sql(&sql);
@@ -91,12 +120,12 @@ impl Database {
                 .query(&statement, &filter.parameters())
                 .await
                 .map_err(error)?;
-            left -= rows
+            changed += rows
                 .first()
                 .map_or(Ok(0), |row| get::<i64>(row, "changed"))?;
         }
         let committed = transaction.commit().await;
         committed.map_err(|error| commit_error(WHAT, &error))?;
-        Ok(limit.saturating_sub(usize::try_from(left).unwrap_or(0)))
+        Ok(usize::try_from(changed).unwrap_or(0))
     }
 }

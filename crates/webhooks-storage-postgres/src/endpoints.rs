@@ -2,8 +2,8 @@ use std::collections::HashMap;
 
 use futures_util::future::try_join3;
 use tokio_postgres::Row;
-use tokio_postgres::types::Json;
-use webhooks_core::storage::{EndpointChanges, EndpointRecord, GateState};
+use tokio_postgres::types::{Json, ToSql};
+use webhooks_core::storage::{EndpointChanges, EndpointRecord, Expected, GateState, Saved};
 use webhooks_core::{
     BatchConfig, PreviousSecret, RateLimitConfig, Result, SignatureScheme, Timestamp,
     WebhookEndpoint,
@@ -12,60 +12,118 @@ use webhooks_core::{
 use crate::change::with_cancelled;
 use crate::columns::{disabled_by, get, get_time, get_u32, get_u64, int, long, time, unknown};
 use crate::database::Database;
+use crate::definition_change::DefinitionChange;
 use crate::error::{commit_error, storage_error};
 
 const SAVE: &str = include_str!("sql/save_endpoint.sql");
+const SAVE_SECRETS: &str = include_str!("sql/save_secrets.sql");
 pub(crate) const GET: &str = "SELECT id, url, secret, events, enabled, rate_limit_rps, rate_limit_burst, \
     headers, timeout_seconds, tenant, batch, signature, previous_secrets \
     FROM @.webhook_endpoints WHERE id = $1 AND deleted_at IS NULL";
+const RECORD: &str = "SELECT * FROM @.webhook_endpoints WHERE id = $1 AND deleted_at IS NULL";
 const SINCE: &str = include_str!("sql/endpoints_since.sql");
 const TOMBSTONE: &str = include_str!("sql/tombstone.sql");
 /// Waits for who is storing deliveries for the endpoint, so that the cancelling sees them.
-const LOCK: &str = "SELECT 1 FROM @.webhook_endpoints \
-    WHERE id = $1 AND deleted_at IS NULL FOR UPDATE";
+pub(crate) const LOCK: &str = "SELECT 1 FROM @.webhook_endpoints \
+    WHERE id = $1 FOR UPDATE";
 /// Every change of endpoints takes this lock first.
 pub(crate) const LOCK_REVISION: &str = "SELECT revision FROM @.webhook_revision FOR UPDATE";
 const CANCEL: &str = include_str!("sql/cancel_waiting.sql");
+const NOW: &str = "SELECT date_trunc('milliseconds', clock_timestamp()) AS now";
+/// Nothing waits for an earlier incarnation any more: none can be stored.
+pub(crate) const NONE_REPLACED: &str = "UPDATE @.webhook_endpoints SET is_replaced = false \
+    WHERE id = $1 AND is_replaced";
 /// Deliveries that one statement cancels at most.
 const CANCEL_AT_ONCE: i64 = 2_000;
 
 impl Database {
-    pub(crate) async fn save_endpoint(&self, endpoint: &WebhookEndpoint) -> Result<()> {
+    pub(crate) async fn save_definition(
+        &self,
+        endpoint: &WebhookEndpoint,
+        expected: Expected,
+    ) -> Result<Saved> {
+        let save = || self.save_definition_once(endpoint, expected);
+        let (saved, replaces) = self.repeat(save).await?;
+        if replaces {
+            self.cancel_replaced(&endpoint.id).await?;
+        }
+        Ok(saved)
+    }
+
+    /// With whether an earlier incarnation ends.
+    async fn save_definition_once(
+        &self,
+        endpoint: &WebhookEndpoint,
+        expected: Expected,
+    ) -> Result<(Saved, bool)> {
         let e = self.keys.seal(endpoint)?;
         let rps = e.rate_limit.map(|r| int(r.requests_per_second));
         let burst = e.rate_limit.map(|r| int(r.burst_size));
         let signature = signature_name(e.signature);
-        self.execute(
-            "save an endpoint",
-            SAVE,
-            &[
-                &e.id,
-                &e.url,
-                &e.secret,
-                &Json(&e.events),
-                &e.enabled,
-                &rps,
-                &burst,
-                &Json(&e.headers),
-                &long(e.timeout_seconds),
-                &e.tenant,
-                &e.batch.map(Json),
-                &signature,
-                &Json(&e.previous_secrets),
-            ],
-        )
-        .await?;
-        Ok(())
+        let mut connection = self.connection().await?;
+        let change = DefinitionChange::begin(self, &mut connection, &e.id).await?;
+        let live = change.found.as_ref().filter(|found| found.is_live);
+        if !expected.is_met_by(live.map(|found| found.definition_revision)) {
+            return Ok((Saved::Conflict, false));
+        }
+        let begins = live.is_none_or(|found| found.tenant != e.tenant);
+        let replaces = begins && change.found.is_some();
+        if replaces {
+            change.lock(&e.id).await?;
+        }
+        let params: &[&(dyn ToSql + Sync)] = &[
+            &e.id,
+            &e.url,
+            &e.secret,
+            &Json(&e.events),
+            &e.enabled,
+            &rps,
+            &burst,
+            &Json(&e.headers),
+            &long(e.timeout_seconds),
+            &e.tenant,
+            &e.batch.map(Json),
+            &signature,
+            &Json(&e.previous_secrets),
+            &begins,
+        ];
+        Ok((change.save(SAVE, params).await?, replaces))
     }
 
-    pub(crate) async fn get_endpoint(&self, id: &str) -> Result<Option<WebhookEndpoint>> {
-        let rows = self.query("read an endpoint", GET, &[&id]).await?;
-        let Some(row) = rows.first() else {
-            return Ok(None);
-        };
-        let mut endpoint = endpoint(row)?;
-        self.keys.open(&mut endpoint)?;
-        Ok(Some(endpoint))
+    pub(crate) async fn save_secrets(
+        &self,
+        endpoint: &WebhookEndpoint,
+        expected: u64,
+    ) -> Result<Saved> {
+        self.repeat(|| self.save_secrets_once(endpoint, expected))
+            .await
+    }
+
+    async fn save_secrets_once(&self, endpoint: &WebhookEndpoint, expected: u64) -> Result<Saved> {
+        let e = self.keys.seal(endpoint)?;
+        let mut connection = self.connection().await?;
+        let change = DefinitionChange::begin(self, &mut connection, &e.id).await?;
+        let live = change.found.as_ref().filter(|found| found.is_live);
+        if live.map(|found| found.definition_revision) != Some(expected) {
+            return Ok(Saved::Conflict);
+        }
+        let params: &[&(dyn ToSql + Sync)] = &[&e.id, &e.secret, &Json(&e.previous_secrets)];
+        change.save(SAVE_SECRETS, params).await
+    }
+
+    /// Cancels what waits for earlier incarnations. What is left by a failure a sweep cancels.
+    async fn cancel_replaced(&self, id: &str) -> Result<()> {
+        const WHAT: &str = "save an endpoint";
+        let rows = self.query(WHAT, NOW, &[]).await?;
+        let now = rows.first().ok_or_else(|| unknown("now"))?;
+        let now = get_time(now, "now")?;
+        while self.cancel_of_deleted(id, CANCEL_AT_ONCE, now).await? == CANCEL_AT_ONCE {}
+        self.execute(WHAT, NONE_REPLACED, &[&id]).await.map(drop)
+    }
+
+    pub(crate) async fn endpoint_record(&self, id: &str) -> Result<Option<EndpointRecord>> {
+        let rows = self.query("read an endpoint", RECORD, &[&id]).await?;
+        rows.first().map(|row| self.record(row)).transpose()
     }
 
     pub(crate) async fn delete_endpoint(&self, id: &str, now: Timestamp) -> Result<bool> {
@@ -161,6 +219,8 @@ impl Database {
                 failing_since: time("failing_since")?,
             },
             revision: get_u64(row, "revision")?,
+            definition_revision: get_u64(row, "definition_revision")?,
+            incarnation: get_u64(row, "incarnation")?,
             deleted: time("deleted_at")?.is_some(),
             unreadable,
         })

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use webhooks_core::storage::{Enqueued, NewEvent};
 use webhooks_core::{DeliveryId, EventId, Result, Timestamp, WorkerId};
 
-use crate::columns::{get, int, time, unknown};
+use crate::columns::{get, int, long, time, unknown};
 use crate::database::Database;
 use crate::raw_json::RawJson;
 
@@ -31,6 +31,8 @@ struct Columns<'a> {
     delivery_id: Vec<Uuid>,
     endpoint_id: Vec<&'a str>,
     lease: Vec<bool>,
+    incarnation: Vec<Option<i64>>,
+    by_name: Vec<bool>,
     keyed_n: Vec<i32>,
     key: Vec<Vec<u8>>,
 }
@@ -54,6 +56,8 @@ impl<'a> Columns<'a> {
             self.delivery_id.push(delivery.id.as_uuid());
             self.endpoint_id.push(&delivery.endpoint_id);
             self.lease.push(delivery.lease);
+            self.incarnation.push(delivery.incarnation.map(long));
+            self.by_name.push(delivery.by_name);
         }
         if let Some(key) = &new.idempotency_key {
             self.keyed_n.push(n);
@@ -115,6 +119,8 @@ impl Database {
                     &from_outbox,
                     &c.keyed_n,
                     &c.key,
+                    &c.incarnation,
+                    &c.by_name,
                 ],
             )
             .await?;

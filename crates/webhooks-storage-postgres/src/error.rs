@@ -86,8 +86,13 @@ fn safe_text(error: &tokio_postgres::Error) -> String {
         return if quotes {
             let table = db.table().or(db.constraint()).unwrap_or("a table");
             format!("{table} refuses a value")
-        } else if Refusal::of(error) == Some(Refusal::Statement) {
-            // A schema that goes on changing is the rarer cause of what is left after some tries.
+        } else if [
+            SqlState::INVALID_SQL_STATEMENT_NAME,
+            SqlState::DUPLICATE_PSTATEMENT,
+        ]
+        .contains(db.code())
+        {
+            // What is left of it after some tries.
             let hint = "does a pooler without sessions take prepared statements away?";
             format!("{}; {hint}", db.message())
         } else {

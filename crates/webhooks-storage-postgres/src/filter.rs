@@ -13,6 +13,16 @@ pub(crate) enum Table {
     Archive,
 }
 
+impl Table {
+    /// Its name in the database.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Queue => "webhook_queue",
+            Self::Archive => "webhook_archive",
+        }
+    }
+}
+
 /// The conditions of a query, of only the fields that are set, so that each shape has its own plan.
 pub(crate) struct Filter {
     conditions: Vec<String>,
@@ -51,6 +61,7 @@ impl Filter {
         filter.add("q.tenant = ", query.tenant.as_deref().map(String::from));
         filter.add("q.created_at >= ", query.from.map(time));
         filter.add("q.created_at < ", query.to.map(time));
+        filter.add("q.updated_at < ", query.updated_before.map(time));
         filter
     }
 

@@ -17,6 +17,7 @@ mod claim_memory;
 mod columns;
 mod counts;
 mod database;
+mod definition_change;
 mod endpoints;
 mod enqueue;
 mod error;

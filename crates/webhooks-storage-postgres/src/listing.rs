@@ -5,7 +5,7 @@ use bytes::Bytes;
 use tokio_postgres::Row;
 use uuid::Uuid;
 use webhooks_core::storage::{DeliveryQuery, DeliveryRecord, Page};
-use webhooks_core::{AttemptRecord, DeliveryId, DeliveryState, Result};
+use webhooks_core::{AttemptRecord, CancelReason, DeliveryId, DeliveryState, Result};
 
 use crate::columns::{dead_reason, failure, get, get_time, get_u32, long, unknown};
 use crate::database::Database;
@@ -80,12 +80,13 @@ fn branch(table: Table, conditions: &str, order: &str, limit: &str) -> String {
             "webhook_queue",
             "CASE q.status WHEN 'processing' THEN 'leased' WHEN 'dead' THEN 'dead' \
                 ELSE CASE WHEN q.is_ready THEN 'ready' ELSE 'scheduled' END END",
-            "q.worker, q.token, q.dead_reason",
+            "q.worker, q.token, q.incarnation, q.by_name, q.dead_reason AS reason",
         ),
         Table::Archive => (
             "webhook_archive",
             "q.status",
-            "NULL::text, NULL::bigint, NULL::text",
+            "NULL::text AS worker, NULL::bigint AS token, NULL::bigint AS incarnation, \
+             NULL::boolean AS by_name, q.cancel_reason AS reason",
         ),
     };
     format!(
@@ -111,14 +112,15 @@ fn record(row: &Row, events: &mut Events) -> Result<DeliveryRecord> {
     if state == DeliveryState::Leased {
         delivery.lease = lease(row)?;
     }
-    let reason = match state {
-        DeliveryState::Dead => get::<Option<&str>>(row, "dead_reason")?,
-        _ => None,
+    let reason = |of| match state == of {
+        true => get::<Option<&str>>(row, "reason"),
+        false => Ok(None),
     };
     Ok(DeliveryRecord {
         delivery,
         state,
-        dead_reason: reason.map(dead_reason).transpose()?,
+        dead_reason: reason(DeliveryState::Dead)?.map(dead_reason).transpose()?,
+        cancel_reason: reason(DeliveryState::Cancelled)?.and_then(CancelReason::from_name),
         updated_at: get_time(row, "updated_at")?,
         attempts: Vec::new(),
     })

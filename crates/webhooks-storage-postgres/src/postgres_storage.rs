@@ -2,9 +2,9 @@ use async_trait::async_trait;
 use deadpool_postgres::Pool;
 use tokio_postgres::GenericClient;
 use webhooks_core::storage::{
-    Beat, Change, Claim, Claimed, Counts, DeliveryQuery, DeliveryRecord, EndpointChanges,
-    EndpointGate, Enqueued, NewEvent, OutboxEvent, Page, Retention, Settled, Settlement, Swept,
-    WebhookStorage,
+    Beat, Change, Changed, Claim, Claimed, Counts, DeliveryQuery, DeliveryRecord, EndpointChanges,
+    EndpointGate, EndpointRecord, Enqueued, Expected, NewEvent, OutboxEvent, Page, Retention,
+    Saved, Settled, Settlement, Swept, WebhookStorage,
 };
 use webhooks_core::{Reencrypted, Result, Timestamp, WebhookEndpoint, WorkerId};
 
@@ -110,14 +110,22 @@ impl PostgresStorage {
 
 #[async_trait]
 impl WebhookStorage for PostgresStorage {
-    async fn save_endpoint(&self, endpoint: &WebhookEndpoint) -> Result<()> {
-        self.database.save_endpoint(endpoint).await?;
+    async fn save_definition(
+        &self,
+        endpoint: &WebhookEndpoint,
+        expected: Expected,
+    ) -> Result<Saved> {
+        let saved = self.database.save_definition(endpoint, expected).await;
         self.something_opened();
-        Ok(())
+        saved
     }
 
-    async fn get_endpoint(&self, id: &str) -> Result<Option<WebhookEndpoint>> {
-        self.database.get_endpoint(id).await
+    async fn save_secrets(&self, endpoint: &WebhookEndpoint, expected: u64) -> Result<Saved> {
+        self.database.save_secrets(endpoint, expected).await
+    }
+
+    async fn endpoint_record(&self, id: &str) -> Result<Option<EndpointRecord>> {
+        self.database.endpoint_record(id).await
     }
 
     async fn delete_endpoint(&self, id: &str, now: Timestamp) -> Result<bool> {
@@ -191,9 +199,9 @@ impl WebhookStorage for PostgresStorage {
         to: Change,
         limit: usize,
         now: Timestamp,
-    ) -> Result<usize> {
+    ) -> Result<Changed> {
         let changed = self.database.change(query, to, limit, now).await?;
-        if to == Change::Replay && changed > 0 {
+        if to == Change::Replay && changed.changed > 0 {
             self.something_opened();
         }
         Ok(changed)

@@ -26,6 +26,10 @@ pub(crate) fn delivery(row: &Row, events: &mut Events) -> Result<WebhookDelivery
     Ok(WebhookDelivery {
         id: DeliveryId::from_uuid(get(row, "id")?),
         endpoint_id: get::<&str>(row, "endpoint_id")?.into(),
+        // What has ended for good keeps neither.
+        incarnation: u64::try_from(get::<Option<i64>>(row, "incarnation")?.unwrap_or(0))
+            .unwrap_or(0),
+        by_name: get::<Option<bool>>(row, "by_name")?.unwrap_or(false),
         event: event(row, events)?,
         priority: Priority::from_level(priority),
         due_at: get_time(row, "next_retry_at")?,

@@ -40,6 +40,7 @@ impl<'a> Columns<'a> {
             SettleAs::Retry { at } => (1, at, None),
             SettleAs::Dead { reason } => (2, now, Some(reason.as_str())),
             SettleAs::Release { at } => (3, at, None),
+            SettleAs::Cancelled { reason } => (4, now, Some(reason.as_str())),
         };
         self.n.push(n);
         self.id.push(settlement.delivery_id.as_uuid());
@@ -128,6 +129,6 @@ pub(crate) fn due_again(
 ) -> impl Iterator<Item = (&Arc<str>, Timestamp)> {
     settlements.iter().filter_map(|s| match s.settle_as {
         SettleAs::Retry { at } | SettleAs::Release { at } => Some((&s.endpoint_id, at)),
-        SettleAs::Delivered | SettleAs::Dead { .. } => None,
+        SettleAs::Delivered | SettleAs::Dead { .. } | SettleAs::Cancelled { .. } => None,
     })
 }

@@ -5,19 +5,21 @@ use webhooks_core::{Result, Timestamp};
 
 use crate::columns::{get, long, time};
 use crate::database::Database;
+use crate::endpoints::NONE_REPLACED;
 
 const EXPIRE: &str = include_str!("sql/expire_waiting.sql");
 const FOLD: &str = include_str!("sql/fold_totals.sql");
 /// Rows of totals that one statement folds.
 const MOST_FOLDED: i64 = 50_000;
 const TOMBSTONES: &str = include_str!("sql/drop_tombstones.sql");
-/// Endpoints that were deleted and for which something waits nevertheless, because the process
-/// that deleted them died before it had cancelled everything.
-const HALF_DELETED: &str = "SELECT e.id FROM @.webhook_endpoints e \
+/// Endpoints that were deleted or replaced and for which something waits nevertheless, because the
+/// process that did it died before it had cancelled everything.
+const HALF_DELETED: &str = "(SELECT id, true AS is_replaced FROM @.webhook_endpoints \
+    WHERE is_replaced LIMIT 10) UNION ALL (SELECT e.id, false FROM @.webhook_endpoints e \
     WHERE e.deleted_at IS NOT NULL AND (EXISTS (SELECT FROM @.webhook_queue q \
         WHERE q.endpoint_id = e.id AND q.status = 'pending' AND q.is_ready) \
     OR EXISTS (SELECT FROM @.webhook_queue q \
-        WHERE q.endpoint_id = e.id AND q.status = 'pending' AND NOT q.is_ready)) LIMIT 10";
+        WHERE q.endpoint_id = e.id AND q.status = 'pending' AND NOT q.is_ready)) LIMIT 10)";
 const ARCHIVE: &str = "DELETE FROM @.webhook_archive WHERE id = ANY (ARRAY( \
     SELECT id FROM @.webhook_archive WHERE updated_at <= $1::timestamptz \
     ORDER BY updated_at LIMIT $2::bigint FOR UPDATE SKIP LOCKED))";
@@ -96,8 +98,11 @@ impl Database {
 
     async fn cancel_half_deleted(&self, limit: usize, now: Timestamp) -> Result<()> {
         for row in self.query("sweep", HALF_DELETED, &[]).await? {
-            self.cancel_of_deleted(get(&row, "id")?, long(limit), now)
-                .await?;
+            let id: &str = get(&row, "id")?;
+            let cancelled = self.cancel_of_deleted(id, long(limit), now).await?;
+            if get(&row, "is_replaced")? && cancelled < long(limit) {
+                self.execute("sweep", NONE_REPLACED, &[&id]).await?;
+            }
         }
         Ok(())
     }

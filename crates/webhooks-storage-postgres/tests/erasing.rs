@@ -69,7 +69,7 @@ async fn what_goes_back_meanwhile_is_erased_too() {
     let erase = storage.change(&all, Change::Erase, 10, now);
     let goes_back = "status = 'pending', worker = NULL";
     let erased = beside(&storage, goes_back, erase).await.unwrap();
-    assert_eq!(erased, 1);
+    assert_eq!(erased.changed, 1);
     let found = storage.deliveries(&all).await.unwrap().items;
     let record = found.first().unwrap();
     assert_eq!(record.delivery.id, delivery.id);

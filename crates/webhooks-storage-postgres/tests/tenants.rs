@@ -8,10 +8,11 @@ use std::sync::{Arc, Mutex};
 
 use deadpool_postgres::{Connect, Manager, ManagerConfig, Pool};
 use futures_util::future::BoxFuture;
-use support::events::endpoint;
+use support::events::{claim, delivered, endpoint, event};
 use support::{client, config, drop_schema, fresh_schema};
 use tokio::task::JoinHandle;
 use tokio_postgres::{AsyncMessage, Client, Config, NoTls};
+use webhooks_core::WorkerId;
 use webhooks_core::storage::{Change, DeliveryQuery, WebhookStorage};
 use webhooks_storage_postgres::PostgresStorage;
 
@@ -58,28 +59,22 @@ fn pool(plans: &Plans) -> Pool {
     Pool::builder(manager).max_size(2).build().unwrap()
 }
 
-/// Fills both tables: many rows of nobody and of others, and the oldest ones of the tenant.
+/// Fills both tables with rows like the one that each has: many of nobody and of others, and the
+/// oldest ones of the tenant.
 async fn fill(schema: &str, others: u32) {
-    let rows = |table: &str, columns: &str, values: &str| {
+    let rows = |table: &str, first: u32| {
         format!(
-            "INSERT INTO {table} (id, endpoint_id, event_id, created_at, updated_at, next_retry_at, \
-                attempts, max_retries, crashes, priority, event_type, tenant, payload, {columns}) \
-             SELECT lpad(to_hex(n), 32, '0')::uuid, 'a', \
-                gen_random_uuid(), now(), now(), now(), 0, 3, 0, 1, 'user.created', \
-                CASE WHEN n <= 30 THEN 'ours' WHEN n % 2 = 0 THEN 'tenant_' || n % 3 END, \
-                '{{}}', {values} \
-             FROM generate_series(1, {others}) n; ANALYZE {table};"
+            "INSERT INTO {table} SELECT (jsonb_populate_record(q, jsonb_build_object( \
+                'id', lpad(to_hex({first} + n), 32, '0'), 'event_id', gen_random_uuid(), \
+                'tenant', CASE WHEN n <= 30 THEN 'ours' WHEN n % 2 = 0 THEN 'tenant_' || n % 3 END \
+             ))).* FROM {table} q, generate_series(1, {others}) n; \
+             ANALYZE {table};"
         )
     };
     let sql = format!(
         "SET search_path = {schema}; {} {}",
-        rows(
-            "webhook_queue",
-            "sort_key, token, queued_at, is_ready, status",
-            "n, 0, now(), true, 'pending'"
-        ),
-        rows("webhook_archive", "status", "'delivered'")
-            .replace("to_hex(n)", "to_hex(n + 100000000)"),
+        rows("webhook_queue", 0),
+        rows("webhook_archive", others)
     );
     client().await.batch_execute(&sql).await.unwrap();
 }
@@ -90,13 +85,19 @@ async fn a_tenant_is_found_by_an_index_of_both_tables() {
     let builder = PostgresStorage::builder(pool(&plans)).schema(&schema);
     let storage = builder.connect().await.unwrap();
     storage.save_endpoint(&endpoint("a")).await.unwrap();
-    fill(&schema, 50_000).await;
+    let worker = WorkerId::named("worker_a");
+    let now = storage.beat(Some(&worker), None).await.unwrap().now;
+    let sent = [event("a", b"{}", now), event("a", b"{}", now)];
+    storage.enqueue(&sent, None, now).await.unwrap();
+    let claimed = storage.claim(&claim(&worker, 1, now)).await.unwrap();
+    let outcomes: Vec<_> = claimed.deliveries.iter().map(delivered).collect();
+    storage.settle(&worker, &outcomes, now).await.unwrap();
+    fill(&schema, 20_000).await;
     let query = DeliveryQuery {
         tenant: Some("ours".into()),
         limit: 100,
         ..DeliveryQuery::default()
     };
-    let now = storage.beat(None, None).await.unwrap().now;
     plans.take();
     // Often enough for plans that are made for any tenant.
     for _ in 0..8 {

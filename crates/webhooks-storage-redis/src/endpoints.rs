@@ -1,23 +1,59 @@
 use std::collections::HashMap;
 
 use webhooks_core::storage::{
-    DisabledBy, EndpointChanges, EndpointGate, EndpointRecord, GateChange, GateState,
+    DisabledBy, EndpointChanges, EndpointGate, EndpointRecord, Expected, GateChange, GateState,
+    Saved, WebhookStorage,
 };
-use webhooks_core::{Result, Timestamp, WebhookEndpoint};
+use webhooks_core::{KeptEndpoint, Result, Timestamp, WebhookEndpoint};
 
 use crate::args::Args;
 use crate::redis_storage::RedisStorage;
 use crate::reply::{Reply, malformed};
+use crate::rows::tenant_line;
 use crate::script::Script;
 
 /// The partition that numbers the changes of all endpoints.
 pub(crate) const REGISTRY: usize = 0;
 
 impl RedisStorage {
-    pub(crate) async fn save_definition(&self, endpoint: &WebhookEndpoint) -> Result<()> {
+    pub(crate) async fn save_whole(
+        &self,
+        endpoint: &WebhookEndpoint,
+        expected: Expected,
+    ) -> Result<Saved> {
+        let expected = match expected {
+            Expected::Any => "any".to_owned(),
+            Expected::Absent => "absent".to_owned(),
+            Expected::Definition(revision) => revision.to_string(),
+        };
+        self.save(endpoint, &expected, "definition").await
+    }
+
+    /// Of the definition only the secrets differ from what is expected to be stored, or all of it
+    /// does not fit: so the whole of it is written, and nothing beside it.
+    pub(crate) async fn save_secrets_alone(
+        &self,
+        endpoint: &WebhookEndpoint,
+        expected: u64,
+    ) -> Result<Saved> {
+        let Some(stored) = self.get_endpoint(&endpoint.id).await? else {
+            return Ok(Saved::Conflict);
+        };
+        let mut stored = KeptEndpoint::from(stored);
+        stored.secret.clone_from(&endpoint.secret);
+        stored
+            .previous_secrets
+            .clone_from(&endpoint.previous_secrets);
+        self.save(&stored, &expected.to_string(), "secrets").await
+    }
+
+    async fn save(&self, endpoint: &WebhookEndpoint, expected: &str, part: &str) -> Result<Saved> {
         let partition = self.connection.keys.partition_of(&endpoint.id);
         let mut args = Args::default();
         args.text(&endpoint.id)
+            .text(expected)
+            .number(fastrand::u64(..))
+            .text(part)
             .bytes(serde_json::to_vec(&*self.keys.seal(endpoint)?)?.into())
             .flag(endpoint.enabled);
         match endpoint.rate_limit {
@@ -27,25 +63,43 @@ impl RedisStorage {
             None => args.text("").text(""),
         };
         args.number(endpoint.batch.map_or(1, |batch| batch.max_events));
-        // What waits of a former life goes first, a bounded number with each call.
-        loop {
-            let script = Script::SaveEndpoint;
-            let mut reply = self.connection.run(partition, script, "", &args).await?;
-            if reply.flag()? {
-                return self.announce_changes(partition).await;
-            }
+        args.text(
+            &endpoint
+                .tenant
+                .as_deref()
+                .map(tenant_line)
+                .unwrap_or_default(),
+        );
+        let script = Script::SaveEndpoint;
+        let mut reply = self.connection.run(partition, script, "", &args).await?;
+        let (revision, replaced) = (reply.number()?, reply.flag()?);
+        if revision == 0 {
+            return Ok(Saved::Conflict);
         }
+        self.announce_changes(partition).await?;
+        if replaced {
+            self.cancel_replaced(partition, &endpoint.id).await?;
+        }
+        Ok(Saved::Stored(revision))
     }
 
-    pub(crate) async fn read_endpoint(&self, id: &str) -> Result<Option<WebhookEndpoint>> {
-        let record = self.records(&[(id.to_owned(), 0)]).await?.pop();
-        let Some(record) = record.filter(|record| !record.deleted) else {
-            return Ok(None);
-        };
-        match record.unreadable {
-            Some(error) => Err(error),
-            None => Ok(Some(WebhookEndpoint::clone(&record.endpoint))),
+    /// Cancels what waits for earlier incarnations of an endpoint.
+    async fn cancel_replaced(&self, partition: usize, id: &str) -> Result<()> {
+        let (mut place, mut offset) = ("ready".to_owned(), 0_u64);
+        while !place.is_empty() {
+            let mut args = Args::default();
+            args.text(id).text(&place).number(offset);
+            let script = Script::CancelReplaced;
+            let mut reply = self.connection.run(partition, script, "", &args).await?;
+            (place, offset) = (reply.text()?, reply.number()?);
         }
+        Ok(())
+    }
+
+    /// Its revision is that of its definition: the registry alone knows the other one.
+    pub(crate) async fn read_record(&self, id: &str) -> Result<Option<EndpointRecord>> {
+        let record = self.records(&[(id.to_owned(), 0)]).await?.pop();
+        Ok(record.filter(|record| !record.deleted))
     }
 
     pub(crate) async fn bury_endpoint(&self, id: &str, now: Timestamp) -> Result<bool> {
@@ -240,10 +294,14 @@ impl RedisStorage {
         endpoint.enabled = fields.text()? == "1";
         let gate = gate(&mut fields)?;
         let deleted = !fields.bytes()?.is_empty() || definition.is_empty();
+        let definition_revision = fields.optional()?.unwrap_or(0);
+        let incarnation = fields.optional()?.unwrap_or(0);
         Ok(EndpointRecord {
             endpoint: endpoint.into(),
             gate,
             revision,
+            definition_revision,
+            incarnation,
             deleted,
             unreadable,
         })

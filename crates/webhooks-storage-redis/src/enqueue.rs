@@ -126,6 +126,12 @@ fn write_event(args: &mut Args, new: &NewEvent, key: Option<&str>, deliveries: &
     for delivery in deliveries {
         args.uuid(delivery.id.as_uuid())
             .text(&delivery.endpoint_id)
+            .text(
+                &delivery
+                    .incarnation
+                    .map_or_else(String::new, |n| n.to_string()),
+            )
+            .flag(delivery.by_name)
             .flag(delivery.lease);
     }
 }

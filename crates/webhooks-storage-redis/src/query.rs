@@ -1,10 +1,10 @@
 use bytes::Bytes;
 use futures_util::future::try_join_all;
 use uuid::Uuid;
-use webhooks_core::storage::{Change, DeliveryQuery, DeliveryRecord, Page};
+use webhooks_core::storage::{Change, Changed, DeliveryQuery, DeliveryRecord, Page};
 use webhooks_core::{
-    AttemptRecord, DeadReason, DeliveryId, DeliveryState, FailureKind, Priority, Result, Timestamp,
-    WebhookEvent, WorkerId,
+    AttemptRecord, CancelReason, DeadReason, DeliveryId, DeliveryState, FailureKind, Priority,
+    Result, Timestamp, WebhookEvent, WorkerId,
 };
 
 use crate::args::Args;
@@ -28,19 +28,23 @@ impl RedisStorage {
         Ok(Page { items, next })
     }
 
+    /// Goes through the partitions one after the other. The cursor is where the first of them
+    /// stopped: the others may meet again what they have looked at, but not what they have changed.
     pub(crate) async fn change_matching(
         &self,
         query: &DeliveryQuery,
         to: Change,
         limit: usize,
         now: Timestamp,
-    ) -> Result<usize> {
-        let mut changed = 0;
+    ) -> Result<Changed> {
+        let (mut changed, mut next) = (0, None);
         for partition in self.partitions_of(query) {
             let left = limit.saturating_sub(changed);
-            changed += self.change_part(partition, query, to, left, now).await?;
+            let part = self.change_part(partition, query, to, left, now).await?;
+            changed += part.changed;
+            next = next.max(part.next);
         }
-        Ok(changed)
+        Ok(Changed::new(changed, next))
     }
 
     fn partitions_of(&self, query: &DeliveryQuery) -> std::ops::Range<usize> {
@@ -85,7 +89,7 @@ impl RedisStorage {
         to: Change,
         limit: usize,
         now: Timestamp,
-    ) -> Result<usize> {
+    ) -> Result<Changed> {
         let name = match to {
             Change::Replay => "replay",
             Change::Cancel => "cancel",
@@ -108,10 +112,12 @@ impl RedisStorage {
             changed += reply.number::<usize>()?;
             before = Uuid::try_parse(&reply.text()?).ok();
             if before.is_none() {
-                break;
+                return Ok(Changed::new(changed, None));
             }
         }
-        Ok(changed)
+        // Not looked at yet, or only in part.
+        let next = before.unwrap_or(Uuid::max());
+        Ok(Changed::new(changed, Some(DeliveryId::from_uuid(next))))
     }
 }
 
@@ -127,6 +133,7 @@ fn filter(query: &DeliveryQuery, before: Option<Uuid>) -> Args {
         .option(query.tenant.as_deref().map(tenant_line).as_deref())
         .option(query.from.map(time).as_deref())
         .option(query.to.map(time).as_deref())
+        .option(query.updated_before.map(time).as_deref())
         .option(before.map(uuid).as_deref())
         .number(query.states.len());
     for state in &query.states {
@@ -154,7 +161,14 @@ fn record(list: &mut Reply, events: &Events) -> Result<DeliveryRecord> {
     Ok(DeliveryRecord {
         delivery,
         state,
-        dead_reason: dead_reason(row.reason)?.filter(|_| state == DeliveryState::Dead),
+        dead_reason: match state {
+            DeliveryState::Dead => dead_reason(row.reason)?,
+            _ => None,
+        },
+        cancel_reason: match state {
+            DeliveryState::Cancelled => CancelReason::from_name(row.reason),
+            _ => None,
+        },
         updated_at: row.updated_at()?,
         attempts,
     })

@@ -3,8 +3,9 @@ use std::sync::atomic::AtomicUsize;
 use async_trait::async_trait;
 use fred::clients::Pool;
 use webhooks_core::storage::{
-    Beat, Change, Claim, Claimed, Counts, DeliveryQuery, DeliveryRecord, EndpointChanges,
-    EndpointGate, Enqueued, NewEvent, Page, Retention, Settled, Settlement, Swept, WebhookStorage,
+    Beat, Change, Changed, Claim, Claimed, Counts, DeliveryQuery, DeliveryRecord, EndpointChanges,
+    EndpointGate, EndpointRecord, Enqueued, Expected, NewEvent, Page, Retention, Saved, Settled,
+    Settlement, Swept, WebhookStorage,
 };
 use webhooks_core::{EncryptionKeys, Reencrypted, Result, Timestamp, WebhookEndpoint, WorkerId};
 
@@ -106,12 +107,20 @@ impl RedisStorage {
 
 #[async_trait]
 impl WebhookStorage for RedisStorage {
-    async fn save_endpoint(&self, endpoint: &WebhookEndpoint) -> Result<()> {
-        self.save_definition(endpoint).await
+    async fn save_definition(
+        &self,
+        endpoint: &WebhookEndpoint,
+        expected: Expected,
+    ) -> Result<Saved> {
+        self.save_whole(endpoint, expected).await
     }
 
-    async fn get_endpoint(&self, id: &str) -> Result<Option<WebhookEndpoint>> {
-        self.read_endpoint(id).await
+    async fn save_secrets(&self, endpoint: &WebhookEndpoint, expected: u64) -> Result<Saved> {
+        self.save_secrets_alone(endpoint, expected).await
+    }
+
+    async fn endpoint_record(&self, id: &str) -> Result<Option<EndpointRecord>> {
+        self.read_record(id).await
     }
 
     async fn delete_endpoint(&self, id: &str, now: Timestamp) -> Result<bool> {
@@ -162,7 +171,7 @@ impl WebhookStorage for RedisStorage {
         to: Change,
         limit: usize,
         now: Timestamp,
-    ) -> Result<usize> {
+    ) -> Result<Changed> {
         self.change_matching(query, to, limit, now).await
     }
 

@@ -33,6 +33,8 @@ pub(crate) struct Row<'a> {
     pub(crate) reason: &'a str,
     updated: &'a str,
     erased: &'a str,
+    incarnation: &'a str,
+    by_name: &'a str,
     pub(crate) worker: &'a str,
 }
 
@@ -54,7 +56,7 @@ impl Events {
 
 impl<'a> Row<'a> {
     pub(crate) fn read(text: &'a str) -> Result<Self> {
-        let mut lines = text.splitn(17, '\n');
+        let mut lines = text.splitn(19, '\n');
         let mut line = || lines.next().ok_or_else(broken);
         Ok(Self {
             state: line()?,
@@ -69,6 +71,8 @@ impl<'a> Row<'a> {
             reason: line()?,
             updated: line()?,
             erased: line()?,
+            incarnation: line()?,
+            by_name: line()?,
             worker: lines.nth(4).ok_or_else(broken)?,
         })
     }
@@ -85,6 +89,8 @@ impl<'a> Row<'a> {
         Ok(WebhookDelivery {
             id: DeliveryId::from_uuid(id),
             endpoint_id: self.endpoint.into(),
+            incarnation: number(self.incarnation)?,
+            by_name: self.by_name == "1",
             event: events.get(event_id)?,
             priority: Priority::from_level(number(self.priority)?),
             due_at: number(self.due).map(Timestamp::from_millis)?,

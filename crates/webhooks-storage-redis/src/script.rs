@@ -27,6 +27,7 @@ scripts! {
     Announce "announce.lua";
     Announced "announced.lua";
     Beat "beat.lua";
+    CancelReplaced "cancel_replaced.lua";
     Change "scan.lua" "change.lua";
     Claim "claim.lua";
     ClaimKeys "claim_keys.lua";

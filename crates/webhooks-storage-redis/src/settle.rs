@@ -76,6 +76,7 @@ fn write(args: &mut Args, settlement: &Settlement, number: &str) {
         SettleAs::Retry { at } => args.text("retry").number(at.as_millis()),
         SettleAs::Release { at } => args.text("release").number(at.as_millis()),
         SettleAs::Dead { reason } => args.text("dead").text(reason.as_str()),
+        SettleAs::Cancelled { reason } => args.text("cancelled").text(reason.as_str()),
     };
     match &settlement.attempt {
         Some(attempt) => args

@@ -304,7 +304,7 @@ async fn changes_by_hand_are_made_and_counted_once() {
     t.storage.enqueue(&events, None, t.now).await.unwrap();
     let all = DeliveryQuery::default();
     for (to, expected) in [(Change::Erase, 3), (Change::Purge, 3)] {
-        let changed = t.lose().change(&all, to, 10, t.now).await.unwrap();
+        let changed = t.lose().change(&all, to, 10, t.now).await.unwrap().changed;
         assert_eq!(changed, expected, "{to:?}");
     }
     let counts = t.storage.counts(None).await.unwrap();

@@ -76,6 +76,8 @@ impl Bench {
         let deliveries = endpoints.iter().map(|id| NewDelivery {
             id: DeliveryId::new(now),
             endpoint_id: (*id).into(),
+            incarnation: None,
+            by_name: false,
             lease: false,
         });
         NewEvent {

@@ -8,6 +8,7 @@ pub(crate) mod deliveries;
 pub(crate) mod endpoints;
 pub(crate) mod enqueue;
 pub(crate) mod gates;
+pub(crate) mod incarnations;
 pub(crate) mod random;
 pub(crate) mod settle;
 pub(crate) mod suspects;

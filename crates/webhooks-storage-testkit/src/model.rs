@@ -6,7 +6,9 @@ use webhooks_core::storage::{
 use webhooks_core::storage::{
     IDEMPOTENCY_WINDOW, POISON_CRASHES, Retention, SUSPECT_CRASHES, SettleAs, WORKER_DEAD_AFTER,
 };
-use webhooks_core::{DeadReason, DeliveryId, DeliveryState, EventId, Timestamp};
+use webhooks_core::{
+    CancelReason, DeadReason, DeliveryId, DeliveryState, EventId, Timestamp, WebhookEndpoint,
+};
 
 /// What a storage has to do, written as plainly as possible: a list of rows, looked through from
 /// end to end.
@@ -17,12 +19,15 @@ pub(crate) struct Model {
     keys: HashMap<String, (EventId, Vec<DeliveryId>, Timestamp)>,
     workers: HashMap<String, ModelWorker>,
     totals: Counts,
+    incarnations: u64,
 }
 
 #[derive(Debug)]
 pub(crate) struct ModelEndpoint {
     pub(crate) enabled: bool,
     pub(crate) deleted: bool,
+    tenant: Option<String>,
+    incarnation: u64,
     pub(crate) gate: GateState,
 }
 
@@ -32,7 +37,9 @@ pub(crate) struct ModelRow {
     pub(crate) endpoint: String,
     /// Ready and scheduled are told apart by `due_at` alone, and stand here as ready.
     pub(crate) state: DeliveryState,
+    incarnation: u64,
     pub(crate) dead_reason: Option<DeadReason>,
+    pub(crate) cancel_reason: Option<CancelReason>,
     pub(crate) attempts: u32,
     pub(crate) crashes: u32,
     pub(crate) erased: bool,
@@ -58,20 +65,28 @@ impl ModelEndpoint {
 }
 
 impl Model {
-    pub(crate) fn save(&mut self, id: &str, enabled: bool) {
-        let fresh = || ModelEndpoint {
-            enabled,
+    pub(crate) fn save(&mut self, saved: &WebhookEndpoint, now: Timestamp) {
+        let id = &saved.id;
+        let known = self.endpoints.get(id).filter(|e| !e.deleted);
+        if known.is_none_or(|e| e.tenant != saved.tenant) {
+            self.incarnations += 1;
+            self.cancel_waiting(id, CancelReason::EndpointReplaced, now);
+        }
+        let known = self.endpoints.remove(id).filter(|e| !e.deleted);
+        let stays = known.as_ref().filter(|e| e.tenant == saved.tenant);
+        let incarnation = stays.map_or(self.incarnations, |e| e.incarnation);
+        let mut gate = known.map(|e| e.gate).unwrap_or_default();
+        if saved.enabled {
+            gate.disabled = None;
+        }
+        let endpoint = ModelEndpoint {
+            enabled: saved.enabled,
             deleted: false,
-            gate: GateState::default(),
+            tenant: saved.tenant.clone(),
+            incarnation,
+            gate,
         };
-        let endpoint = self.endpoints.entry(id.into()).or_insert_with(fresh);
-        if endpoint.deleted {
-            *endpoint = fresh();
-        }
-        endpoint.enabled = enabled;
-        if enabled {
-            endpoint.gate.disabled = None;
-        }
+        self.endpoints.insert(id.clone(), endpoint);
     }
 
     pub(crate) fn delete(&mut self, id: &str, now: Timestamp) -> bool {
@@ -79,12 +94,16 @@ impl Model {
             return false;
         };
         endpoint.deleted = true;
+        self.cancel_waiting(id, CancelReason::EndpointDeleted, now);
+        true
+    }
+
+    fn cancel_waiting(&mut self, id: &str, reason: CancelReason, now: Timestamp) {
         for row in 0..self.rows.len() {
             if self.rows[row].endpoint == id && self.rows[row].state == DeliveryState::Ready {
-                self.end(row, DeliveryState::Cancelled, now);
+                self.cancel(row, reason, now);
             }
         }
-        true
     }
 
     pub(crate) fn gate(&mut self, id: &str, change: GateChange) {
@@ -101,6 +120,7 @@ impl Model {
                     gate.disabled = Some(by);
                 }
             }
+            GateChange::Enable if gate.disabled == Some(DisabledBy::Unverified) => {}
             GateChange::Enable => {
                 endpoint.enabled = true;
                 let paused = gate.paused;
@@ -129,10 +149,10 @@ impl Model {
         let (mut made, mut missing) = (Vec::new(), Vec::new());
         for delivery in &new.deliveries {
             let known = self.endpoints.get(&*delivery.endpoint_id);
-            if known.is_none_or(|e| e.deleted) {
+            let Some(known) = known.filter(|e| !e.deleted) else {
                 missing.push(delivery.id);
                 continue;
-            }
+            };
             made.push(delivery.id);
             self.totals.enqueued += 1;
             self.rows.push(ModelRow {
@@ -143,7 +163,9 @@ impl Model {
                 } else {
                     DeliveryState::Ready
                 },
+                incarnation: known.incarnation,
                 dead_reason: None,
+                cancel_reason: None,
                 attempts: 0,
                 crashes: 0,
                 erased: false,
@@ -214,15 +236,15 @@ impl Model {
         now: Timestamp,
     ) -> Settled {
         self.rows[row].attempts += u32::from(counted);
-        let cannot_wait = self.cannot_wait(row);
         match settle_as {
             SettleAs::Delivered => self.end(row, DeliveryState::Delivered, now),
             SettleAs::Dead { reason } => self.bury(row, reason, now),
-            SettleAs::Retry { .. } | SettleAs::Release { .. } if cannot_wait => {
-                self.end(row, DeliveryState::Cancelled, now);
-                return Settled::Cancelled;
-            }
+            SettleAs::Cancelled { reason } => self.cancel(row, reason, now),
             SettleAs::Retry { at } | SettleAs::Release { at } => {
+                if let Some(reason) = self.stranded(row) {
+                    self.cancel(row, reason, now);
+                    return Settled::Cancelled;
+                }
                 self.rows[row].state = DeliveryState::Ready;
                 self.rows[row].due_at = at;
             }
@@ -265,9 +287,12 @@ impl Model {
         }
         for row in 0..self.rows.len() {
             let freed = self.rows[row].state == DeliveryState::Ready;
-            if freed && self.cannot_wait(row) {
-                self.end(row, DeliveryState::Cancelled, now);
-            } else if freed && self.rows[row].crashes >= POISON_CRASHES {
+            if !freed {
+                continue;
+            }
+            if let Some(reason) = self.stranded(row) {
+                self.cancel(row, reason, now);
+            } else if self.rows[row].crashes >= POISON_CRASHES {
                 self.bury(row, DeadReason::Poison, now);
             }
         }
@@ -287,14 +312,14 @@ impl Model {
             if endpoint.is_some_and(|id| id != current.endpoint) {
                 continue;
             }
-            let (state, cannot_wait) = (current.state, self.cannot_wait(row));
+            let (state, can_wait) = (current.state, self.stranded(row).is_none());
             match to {
-                Change::Replay if state == DeliveryState::Dead && !cannot_wait => {
+                Change::Replay if state == DeliveryState::Dead && can_wait => {
                     self.totals.dead -= 1;
                     self.replay(row, now);
                 }
                 Change::Cancel if state == DeliveryState::Ready => {
-                    self.end(row, DeliveryState::Cancelled, now);
+                    self.cancel(row, CancelReason::ByHand, now);
                 }
                 Change::Purge if state.is_ended() => {
                     if state == DeliveryState::Dead {
@@ -306,7 +331,7 @@ impl Model {
                 Change::Erase if !self.rows[row].erased => {
                     self.rows[row].erased = true;
                     if state == DeliveryState::Ready {
-                        self.end(row, DeliveryState::Cancelled, now);
+                        self.cancel(row, CancelReason::Erased, now);
                     }
                 }
                 _ => continue,
@@ -357,9 +382,23 @@ impl Model {
         counts
     }
 
-    fn cannot_wait(&self, row: usize) -> bool {
+    /// Why a row cannot wait for its endpoint any more, if it cannot.
+    fn stranded(&self, row: usize) -> Option<CancelReason> {
         let row = &self.rows[row];
-        row.erased || self.endpoints.get(&row.endpoint).is_none_or(|e| e.deleted)
+        let endpoint = self.endpoints.get(&row.endpoint).filter(|e| !e.deleted);
+        match endpoint {
+            _ if row.erased => Some(CancelReason::Erased),
+            None => Some(CancelReason::EndpointDeleted),
+            Some(endpoint) if endpoint.incarnation != row.incarnation => {
+                Some(CancelReason::EndpointReplaced)
+            }
+            Some(_) => None,
+        }
+    }
+
+    fn cancel(&mut self, row: usize, reason: CancelReason, now: Timestamp) {
+        self.rows[row].cancel_reason = Some(reason);
+        self.end(row, DeliveryState::Cancelled, now);
     }
 
     fn replay(&mut self, row: usize, now: Timestamp) {

@@ -49,7 +49,7 @@ async fn run_sequence<B: Backend>(backend: &B, sequence: &[Operation]) {
         bench,
     };
     for name in ENDPOINTS {
-        run.save(name, true).await;
+        run.save(name, true, None).await;
     }
     for operation in sequence {
         run.apply(operation).await;
@@ -71,7 +71,9 @@ impl Run {
             Operation::Advance(step) => {
                 self.now = self.now.after(Duration::from_millis(STEPS[*step]));
             }
-            Operation::Save(at, enabled) => self.save(ENDPOINTS[*at], *enabled).await,
+            Operation::Save(at, enabled, tenant) => {
+                self.save(ENDPOINTS[*at], *enabled, *tenant).await;
+            }
             Operation::Delete(at) => {
                 let deleted = self
                     .storage()
@@ -112,11 +114,12 @@ impl Run {
         &*self.bench.storage
     }
 
-    async fn save(&mut self, id: &str, enabled: bool) {
+    async fn save(&mut self, id: &str, enabled: bool, tenant: Option<bool>) {
         let mut endpoint = endpoint(id);
         endpoint.enabled = enabled;
+        endpoint.tenant = tenant.map(|second| if second { "org_2" } else { "org_1" }.into());
         self.storage().save_endpoint(&endpoint).await.unwrap();
-        self.model.save(id, enabled);
+        self.model.save(&endpoint, self.now);
     }
 
     fn gate_change(&self, n: u8) -> GateChange {
@@ -153,6 +156,8 @@ impl Run {
         let deliveries = send.endpoints.iter().map(|at| NewDelivery {
             id: DeliveryId::new(self.now),
             endpoint_id: ENDPOINTS[*at].into(),
+            incarnation: None,
+            by_name: false,
             lease: send.leased_to.is_some(),
         });
         NewEvent {
@@ -264,7 +269,7 @@ impl Run {
         };
         let changed = self.storage().change(&query, to, 10_000, self.now).await;
         let expected = self.model.change(endpoint_id, to, self.now);
-        assert_eq!(changed.unwrap(), expected, "{to:?}");
+        assert_eq!(changed.unwrap().changed, expected, "{to:?}");
     }
 
     async fn sweep(&mut self) {
@@ -324,7 +329,10 @@ impl Run {
                 DeliveryState::Scheduled => DeliveryState::Ready,
                 state => state,
             };
-            assert_eq!((state, record.dead_reason), (row.state, row.dead_reason));
+            assert_eq!(
+                (state, record.dead_reason, record.cancel_reason),
+                (row.state, row.dead_reason, row.cancel_reason)
+            );
             let delivery = &record.delivery;
             assert_eq!(
                 (

@@ -33,7 +33,7 @@ macro_rules! __cases {
                 only_later_changes_are_listed
                 resuming_ends_a_pause_and_a_hold
                 disabling_changes_the_definition
-                an_unverified_endpoint_stays_so_until_it_is_enabled
+                an_unverified_endpoint_stays_so_until_it_is_saved_enabled
                 enabling_clears_everything_but_a_pause
                 a_hold_never_moves_back
                 the_limit_of_leases_is_set_and_cleared
@@ -41,6 +41,22 @@ macro_rules! __cases {
                 saving_keeps_the_gate_but_for_what_enabled_lifts
                 gates_of_unknown_endpoints_are_passed_over
                 gates_of_one_call_are_changed_in_order
+                a_definition_is_saved_over_what_is_expected
+                a_gate_does_not_move_the_definition_revision
+                only_one_of_many_registers_an_id
+                secrets_are_saved_alone
+                another_tenant_begins_a_new_incarnation
+            }
+            incarnations {
+                a_delivery_for_an_earlier_incarnation_is_not_made
+                what_waits_of_an_earlier_tenant_is_cancelled
+                what_is_leased_of_an_earlier_incarnation_does_not_wait_again
+                what_a_dead_worker_held_of_an_earlier_incarnation_is_cancelled
+                dead_letters_of_an_earlier_incarnation_are_not_replayed
+                many_that_wait_are_cancelled_behind_new_ones
+                a_delivery_remembers_that_it_was_sent_by_name
+                a_settlement_cancels_with_its_reason
+                each_cancellation_has_its_reason
             }
             enqueue {
                 an_event_makes_a_delivery_for_each_endpoint
@@ -165,6 +181,9 @@ macro_rules! __cases {
                 the_page_size_of_a_query_does_not_bound_a_change
                 a_change_keeps_to_its_filter
                 a_cancelled_lease_is_not_possible
+                a_walk_changes_what_was_there_once
+                a_change_goes_from_the_newest_to_the_oldest
+                a_change_before_a_time_leaves_what_changed_since
             }
             counts {
                 an_empty_storage_counts_nothing

@@ -84,6 +84,8 @@ async fn fill_redis(
             let delivery = NewDelivery {
                 id: DeliveryId::new(now()),
                 endpoint_id: endpoint_id.into(),
+                incarnation: None,
+                by_name: false,
                 lease: false,
             };
             let another = |_| NewDelivery {

@@ -184,6 +184,8 @@ pub(crate) fn new_event(endpoint_id: &str, lease: bool) -> Result<NewEvent> {
         deliveries: vec![NewDelivery {
             id: DeliveryId::new(now),
             endpoint_id: endpoint_id.into(),
+            incarnation: None,
+            by_name: false,
             lease,
         }],
     })

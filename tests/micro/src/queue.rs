@@ -99,6 +99,8 @@ fn new_event(names: &[Arc<str>], n: usize, due_at: Timestamp) -> Result<NewEvent
         deliveries: vec![NewDelivery {
             id: DeliveryId::new(NOW),
             endpoint_id: names.get(n % names.len()).cloned().unwrap_or_default(),
+            incarnation: None,
+            by_name: false,
             lease: false,
         }],
     })

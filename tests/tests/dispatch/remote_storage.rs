@@ -4,9 +4,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::time::sleep;
 use webhooks_core::storage::{
-    Beat, Change, Claim, Claimed, Counts, DeliveryQuery, DeliveryRecord, EndpointChanges,
-    EndpointGate, Enqueued, NewEvent, OutboxEvent, Page, Retention, Settled, Settlement, Swept,
-    WebhookStorage,
+    Beat, Change, Changed, Claim, Claimed, Counts, DeliveryQuery, DeliveryRecord, EndpointChanges,
+    EndpointGate, EndpointRecord, Enqueued, Expected, NewEvent, OutboxEvent, Page, Retention,
+    Saved, Settled, Settlement, Swept, WebhookStorage,
 };
 use webhooks_core::{Result, Timestamp, WebhookEndpoint, WebhookError, WorkerId};
 use webhooks_storage_memory::MemoryStorage;
@@ -87,12 +87,21 @@ impl RemoteStorage {
 
 #[async_trait]
 impl WebhookStorage for RemoteStorage {
-    async fn save_endpoint(&self, endpoint: &WebhookEndpoint) -> Result<()> {
-        self.call(self.inner.save_endpoint(endpoint)).await
+    async fn save_definition(
+        &self,
+        endpoint: &WebhookEndpoint,
+        expected: Expected,
+    ) -> Result<Saved> {
+        self.call(self.inner.save_definition(endpoint, expected))
+            .await
     }
 
-    async fn get_endpoint(&self, id: &str) -> Result<Option<WebhookEndpoint>> {
-        self.call(self.inner.get_endpoint(id)).await
+    async fn save_secrets(&self, endpoint: &WebhookEndpoint, expected: u64) -> Result<Saved> {
+        self.call(self.inner.save_secrets(endpoint, expected)).await
+    }
+
+    async fn endpoint_record(&self, id: &str) -> Result<Option<EndpointRecord>> {
+        self.call(self.inner.endpoint_record(id)).await
     }
 
     async fn delete_endpoint(&self, id: &str, now: Timestamp) -> Result<bool> {
@@ -166,7 +175,7 @@ impl WebhookStorage for RemoteStorage {
         to: Change,
         limit: usize,
         now: Timestamp,
-    ) -> Result<usize> {
+    ) -> Result<Changed> {
         self.call(self.inner.change(query, to, limit, now)).await
     }
 

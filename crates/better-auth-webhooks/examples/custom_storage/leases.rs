@@ -124,6 +124,7 @@ impl Lists {
         match s.settle_as {
             SettleAs::Delivered => self.end(place, DeliveryState::Delivered, now),
             SettleAs::Dead { reason } => self.bury(place, reason, now),
+            SettleAs::Cancelled { reason } => self.cancel(place, reason, now),
             SettleAs::Retry { at } | SettleAs::Release { at } => {
                 return self.wait_again(place, at, now);
             }
@@ -152,7 +153,7 @@ impl Lists {
             rescued += 1;
             row.delivery.crashes += 1;
             let (crashes, due_at) = (row.delivery.crashes, row.delivery.due_at.min(now));
-            if crashes >= POISON_CRASHES && !self.cannot_wait(place) {
+            if crashes >= POISON_CRASHES && self.stranded(place).is_none() {
                 self.bury(place, DeadReason::Poison, now);
             } else {
                 self.wait_again(place, due_at, now);

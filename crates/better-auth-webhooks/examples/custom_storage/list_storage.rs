@@ -3,13 +3,11 @@ use std::time::SystemTime;
 
 use async_trait::async_trait;
 use better_auth_webhooks::storage::{
-    Beat, Change, Claim, Claimed, Counts, DeliveryQuery, DeliveryRecord, DisabledBy,
-    EndpointChanges, EndpointGate, EndpointRecord, Enqueued, GateChange, GateState, NewEvent, Page,
-    Retention, Settled, Settlement, Swept, WebhookStorage,
+    Beat, Change, Changed, Claim, Claimed, Counts, DeliveryQuery, DeliveryRecord, DisabledBy,
+    EndpointChanges, EndpointGate, EndpointRecord, Enqueued, Expected, GateChange, GateState,
+    NewEvent, Page, Retention, Saved, Settled, Settlement, Swept, WebhookStorage,
 };
-use better_auth_webhooks::{
-    DeliveryState, KeptEndpoint, Result, Timestamp, WebhookEndpoint, WorkerId,
-};
+use better_auth_webhooks::{CancelReason, Result, Timestamp, WebhookEndpoint, WorkerId};
 
 use crate::leases::is_silent;
 use crate::lists::{Lists, Worker};
@@ -45,34 +43,60 @@ impl Default for ListStorage {
 
 #[async_trait]
 impl WebhookStorage for ListStorage {
-    async fn save_endpoint(&self, endpoint: &WebhookEndpoint) -> Result<()> {
+    async fn save_definition(
+        &self,
+        endpoint: &WebhookEndpoint,
+        expected: Expected,
+    ) -> Result<Saved> {
         let mut lists = self.lists();
-        let saved: Arc<KeptEndpoint> = endpoint.clone().into();
-        if let Some(record) = lists.endpoint(&endpoint.id) {
-            record.endpoint = saved;
-            if endpoint.enabled {
-                record.gate.disabled = None;
-            }
-        } else {
-            // A tombstone of the same id goes, and its gate with it.
-            lists.endpoints.retain(|e| e.endpoint.id != endpoint.id);
-            lists.endpoints.push(EndpointRecord {
-                endpoint: saved,
-                gate: GateState::default(),
-                revision: 0,
-                deleted: false,
-                unreadable: None,
-            });
+        let found = lists.endpoint(&endpoint.id).map(|record| record.clone());
+        if !expected.is_met_by(found.as_ref().map(|record| record.definition_revision)) {
+            return Ok(Saved::Conflict);
         }
-        lists.touch(&endpoint.id);
-        Ok(())
+        let mut gate = found.as_ref().map(|r| r.gate.clone()).unwrap_or_default();
+        if endpoint.enabled {
+            gate.disabled = None;
+        }
+        let revision = lists.revision + 1;
+        let stays = found.filter(|r| r.endpoint.tenant == endpoint.tenant);
+        let record = EndpointRecord {
+            endpoint: endpoint.clone().into(),
+            gate,
+            revision,
+            definition_revision: revision,
+            incarnation: stays.as_ref().map_or(revision, |r| r.incarnation),
+            deleted: false,
+            unreadable: None,
+        };
+        // A tombstone of the same id goes too.
+        lists.endpoints.retain(|e| e.endpoint.id != endpoint.id);
+        lists.endpoints.push(record);
+        lists.revision = revision;
+        if stays.is_none() {
+            lists.cancel_waiting(&endpoint.id, CancelReason::EndpointReplaced, wall_clock());
+        }
+        Ok(Saved::Stored(revision))
     }
 
-    async fn get_endpoint(&self, id: &str) -> Result<Option<WebhookEndpoint>> {
+    async fn save_secrets(&self, endpoint: &WebhookEndpoint, expected: u64) -> Result<Saved> {
         let mut lists = self.lists();
-        Ok(lists
-            .endpoint(id)
-            .map(|record| WebhookEndpoint::clone(&record.endpoint)))
+        let revision = lists.revision + 1;
+        let found = lists.endpoint(&endpoint.id);
+        let Some(record) = found.filter(|r| r.definition_revision == expected) else {
+            return Ok(Saved::Conflict);
+        };
+        let stored = Arc::make_mut(&mut record.endpoint);
+        stored.secret.clone_from(&endpoint.secret);
+        stored
+            .previous_secrets
+            .clone_from(&endpoint.previous_secrets);
+        record.definition_revision = revision;
+        lists.touch(&endpoint.id);
+        Ok(Saved::Stored(revision))
+    }
+
+    async fn endpoint_record(&self, id: &str) -> Result<Option<EndpointRecord>> {
+        Ok(self.lists().endpoint(id).cloned())
     }
 
     async fn delete_endpoint(&self, id: &str, now: Timestamp) -> Result<bool> {
@@ -82,9 +106,7 @@ impl WebhookStorage for ListStorage {
         };
         record.deleted = true;
         lists.touch(id);
-        for place in lists.places(|row| row.is_idle() && *row.delivery.endpoint_id == *id) {
-            lists.end(place, DeliveryState::Cancelled, now);
-        }
+        lists.cancel_waiting(id, CancelReason::EndpointDeleted, now);
         Ok(true)
     }
 
@@ -186,16 +208,21 @@ impl WebhookStorage for ListStorage {
         to: Change,
         limit: usize,
         now: Timestamp,
-    ) -> Result<usize> {
+    ) -> Result<Changed> {
         let mut lists = self.lists();
-        let mut changed = 0;
-        // From the end, so that a purge moves no row that is still to come.
-        for place in lists.places(|row| row.matches(query)).into_iter().rev() {
-            if changed < limit && lists.change(place, to, now) {
-                changed += 1;
+        let matching = lists.rows.iter().filter(|row| row.matches(query));
+        let mut ids: Vec<_> = matching.map(|row| row.delivery.id).collect();
+        ids.sort_by_key(|id| std::cmp::Reverse(*id));
+        let (mut changed, mut last) = (0, None);
+        for id in ids {
+            if changed == limit {
+                return Ok(Changed::new(changed, last));
             }
+            last = Some(id);
+            let place = lists.rows.iter().position(|row| row.delivery.id == id);
+            changed += usize::from(place.is_some_and(|place| lists.change(place, to, now)));
         }
-        Ok(changed)
+        Ok(Changed::new(changed, None))
     }
 
     async fn counts(&self, endpoint_id: Option<&str>) -> Result<Counts> {
@@ -219,6 +246,7 @@ fn change_gate(record: &mut EndpointRecord, change: GateChange) {
                 gate.disabled = Some(by);
             }
         }
+        GateChange::Enable if gate.disabled == Some(DisabledBy::Unverified) => {}
         GateChange::Enable => {
             *enabled = true;
             let paused = gate.paused;

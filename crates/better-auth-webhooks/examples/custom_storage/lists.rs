@@ -6,8 +6,8 @@ use better_auth_webhooks::storage::{
     Swept,
 };
 use better_auth_webhooks::{
-    AttemptRecord, DeadReason, DeliveryId, DeliveryState, EventId, Timestamp, WebhookEvent,
-    WorkerId,
+    AttemptRecord, CancelReason, DeadReason, DeliveryId, DeliveryState, EventId, Timestamp,
+    WebhookEvent, WorkerId,
 };
 
 use crate::row::{Row, new_row};
@@ -84,6 +84,20 @@ impl Lists {
         self.end(place, DeliveryState::Dead, now);
     }
 
+    pub(crate) fn cancel(&mut self, place: usize, reason: CancelReason, now: Timestamp) {
+        if let Some(row) = self.rows.get_mut(place) {
+            row.cancel_reason = Some(reason);
+        }
+        self.end(place, DeliveryState::Cancelled, now);
+    }
+
+    /// Cancels what waits for an endpoint.
+    pub(crate) fn cancel_waiting(&mut self, id: &str, reason: CancelReason, now: Timestamp) {
+        for place in self.places(|row| row.is_idle() && *row.delivery.endpoint_id == *id) {
+            self.cancel(place, reason, now);
+        }
+    }
+
     /// Lets the row wait, unless it cannot be sent any more.
     pub(crate) fn wait_again(
         &mut self,
@@ -91,8 +105,8 @@ impl Lists {
         due_at: Timestamp,
         now: Timestamp,
     ) -> Settled {
-        if self.cannot_wait(place) {
-            self.end(place, DeliveryState::Cancelled, now);
+        if let Some(reason) = self.stranded(place) {
+            self.cancel(place, reason, now);
             return Settled::Cancelled;
         }
         if let Some(row) = self.rows.get_mut(place) {
@@ -101,12 +115,20 @@ impl Lists {
         Settled::Applied
     }
 
-    pub(crate) fn cannot_wait(&mut self, place: usize) -> bool {
-        let Some(row) = self.rows.get(place) else {
-            return true;
-        };
-        let (erased, id) = (row.is_erased(), Arc::clone(&row.delivery.endpoint_id));
-        erased || self.endpoint(&id).is_none()
+    /// Why the row cannot wait for its endpoint any more, if it cannot.
+    pub(crate) fn stranded(&mut self, place: usize) -> Option<CancelReason> {
+        let row = self.rows.get(place)?;
+        if row.is_erased() {
+            return Some(CancelReason::Erased);
+        }
+        let (id, incarnation) = (row.delivery.endpoint_id.clone(), row.delivery.incarnation);
+        match self.endpoint(&id) {
+            None => Some(CancelReason::EndpointDeleted),
+            Some(endpoint) if endpoint.incarnation != incarnation => {
+                Some(CancelReason::EndpointReplaced)
+            }
+            Some(_) => None,
+        }
     }
 
     /// Places of the rows that are so.
@@ -138,15 +160,18 @@ impl Lists {
         }
         let (mut made, mut missing) = (Vec::new(), Vec::new());
         for delivery in &new.deliveries {
-            if self.endpoint(&delivery.endpoint_id).is_none() {
+            let endpoint = self.endpoint(&delivery.endpoint_id);
+            let incarnation = endpoint.map(|endpoint| endpoint.incarnation);
+            let is_same = delivery.incarnation.is_none() || delivery.incarnation == incarnation;
+            let Some(incarnation) = incarnation.filter(|_| is_same) else {
                 missing.push(delivery.id);
                 continue;
-            }
+            };
             made.push(delivery.id);
             if self.rows.iter().all(|row| row.delivery.id != delivery.id) {
                 let worker = worker.filter(|_| delivery.lease);
                 self.total(&delivery.endpoint_id).enqueued += 1;
-                let row = new_row(new, delivery.id, &delivery.endpoint_id, worker, now);
+                let row = new_row(new, delivery, incarnation, worker, now);
                 self.rows.push(row);
             }
         }
@@ -168,21 +193,21 @@ impl Lists {
 
     /// Whether the change applied.
     pub(crate) fn change(&mut self, place: usize, to: Change, now: Timestamp) -> bool {
-        let cannot_wait = self.cannot_wait(place);
+        let can_wait = self.stranded(place).is_none();
         let Some(row) = self.rows.get_mut(place) else {
             return false;
         };
         let (state, idle) = (row.state, row.is_idle());
         let id = Arc::clone(&row.delivery.endpoint_id);
         match to {
-            Change::Replay if state == DeliveryState::Dead && !cannot_wait => {
+            Change::Replay if state == DeliveryState::Dead && can_wait => {
                 row.dead_reason = None;
                 (row.delivery.attempts, row.delivery.crashes) = (0, 0);
                 row.sent_at = now;
                 row.wait_until(now, now);
                 self.total(&id).dead -= 1;
             }
-            Change::Cancel if idle => self.end(place, DeliveryState::Cancelled, now),
+            Change::Cancel if idle => self.cancel(place, CancelReason::ByHand, now),
             Change::Purge if state.is_ended() => {
                 self.rows.remove(place);
                 if state == DeliveryState::Dead {
@@ -196,7 +221,7 @@ impl Lists {
                     ..(*row.delivery.event).clone()
                 });
                 if idle {
-                    self.end(place, DeliveryState::Cancelled, now);
+                    self.cancel(place, CancelReason::Erased, now);
                 }
             }
             _ => return false,

@@ -1,8 +1,8 @@
 use std::sync::Arc;
 
-use better_auth_webhooks::storage::{DeliveryQuery, DeliveryRecord, NewEvent};
+use better_auth_webhooks::storage::{DeliveryQuery, DeliveryRecord, NewDelivery, NewEvent};
 use better_auth_webhooks::{
-    DeadReason, DeliveryId, DeliveryState, Lease, Timestamp, WebhookDelivery, WorkerId,
+    CancelReason, DeadReason, DeliveryState, Lease, Timestamp, WebhookDelivery, WorkerId,
 };
 
 /// One delivery.
@@ -12,6 +12,7 @@ pub(crate) struct Row {
     pub(crate) delivery: WebhookDelivery,
     pub(crate) state: DeliveryState,
     pub(crate) dead_reason: Option<DeadReason>,
+    pub(crate) cancel_reason: Option<CancelReason>,
     pub(crate) sent_at: Timestamp,
     pub(crate) updated_at: Timestamp,
     pub(crate) token: u64,
@@ -49,6 +50,7 @@ impl Row {
             delivery,
             state: self.state,
             dead_reason: self.dead_reason,
+            cancel_reason: self.cancel_reason,
             updated_at: self.updated_at,
             attempts: Vec::new(),
         }
@@ -74,26 +76,30 @@ impl Row {
             && (query.states.is_empty() || query.states.contains(&self.state))
             && query.from.is_none_or(|from| from <= event.created_at)
             && query.to.is_none_or(|to| event.created_at < to)
+            && query.updated_before.is_none_or(|at| self.updated_at < at)
     }
 }
 
 /// A delivery that was just sent; leased if a worker is given.
 pub(crate) fn new_row(
     new: &NewEvent,
-    id: DeliveryId,
-    endpoint_id: &str,
+    delivery: &NewDelivery,
+    incarnation: u64,
     worker: Option<&WorkerId>,
     now: Timestamp,
 ) -> Row {
     let mut row = Row {
         delivery: WebhookDelivery {
-            id,
+            id: delivery.id,
+            incarnation,
+            by_name: delivery.by_name,
             priority: new.priority,
             max_retries: new.max_retries,
-            ..WebhookDelivery::new(endpoint_id, Arc::clone(&new.event))
+            ..WebhookDelivery::new(&delivery.endpoint_id, Arc::clone(&new.event))
         },
         state: DeliveryState::Ready,
         dead_reason: None,
+        cancel_reason: None,
         sent_at: new.event.created_at,
         updated_at: now,
         token: 0,

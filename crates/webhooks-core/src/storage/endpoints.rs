@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{KeptEndpoint, Timestamp, WebhookError};
+use crate::{KeptEndpoint, Result, Timestamp, WebhookEndpoint, WebhookError};
 
 /// An endpoint as the storage has it.
 #[derive(Clone, Debug)]
@@ -13,6 +13,12 @@ pub struct EndpointRecord {
     pub gate: GateState,
     /// The number of its last change; changes of all endpoints are numbered in one row, from 1.
     pub revision: u64,
+    /// The number of the last change of its definition, which gates do not move: what a save may
+    /// [expect](Expected::Definition). Never used again for this id.
+    pub definition_revision: u64,
+    /// Which endpoint of this id it is: a new number with each registration after a deletion, and
+    /// with each change of the tenant. A delivery belongs to one of them.
+    pub incarnation: u64,
     /// It was deleted; only its tombstone is left.
     pub deleted: bool,
     /// Why its credentials could not be decrypted; then the definition has none. Deliveries of
@@ -29,11 +35,52 @@ impl EndpointRecord {
         !self.deleted && (self.endpoint.enabled || waits)
     }
 
+    pub(super) fn into_definition(self) -> Result<WebhookEndpoint> {
+        match self.unreadable {
+            Some(error) => Err(error),
+            None => Ok(WebhookEndpoint::clone(&self.endpoint)),
+        }
+    }
+
     /// Whether its deliveries may go, holds aside.
     #[must_use]
     pub fn is_open(&self) -> bool {
         !self.deleted && self.endpoint.enabled && !self.gate.paused && self.unreadable.is_none()
     }
+}
+
+/// What must be stored for a definition to be saved over it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Expected {
+    /// Anything, or nothing.
+    Any,
+    /// No endpoint of this id, or a deleted one.
+    Absent,
+    /// The endpoint with this [definition revision](EndpointRecord::definition_revision).
+    Definition(u64),
+}
+
+impl Expected {
+    /// Whether that is met by what is stored: the definition revision of an endpoint that is not
+    /// deleted, if there is one.
+    #[must_use]
+    pub fn is_met_by(self, stored: Option<u64>) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Absent => stored.is_none(),
+            Self::Definition(revision) => stored == Some(revision),
+        }
+    }
+}
+
+/// What a save did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[must_use = "a conflict stored nothing"]
+pub enum Saved {
+    /// It is stored, under this definition revision.
+    Stored(u64),
+    /// What is stored is not what was expected; nothing changed.
+    Conflict,
 }
 
 /// What [`endpoints_since`](super::WebhookStorage::endpoints_since) found.
@@ -72,7 +119,8 @@ pub enum DisabledBy {
     Gone,
     /// It has failed for too long.
     Failing,
-    /// It has not answered a challenge yet. No other reason takes the place of this one.
+    /// It has not answered a challenge yet. No other reason takes the place of this one, and only a
+    /// definition that is saved with `enabled` lifts it.
     Unverified,
 }
 
@@ -95,7 +143,8 @@ pub enum GateChange {
     /// Sets `enabled` to false and `disabled` to this, unless that is
     /// [`Unverified`](DisabledBy::Unverified) already.
     Disable(DisabledBy),
-    /// Sets `enabled` to true and clears everything but `paused`.
+    /// Sets `enabled` to true and clears everything but `paused`, unless the endpoint is
+    /// [unverified](DisabledBy::Unverified): only a saved definition enables that.
     Enable,
     /// Moves `held_until` to this time, never to an earlier one.
     Hold {

@@ -26,6 +26,11 @@ pub struct NewDelivery {
     pub id: DeliveryId,
     /// Where it goes.
     pub endpoint_id: Arc<str>,
+    /// Which [incarnation](super::EndpointRecord::incarnation) of that endpoint it was matched
+    /// with: for another one it is not made. `None` takes the one that is there.
+    pub incarnation: Option<u64>,
+    /// It was sent to this endpoint by name, whatever its filters say.
+    pub by_name: bool,
     /// The worker starts it at once: store it leased, with token 1.
     pub lease: bool,
 }
@@ -35,7 +40,7 @@ pub struct NewDelivery {
 pub enum Enqueued {
     /// It is stored.
     Stored {
-        /// Deliveries that were not made, because their endpoint is gone.
+        /// Deliveries that were not made, because their endpoint is gone, or another one has its id.
         missing: Vec<DeliveryId>,
         /// Deliveries that went to the dead letters at once, because the endpoint's backlog is
         /// full.
@@ -48,7 +53,7 @@ pub enum Enqueued {
         /// Its deliveries.
         delivery_ids: Vec<DeliveryId>,
     },
-    /// No delivery was made: it names no endpoint, or all of them are gone. The idempotency key is
+    /// No delivery was made: it names no endpoint, or all of them are missing. The idempotency key is
     /// kept nevertheless.
     NoEndpoint,
 }

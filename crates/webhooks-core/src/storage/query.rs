@@ -1,7 +1,8 @@
 use std::sync::Arc;
 
 use crate::{
-    AttemptRecord, DeadReason, DeliveryId, DeliveryState, EventId, Timestamp, WebhookDelivery,
+    AttemptRecord, CancelReason, DeadReason, DeliveryId, DeliveryState, EventId, Timestamp,
+    WebhookDelivery,
 };
 
 /// Which deliveries; every field that is set must match.
@@ -23,6 +24,9 @@ pub struct DeliveryQuery {
     pub from: Option<Timestamp>,
     /// Events sent before this time.
     pub to: Option<Timestamp>,
+    /// Deliveries whose state last changed before this time. With the time of a call's beginning a
+    /// walk in several steps sees what was there then: what it has changed it does not meet again.
+    pub updated_before: Option<Timestamp>,
     /// Deliveries with a smaller id: the next page.
     pub before: Option<DeliveryId>,
     /// Deliveries of one page. Defaults to 100.
@@ -42,6 +46,7 @@ impl Default for DeliveryQuery {
             states: Vec::new(),
             from: None,
             to: None,
+            updated_before: None,
             before: None,
             limit: 100,
             with_attempts: false,
@@ -58,6 +63,8 @@ pub struct DeliveryRecord {
     pub state: DeliveryState,
     /// Why it is dead, if it is.
     pub dead_reason: Option<DeadReason>,
+    /// Why it is cancelled, if it is.
+    pub cancel_reason: Option<CancelReason>,
     /// When its state last changed.
     pub updated_at: Timestamp,
     /// Its attempts, oldest first, as far as the log still has them and the query asked.
@@ -76,8 +83,9 @@ pub struct Page<T> {
 /// A change of deliveries by hand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Change {
-    /// Dead ones become ready, as if sent now, with no attempt and no crash. Not those whose
-    /// endpoint is deleted or whose payload is erased.
+    /// Dead ones become ready, as if sent now, with no attempt and no crash. Not those of an
+    /// endpoint that is deleted or of an earlier
+    /// [incarnation](super::EndpointRecord::incarnation), nor those whose payload is erased.
     Replay,
     /// Ready and scheduled ones become cancelled.
     Cancel,
@@ -86,4 +94,23 @@ pub enum Change {
     /// Payloads are dropped. Ready and scheduled ones become cancelled; leased ones do when they
     /// would wait again.
     Erase,
+}
+
+/// What a [`change`](super::WebhookStorage::change) did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Changed {
+    /// Deliveries that were changed.
+    pub changed: usize,
+    /// What to pass as `before` to go on, if there may be more: everything from there up was looked
+    /// at. Set after as many changes as were asked for, or as many looks as a call may take.
+    pub next: Option<DeliveryId>,
+}
+
+impl Changed {
+    /// So many changes, and where to go on.
+    #[must_use]
+    pub const fn new(changed: usize, next: Option<DeliveryId>) -> Self {
+        Self { changed, next }
+    }
 }

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use crate::{AttemptRecord, DeadReason, DeliveryId, Timestamp};
+use crate::{AttemptRecord, CancelReason, DeadReason, DeliveryId, Timestamp};
 
 /// What came of a leased delivery.
 #[derive(Clone, Debug)]
@@ -32,6 +32,11 @@ pub enum SettleAs {
         /// Why.
         reason: DeadReason,
     },
+    /// It is not to be sent any more.
+    Cancelled {
+        /// Why.
+        reason: CancelReason,
+    },
     /// Nothing was started; it goes back and is due at this time.
     Release {
         /// When it is due again.
@@ -44,8 +49,8 @@ pub enum SettleAs {
 pub enum Settled {
     /// It is stored.
     Applied,
-    /// The delivery was cancelled instead of waiting again: its endpoint is deleted, or its
-    /// payload erased.
+    /// The delivery was cancelled instead of waiting again: its endpoint is deleted or has a new
+    /// incarnation, or its payload is erased.
     Cancelled,
     /// The lease is no longer held; nothing changed, and the attempt is logged as ambiguous.
     Stale,

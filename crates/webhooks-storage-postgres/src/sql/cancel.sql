@@ -3,6 +3,6 @@ WITH picked AS MATERIALIZED (
 ), gone AS (
     DELETE FROM @.webhook_queue q
     WHERE q.id = ANY (ARRAY(SELECT id FROM picked)) AND q.status = 'pending'
-    RETURNING q.*, q.payload AS kept_payload
+    RETURNING q.*, q.payload AS kept_payload, 'by_hand' AS kept_reason
 ), {cancelled}
 SELECT count(*) AS changed FROM gone

@@ -1,8 +1,10 @@
 WITH old AS (
+    -- Who has not answered yet is not enabled by who did not see that.
     SELECT * FROM @.webhook_endpoints WHERE id = $1::text AND deleted_at IS NULL
+        AND ($2::text <> 'enable' OR disabled_by IS DISTINCT FROM 'unverified')
 ), new AS (
     SELECT
-        CASE $2::text WHEN 'disable' THEN false WHEN 'enable' THEN true ELSE enabled END
+        CASE $2 WHEN 'disable' THEN false WHEN 'enable' THEN true ELSE enabled END
             AS enabled,
         CASE $2 WHEN 'pause' THEN true WHEN 'resume' THEN false ELSE paused END AS paused,
         CASE WHEN $2 = 'disable' AND disabled_by = 'unverified' THEN disabled_by

@@ -12,7 +12,7 @@ WITH RECURSIVE @queues, scheduled AS MATERIALIZED (
     FROM queue r
     CROSS JOIN LATERAL (
         SELECT p.claims, p.arrival, rate.gap, rate.burst, e.batch_size,
-            e.max_leased IS NOT NULL OR rate.gap IS NOT NULL AS limited,
+            e.max_leased IS NOT NULL OR rate.gap IS NOT NULL AS limited, e.incarnation,
             least(
                 coalesce(($5::jsonb ->> r.id)::bigint, $4::bigint * e.batch_size),
                 e.max_leased - (
@@ -25,7 +25,7 @@ WITH RECURSIVE @queues, scheduled AS MATERIALIZED (
                         * e.batch_size END
             ) AS most
         FROM (
-            SELECT max_leased, rate_limit_rps, rate_limit_burst,
+            SELECT max_leased, rate_limit_rps, rate_limit_burst, incarnation,
                 coalesce((batch ->> 'max_events')::bigint, 1) AS batch_size
             FROM @.webhook_endpoints
             WHERE id = r.id AND enabled AND NOT paused AND deleted_at IS NULL
@@ -60,12 +60,15 @@ WITH RECURSIVE @queues, scheduled AS MATERIALIZED (
         SELECT id, sort_key, seq FROM @.webhook_queue
         WHERE endpoint_id = s.id AND status = 'pending' AND is_ready AND crashes < 2
             AND sort_key >= s.floor
+            -- What is left of an earlier one is about to be cancelled.
+            AND incarnation = s.incarnation
         ORDER BY sort_key, seq LIMIT s.take FOR UPDATE SKIP LOCKED
     ) q
 ), suspect AS MATERIALIZED (
     -- Not by their endpoint, which would let the planner walk all that is ready of it.
     SELECT q.endpoint_id, s.take, q.id, q.sort_key, q.seq
-    FROM @.webhook_queue q JOIN shared s ON s.id = q.endpoint_id || ''
+    FROM @.webhook_queue q
+    JOIN shared s ON s.id = q.endpoint_id || '' AND s.incarnation = q.incarnation
     WHERE q.status = 'pending' AND q.is_ready AND q.crashes >= 2
     ORDER BY q.sort_key, q.seq LIMIT $11::bigint FOR UPDATE OF q SKIP LOCKED
 ), chosen AS MATERIALIZED (
@@ -112,6 +115,6 @@ WITH RECURSIVE @queues, scheduled AS MATERIALIZED (
 )
 SELECT s.looked, s.last_looked, s.unfinished, s.rooms, s.next_due, q.sort_key, q.seq, q.worker, q.token,
     q.id, q.endpoint_id, q.event_id, q.created_at, q.next_retry_at, q.attempts, q.max_retries,
-    q.crashes, q.priority, q.event_type, q.tenant, q.payload
+    q.crashes, q.priority, q.event_type, q.tenant, q.incarnation, q.by_name, q.payload
 FROM summary s LEFT JOIN claimed q ON true
 ORDER BY q.sort_key, q.seq

@@ -1,5 +1,6 @@
 -- $1..$10: the events. $11..$14: their deliveries. $15: the worker of the leases. $16: now.
--- $17: they come from the outbox, whose rows go with them.
+-- $17: they come from the outbox, whose rows go with them. $18, $19: idempotency keys. $20, $21:
+-- the deliveries' incarnations, NULL for any, and whether they were sent by name.
 WITH given AS MATERIALIZED (
     SELECT * FROM unnest($1::integer[], $2::uuid[], $3::text[], $4::text[], $5::json[],
         $6::timestamptz[], $7::smallint[], $8::bigint[], $9::timestamptz[], $10::integer[])
@@ -13,12 +14,13 @@ WITH given AS MATERIALIZED (
     RETURNING id
 ), live AS MATERIALIZED (
     -- A deletion waits for this lock, or is waited for and then seen.
-    SELECT id FROM @.webhook_endpoints
+    SELECT id, incarnation FROM @.webhook_endpoints
     WHERE id = ANY ($13::text[]) AND deleted_at IS NULL ORDER BY id FOR KEY SHARE
 ), wanted AS MATERIALIZED (
-    SELECT d.n, d.id, d.endpoint_id, d.lease, l.id IS NOT NULL AS is_live
-    FROM unnest($11::integer[], $12::uuid[], $13::text[], $14::boolean[])
-        AS d (n, id, endpoint_id, lease)
+    SELECT d.n, d.id, d.endpoint_id, d.lease, d.by_name, l.incarnation,
+        l.id IS NOT NULL AND coalesce(d.incarnation = l.incarnation, true) AS is_live
+    FROM unnest($11::integer[], $12::uuid[], $13::text[], $14::boolean[], $20::bigint[],
+        $21::boolean[]) AS d (n, id, endpoint_id, lease, incarnation, by_name)
     LEFT JOIN live l ON l.id = d.endpoint_id
 ), keyed AS MATERIALIZED (
     SELECT k.n, k.key FROM unnest($18::integer[], $19::bytea[]) AS k (n, key)
@@ -46,11 +48,12 @@ WITH given AS MATERIALIZED (
 ), stored AS (
     INSERT INTO @.webhook_queue (id, endpoint_id, event_id, sort_key, token, created_at,
         queued_at, updated_at, next_retry_at, attempts, max_retries, priority, is_ready, status,
-        event_type, tenant, worker, payload)
+        event_type, tenant, worker, incarnation, by_name, payload)
     SELECT w.id, w.endpoint_id, g.id, g.sort_key, (leased.yes)::integer, g.created_at,
         g.created_at, $16, g.due_at, 0, g.max_retries, g.priority, g.due_at <= $16,
         CASE WHEN leased.yes THEN 'processing' ELSE 'pending' END,
-        g.event_type, g.tenant, CASE WHEN leased.yes THEN $15 END, g.payload
+        g.event_type, g.tenant, CASE WHEN leased.yes THEN $15 END, w.incarnation,
+        w.by_name, g.payload
     FROM wanted w JOIN given g ON g.n = w.n
     CROSS JOIN LATERAL (SELECT w.lease AND $15::text IS NOT NULL AS yes) leased
     WHERE w.is_live

@@ -5,7 +5,7 @@ WITH picked AS MATERIALIZED (
 ), gone AS (
     DELETE FROM @.webhook_queue q
     WHERE q.id = ANY (ARRAY(SELECT id FROM picked WHERE status = 'pending'))
-    RETURNING q.*, NULL::json AS kept_payload
+    RETURNING q.*, NULL::json AS kept_payload, 'erased' AS kept_reason
 ), {cancelled}, changed AS (
     UPDATE @.webhook_queue q SET payload = NULL
     WHERE q.id = ANY (ARRAY(SELECT id FROM picked WHERE status <> 'pending'))

@@ -17,15 +17,17 @@ WITH unknown AS (
     UPDATE @.webhook_workers SET given_up = true
     WHERE id IN (SELECT id FROM silent) AND NOT given_up
 ), orphan AS MATERIALIZED (
-    SELECT q.id, q.endpoint_id, q.payload IS NULL AS is_erased FROM @.webhook_queue q
+    SELECT q.id, q.endpoint_id, q.incarnation, q.payload IS NULL AS is_erased
+    FROM @.webhook_queue q
     WHERE q.status = 'processing' AND q.worker = ANY (ARRAY(SELECT id FROM silent))
     LIMIT $2::bigint FOR UPDATE SKIP LOCKED
 ), live AS MATERIALIZED (
-    SELECT e.id FROM @.webhook_endpoints e
+    SELECT e.id, e.incarnation FROM @.webhook_endpoints e
     WHERE e.id IN (SELECT endpoint_id FROM orphan) AND e.deleted_at IS NULL
     ORDER BY e.id FOR KEY SHARE
 ), judged AS MATERIALIZED (
-    SELECT o.id, NOT o.is_erased AND l.id IS NOT NULL AS may_wait
+    SELECT o.id, CASE WHEN o.is_erased THEN 'erased' WHEN l.id IS NULL THEN 'endpoint_deleted'
+        WHEN l.incarnation <> o.incarnation THEN 'endpoint_replaced' END AS stranded
     FROM orphan o LEFT JOIN live l ON l.id = o.endpoint_id
 ), kept AS (
     UPDATE @.webhook_queue q SET
@@ -34,20 +36,20 @@ WITH unknown AS (
         dead_reason = CASE WHEN q.crashes + 1 >= $3 THEN 'poison' END,
         is_ready = q.crashes + 1 < $3,
         next_retry_at = least(q.next_retry_at, $1), worker = NULL, updated_at = $1
-    WHERE q.id = ANY (ARRAY(SELECT id FROM judged WHERE may_wait)) AND q.status = 'processing'
+    WHERE q.id = ANY (ARRAY(SELECT id FROM judged WHERE stranded IS NULL)) AND q.status = 'processing'
     RETURNING q.endpoint_id, q.status = 'dead' AS is_dead
 ), gone AS (
-    DELETE FROM @.webhook_queue q
-    WHERE q.id = ANY (ARRAY(SELECT id FROM judged WHERE NOT may_wait))
-        AND q.status = 'processing'
+    DELETE FROM @.webhook_queue q USING judged j
+    WHERE q.id = j.id AND j.stranded IS NOT NULL AND q.status = 'processing'
     RETURNING q.id, q.endpoint_id, q.event_id, q.created_at, q.next_retry_at, q.attempts,
-        q.max_retries, q.crashes, q.priority, q.event_type, q.tenant, q.payload
+        q.max_retries, q.crashes, q.priority, q.event_type, q.tenant, q.payload,
+        j.stranded
 ), archived AS (
     INSERT INTO @.webhook_archive (id, endpoint_id, event_id, created_at, updated_at,
         next_retry_at, attempts, max_retries, crashes, priority, status, event_type, tenant,
-        payload)
+        cancel_reason, payload)
     SELECT id, endpoint_id, event_id, created_at, $1, next_retry_at, attempts, max_retries,
-        crashes + 1, priority, 'cancelled', event_type, tenant, payload
+        crashes + 1, priority, 'cancelled', event_type, tenant, stranded, payload
     FROM gone
 ), totals AS (
     INSERT INTO @.webhook_totals_added (endpoint_id, dead, cancelled)

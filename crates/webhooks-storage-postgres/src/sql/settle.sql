@@ -1,4 +1,5 @@
--- $1 worker, $2 now. $3..$8: the settlements, kind 0 delivered, 1 retry, 2 dead, 3 release.
+-- $1 worker, $2 now. $3..$8: the settlements, kind 0 delivered, 1 retry, 2 dead, 3 release,
+-- 4 cancelled.
 -- $9..$15: the attempts of those with one, $9 the number of the settlement.
 WITH given AS MATERIALIZED (
     SELECT DISTINCT ON (id, token) n, id, token, kind, at, reason, counts
@@ -8,7 +9,7 @@ WITH given AS MATERIALIZED (
     ORDER BY id, token, n
 ), live AS MATERIALIZED (
     -- A deletion waits for this lock, or is waited for and then seen.
-    SELECT e.id FROM @.webhook_endpoints e
+    SELECT e.id, e.incarnation FROM @.webhook_endpoints e
     WHERE e.id = ANY ($17::text[]) AND e.deleted_at IS NULL ORDER BY e.id FOR KEY SHARE
 ), back AS MATERIALIZED (
     -- What may wait again, as it is once it is locked: its payload may just be being erased. A row
@@ -21,10 +22,11 @@ WITH given AS MATERIALIZED (
 ), gone AS (
     DELETE FROM @.webhook_queue q USING given g
     WHERE q.id = g.id AND q.worker = $1 AND q.token = g.token
-        AND (g.kind = 0 OR g.kind IN (1, 3) AND (
+        AND (g.kind IN (0, 4) OR g.kind IN (1, 3) AND (
             q.id IN (SELECT id FROM back WHERE NOT is_whole)
-            OR NOT EXISTS (SELECT FROM live WHERE live.id = q.endpoint_id)))
-    RETURNING g.n, g.kind, g.counts, q.id, q.endpoint_id, q.event_id, q.created_at,
+            OR NOT EXISTS (SELECT FROM live
+                WHERE live.id = q.endpoint_id AND live.incarnation = q.incarnation)))
+    RETURNING g.n, g.kind, g.counts, g.reason, q.id, q.endpoint_id, q.event_id, q.created_at,
         q.next_retry_at, q.attempts, q.max_retries, q.crashes, q.priority, q.event_type,
         q.tenant, q.payload
 ), kept AS (
@@ -38,15 +40,21 @@ WITH given AS MATERIALIZED (
     FROM given g
     WHERE q.id = g.id AND q.worker = $1 AND q.token = g.token
         AND (g.kind = 2 OR g.kind IN (1, 3) AND q.id IN (SELECT id FROM back WHERE is_whole)
-            AND EXISTS (SELECT FROM live WHERE live.id = q.endpoint_id))
+            AND EXISTS (SELECT FROM live
+                WHERE live.id = q.endpoint_id AND live.incarnation = q.incarnation))
     RETURNING g.n, g.kind, q.endpoint_id
 ), archived AS (
     INSERT INTO @.webhook_archive (id, endpoint_id, event_id, created_at, updated_at,
         next_retry_at, attempts, max_retries, crashes, priority, status, event_type, tenant,
-        payload)
+        cancel_reason, payload)
     SELECT id, endpoint_id, event_id, created_at, $2, next_retry_at,
         attempts + counts::integer, max_retries, crashes, priority,
-        CASE kind WHEN 0 THEN 'delivered' ELSE 'cancelled' END, event_type, tenant, payload
+        CASE kind WHEN 0 THEN 'delivered' ELSE 'cancelled' END, event_type, tenant,
+        CASE WHEN kind IN (0, 4) THEN reason
+            WHEN payload IS NULL THEN 'erased'
+            WHEN EXISTS (SELECT FROM live WHERE live.id = endpoint_id) THEN 'endpoint_replaced'
+            ELSE 'endpoint_deleted' END,
+        payload
     FROM gone
 ), applied AS MATERIALIZED (
     SELECT n, kind, kind <> 0 AS is_cancelled, endpoint_id FROM gone
@@ -72,4 +80,4 @@ WITH given AS MATERIALIZED (
         count(*) FILTER (WHERE kind = 2), count(*) FILTER (WHERE is_cancelled)
     FROM applied WHERE kind IN (0, 2) OR is_cancelled GROUP BY 1
 )
-SELECT n, is_cancelled FROM applied
+SELECT n, is_cancelled AND kind <> 4 AS is_cancelled FROM applied

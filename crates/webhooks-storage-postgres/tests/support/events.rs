@@ -35,6 +35,8 @@ pub fn event(endpoint: &str, payload: &[u8], now: Timestamp) -> NewEvent {
         deliveries: vec![NewDelivery {
             id: DeliveryId::new(now),
             endpoint_id: endpoint.into(),
+            incarnation: None,
+            by_name: false,
             lease: false,
         }],
     }

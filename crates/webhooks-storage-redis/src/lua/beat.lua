@@ -23,8 +23,9 @@ local function take_back(id, holder)
   if not d or d.state ~= 'leased' or d.worker ~= holder then return 0 end
   local e, crashes = endpoint(d.endpoint), tonumber(d.crashes) + 1
   d.crashes = number(crashes)
-  if d.erased ~= '' or e.deleted then
-    move(d, e, 'cancelled')
+  local reason = stranded(d, e)
+  if reason then
+    cancel(d, e, reason)
   elseif crashes >= poison then
     d.reason = 'poison'
     move(d, e, 'dead')

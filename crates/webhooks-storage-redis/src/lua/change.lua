@@ -9,7 +9,7 @@ if known[1] then return { tonumber(known[1]), known[2] } end
 local CHANGES = {}
 
 function CHANGES.replay(d, e)
-  if d.state ~= 'dead' or d.erased ~= '' or e.deleted then return false end
+  if d.state ~= 'dead' or stranded(d, e) then return false end
   local seq = string.format('%016d', redis.call('INCR', key('seq')))
   leave(d, e)
   d.state, d.seq, d.sort = 'ready', seq, sort[tonumber(d.priority) + 1]
@@ -23,7 +23,7 @@ end
 
 function CHANGES.cancel(d, e)
   if d.state ~= 'ready' and d.state ~= 'scheduled' then return false end
-  move(d, e, 'cancelled')
+  cancel(d, e, 'by_hand')
   return true
 end
 
@@ -42,7 +42,7 @@ function CHANGES.erase(d, e)
   d.erased = '1'
   keep(d)
   unread(d.event)
-  if d.state == 'ready' or d.state == 'scheduled' then move(d, e, 'cancelled') end
+  if d.state == 'ready' or d.state == 'scheduled' then cancel(d, e, 'erased') end
   return true
 end
 

@@ -217,6 +217,13 @@ local function lease(p)
     -- Without noeviction the server may have dropped the row, or the event of one.
     if d and not events[d.event] then
       remove(d)
+    elseif d and d.incarnation ~= e.incarnation then
+      -- It was already taken out of its queue, and out of that one's count.
+      d.state, d.reason, d.updated = 'cancelled', 'endpoint_replaced', now
+      keep(d)
+      put(sorted, key('waiting'), d.id, false)
+      put(sorted, key('ended'), d.id, '0')
+      count(e, 'cancelled', 1)
     elseif d then
       d.state, d.worker, d.updated = 'leased', worker, now
       d.token = number(tonumber(d.token) + 1)

@@ -1,14 +1,26 @@
--- Stores the definition of an endpoint. Answers 1 once it is stored; 0 if deliveries of the
--- endpoint's former life are still to be cancelled, and the call is to be repeated.
-local id = take()
+-- Stores the definition of an endpoint, or its secrets alone, if what is stored is what is expected:
+-- 'any', 'absent', or a definition revision. Answers {definition revision, or 0 for a conflict;
+-- whether deliveries of an earlier incarnation may wait}. The same request is stored once.
+local id, expected, request, part = take(), take(), take(), take()
 local fields = { 'definition', take(), 'enabled', take(), 'rps', take(), 'burst', take(),
-  'per_request', take() }
+  'per_request', take(), 'tenant', take() }
 local at = key('endpoint', id)
 local e = endpoint(id)
-if e and e.deleted and e.counts.ready + e.counts.scheduled > 0 then
-  cancel_waiting(e, 500)
-  flush()
-  return { 0 }
+local live = e and not e.deleted
+local v = redis.call('HMGET', at, 'defined', 'saved_by', 'tenant')
+if live and v[2] == request then return { v[1], 1 } end
+if expected == 'absent' then
+  if live then return { '0', 0 } end
+elseif expected ~= 'any' and not (live and v[1] == expected) then
+  return { '0', 0 }
+end
+
+local defined = number(redis.call('INCR', key('definitions')))
+redis.call('HSET', at, 'defined', defined, 'saved_by', request)
+if part == 'secrets' then
+  redis.call('HSET', at, 'definition', fields[2])
+  touch(id)
+  return { defined, 0 }
 end
 redis.call('HSET', at, unpack(fields))
 if fields[6] == '' then redis.call('HDEL', at, 'rps', 'burst') end
@@ -19,6 +31,8 @@ if e and e.deleted then
 elseif fields[4] == '1' then
   redis.call('HDEL', at, 'disabled')
 end
+local begins = not live or v[3] ~= fields[12]
+if begins then redis.call('HSET', at, 'incarnation', defined) end
 redis.call('ZREM', key('holds'), id)
 touch(id)
 if e then
@@ -26,4 +40,4 @@ if e then
   e.admit = true
 end
 flush()
-return { 1 }
+return { defined, begins and e and 1 or 0 }

@@ -7,6 +7,8 @@ local CHANGES = {
     redis.call('HSET', at, 'enabled', '0', 'disabled', by)
   end,
   enable = function(at)
+    -- Who has not answered yet is not enabled by who did not see that.
+    if redis.call('HGET', at, 'disabled') == 'unverified' then return end
     redis.call('HSET', at, 'enabled', '1')
     redis.call('HDEL', at, 'disabled', 'held_until', 'max_leased', 'failing_since')
   end,

@@ -26,7 +26,9 @@ end
 local function settle(s)
   local d = row(s.id)
   if not (d and d.state == 'leased' and d.worker == worker and d.token == s.token) then
-    if d and d.settled == s.request then return d.state == 'cancelled' and 1 or 0 end
+    if d and d.settled == s.request then
+      return d.state == 'cancelled' and s.as ~= 'cancelled' and 1 or 0
+    end
     if d then log(s, false) end
     return 2
   end
@@ -39,10 +41,14 @@ local function settle(s)
   elseif s.as == 'dead' then
     d.reason = s.at
     move(d, e, 'dead')
-  elseif d.erased ~= '' or e.deleted then
-    move(d, e, 'cancelled')
-    return 1
+  elseif s.as == 'cancelled' then
+    cancel(d, e, s.at)
   else
+    local reason = stranded(d, e)
+    if reason then
+      cancel(d, e, reason)
+      return 1
+    end
     wait_until(d, e, s.at)
   end
   return 0

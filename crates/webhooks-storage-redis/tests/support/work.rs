@@ -24,6 +24,8 @@ pub fn event(endpoints: &[&str], now: Timestamp) -> NewEvent {
     let delivery = |id: &&str| NewDelivery {
         id: DeliveryId::new(now),
         endpoint_id: (*id).into(),
+        incarnation: None,
+        by_name: false,
         lease: false,
     };
     NewEvent {

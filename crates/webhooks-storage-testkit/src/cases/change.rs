@@ -5,7 +5,11 @@ use crate::bench::{Bench, DEAD, ids, token};
 
 async fn change(t: &Bench, query: &DeliveryQuery, to: Change) -> usize {
     let now = t.at(1);
-    t.storage.change(query, to, 1_000, now).await.unwrap()
+    t.storage
+        .change(query, to, 1_000, now)
+        .await
+        .unwrap()
+        .changed
 }
 
 async fn change_one(t: &Bench, id: DeliveryId, to: Change) -> usize {
@@ -77,7 +81,12 @@ pub(crate) async fn nothing_is_replayed_to_a_deleted_endpoint(t: &Bench) {
     t.storage.delete_endpoint("a", t.at(0)).await.unwrap();
     assert_eq!(change_one(t, id, Change::Replay).await, 0);
     t.save(&["a"]).await;
-    assert_eq!(change_one(t, id, Change::Replay).await, 1);
+    assert_eq!(
+        change_one(t, id, Change::Replay).await,
+        0,
+        "it is another endpoint"
+    );
+    assert_eq!(t.state(id).await, DeliveryState::Dead);
 }
 
 pub(crate) async fn nothing_is_replayed_without_its_payload(t: &Bench) {
@@ -169,7 +178,7 @@ pub(crate) async fn a_change_stops_at_its_limit(t: &Bench) {
     let all = DeliveryQuery::default();
     for expected in [4, 4, 2, 0] {
         let changed = t.storage.change(&all, Change::Cancel, 4, t.at(1)).await;
-        assert_eq!(changed.unwrap(), expected);
+        assert_eq!(changed.unwrap().changed, expected);
     }
 }
 
@@ -203,4 +212,69 @@ pub(crate) async fn a_cancelled_lease_is_not_possible(t: &Bench) {
     assert_eq!(change_one(t, held.id, Change::Purge).await, 0);
     let settled = t.settle(&[t.failed(&held, SettleAs::Delivered)]).await;
     assert_eq!(settled, [Settled::Applied]);
+}
+
+pub(crate) async fn a_walk_changes_what_was_there_once(t: &Bench) {
+    t.save(&["a"]).await;
+    let all = t.send_many("a", 25).await;
+    let die = async |now| {
+        let taken = t.claim(t.claim_at(now)).await.deliveries;
+        let settlements: Vec<_> = taken.iter().map(|d| t.failed(d, DEAD)).collect();
+        t.settle_at(&settlements, now).await;
+    };
+    die(t.at(0)).await;
+    let mut query = DeliveryQuery {
+        updated_before: Some(t.at(1)),
+        ..DeliveryQuery::default()
+    };
+    let (mut replayed, mut steps) = (0, 0);
+    loop {
+        let step = t.storage.change(&query, Change::Replay, 10, t.at(1)).await;
+        let step = step.unwrap();
+        replayed += step.changed;
+        steps += 1;
+        // Each dies again at once, and so does one that was not there before.
+        t.send("a").await;
+        die(t.at(1)).await;
+        query.before = step.next;
+        if step.next.is_none() {
+            break;
+        }
+        assert!(steps < 100, "a walk that never ends");
+    }
+    assert_eq!(replayed, all.len());
+    for id in all {
+        assert_eq!(t.delivery(id).await.attempts.len(), 2, "of {id}");
+    }
+}
+
+pub(crate) async fn a_change_goes_from_the_newest_to_the_oldest(t: &Bench) {
+    t.save(&["a"]).await;
+    let all = t.send_many("a", 6).await;
+    let query = DeliveryQuery::default();
+    let first = t.storage.change(&query, Change::Cancel, 2, t.at(1)).await;
+    let next = first.unwrap().next;
+    assert!(
+        next.is_some_and(|next| next > all[3]),
+        "nothing is passed over"
+    );
+    for (place, id) in all.iter().enumerate() {
+        let is_cancelled = t.state(*id).await == DeliveryState::Cancelled;
+        assert_eq!(is_cancelled, place >= 4, "number {place}");
+    }
+}
+
+pub(crate) async fn a_change_before_a_time_leaves_what_changed_since(t: &Bench) {
+    t.save(&["a"]).await;
+    let early = t.dead_one("a").await;
+    let late = t.lease_one("a").await;
+    t.settle_at(&[t.failed(&late, DEAD)], t.at(5)).await;
+    let query = DeliveryQuery {
+        updated_before: Some(t.at(5)),
+        ..DeliveryQuery::default()
+    };
+    let listed: Vec<_> = t.list(&query).await.iter().map(|r| r.delivery.id).collect();
+    assert_eq!(listed, [early]);
+    assert_eq!(change(t, &query, Change::Replay).await, 1);
+    assert_eq!(t.state(late.id).await, DeliveryState::Dead);
 }

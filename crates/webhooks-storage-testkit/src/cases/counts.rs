@@ -41,7 +41,7 @@ pub(crate) async fn every_step_keeps_the_sum(t: &Bench) {
             ..DeliveryQuery::default()
         };
         let changed = t.storage.change(&query, to, 10, t.at(0)).await.unwrap();
-        assert_eq!(changed, 1);
+        assert_eq!(changed.changed, 1);
     }
     let all = t.counts(None).await;
     assert_eq!(

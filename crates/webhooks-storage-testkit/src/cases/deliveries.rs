@@ -70,7 +70,7 @@ pub(crate) async fn each_state_is_listed(t: &Bench) {
         ..DeliveryQuery::default()
     };
     let cancel = t.storage.change(&query, Change::Cancel, 10, t.at(0)).await;
-    assert_eq!(cancel.unwrap(), 1);
+    assert_eq!(cancel.unwrap().changed, 1);
     let ready = t.send("a").await;
     let expected = [
         (DeliveryState::Delivered, taken[0].id),

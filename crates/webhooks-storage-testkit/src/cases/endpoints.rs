@@ -1,6 +1,6 @@
 use std::collections::HashMap;
 
-use webhooks_core::storage::{DisabledBy, EndpointGate, GateChange, GateState};
+use webhooks_core::storage::{DisabledBy, EndpointGate, Expected, GateChange, GateState, Saved};
 use webhooks_core::{
     BatchConfig, DeliveryState, PreviousSecret, RateLimitConfig, SignatureScheme, WebhookEndpoint,
 };
@@ -186,7 +186,7 @@ pub(crate) async fn disabling_changes_the_definition(t: &Bench) {
     assert!(record.takes_events() && !record.is_open());
 }
 
-pub(crate) async fn an_unverified_endpoint_stays_so_until_it_is_enabled(t: &Bench) {
+pub(crate) async fn an_unverified_endpoint_stays_so_until_it_is_saved_enabled(t: &Bench) {
     t.save(&["a"]).await;
     let unverified = GateChange::Disable(DisabledBy::Unverified);
     t.gate("a", unverified).await;
@@ -210,6 +210,9 @@ pub(crate) async fn an_unverified_endpoint_stays_so_until_it_is_enabled(t: &Benc
     let gate = t.record("a").await.gate;
     assert_eq!(gate.disabled, Some(DisabledBy::Unverified));
     t.gate("a", GateChange::Enable).await;
+    let gate = t.record("a").await.gate;
+    assert_eq!(gate.disabled, Some(DisabledBy::Unverified));
+    t.save(&["a"]).await;
     let record = t.record("a").await;
     assert!(record.takes_events() && record.gate == GateState::default());
     t.gate("a", GateChange::Disable(DisabledBy::Operator)).await;
@@ -314,4 +317,101 @@ pub(crate) async fn gates_of_one_call_are_changed_in_order(t: &Bench) {
         ..GateState::default()
     };
     assert_eq!(t.record("a").await.gate, limited);
+}
+
+fn of_tenant(id: &str, tenant: &str) -> WebhookEndpoint {
+    WebhookEndpoint {
+        tenant: Some(tenant.into()),
+        ..endpoint(id)
+    }
+}
+
+pub(crate) async fn a_definition_is_saved_over_what_is_expected(t: &Bench) {
+    let save = async |expected| {
+        let saved = t.storage.save_definition(&endpoint("a"), expected).await;
+        saved.unwrap()
+    };
+    assert_eq!(save(Expected::Definition(1)).await, Saved::Conflict);
+    let Saved::Stored(first) = save(Expected::Absent).await else {
+        panic!("there was none");
+    };
+    assert_eq!(t.record("a").await.definition_revision, first);
+    assert_eq!(save(Expected::Absent).await, Saved::Conflict);
+    assert_eq!(save(Expected::Definition(first + 1)).await, Saved::Conflict);
+    let Saved::Stored(second) = save(Expected::Definition(first)).await else {
+        panic!("that one was there");
+    };
+    assert!(second > first);
+    assert_eq!(save(Expected::Definition(first)).await, Saved::Conflict);
+    assert!(matches!(save(Expected::Any).await, Saved::Stored(_)));
+    let last = t.record("a").await.definition_revision;
+    t.storage.delete_endpoint("a", t.at(0)).await.unwrap();
+    assert_eq!(save(Expected::Definition(last)).await, Saved::Conflict);
+    let Saved::Stored(third) = save(Expected::Absent).await else {
+        panic!("it was deleted");
+    };
+    assert!(third > last, "a revision is never used twice");
+}
+
+pub(crate) async fn a_gate_does_not_move_the_definition_revision(t: &Bench) {
+    t.save(&["a"]).await;
+    let before = t.record("a").await;
+    t.gate("a", GateChange::Disable(DisabledBy::Operator)).await;
+    let after = t.record("a").await;
+    assert!(after.revision > before.revision);
+    assert_eq!(after.definition_revision, before.definition_revision);
+    assert_eq!(after.incarnation, before.incarnation);
+}
+
+pub(crate) async fn only_one_of_many_registers_an_id(t: &Bench) {
+    let mut racing = tokio::task::JoinSet::new();
+    for n in 0..8 {
+        let (storage, endpoint) = (t.storage.clone(), of_tenant("a", &format!("org_{n}")));
+        racing.spawn(async move {
+            let saved = storage.save_definition(&endpoint, Expected::Absent).await;
+            matches!(saved.unwrap(), Saved::Stored(_)).then_some(endpoint)
+        });
+    }
+    let first: Vec<_> = racing.join_all().await.into_iter().flatten().collect();
+    assert_eq!(first.len(), 1);
+    let stored = t.storage.get_endpoint("a").await.unwrap();
+    assert!(stored.as_ref() == first.first());
+}
+
+pub(crate) async fn secrets_are_saved_alone(t: &Bench) {
+    t.save(&["a"]).await;
+    let before = t.record("a").await.definition_revision;
+    t.gate("a", GateChange::Disable(DisabledBy::Operator)).await;
+    let mut rotated = endpoint("a");
+    rotated.rotate_secret("the new one".into(), t.at(60), t.at(0));
+    rotated.url = "https://example.org/not-this".into();
+    let saved = t.storage.save_secrets(&rotated, before).await.unwrap();
+    assert!(matches!(saved, Saved::Stored(after) if after > before));
+    let record = t.record("a").await;
+    assert_eq!(record.gate.disabled, Some(DisabledBy::Operator));
+    assert!(!record.endpoint.enabled, "what a gate closed stays closed");
+    assert_eq!(record.endpoint.url, endpoint("a").url);
+    assert_eq!(record.endpoint.secret, rotated.secret);
+    assert!(record.endpoint.previous_secrets == rotated.previous_secrets);
+    for id in ["a", "nobody"] {
+        rotated.id = id.into();
+        let again = t.storage.save_secrets(&rotated, before).await.unwrap();
+        assert_eq!(again, Saved::Conflict, "of {id}");
+    }
+}
+
+pub(crate) async fn another_tenant_begins_a_new_incarnation(t: &Bench) {
+    let save = async |endpoint: &WebhookEndpoint| {
+        t.storage.save_endpoint(endpoint).await.unwrap();
+        t.record("a").await.incarnation
+    };
+    let first = save(&of_tenant("a", "org_1")).await;
+    let mut other_url = of_tenant("a", "org_1");
+    other_url.url = "https://example.org/".into();
+    assert_eq!(save(&other_url).await, first);
+    let second = save(&of_tenant("a", "org_2")).await;
+    let third = save(&endpoint("a")).await;
+    assert!(first < second && second < third);
+    t.storage.delete_endpoint("a", t.at(0)).await.unwrap();
+    assert!(save(&endpoint("a")).await > third);
 }

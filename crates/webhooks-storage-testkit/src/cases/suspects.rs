@@ -110,7 +110,7 @@ pub(crate) async fn a_suspect_that_is_retried_or_replayed_is_as_it_was(t: &Bench
     t.settle(&[t.failed(&again, DEAD)]).await;
     let query = DeliveryQuery::default();
     let replayed = t.storage.change(&query, Change::Replay, 10, t.at(400));
-    assert_eq!(replayed.await.unwrap(), 1);
+    assert_eq!(replayed.await.unwrap().changed, 1);
     let without = Claim {
         suspects: 0,
         ..t.claim_at(t.at(400))

@@ -48,7 +48,7 @@ pub(crate) async fn delivered_and_cancelled_ones_go_after_their_time(t: &Bench) 
     .await;
     let all = DeliveryQuery::default();
     let cancelled = t.storage.change(&all, Change::Cancel, 10, t.at(0)).await;
-    assert_eq!(cancelled.unwrap(), 1);
+    assert_eq!(cancelled.unwrap().changed, 1);
     let before = t.counts(None).await;
     assert_eq!(sweep(t, 6).await, 0);
     assert_eq!(sweep(t, 8).await, 2);
@@ -150,7 +150,7 @@ pub(crate) async fn a_replay_is_young_again(t: &Bench) {
     let id = t.dead_one("a").await;
     let all = DeliveryQuery::default();
     let replayed = t.storage.change(&all, Change::Replay, 10, t.at(29 * DAY));
-    assert_eq!(replayed.await.unwrap(), 1);
+    assert_eq!(replayed.await.unwrap().changed, 1);
     sweep(t, 58).await;
     assert_eq!(t.state(id).await, DeliveryState::Ready);
     sweep(t, 60).await;

@@ -1,0 +1,14 @@
+//! What holds for several processes on one storage: systems of their own, on each storage, with real
+//! receivers.
+
+#![expect(
+    clippy::panic,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a failed test may panic in its helpers too"
+)]
+
+mod definitions;
+mod incarnations;
+mod place;
+mod replays;
