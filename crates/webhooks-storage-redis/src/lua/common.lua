@@ -60,23 +60,24 @@ end
 -- A delivery is one text, its fields in lines; `Row` reads it too. A script reads many at a time,
 -- each once, and writes all that it changed at its end, with one command. The worker is the last
 -- field, since nothing says that its name is one line.
-local LINES = string.rep('([^\n]*)\n', 16) .. '(.*)'
+local LINES = string.rep('([^\n]*)\n', 18) .. '(.*)'
 -- By id; false if there is none. `text` is what is stored, nil while a change is not written.
 local rows, changed = {}, {}
 
 local function parse(id, text)
   local state, endpoint, event, priority, due, attempts, max_retries, crashes, token, reason, updated,
-    erased, settled, seq, sort, sent, worker = string.match(text, LINES)
+    erased, incarnation, by_name, settled, seq, sort, sent, worker = string.match(text, LINES)
   return { id = id, text = text, state = state, endpoint = endpoint, event = event,
     priority = priority, due = due, attempts = attempts, max_retries = max_retries,
     crashes = crashes, token = token, reason = reason, updated = updated, erased = erased,
-    settled = settled, seq = seq, sort = sort, sent = sent, worker = worker }
+    incarnation = incarnation, by_name = by_name, settled = settled, seq = seq, sort = sort, sent = sent, worker = worker }
 end
 
 local function text_of(d)
   return d.state .. '\n' .. d.endpoint .. '\n' .. d.event .. '\n' .. d.priority .. '\n' .. d.due
     .. '\n' .. d.attempts .. '\n' .. d.max_retries .. '\n' .. d.crashes .. '\n' .. d.token .. '\n'
-    .. d.reason .. '\n' .. d.updated .. '\n' .. d.erased .. '\n' .. d.settled .. '\n' .. d.seq
+    .. d.reason .. '\n' .. d.updated .. '\n' .. d.erased .. '\n' .. d.incarnation .. '\n'
+    .. d.by_name .. '\n' .. d.settled .. '\n' .. d.seq
     .. '\n' .. d.sort .. '\n' .. d.sent .. '\n' .. d.worker
 end
 
@@ -153,7 +154,7 @@ local function write_sets()
 end
 
 local GATES = { 'enabled', 'paused', 'deleted_at', 'held_until', 'max_leased', 'rps', 'burst',
-  'per_request', 'tat' }
+  'per_request', 'tat', 'incarnation' }
 -- `suspect` counts those of the ready ones that have a place of their own.
 local COUNTS = { 'enqueued', 'delivered', 'dead', 'cancelled', 'purged', 'ready', 'scheduled',
   'leased', 'suspect' }
@@ -167,6 +168,7 @@ local function read_gate(e, v)
   e.held_until, e.max_leased = tonumber(v[4] or 0), tonumber(v[5] or nil)
   e.rps, e.burst = tonumber(v[6] or nil), tonumber(v[7] or nil)
   e.per_request, e.tat = tonumber(v[8] or 1), tonumber(v[9] or 0)
+  e.incarnation = v[10] or '0'
   e.open = e.enabled and not e.paused and not e.deleted
 end
 
@@ -316,6 +318,19 @@ local function move(d, e, state)
   enter(d, e)
 end
 
+-- Cancels a delivery.
+local function cancel(d, e, reason)
+  d.reason = reason
+  move(d, e, 'cancelled')
+end
+
+-- Why a delivery cannot wait for its endpoint any more; nil if it can.
+local function stranded(d, e)
+  if d.erased ~= '' then return 'erased' end
+  if e.deleted then return 'endpoint_deleted' end
+  if d.incarnation ~= e.incarnation then return 'endpoint_replaced' end
+end
+
 -- Moves a delivery to where it waits until it is due.
 local function wait_until(d, e, due)
   d.due = due
@@ -371,6 +386,25 @@ local function unread(event)
   if last then redis.call('SET', key('event', event), string.sub(text, 1, last)) end
 end
 
+-- Type, time and tenant of an event; nothing where the server has dropped it.
+local heads = {}
+local function head_of(event)
+  local head = heads[event]
+  if not head then
+    local at = key('event', event)
+    -- Longer than all three are but of a tenant that nobody has checked.
+    head = { string.match(redis.call('GETRANGE', at, 0, 2047), HEAD) }
+    if not head[1] then head = { string.match(redis.call('GET', at) or '', HEAD) } end
+    heads[event] = head
+  end
+  return head
+end
+
+-- Files a delivery among those of its event's tenant (in JSON, '' for none), or takes it out.
+local function put_tenant(tenant, id, value)
+  if tenant and tenant ~= '' then put(sorted, key('tenant', tenant), id, value) end
+end
+
 -- Drops a delivery. The totals of what ended stay.
 local function remove(d)
   rows[d.id], changed[d.id] = false, nil
@@ -378,6 +412,7 @@ local function remove(d)
   put(sorted, key(INDEX[d.state]), d.id, false)
   put(sorted, key('log'), d.id, false)
   put(sorted, key('of', d.endpoint), d.id, false)
+  put_tenant(head_of(d.event)[3], d.id, false)
   if all_of(d.event, 'removed') then
     redis.call('DEL', key('event', d.event), key('deliveries', d.event), key('gone', d.event))
   elseif d.erased == '' then
@@ -395,7 +430,7 @@ local function cancel_waiting(e, most)
       for _, member in ipairs(members) do
         local d = row(string.sub(member, -36))
         if d then
-          move(d, e, 'cancelled')
+          cancel(d, e, 'endpoint_deleted')
         else
           -- Somebody deleted the row by hand, or the server evicted it.
           put(sorted, key(place, e.id), member, false)

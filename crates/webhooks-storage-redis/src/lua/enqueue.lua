@@ -30,9 +30,10 @@ local function make(event, d)
   local made = { id = d.id, state = state, endpoint = d.endpoint, event = event.id,
     priority = event.priority, due = event.due, attempts = '0', max_retries = event.max_retries,
     crashes = '0', token = token, worker = holder, reason = '', updated = now, erased = '',
-    settled = '', seq = string.format('%016d', seq), sort = event.sort, sent = event.created }
+    incarnation = e.incarnation, by_name = d.by_name, settled = '', seq = string.format('%016d', seq), sort = event.sort, sent = event.created }
   keep(made)
   put(sorted, key('of', d.endpoint), d.id, '0')
+  put_tenant(event.tenant, d.id, '0')
   count(e, 'enqueued', 1)
   enter(made, e)
 end
@@ -74,7 +75,7 @@ local function enqueue(event)
     local e = endpoint(d.endpoint)
     if rows[d.id] or there[event.at] and row(d.id) then
       ids[#ids + 1] = d.id
-    elseif e and not e.deleted then
+    elseif e and not e.deleted and (d.incarnation == '' or d.incarnation == e.incarnation) then
       make(event, d)
       made[#made + 1] = d.id
       ids[#ids + 1] = d.id
@@ -92,8 +93,10 @@ for i = 1, tonumber(take()) do
   local event = { id = take(), text = take(), created = take(), priority = take(), sort = take(),
     due = take(), max_retries = take(), key = take(), deliveries = {} }
   event.at = key('event', event.id)
+  event.tenant = select(3, string.match(event.text, HEAD))
   for n = 1, tonumber(take()) do
-    event.deliveries[n] = { id = take(), endpoint = take(), lease = take() }
+    event.deliveries[n] = { id = take(), endpoint = take(), incarnation = take(), by_name = take(),
+      lease = take() }
   end
   sent[i] = event
 end

@@ -3,29 +3,16 @@ local function given()
   if take() == '1' then return take() end
 end
 local q = { id = given(), event = given(), endpoint = given(), type = given(), tenant = given(),
-  from = given(), to = given(), before = given(), states = {} }
+  from = given(), to = given(), updated = given(), before = given(), states = {} }
 for _ = 1, tonumber(take()) do q.states[take()] = true end
 local any_state = next(q.states) == nil
 local CHUNK = 200
-
--- Type, time and tenant.
-local heads = {}
-local function head_of(event)
-  local head = heads[event]
-  if not head then
-    local at = key('event', event)
-    -- Longer than all three are but of a tenant that nobody has checked.
-    head = { string.match(redis.call('GETRANGE', at, 0, 2047), HEAD) }
-    if not head[1] then head = { string.match(redis.call('GET', at) or '', HEAD) } end
-    heads[event] = head
-  end
-  return head
-end
 
 local function matches(d)
   if not (any_state or q.states[d.state]) then return false end
   if q.endpoint and d.endpoint ~= q.endpoint then return false end
   if q.event and d.event ~= q.event then return false end
+  if q.updated and tonumber(d.updated) >= tonumber(q.updated) then return false end
   if not (q.type or q.tenant or q.from or q.to) then return true end
   local kind, created, tenant = unpack(head_of(d.event))
   if q.type and kind ~= q.type then return false end
@@ -81,9 +68,12 @@ local function indexes()
       end
     end
   end
-  if q.endpoint and redis.call('ZCARD', key('of', q.endpoint)) <= size then
-    return { key('of', q.endpoint) }, false
+  local smallest
+  for kind, of in pairs({ of = q.endpoint, tenant = q.tenant }) do
+    local all = redis.call('ZCARD', key(kind, of))
+    if all <= size then smallest, size = key(kind, of), all end
   end
+  if smallest then return { smallest }, false end
   return wanted, any_state or q.states.leased
 end
 
