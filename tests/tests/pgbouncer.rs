@@ -69,7 +69,7 @@ async fn setting(client: &Client, name: &str) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pooler_that_keeps_sessions_works_and_its_other_clients_notice_nothing() {
     let folder = TempFolder::new("pgbouncer-session").unwrap();
-    // One session, that the storage and another client have one after the other, as it was left.
+    // Another client later gets sessions of the storage, as they were left.
     let settings = ["pool_mode = session", "server_reset_query ="];
     let (_pooler, config) = start(folder.path(), &settings);
     let jit = setting(&client(&server()).await, "jit").await;
