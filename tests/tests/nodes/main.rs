@@ -9,6 +9,7 @@
 )]
 
 mod definitions;
+mod event_data;
 mod incarnations;
 mod place;
 mod replays;
