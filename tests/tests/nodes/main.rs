@@ -13,3 +13,4 @@ mod event_data;
 mod incarnations;
 mod place;
 mod replays;
+mod texts;
