@@ -20,9 +20,12 @@ impl WebhookSystem {
     ///
     /// # Errors
     ///
-    /// See [`WebhookSystem`].
+    /// [`WebhookError::InvalidQuery`] for a field out of its bounds; see [`WebhookSystem`].
     pub async fn deliveries(&self, query: &DeliveryQuery) -> Result<Page<DeliveryRecord>> {
-        self.ready().await?.storage().deliveries(query).await
+        let pipeline = self.ready().await?;
+        // Here too, for storages of others.
+        query.validate()?;
+        pipeline.storage().deliveries(query).await
     }
 
     /// One delivery with its state and its attempts, as long as the retention keeps them.
@@ -76,6 +79,11 @@ impl WebhookSystem {
         limit: usize,
     ) -> Result<Changed> {
         let pipeline = self.ready().await?;
+        DeliveryQuery {
+            limit,
+            ..query.clone()
+        }
+        .validate()?;
         let now = pipeline.now();
         let changed = pipeline.storage().change(query, to, limit, now).await;
         // After an error too: perhaps only the answer was lost.

@@ -6,7 +6,9 @@ use std::time::Duration;
 use webhooks_core::storage::{
     DisabledBy, EndpointGate, EndpointRecord, Expected, GateChange, Saved,
 };
-use webhooks_core::{KeptEndpoint, Result, Secret, WebhookEndpoint, WebhookError};
+use webhooks_core::{
+    KeptEndpoint, Result, Secret, WebhookEndpoint, WebhookError, check_endpoint_id,
+};
 use webhooks_delivery::Pipeline;
 
 use crate::WebhookSystem;
@@ -125,6 +127,7 @@ impl WebhookSystem {
     /// [`WebhookError::EndpointNotFound`]; see [`WebhookSystem`].
     pub async fn delete_endpoint(&self, endpoint_id: &str) -> Result<()> {
         let pipeline = self.ready().await?;
+        check_endpoint_id(endpoint_id)?;
         if !pipeline
             .storage()
             .delete_endpoint(endpoint_id, pipeline.now())
@@ -140,13 +143,12 @@ impl WebhookSystem {
     ///
     /// # Errors
     ///
-    /// See [`WebhookSystem`].
+    /// [`WebhookError::InvalidId`] for a text that no endpoint can have as its id, as in all calls
+    /// that take one; see [`WebhookSystem`].
     pub async fn get_endpoint(&self, endpoint_id: &str) -> Result<Option<WebhookEndpoint>> {
-        self.ready()
-            .await?
-            .storage()
-            .get_endpoint(endpoint_id)
-            .await
+        let pipeline = self.ready().await?;
+        check_endpoint_id(endpoint_id)?;
+        pipeline.storage().get_endpoint(endpoint_id).await
     }
 
     /// All endpoints with what lets their deliveries through, by id.
@@ -274,6 +276,7 @@ impl WebhookSystem {
         pipeline: &Pipeline,
         id: &str,
     ) -> Result<Arc<EndpointRecord>> {
+        check_endpoint_id(id)?;
         pipeline.refresh().await?;
         pipeline.endpoint(id).ok_or_else(|| not_found(id))
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use webhooks_core::storage::WebhookStorage;
-use webhooks_core::{Result, WebhookError};
+use webhooks_core::{Result, WebhookError, check_endpoint_id};
 use webhooks_delivery::{EndpointMetrics, Metrics, NoticeStream, Outgoing, Pipeline};
 
 use crate::endpoint_rules::EndpointRules;
@@ -134,6 +134,7 @@ impl WebhookSystem {
     /// [`WebhookError::EndpointNotFound`]; see [`WebhookSystem`].
     pub async fn endpoint_metrics(&self, endpoint_id: &str) -> Result<EndpointMetrics> {
         let pipeline = self.ready().await?;
+        check_endpoint_id(endpoint_id)?;
         let Some((attempts, circuit, in_flight)) = pipeline.endpoint_attempts(endpoint_id) else {
             return Err(WebhookError::EndpointNotFound(endpoint_id.into()));
         };

@@ -10,10 +10,9 @@ use zeroize::Zeroize;
 use crate::{
     BatchConfig, EventFilter, PRIVATE_KEY_PREFIX, RateLimitConfig, Result, StandardSigner,
     Timestamp, WebhookError,
+    text_rule::{id_problem, name_problem},
 };
 
-/// The longest id of an endpoint and name of a tenant, in bytes.
-const MAX_ID: usize = 256;
 /// The longest URL, in bytes.
 pub const MAX_URL: usize = 2_048;
 /// The longest secret, in bytes.
@@ -63,7 +62,7 @@ pub struct WebhookEndpoint {
     pub id: String,
     /// Where requests go; at most 2,048 bytes, and within the network policy.
     pub url: String,
-    /// What signs requests; 1 to 1,024 bytes. Hidden from `Debug`.
+    /// What signs requests; 1 to 1,024 bytes, none of them zero. Hidden from `Debug`.
     pub secret: String,
     /// Patterns of [`EventFilter`], 1 to 256 of them.
     pub events: Vec<String>,
@@ -78,7 +77,7 @@ pub struct WebhookEndpoint {
     /// The deadline of one attempt in seconds, at most 3,600; 0 means the system's.
     pub timeout_seconds: u64,
     /// Whose endpoint this is. Events sent for this tenant go here, events without one do not;
-    /// `None` takes the events of every tenant.
+    /// `None` takes the events of every tenant. 1 to 256 bytes without control characters.
     pub tenant: Option<String>,
     /// Sends several events in one request, when set.
     pub batch: Option<BatchConfig>,
@@ -133,11 +132,14 @@ impl WebhookEndpoint {
     /// [`WebhookError::InvalidEndpoint`], [`WebhookError::InvalidFilter`] or
     /// [`WebhookError::InvalidConfig`], each naming the field and the bound.
     pub fn validate(&self) -> Result<()> {
-        check_name("id", &self.id)?;
+        broken(id_problem("id", &self.id))?;
         if let Some(tenant) = &self.tenant {
-            check_name("tenant", tenant)?;
+            broken(name_problem("tenant", tenant))?;
         }
         bound("url", self.url.len(), 1, MAX_URL, "bytes")?;
+        if self.url.chars().any(char::is_control) {
+            broken(Some("url holds a control character".into()))?;
+        }
         bound(
             "timeout_seconds",
             self.timeout_seconds,
@@ -228,6 +230,10 @@ impl WebhookEndpoint {
         let previous = self.previous_secrets.iter().map(|p| p.secret.as_str());
         for secret in std::iter::once(self.secret.as_str()).chain(previous) {
             bound("secret", secret.len(), 1, MAX_SECRET, "bytes")?;
+            // Not every storage can keep one.
+            if secret.contains('\0') {
+                broken(Some("secret holds a zero character".into()))?;
+            }
             if secret.starts_with(ENCRYPTED_PREFIX) {
                 return Err(WebhookError::InvalidEndpoint(
                     "secret starts with enc1:, which marks what is encrypted".into(),
@@ -288,14 +294,11 @@ fn is_reserved(name: &str) -> bool {
     name.starts_with("x-webhook-") || name.starts_with("proxy-") || RESERVED_HEADERS.contains(&name)
 }
 
-fn check_name(field: &str, name: &str) -> Result<()> {
-    bound(field, name.len(), 1, MAX_ID, "bytes")?;
-    if name.chars().any(|c| c.is_whitespace() || c.is_control()) {
-        return Err(WebhookError::InvalidEndpoint(
-            format!("{field} holds a space or a control character").into(),
-        ));
+fn broken(problem: Option<String>) -> Result<()> {
+    match problem {
+        None => Ok(()),
+        Some(problem) => Err(WebhookError::InvalidEndpoint(problem.into())),
     }
-    Ok(())
 }
 
 fn bound<N: PartialOrd + fmt::Display>(

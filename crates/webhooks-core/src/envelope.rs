@@ -10,7 +10,7 @@ use std::io::{self, Write};
 use bytes::Bytes;
 use serde::Serialize;
 
-use crate::{EventId, EventType, Result, Timestamp, WebhookError};
+use crate::{EventId, EventType, Result, Timestamp, WebhookError, check_data};
 
 /// The version of the envelope.
 pub const ENVELOPE_VERSION: &str = "1.0";
@@ -32,7 +32,8 @@ thread_local! {
 /// # Errors
 ///
 /// [`WebhookError::SerializationError`] when `data` cannot be written as JSON, and
-/// [`WebhookError::InvalidEvent`] when the envelope is longer than `limit`.
+/// [`WebhookError::InvalidEvent`] when the envelope is longer than `limit`, or the data breaks the
+/// rule of [`check_data`].
 pub fn envelope(
     id: EventId,
     event_type: &EventType,
@@ -40,12 +41,38 @@ pub fn envelope(
     data: &(impl Serialize + ?Sized),
     limit: usize,
 ) -> Result<Bytes> {
+    make(id, event_type, timestamp, data, limit, check_data)
+}
+
+/// As [`envelope`], for the data of an event that was committed already: neither a limit nor the
+/// rule of [`check_data`] applies any more.
+///
+/// # Errors
+///
+/// [`WebhookError::SerializationError`] when `data` cannot be written as JSON.
+pub fn committed_envelope(
+    id: EventId,
+    event_type: &EventType,
+    timestamp: Timestamp,
+    data: &(impl Serialize + ?Sized),
+) -> Result<Bytes> {
+    make(id, event_type, timestamp, data, usize::MAX, |_| Ok(()))
+}
+
+fn make(
+    id: EventId,
+    event_type: &EventType,
+    timestamp: Timestamp,
+    data: &(impl Serialize + ?Sized),
+    limit: usize,
+    check: fn(&[u8]) -> Result<()>,
+) -> Result<Bytes> {
     let mut body = Bounded {
         bytes: SCRATCH.take(),
         limit,
         exceeded: false,
     };
-    let written = write(&mut body, id, event_type, timestamp, data);
+    let written = write(&mut body, id, event_type, timestamp, data, check);
     // Without spare room: events may wait in memory by the million.
     let written = written.map(|()| Bytes::copy_from_slice(&body.bytes));
     if body.bytes.capacity() <= MAX_SCRATCH {
@@ -57,7 +84,7 @@ pub fn envelope(
         Err(_) if body.exceeded => Err(WebhookError::InvalidEvent(
             format!("the event's body is longer than {limit} bytes").into(),
         )),
-        Err(error) => Err(error.into()),
+        Err(error) => Err(error),
     }
 }
 
@@ -67,15 +94,19 @@ fn write(
     event_type: &EventType,
     timestamp: Timestamp,
     data: &(impl Serialize + ?Sized),
-) -> serde_json::Result<()> {
+    check: fn(&[u8]) -> Result<()>,
+) -> Result<()> {
     // Ids, event types and timestamps need no escapes.
     write!(
         body,
         r#"{{"id":"{id}","event":"{event_type}","timestamp":"{timestamp}","data":"#
     )
     .map_err(serde_json::Error::io)?;
+    let start = body.bytes.len();
     serde_json::to_writer(&mut *body, data)?;
-    write!(body, r#","version":"{ENVELOPE_VERSION}"}}"#).map_err(serde_json::Error::io)
+    check(body.bytes.get(start..).unwrap_or_default())?;
+    write!(body, r#","version":"{ENVELOPE_VERSION}"}}"#).map_err(serde_json::Error::io)?;
+    Ok(())
 }
 
 /// Writes the envelope of a batch around the bytes of its events' envelopes.

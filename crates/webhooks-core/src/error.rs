@@ -43,6 +43,8 @@ pub enum WebhookError {
     InvalidEvent(Detail),
     /// An event filter is none of `*`, `prefix.*` and an exact event type.
     InvalidFilter(Detail),
+    /// A field of a query of deliveries is out of its bounds.
+    InvalidQuery(Detail),
     /// A text is not an id of the kind that is asked for.
     InvalidId(Detail),
     /// A bounded queue is full; nothing was stored, try again later.
@@ -108,6 +110,7 @@ impl WebhookError {
             Self::InvalidEndpoint(d) => ("invalid endpoint", Some(d)),
             Self::InvalidEvent(d) => ("invalid event", Some(d)),
             Self::InvalidFilter(d) => ("invalid event filter", Some(d)),
+            Self::InvalidQuery(d) => ("invalid query", Some(d)),
             Self::InvalidId(d) => ("invalid id", Some(d)),
             Self::Overloaded(d) => ("overloaded", Some(d)),
             Self::ShutDown(d) => ("shut down", Some(d)),

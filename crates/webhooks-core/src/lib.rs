@@ -7,7 +7,7 @@
 //! | what | where |
 //! |---|---|
 //! | where events go | [`WebhookEndpoint`], [`EventFilter`], [`FilterIndex`] |
-//! | what is sent | [`WebhookEvent`], [`envelope()`], [`batch_envelope`] |
+//! | what is sent | [`WebhookEvent`], [`envelope()`], [`batch_envelope`], [`check_data`] |
 //! | how it is signed | [`SignatureGenerator`], [`SigningKey`], [`StandardSigner`] |
 //! | how it is kept | [`WebhookEndpoint`]; with the feature `encryption`, `EncryptionKeys` |
 //! | what becomes of it | [`WebhookDelivery`], [`DeliveryResult`], [`RetryStrategy`] |
@@ -30,6 +30,7 @@ mod filter;
 mod filter_index;
 mod gate;
 mod id;
+mod json_rule;
 mod kept_endpoint;
 mod outcome;
 mod priority;
@@ -41,6 +42,7 @@ mod secret;
 mod signature;
 mod standard_webhooks;
 pub mod storage;
+mod text_rule;
 mod timestamp;
 mod transport;
 
@@ -56,7 +58,9 @@ pub use self::endpoint::{
     ENCRYPTED_PREFIX, MAX_TIMEOUT_SECONDS, MAX_URL, PreviousSecret, SignatureScheme,
     WebhookEndpoint,
 };
-pub use self::envelope::{BATCH_EVENT, ENVELOPE_VERSION, PING_EVENT, batch_envelope, envelope};
+pub use self::envelope::{
+    BATCH_EVENT, ENVELOPE_VERSION, PING_EVENT, batch_envelope, committed_envelope, envelope,
+};
 pub use self::error::{Detail, Result, WebhookError};
 pub use self::event::WebhookEvent;
 pub use self::event_type::{EventType, MAX_EVENT_TYPE};
@@ -64,6 +68,7 @@ pub use self::filter::EventFilter;
 pub use self::filter_index::FilterIndex;
 pub use self::gate::{Admission, Gate, HeldBy, Permit, Verdict};
 pub use self::id::{DeliveryId, EventId, WorkerId};
+pub use self::json_rule::{MAX_DATA_DEPTH, check_data};
 pub use self::kept_endpoint::KeptEndpoint;
 pub use self::outcome::{AttemptRecord, DeliveryResult, FailureKind, Outcome};
 pub use self::priority::Priority;
@@ -82,5 +87,6 @@ pub use self::standard_webhooks::{
     PRIVATE_KEY_PREFIX, STANDARD_ID_HEADER, STANDARD_SIGNATURE_HEADER, STANDARD_TIMESTAMP_HEADER,
     StandardKey, StandardSigner, standard_secret,
 };
+pub use self::text_rule::{MAX_DELAY, MAX_NAME, check_endpoint_id, check_sending};
 pub use self::timestamp::Timestamp;
 pub use self::transport::{Attempt, Transport};

@@ -27,7 +27,7 @@ pub use self::endpoints::{
 };
 pub use self::enqueue::{Enqueued, NewDelivery, NewEvent};
 pub use self::outbox::OutboxEvent;
-pub use self::query::{Change, Changed, DeliveryQuery, DeliveryRecord, Page};
+pub use self::query::{Change, Changed, DeliveryQuery, DeliveryRecord, MAX_PAGE, Page};
 pub use self::settlement::{SettleAs, Settled, Settlement};
 
 /// How long a worker may be silent before others may take its deliveries.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::value::RawValue;
 use webhooks_core::storage::{NewDelivery, NewEvent, OutboxEvent};
-use webhooks_core::{Clock, DeliveryId, Result, WebhookEvent, envelope};
+use webhooks_core::{Clock, DeliveryId, Result, WebhookEvent, committed_envelope};
 
 use crate::committer::BATCH_DELIVERIES;
 use crate::dispatcher::Dispatcher;
@@ -80,13 +80,7 @@ fn new_event(dispatcher: &Dispatcher, event: OutboxEvent) -> NewEvent {
     let retries = dispatcher.settings.retry_strategy.max_retries;
     // It is committed, so that no limit applies any more. What the storage took as JSON is JSON.
     let data = serde_json::from_slice(&event.data).unwrap_or(RawValue::NULL);
-    let payload = envelope(
-        event.id,
-        &event.event_type,
-        event.created_at,
-        data,
-        usize::MAX,
-    );
+    let payload = committed_envelope(event.id, &event.event_type, event.created_at, data);
     NewEvent {
         priority: event.priority,
         due_at: event.due_at,

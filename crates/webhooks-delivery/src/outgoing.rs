@@ -3,19 +3,14 @@
 use std::time::Duration;
 
 use webhooks_core::storage::{Enqueued, NewEvent};
-use webhooks_core::{DeliveryId, EventId, Priority, Result, WebhookError};
-
-/// The longest tenant and idempotency key, in bytes.
-pub(crate) const MAX_KEY: usize = 256;
-/// The longest delay: as long as waiting deliveries are kept by default.
-const MAX_DELAY: Duration = Duration::from_secs(30 * 86_400);
+use webhooks_core::{DeliveryId, EventId, Priority, Result, check_sending};
 
 /// What is sent, besides the data.
 #[derive(Clone, Debug)]
 pub struct Outgoing<'a> {
     /// The type of the event; none of the system's own, `webhook.batch` and `webhook.ping`.
     pub event_type: &'a str,
-    /// For whom it is sent, if for anybody: 1 to 256 bytes.
+    /// For whom it is sent, if for anybody: 1 to 256 bytes without control characters.
     pub tenant: Option<&'a str>,
     /// Sends to this endpoint alone, whatever its filters say.
     pub endpoint_id: Option<&'a str>,
@@ -23,7 +18,8 @@ pub struct Outgoing<'a> {
     pub priority: Priority,
     /// How long it waits before its first attempt, at most 30 days.
     pub delay: Duration,
-    /// The same key of the same tenant sends nothing again for 24 h; 1 to 256 bytes.
+    /// The same key of the same tenant sends nothing again for 24 h; 1 to 256 bytes without
+    /// control characters.
     pub idempotency_key: Option<&'a str>,
 }
 
@@ -43,29 +39,7 @@ impl<'a> Outgoing<'a> {
 
     /// Checks the bounds.
     pub(crate) fn check(&self) -> Result<()> {
-        for (field, value) in [
-            ("tenant", self.tenant),
-            ("idempotency key", self.idempotency_key),
-        ] {
-            let length = value.map_or(1, str::len);
-            if !(1..=MAX_KEY).contains(&length) {
-                let text = format!("{field} has {length} bytes, it needs 1 to {MAX_KEY}");
-                return Err(WebhookError::InvalidEvent(text.into()));
-            }
-            if value.is_some_and(|value| value.chars().any(char::is_control)) {
-                let text = format!("{field} holds a control character");
-                return Err(WebhookError::InvalidEvent(text.into()));
-            }
-        }
-        if self.delay > MAX_DELAY {
-            let text = format!(
-                "delay is {} s, at most {}",
-                self.delay.as_secs(),
-                MAX_DELAY.as_secs()
-            );
-            return Err(WebhookError::InvalidEvent(text.into()));
-        }
-        Ok(())
+        check_sending(self.tenant, self.idempotency_key, self.delay)
     }
 }
 

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use webhooks_core::storage::{EndpointRecord, Enqueued, NewDelivery, NewEvent, WebhookStorage};
 use webhooks_core::{
     Circuit, Clock, DeliveryId, EventType, Gate, Result, Timestamp, Transport, WebhookError,
-    WebhookEvent, WorkerId,
+    WebhookEvent, WorkerId, check_endpoint_id,
 };
 
 use crate::claimer::claim_work;
@@ -25,7 +25,7 @@ use crate::lost_claims::give_back_lost_claims;
 use crate::metrics::{AttemptCounter, AttemptMetrics};
 use crate::notice::NoticeStream;
 use crate::outbox::keep_emptying;
-use crate::outgoing::{MAX_KEY, Outgoing, Sent};
+use crate::outgoing::{Outgoing, Sent};
 use crate::pulse;
 use crate::recorder::{Recorder, write_down};
 use crate::reservation::Reservation;
@@ -221,12 +221,12 @@ impl Pipeline {
         let Some(id) = endpoint_id else {
             return Ok(directory.matches(event.tenant.as_ref(), &event.event_type));
         };
+        check_endpoint_id(id)?;
         let lane = directory
             .get(id)
             .filter(|lane| lane.record().takes_events());
         let lane = lane.ok_or_else(|| {
-            let shown: String = id.chars().take(MAX_KEY).collect();
-            WebhookError::EndpointNotFound(format!("{shown:?}, or it is disabled").into())
+            WebhookError::EndpointNotFound(format!("{id:?}, or it is disabled").into())
         })?;
         Ok(vec![LaneRef(lane)])
     }

@@ -39,6 +39,7 @@
 mod axum;
 mod clock;
 mod incoming;
+mod lossy_value;
 mod object;
 mod presented;
 mod receive_error;

@@ -160,6 +160,7 @@ impl WebhookStorage for MemoryStorage {
     }
 
     async fn deliveries(&self, query: &DeliveryQuery) -> Result<Page<DeliveryRecord>> {
+        query.validate()?;
         let mut rest = query.clone();
         let mut items = Vec::new();
         loop {
@@ -186,6 +187,7 @@ impl WebhookStorage for MemoryStorage {
         limit: usize,
         now: Timestamp,
     ) -> Result<Changed> {
+        query.validate_filters()?;
         Ok(self.change_state(|state| state.change(query, to, limit, now)))
     }
 

@@ -248,7 +248,7 @@ async fn a_long_listing_finds_everything() {
     assert!(page.next.is_none());
     let mut query = DeliveryQuery {
         endpoint_id: Some("a".into()),
-        limit: 9_999,
+        limit: 1_000,
         ..DeliveryQuery::default()
     };
     let mut pages = Vec::new();
@@ -260,7 +260,7 @@ async fn a_long_listing_finds_everything() {
             break;
         }
     }
-    assert_eq!(pages, [9_999, 9_999, 5_002]);
+    assert_eq!(pages, [vec![1_000; 25], vec![0]].concat());
 }
 
 #[tokio::test(start_paused = true)]

@@ -223,6 +223,43 @@ CREATE TABLE webhook_outbox (
     due_at          timestamptz NOT NULL
 );
 
+-- The rule of a name that this one breaks, if it breaks one; as in webhooks-core.
+CREATE FUNCTION webhook_name_problem(field text, name text) RETURNS text
+LANGUAGE sql IMMUTABLE SET standard_conforming_strings = on AS $$
+    SELECT CASE
+        WHEN octet_length(name) NOT BETWEEN 1 AND 256
+            THEN field || ' has ' || octet_length(name) || ' bytes, it needs 1 to 256'
+        -- Not [[:cntrl:]], which depends on the locale.
+        WHEN name ~ '[\u0001-\u001f\u007f-\u009f]' THEN field || ' holds a control character'
+    END
+$$;
+
+-- The rule of an event's data that this one breaks, if it breaks one; as in webhooks-core.
+CREATE FUNCTION webhook_data_problem(data text) RETURNS text
+LANGUAGE plpgsql IMMUTABLE SET standard_conforming_strings = on AS $$
+DECLARE
+    -- What is escaped is neither the beginning of another escape nor the end of a string then.
+    plain text := replace(data, '\\', '__');
+    pair  text := '\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}';
+BEGIN
+    IF plain ~ '\\u[dD][89a-fA-F]'
+        AND regexp_replace(plain, pair, '_', 'g') ~ '\\u[dD][89a-fA-F]' THEN
+        RETURN 'data holds half of a surrogate pair, which is no unicode text';
+    END IF;
+    IF length(data) - length(translate(data, '[{', '')) <= 100 THEN
+        RETURN NULL;
+    END IF;
+    -- The brackets outside strings, all of one kind. Each turn takes the innermost level away.
+    plain := regexp_replace(replace(plain, '\"', '__'), '"[^"]*"', '', 'g');
+    plain := translate(regexp_replace(plain, '[^][{}]+', '', 'g'), '{}', '[]');
+    FOR level IN 1..100 LOOP
+        plain := replace(plain, '[]', '');
+        EXIT WHEN plain = '';
+    END LOOP;
+    RETURN CASE WHEN plain <> '' THEN 'data is nested more than 100 deep' END;
+END
+$$;
+
 -- Sends an event inside the caller's transaction: it exists if and only if that commits. Returns
 -- the event's id.
 --
@@ -248,6 +285,7 @@ DECLARE
     level smallint := array_position(
         ARRAY['low', 'normal', 'high', 'critical'], webhook_send.priority) - 1;
     made  uuid;
+    problem text;
 BEGIN
     -- No backslash: what it means depends on the caller's standard_conforming_strings.
     IF webhook_send.event IS NULL OR char_length(webhook_send.event) NOT BETWEEN 1 AND 256
@@ -271,6 +309,13 @@ BEGIN
     END IF;
     IF webhook_send.delay IS NULL OR webhook_send.delay NOT BETWEEN '0' AND '30 days' THEN
         RAISE EXCEPTION 'delay needs 0 to 30 days' USING ERRCODE = 'check_violation';
+    END IF;
+    problem := coalesce(
+        webhook_name_problem('tenant', webhook_send.tenant),
+        webhook_name_problem('idempotency key', webhook_send.idempotency_key),
+        webhook_data_problem(webhook_send.data::text));
+    IF problem IS NOT NULL THEN
+        RAISE EXCEPTION '%', problem USING ERRCODE = 'check_violation';
     END IF;
     -- A version 7 UUID (RFC 9562): 48 bits of milliseconds in front of a random one.
     made := encode(

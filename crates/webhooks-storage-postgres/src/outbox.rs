@@ -6,7 +6,9 @@ use serde::Serialize;
 use tokio_postgres::types::{Json, Type};
 use tokio_postgres::{GenericClient, Row};
 use webhooks_core::storage::OutboxEvent;
-use webhooks_core::{EventId, EventType, Priority, Result, WebhookError};
+use webhooks_core::{
+    EventId, EventType, Priority, Result, WebhookError, check_data, check_sending,
+};
 
 use crate::columns::{get, get_time, int, long};
 use crate::database::Database;
@@ -19,10 +21,6 @@ const SEND: &str = "SELECT @.webhook_send($1::text, $2::json, $3::text, $4::text
     $5::bigint * interval '1 millisecond', $6::text, $7::integer, $8::integer)";
 /// The longest body of an event, in bytes, unless a send says otherwise.
 const MAX_BYTES: u32 = 256 << 10;
-/// The longest tenant and idempotency key, in bytes.
-const MAX_KEY: usize = 256;
-/// The longest delay.
-const MAX_DELAY: Duration = Duration::from_secs(30 * 86_400);
 
 /// Sends events inside a transaction of the caller: each exists if and only if that commits.
 ///
@@ -87,7 +85,7 @@ pub struct OutboxSend<'a, C> {
 }
 
 impl<'a, C: GenericClient + Sync> OutboxSend<'a, C> {
-    /// For whom it is sent, 1 to 256 bytes. Defaults to nobody in particular.
+    /// For whom it is sent, 1 to 256 bytes without control characters. Defaults to nobody in particular.
     pub const fn tenant(mut self, tenant: &'a str) -> Self {
         self.tenant = Some(tenant);
         self
@@ -105,7 +103,8 @@ impl<'a, C: GenericClient + Sync> OutboxSend<'a, C> {
         self
     }
 
-    /// The same key of the same tenant, of 1 to 256 bytes, is delivered only once within 24 h.
+    /// The same key of the same tenant, of 1 to 256 bytes without control characters, is delivered
+    /// only once within 24 h.
     pub const fn idempotency_key(mut self, key: &'a str) -> Self {
         self.idempotency_key = Some(key);
         self
@@ -132,9 +131,10 @@ impl<'a, C: GenericClient + Sync> OutboxSend<'a, C> {
     /// [`WebhookError::StorageError`], after which it can only be rolled back.
     pub async fn send(&self, data: &(impl Serialize + Sync + ?Sized)) -> Result<EventId> {
         EventType::sent(self.event_type)?;
-        self.check()?;
+        check_sending(self.tenant, self.idempotency_key, self.delay)?;
         let data = RawJson(Bytes::from(serde_json::to_vec(data)?));
         self.check_bytes(data.0.len())?;
+        check_data(&data.0)?;
         let priority = Json(self.priority);
         let priority = serde_json::to_value(priority.0)?;
         let priority = priority.as_str().unwrap_or("normal");
@@ -160,24 +160,6 @@ impl<'a, C: GenericClient + Sync> OutboxSend<'a, C> {
         let id = row.try_get::<_, &str>(0);
         id.map_err(|error| storage_error("read an event's id", &error))?
             .parse()
-    }
-
-    fn check(&self) -> Result<()> {
-        for (name, value) in [
-            ("tenant", self.tenant),
-            ("idempotency key", self.idempotency_key),
-        ] {
-            let bytes = value.map_or(1, str::len);
-            if !(1..=MAX_KEY).contains(&bytes) || value.is_some_and(|v| v.contains('\0')) {
-                let text = format!("{name} has {bytes} bytes, it needs 1 to {MAX_KEY}, none zero");
-                return Err(WebhookError::InvalidEvent(text.into()));
-            }
-        }
-        if self.delay > MAX_DELAY {
-            let text = format!("delay is {} s, at most 30 days", self.delay.as_secs());
-            return Err(WebhookError::InvalidEvent(text.into()));
-        }
-        Ok(())
     }
 
     /// The same sum as in `webhook_send`, before the transaction is spoilt by its error.

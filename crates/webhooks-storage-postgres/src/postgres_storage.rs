@@ -190,6 +190,7 @@ impl WebhookStorage for PostgresStorage {
     }
 
     async fn deliveries(&self, query: &DeliveryQuery) -> Result<Page<DeliveryRecord>> {
+        query.validate()?;
         self.database.deliveries(query).await
     }
 
@@ -200,6 +201,7 @@ impl WebhookStorage for PostgresStorage {
         limit: usize,
         now: Timestamp,
     ) -> Result<Changed> {
+        query.validate_filters()?;
         let changed = self.database.change(query, to, limit, now).await?;
         if to == Change::Replay && changed.changed > 0 {
             self.something_opened();

@@ -131,7 +131,10 @@ async fn the_sql_function_refuses_what_could_not_be_delivered() {
         ),
         ("webhook_send('a', '{}', priority => 'urgent')", "priority"),
         ("webhook_send('a', '{}', delay => '-1 s')", "delay"),
-        ("webhook_send('a', '{}', tenant => '')", "check"),
+        (
+            "webhook_send('a', '{}', tenant => '')",
+            "tenant has 0 bytes",
+        ),
     ] {
         let error = client.simple_query(&format!("SELECT {call}")).await;
         let error = error.unwrap_err();

@@ -162,6 +162,7 @@ impl WebhookStorage for RedisStorage {
     }
 
     async fn deliveries(&self, query: &DeliveryQuery) -> Result<Page<DeliveryRecord>> {
+        query.validate()?;
         self.list(query).await
     }
 
@@ -172,6 +173,7 @@ impl WebhookStorage for RedisStorage {
         limit: usize,
         now: Timestamp,
     ) -> Result<Changed> {
+        query.validate_filters()?;
         self.change_matching(query, to, limit, now).await
     }
 

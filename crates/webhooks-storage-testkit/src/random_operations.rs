@@ -6,8 +6,8 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use tokio::runtime::Runtime;
 use webhooks_core::storage::{
-    Change, Claim, Counts, DeliveryQuery, DisabledBy, Enqueued, GateChange, NewDelivery, NewEvent,
-    Retention, SettleAs, Settled, WebhookStorage,
+    Change, Claim, Counts, DeliveryQuery, DisabledBy, Enqueued, GateChange, MAX_PAGE, NewDelivery,
+    NewEvent, Retention, SettleAs, Settled, WebhookStorage,
 };
 use webhooks_core::{DeliveryId, DeliveryState, Priority, Timestamp, WorkerId};
 
@@ -315,7 +315,7 @@ impl Run {
 
     async fn compare_rows(&self) {
         let query = DeliveryQuery {
-            limit: 10_000,
+            limit: MAX_PAGE,
             ..DeliveryQuery::default()
         };
         let mut listed: BTreeMap<_, _> = BTreeMap::new();

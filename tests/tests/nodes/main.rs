@@ -9,6 +9,8 @@
 )]
 
 mod definitions;
+mod event_data;
 mod incarnations;
 mod place;
 mod replays;
+mod texts;

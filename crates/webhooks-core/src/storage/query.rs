@@ -1,8 +1,10 @@
 use std::sync::Arc;
 
+use crate::event_type::problem as event_type_problem;
+use crate::text_rule::{id_problem, name_problem};
 use crate::{
-    AttemptRecord, CancelReason, DeadReason, DeliveryId, DeliveryState, EventId, Timestamp,
-    WebhookDelivery,
+    AttemptRecord, CancelReason, DeadReason, DeliveryId, DeliveryState, EventId, Result, Timestamp,
+    WebhookDelivery, WebhookError,
 };
 
 /// Which deliveries; every field that is set must match.
@@ -29,7 +31,7 @@ pub struct DeliveryQuery {
     pub updated_before: Option<Timestamp>,
     /// Deliveries with a smaller id: the next page.
     pub before: Option<DeliveryId>,
-    /// Deliveries of one page. Defaults to 100.
+    /// Deliveries of one page, 1 to 1,000. Defaults to 100.
     pub limit: usize,
     /// Whether to read the log of attempts too.
     pub with_attempts: bool,
@@ -52,6 +54,50 @@ impl Default for DeliveryQuery {
             with_attempts: false,
         }
     }
+}
+
+/// The most deliveries of one page.
+pub const MAX_PAGE: usize = 1_000;
+
+impl DeliveryQuery {
+    /// Checks every field. Storages call it before they look, so that each of them gives the same
+    /// answer.
+    ///
+    /// # Errors
+    ///
+    /// [`WebhookError::InvalidQuery`] that names the field and its bound.
+    pub fn validate(&self) -> Result<()> {
+        self.validate_filters()?;
+        check_page(self.limit)
+    }
+
+    /// Checks every field but `limit`, which a [`change`](super::WebhookStorage::change) does not
+    /// look at.
+    ///
+    /// # Errors
+    ///
+    /// As [`validate`](Self::validate).
+    pub fn validate_filters(&self) -> Result<()> {
+        let id = self.endpoint_id.as_deref();
+        let event_type = self.event_type.as_deref();
+        let problem = id
+            .and_then(|id| id_problem("endpoint_id", id))
+            .or_else(|| event_type.and_then(event_type_problem))
+            .or_else(|| name_problem("tenant", self.tenant.as_deref()?));
+        match problem {
+            None => Ok(()),
+            Some(problem) => Err(WebhookError::InvalidQuery(problem.into())),
+        }
+    }
+}
+
+/// Checks how many deliveries are asked for at a time.
+fn check_page(limit: usize) -> Result<()> {
+    if (1..=MAX_PAGE).contains(&limit) {
+        return Ok(());
+    }
+    let text = format!("limit is {limit}, it needs 1 to {MAX_PAGE}");
+    Err(WebhookError::InvalidQuery(text.into()))
 }
 
 /// A delivery as the storage has it.
