@@ -124,6 +124,7 @@ impl WebhookSystem {
             avg_latency_ms: attempts.mean_ms,
             counts,
             attempts,
+            refused: pipeline.refused(),
         })
     }
 
@@ -164,6 +165,7 @@ impl WebhookSystem {
             return Health {
                 storage: false,
                 dispatcher: false,
+                settling: false,
             };
         };
         let storage =
@@ -171,6 +173,7 @@ impl WebhookSystem {
         Health {
             storage,
             dispatcher: pipeline.is_alive(),
+            settling: pipeline.is_settling(),
         }
     }
 

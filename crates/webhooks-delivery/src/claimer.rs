@@ -50,8 +50,10 @@ pub(crate) async fn claim_work(dispatcher: Arc<Dispatcher>, first: bool, help: A
                 unless_stopped(&dispatcher, help.notified()).await;
             }
             Err(error) => {
-                // Perhaps only the answer was lost.
-                dispatcher.leases_unknown.notify_one();
+                if error.outcome_unknown() {
+                    // Perhaps only the answer was lost.
+                    dispatcher.leases_unknown.notify_one();
+                }
                 retrying.pause(&error).await;
             }
         }

@@ -4,7 +4,7 @@
 //! their turns one request each, and endpoints that may hold their requests for long have at most
 //! half of the total together.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -58,6 +58,8 @@ pub(crate) struct Dispatcher {
     pub(crate) work: Notify,
     /// There may be something in the outbox.
     pub(crate) outbox: Notify,
+    /// Events that were set aside in the outbox.
+    pub(crate) outbox_refused: AtomicUsize,
     /// A claim or a commit failed, and perhaps only its answer was lost.
     pub(crate) leases_unknown: Notify,
     stopping: AtomicBool,
@@ -108,6 +110,7 @@ impl Dispatcher {
             suspect: SuspectPlace::default(),
             work: Notify::new(),
             outbox: Notify::new(),
+            outbox_refused: AtomicUsize::new(0),
             leases_unknown: Notify::new(),
             stopping: AtomicBool::new(false),
             stopped: Notify::new(),

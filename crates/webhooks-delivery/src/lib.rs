@@ -32,6 +32,8 @@ mod notice;
 mod origin;
 mod outbox;
 mod outgoing;
+mod parked;
+mod parts;
 mod pipeline;
 mod prepared;
 mod pulse;
@@ -51,7 +53,7 @@ mod turns;
 mod verification;
 
 pub use self::engine::{DeliveryEngine, DeliveryEngineBuilder};
-pub use self::metrics::{AttemptMetrics, EndpointMetrics, Metrics};
+pub use self::metrics::{AttemptMetrics, EndpointMetrics, Metrics, RefusedMetrics};
 pub use self::network::{NetworkPolicy, Resolve, SystemResolver};
 pub use self::notice::{AttemptedDelivery, Notice, NoticeStream};
 pub use self::outgoing::{Outgoing, Sent};

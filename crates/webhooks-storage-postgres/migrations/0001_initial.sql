@@ -216,6 +216,24 @@ CREATE TABLE webhook_outbox (
     due_at          timestamptz NOT NULL
 );
 
+-- Events of the outbox that were refused for good, with the reason, so that those behind them go on.
+-- Those of ten minutes ago are put back, in case the cause was mended.
+CREATE TABLE webhook_outbox_refused (
+    id              uuid PRIMARY KEY,
+    event_type      text NOT NULL,
+    data            json NOT NULL,
+    tenant          text,
+    idempotency_key text,
+    priority        smallint NOT NULL,
+    max_retries     integer,
+    created_at      timestamptz NOT NULL,
+    due_at          timestamptz NOT NULL,
+    refused_at      timestamptz NOT NULL,
+    reason          text NOT NULL
+);
+
+CREATE INDEX idx_webhook_outbox_refused ON webhook_outbox_refused (refused_at);
+
 -- Sends an event inside the caller's transaction: it exists if and only if that commits. Returns
 -- the event's id.
 --

@@ -54,7 +54,8 @@ impl Database {
     pub(crate) async fn prepare(&self, on: &Object, what: &str, sql: &str) -> Result<Statement> {
         let known = on.statement_cache.size();
         let prepared = on.prepare_cached(&self.sql(sql)).await;
-        let statement = prepared.map_err(|error| storage_error(what, &error))?;
+        let unprepared = |error| storage_error(what, &error).without_effect();
+        let statement = prepared.map_err(unprepared)?;
         if on.statement_cache.size() > known {
             // The planner expects far more rows than a claim takes, and would have it compiled, which
             // takes a hundred times as long as to run it.

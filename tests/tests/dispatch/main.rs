@@ -14,6 +14,7 @@ mod limits;
 mod order;
 mod processes;
 mod queue;
+mod refusals;
 mod remote;
 mod remote_storage;
 mod retries;

@@ -10,5 +10,6 @@
 
 mod definitions;
 mod incarnations;
+mod outbox;
 mod place;
 mod replays;
