@@ -217,7 +217,7 @@ impl Database {
         for row in &rows {
             match event(row) {
                 Ok(event) => events.push(event),
-                // The table takes what no event can have, like a time that is infinite.
+                // What somebody else wrote there may be none.
                 Err(error) => {
                     let id = EventId::from_uuid(get(row, "id")?);
                     tracing::error!(%error, event_id = %id, "an event of the outbox is set aside");
