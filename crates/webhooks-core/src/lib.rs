@@ -33,7 +33,6 @@ mod id;
 mod kept_endpoint;
 mod outcome;
 mod priority;
-#[cfg(feature = "random")]
 mod random;
 mod rate_limit;
 mod retry;
@@ -69,6 +68,7 @@ pub use self::outcome::{AttemptRecord, DeliveryResult, FailureKind, Outcome};
 pub use self::priority::Priority;
 #[cfg(feature = "random")]
 pub use self::random::random_bytes;
+pub use self::random::unique_number;
 pub use self::rate_limit::RateLimitConfig;
 pub use self::retry::RetryStrategy;
 pub use self::secret::Secret;

@@ -93,11 +93,12 @@ async fn claim(dispatcher: &Arc<Dispatcher>) -> Result<Asked> {
     }
     let era = dispatcher.heartbeat.era();
     let per_endpoint = 2 * dispatcher.settings.max_in_flight_per_endpoint;
+    let worker = dispatcher.worker();
     let asks_for_suspect = dispatcher.suspect.ask();
     let claimed = dispatcher
         .storage
         .claim(&Claim {
-            worker: &dispatcher.worker,
+            worker: &worker,
             now: dispatcher.clock.now(),
             limit,
             per_endpoint,

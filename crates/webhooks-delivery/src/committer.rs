@@ -256,10 +256,10 @@ async fn commit(dispatcher: &Arc<Dispatcher>, batch: Batch) {
 }
 
 async fn enqueue(dispatcher: &Dispatcher, batch: &Batch) -> Result<Vec<Enqueued>> {
-    let now = dispatcher.clock.now();
+    let (now, worker) = (dispatcher.clock.now(), dispatcher.worker());
     let stored = dispatcher
         .storage
-        .enqueue(&batch.events, Some(&dispatcher.worker), now)
+        .enqueue(&batch.events, Some(&worker), now)
         .await?;
     check_answers(batch.events.len(), stored)
 }
@@ -333,7 +333,7 @@ fn leased(dispatcher: &Dispatcher, event: &NewEvent, n: usize) -> Option<Webhook
         max_retries: event.max_retries,
         crashes: 0,
         lease: Some(Lease {
-            worker: dispatcher.worker.clone(),
+            worker: dispatcher.worker(),
             token: 1,
         }),
         endpoint: None,

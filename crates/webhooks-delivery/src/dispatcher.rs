@@ -21,6 +21,7 @@ use crate::clock::StorageClock;
 use crate::directory::Directory;
 use crate::hand::Hand;
 use crate::heartbeat::Heartbeat;
+use crate::identity::Identity;
 use crate::lane::{Lane, LaneState, Running};
 use crate::load::{Load, Next};
 use crate::notice::Notices;
@@ -46,7 +47,7 @@ pub(crate) struct Dispatcher {
     pub(crate) heartbeat: Heartbeat,
     pub(crate) notices: Notices,
     pub(crate) recorder: Recorder,
-    pub(crate) worker: WorkerId,
+    pub(crate) identity: Identity,
     pub(crate) settings: Settings,
     /// Where requests run, whoever starts them.
     runtime: Handle,
@@ -101,7 +102,7 @@ impl Dispatcher {
             heartbeat: Heartbeat::new(),
             notices: Notices::new(),
             recorder: parts.recorder,
-            worker: parts.worker,
+            identity: Identity::new(parts.worker),
             runtime: parts.runtime,
             hand: Hand::default(),
             slots: Slots::new(parts.settings.max_in_flight),
@@ -135,6 +136,11 @@ impl Dispatcher {
         } else {
             self.give_back(lane, &mut state, self.clock.now());
         }
+    }
+
+    /// The id under which this process leases, from now on.
+    pub(crate) fn worker(&self) -> WorkerId {
+        self.identity.worker()
     }
 
     /// Whether what was claimed in this era may still start. Asked once it is in hand, since whoever

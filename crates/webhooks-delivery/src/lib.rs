@@ -23,6 +23,7 @@ mod hand;
 mod header_room;
 mod heartbeat;
 mod http_date;
+mod identity;
 mod lane;
 mod load;
 mod lost_claims;

@@ -60,14 +60,14 @@ async fn empty(dispatcher: &Arc<Dispatcher>) -> Result<usize> {
 /// Stores events and takes them out of the outbox; how many left it. An event that the storage
 /// refuses alone is set aside, so that those beside and behind it go on.
 async fn store(dispatcher: &Arc<Dispatcher>, events: &[NewEvent]) -> Result<usize> {
-    let (storage, worker) = (&dispatcher.storage, Some(&dispatcher.worker));
+    let (storage, worker) = (&dispatcher.storage, dispatcher.worker());
     let weight = |event: &NewEvent| event.event.payload.len();
     let mut parts = Parts::new(events.iter().map(weight), BATCH, BATCH_BYTES);
     let mut left = 0;
     while let Some(part) = parts.next() {
         let some = events.get(part.clone()).unwrap_or_default();
         let now = dispatcher.clock.now();
-        let stored = storage.enqueue_outbox(some, worker, now).await;
+        let stored = storage.enqueue_outbox(some, Some(&worker), now).await;
         match stored.and_then(|answers| check_answers(some.len(), answers)) {
             Ok(answers) => {
                 left += answers.iter().flatten().count();

@@ -330,8 +330,8 @@ async fn settle(
     while let Some(part) = parts.next() {
         let some = settlements.get(part.clone()).unwrap_or_default();
         loop {
-            let now = dispatcher.clock.now();
-            let settled = dispatcher.storage.settle(&dispatcher.worker, some, now);
+            let (now, worker) = (dispatcher.clock.now(), dispatcher.worker());
+            let settled = dispatcher.storage.settle(&worker, some, now);
             let settled = settled.await.and_then(|s| check_answers(some.len(), s));
             let error = match settled {
                 Ok(settled) => {

@@ -10,6 +10,7 @@ mod batches;
 mod circuit;
 mod fairness;
 mod gates;
+mod identity;
 mod limits;
 mod order;
 mod processes;
