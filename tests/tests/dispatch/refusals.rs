@@ -49,7 +49,8 @@ async fn delivered(node: &Node, count: u64) {
         }
         tokio::time::sleep(millis(10)).await;
     }
-    panic!("{:?}", node.counts().await);
+    let counts = node.counts().await;
+    assert_eq!(counts.delivered, count, "{counts:?}");
 }
 
 #[tokio::test(start_paused = true)]
