@@ -7,12 +7,15 @@ pub struct Health {
     pub storage: bool,
     /// The tasks that deliver run, and hold their leases.
     pub dispatcher: bool,
+    /// What comes of requests is stored: the storage refuses none of it for good (see
+    /// [`RefusedMetrics`](crate::RefusedMetrics)), and does not fail again and again at it.
+    pub settling: bool,
 }
 
 impl Health {
     /// Whether everything works.
     #[must_use]
     pub const fn is_healthy(&self) -> bool {
-        self.storage && self.dispatcher
+        self.storage && self.dispatcher && self.settling
     }
 }

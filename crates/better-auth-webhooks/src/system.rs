@@ -124,6 +124,7 @@ impl WebhookSystem {
             avg_latency_ms: attempts.mean_ms,
             counts,
             attempts,
+            refused: pipeline.refused(),
         })
     }
 
@@ -165,6 +166,7 @@ impl WebhookSystem {
             return Health {
                 storage: false,
                 dispatcher: false,
+                settling: false,
             };
         };
         let storage =
@@ -172,6 +174,7 @@ impl WebhookSystem {
         Health {
             storage,
             dispatcher: pipeline.is_alive(),
+            settling: pipeline.is_settling(),
         }
     }
 

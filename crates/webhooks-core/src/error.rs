@@ -72,6 +72,68 @@ impl WebhookError {
         }
     }
 
+    /// Whether what was asked for may have been done all the same: the answer was lost, or the
+    /// failure came after effects. It says nothing about [trying again](Self::is_transient): a pool
+    /// without a free connection passes and has stored nothing, a script that failed half way may
+    /// have stored something and fails again.
+    ///
+    /// A [`StorageError`](Self::StorageError) is taken for such a one unless who made it
+    /// [says otherwise](Self::without_effect); of the others none is, unless it was
+    /// [said](Self::perhaps_done).
+    #[must_use]
+    pub fn outcome_unknown(&self) -> bool {
+        let said = self.kind().1.and_then(|detail| detail.outcome_unknown);
+        said.unwrap_or(matches!(self, Self::StorageError(_)))
+    }
+
+    /// The same error, of a call that has certainly changed nothing.
+    #[must_use]
+    pub fn without_effect(self) -> Self {
+        self.with_outcome(false)
+    }
+
+    /// The same error, of a call that may have done what it was asked, in part or whole.
+    #[must_use]
+    pub fn perhaps_done(self) -> Self {
+        self.with_outcome(true)
+    }
+
+    fn with_outcome(mut self, unknown: bool) -> Self {
+        if let Some(detail) = self.detail_mut() {
+            detail.outcome_unknown = Some(unknown);
+        }
+        self
+    }
+
+    const fn detail_mut(&mut self) -> Option<&mut Detail> {
+        match self {
+            Self::DeliveryFailed(d)
+            | Self::EndpointNotFound(d)
+            | Self::EndpointExists(d)
+            | Self::DeliveryNotFound(d)
+            | Self::StorageError(d)
+            | Self::SerializationError(d)
+            | Self::InvalidConfig(d)
+            | Self::InvalidEndpoint(d)
+            | Self::InvalidEvent(d)
+            | Self::InvalidFilter(d)
+            | Self::InvalidId(d)
+            | Self::Overloaded(d)
+            | Self::ShutDown(d)
+            | Self::NotVerified(d)
+            | Self::RandomSource(d) => Some(d),
+            _ => None,
+        }
+    }
+
+    /// A storage that gave another number of answers than it was asked for: whose they are, nobody
+    /// knows.
+    #[must_use]
+    pub fn wrong_number_of_answers(asked: usize, answered: usize) -> Self {
+        let text = format!("the storage gave {answered} answers to {asked} questions");
+        Self::StorageError(text.into())
+    }
+
     /// A storage failure that may pass: a lost connection, a timeout, a restart.
     #[must_use]
     pub fn transient_storage(
@@ -157,6 +219,8 @@ pub struct Detail {
     /// Shared, since one failed commit is the answer to many callers.
     source: Option<Arc<dyn Error + Send + Sync>>,
     transient: bool,
+    /// Whether the call may have had effects, where that was said.
+    outcome_unknown: Option<bool>,
 }
 
 impl Detail {
@@ -169,7 +233,7 @@ impl Detail {
         Self {
             message: message.into(),
             source: Some(Arc::from(source.into())),
-            transient: false,
+            ..Self::default()
         }
     }
 }
@@ -206,6 +270,19 @@ mod tests {
         assert_eq!(error.to_string(), "storage error: cannot settle");
         assert_eq!(error.source().unwrap().to_string(), "connection reset");
         assert!(error.is_transient());
+    }
+
+    #[test]
+    fn what_was_perhaps_done_is_a_fact_of_its_own() {
+        let timeout = WebhookError::transient_storage("no connection became free", "timeout");
+        assert!(timeout.outcome_unknown(), "unless it is said");
+        let timeout = timeout.without_effect();
+        assert!(timeout.is_transient() && !timeout.outcome_unknown());
+        let script = WebhookError::permanent_storage("the script failed", "half way");
+        assert!(!script.is_transient() && script.outcome_unknown());
+        let full = WebhookError::Overloaded("full".into());
+        assert!(!full.outcome_unknown() && full.perhaps_done().outcome_unknown());
+        assert!(!WebhookError::InvalidEvent("too long".into()).outcome_unknown());
     }
 
     #[test]

@@ -8,12 +8,12 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use uuid::Uuid;
 use uuid::fmt::Hyphenated;
 
+use crate::random::unique_bytes;
 use crate::{Timestamp, WebhookError};
 
 /// A version 7 UUID (RFC 9562) for `now`, so that ids sort by their time of creation.
 fn uuid_v7(now: Timestamp) -> Uuid {
-    let mut random = [0; 10];
-    fastrand::fill(&mut random);
+    let random = unique_bytes();
     let millis = u64::try_from(now.as_millis()).unwrap_or(0);
     uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid()
 }
@@ -110,9 +110,7 @@ impl WorkerId {
     /// A new id that no other process has: `worker_` and a random UUID.
     #[must_use]
     pub fn unique() -> Self {
-        let mut random = [0; 16];
-        fastrand::fill(&mut random);
-        let uuid = uuid::Builder::from_random_bytes(random).into_uuid();
+        let uuid = uuid::Builder::from_random_bytes(unique_bytes()).into_uuid();
         Self(format!("worker_{}", uuid.as_hyphenated()).into())
     }
 
@@ -153,6 +151,27 @@ mod tests {
         assert_eq!(early.to_string().parse::<EventId>().unwrap(), early);
         assert_eq!(early.as_uuid().get_version_num(), 7);
         assert!(early.to_string().starts_with("webhook_"));
+    }
+
+    #[test]
+    fn a_copy_of_a_process_makes_other_ids() {
+        // A copied machine goes on with the same state of every generator in its memory.
+        let ids = || {
+            fastrand::seed(7);
+            let now = Timestamp::from_secs(1_000);
+            let numbers = crate::unique_number();
+            (
+                EventId::new(now),
+                DeliveryId::new(now),
+                WorkerId::unique(),
+                numbers,
+            )
+        };
+        let (first, copy) = (ids(), ids());
+        assert_ne!(first.0, copy.0);
+        assert_ne!(first.1, copy.1);
+        assert_ne!(first.2, copy.2);
+        assert_ne!(first.3, copy.3);
     }
 
     #[test]

@@ -34,7 +34,6 @@ mod json_rule;
 mod kept_endpoint;
 mod outcome;
 mod priority;
-#[cfg(feature = "random")]
 mod random;
 mod rate_limit;
 mod retry;
@@ -74,6 +73,7 @@ pub use self::outcome::{AttemptRecord, DeliveryResult, FailureKind, Outcome};
 pub use self::priority::Priority;
 #[cfg(feature = "random")]
 pub use self::random::random_bytes;
+pub use self::random::unique_number;
 pub use self::rate_limit::RateLimitConfig;
 pub use self::retry::RetryStrategy;
 pub use self::secret::Secret;

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::{Result, Timestamp, WebhookEndpoint, WorkerId};
+use crate::{EventId, Result, Timestamp, WebhookEndpoint, WebhookError, WorkerId};
 
 pub use self::claim::{Beat, Claim, Claimed, Room};
 pub use self::counts::{Counts, Retention, Swept};
@@ -51,7 +51,10 @@ pub const IDEMPOTENCY_WINDOW: Duration = Duration::from_secs(24 * 3600);
 /// # Errors
 ///
 /// Every method returns [`StorageError`](crate::WebhookError::StorageError) when the database
-/// fails; [`is_transient`](crate::WebhookError::is_transient) says whether to try again.
+/// fails; [`is_transient`](crate::WebhookError::is_transient) says whether to try again, and
+/// [`outcome_unknown`](crate::WebhookError::outcome_unknown) whether the call may have been carried
+/// out all the same. An error is never
+/// [`without_effect`](crate::WebhookError::without_effect) after effects.
 #[async_trait]
 pub trait WebhookStorage: Debug + Send + Sync + 'static {
     /// Inserts an endpoint or replaces the one with its id, whatever is stored:
@@ -161,11 +164,23 @@ pub trait WebhookStorage: Debug + Send + Sync + 'static {
     async fn sweep(&self, retention: &Retention, limit: usize, now: Timestamp) -> Result<Swept>;
 
     /// Events that were sent inside transactions of others and committed since, oldest first, at
-    /// most `limit` of them. They stay until [`enqueue_outbox`](Self::enqueue_outbox) takes them.
-    /// The default has none.
-    async fn read_outbox(&self, limit: usize) -> Result<Vec<OutboxEvent>> {
-        let _ = limit;
+    /// most `limit` of them, and no more than have this many `bytes` of data together, but for the
+    /// first. They stay until [`enqueue_outbox`](Self::enqueue_outbox) takes them. An event that
+    /// cannot be read is [set aside](Self::set_outbox_aside), and fails no other. The default has
+    /// none.
+    async fn read_outbox(&self, limit: usize, bytes: usize) -> Result<Vec<OutboxEvent>> {
+        let _ = (limit, bytes);
         Ok(Vec::new())
+    }
+
+    /// Takes an event out of what [`read_outbox`](Self::read_outbox) gives, since it is refused for
+    /// good for this `reason`, which is kept with it: those behind it go on, and nothing of it is
+    /// lost. It comes back with a [sweep](Self::sweep) ten minutes later, in case its cause was mended.
+    /// `false` if it was not in the outbox any more. The default refuses: it has no outbox.
+    async fn set_outbox_aside(&self, id: EventId, reason: &str, now: Timestamp) -> Result<bool> {
+        let _ = (id, reason, now);
+        let text = "this storage cannot set events of an outbox aside";
+        Err(WebhookError::StorageError(text.into()).without_effect())
     }
 
     /// As [`enqueue`](Self::enqueue), for events of the [outbox](Self::read_outbox), known by their
@@ -281,8 +296,12 @@ impl<T: WebhookStorage + ?Sized> WebhookStorage for Arc<T> {
         (**self).sweep(retention, limit, now).await
     }
 
-    async fn read_outbox(&self, limit: usize) -> Result<Vec<OutboxEvent>> {
-        (**self).read_outbox(limit).await
+    async fn read_outbox(&self, limit: usize, bytes: usize) -> Result<Vec<OutboxEvent>> {
+        (**self).read_outbox(limit, bytes).await
+    }
+
+    async fn set_outbox_aside(&self, id: EventId, reason: &str, now: Timestamp) -> Result<bool> {
+        (**self).set_outbox_aside(id, reason, now).await
     }
 
     async fn enqueue_outbox(

@@ -50,8 +50,10 @@ pub(crate) async fn claim_work(dispatcher: Arc<Dispatcher>, first: bool, help: A
                 unless_stopped(&dispatcher, help.notified()).await;
             }
             Err(error) => {
-                // Perhaps only the answer was lost.
-                dispatcher.leases_unknown.notify_one();
+                if error.outcome_unknown() {
+                    // Perhaps only the answer was lost.
+                    dispatcher.leases_unknown.notify_one();
+                }
                 retrying.pause(&error).await;
             }
         }
@@ -91,11 +93,12 @@ async fn claim(dispatcher: &Arc<Dispatcher>) -> Result<Asked> {
     }
     let era = dispatcher.heartbeat.era();
     let per_endpoint = 2 * dispatcher.settings.max_in_flight_per_endpoint;
+    let worker = dispatcher.worker();
     let asks_for_suspect = dispatcher.suspect.ask();
     let claimed = dispatcher
         .storage
         .claim(&Claim {
-            worker: &dispatcher.worker,
+            worker: &worker,
             now: dispatcher.clock.now(),
             limit,
             per_endpoint,

@@ -18,6 +18,8 @@ pub(crate) type OneOrMore<T> = SmallVec<[T; 1]>;
 const BATCH: usize = 256;
 /// Deliveries after which no further sender shares a commit.
 pub(crate) const BATCH_DELIVERIES: usize = 4_096;
+/// Bytes of events after which no further sender shares a commit: a database has a longest message.
+pub(crate) const BATCH_BYTES: usize = 8 << 20;
 /// Events that wait for their commit at most.
 const QUEUE: usize = 16_384;
 /// Bytes of events that wait for their commit at most, with their deliveries.
@@ -48,6 +50,11 @@ impl Queued {
     fn deliveries(&self) -> usize {
         let events = self.sendings.iter().map(|sending| &sending.event);
         events.map(|event| event.deliveries.len()).sum()
+    }
+
+    fn payload_bytes(&self) -> usize {
+        let events = self.sendings.iter().map(|sending| &sending.event.event);
+        events.map(|event| event.payload.len()).sum()
     }
 }
 
@@ -94,7 +101,8 @@ impl Committer {
             mpsc::error::TrySendError::Full(_) => full(),
             mpsc::error::TrySendError::Closed(_) => ended(),
         })?;
-        answered.await.map_err(|_| ended())?
+        // It may have been on its way into the storage.
+        answered.await.map_err(|_| ended().perhaps_done())?
     }
 
     /// Whether its task runs.
@@ -113,13 +121,27 @@ fn ended() -> WebhookError {
 }
 
 async fn commit_all(mut queued: mpsc::Receiver<Queued>, dispatcher: Arc<Dispatcher>) {
-    while let Some(first) = queued.recv().await {
+    // One that the last commit had no bytes left for.
+    let mut kept = None;
+    loop {
+        let first = match kept.take() {
+            Some(first) => first,
+            None => match queued.recv().await {
+                Some(first) => first,
+                None => break,
+            },
+        };
         others_come(&queued).await;
         let mut batch = Batch::default();
-        let mut deliveries = first.deliveries();
+        let (mut deliveries, mut bytes) = (first.deliveries(), first.payload_bytes());
         batch.push(first);
         while batch.events.len() < BATCH && deliveries < BATCH_DELIVERIES {
             let Ok(next) = queued.try_recv() else { break };
+            bytes = bytes.saturating_add(next.payload_bytes());
+            if bytes > BATCH_BYTES {
+                kept = Some(next);
+                break;
+            }
             deliveries += next.deliveries();
             batch.push(next);
         }
@@ -195,7 +217,7 @@ impl Batch {
                 }
             }
         }
-        if is_leased && matches!(error, WebhookError::StorageError(_)) && error.is_transient() {
+        if is_leased && error.outcome_unknown() {
             // The storage may do it only after that.
             dispatcher.leases_unknown.notify_one();
         }
@@ -204,43 +226,54 @@ impl Batch {
         }
     }
 
-    /// A batch per sender.
-    fn split(self) -> impl Iterator<Item = Self> {
-        let mut events = self.events.into_iter();
-        let mut reservations = self.reservations.into_iter();
-        self.senders.into_iter().map(move |sender| Self {
-            events: events.by_ref().take(sender.0).collect(),
-            reservations: reservations.by_ref().take(sender.0).collect(),
-            senders: vec![sender],
-        })
+    /// The senders in two halves.
+    fn halves(mut self) -> [Self; 2] {
+        let senders = self.senders.split_off(self.senders.len() / 2);
+        let events = self.senders.iter().map(|(count, ..)| count).sum();
+        let second = Self {
+            events: self.events.split_off(events),
+            reservations: self.reservations.split_off(events),
+            senders,
+        };
+        [self, second]
     }
 }
 
 async fn commit(dispatcher: &Arc<Dispatcher>, batch: Batch) {
-    match enqueue(dispatcher, &batch).await {
-        Ok(stored) => batch.stored(dispatcher, stored),
-        Err(error) if batch.senders.len() > 1 && is_refusal(&error) => {
-            // One sender's event must not fail those of the others.
-            for one in batch.split() {
-                match enqueue(dispatcher, &one).await {
-                    Ok(stored) => one.stored(dispatcher, stored),
-                    Err(error) => one.failed(dispatcher, &error),
-                }
+    let mut left = vec![batch];
+    while let Some(batch) = left.pop() {
+        match enqueue(dispatcher, &batch).await {
+            Ok(stored) => batch.stored(dispatcher, stored),
+            // One sender's event must not fail those of the others. To store twice what a refusal
+            // did store after all changes nothing.
+            Err(error) if batch.senders.len() > 1 && is_refusal(&error) => {
+                let [first, second] = batch.halves();
+                left.extend([second, first]);
             }
+            Err(error) => batch.failed(dispatcher, &error),
         }
-        Err(error) => batch.failed(dispatcher, &error),
     }
 }
 
 async fn enqueue(dispatcher: &Dispatcher, batch: &Batch) -> Result<Vec<Enqueued>> {
-    let now = dispatcher.clock.now();
-    dispatcher
+    let (now, worker) = (dispatcher.clock.now(), dispatcher.worker());
+    let stored = dispatcher
         .storage
-        .enqueue(&batch.events, Some(&dispatcher.worker), now)
-        .await
+        .enqueue(&batch.events, Some(&worker), now)
+        .await?;
+    check_answers(batch.events.len(), stored)
 }
 
-/// Whether the storage refused what was to be stored, and so stored nothing of it.
+/// The answers, if there is one to each question: else nobody knows whose they are.
+pub(crate) fn check_answers<T>(asked: usize, answers: Vec<T>) -> Result<Vec<T>> {
+    if answers.len() == asked {
+        return Ok(answers);
+    }
+    let answered = answers.len();
+    Err(WebhookError::wrong_number_of_answers(asked, answered))
+}
+
+/// Whether the storage refused what was to be stored, so that less of it may fare better.
 fn is_refusal(error: &WebhookError) -> bool {
     match error {
         WebhookError::Overloaded(_) => true,
@@ -300,7 +333,7 @@ fn leased(dispatcher: &Dispatcher, event: &NewEvent, n: usize) -> Option<Webhook
         max_retries: event.max_retries,
         crashes: 0,
         lease: Some(Lease {
-            worker: dispatcher.worker.clone(),
+            worker: dispatcher.worker(),
             token: 1,
         }),
         endpoint: None,

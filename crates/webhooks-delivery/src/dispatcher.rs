@@ -4,7 +4,7 @@
 //! their turns one request each, and endpoints that may hold their requests for long have at most
 //! half of the total together.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -21,6 +21,7 @@ use crate::clock::StorageClock;
 use crate::directory::Directory;
 use crate::hand::Hand;
 use crate::heartbeat::Heartbeat;
+use crate::identity::Identity;
 use crate::lane::{Lane, LaneState, Running};
 use crate::load::{Load, Next};
 use crate::notice::Notices;
@@ -46,7 +47,7 @@ pub(crate) struct Dispatcher {
     pub(crate) heartbeat: Heartbeat,
     pub(crate) notices: Notices,
     pub(crate) recorder: Recorder,
-    pub(crate) worker: WorkerId,
+    pub(crate) identity: Identity,
     pub(crate) settings: Settings,
     /// Where requests run, whoever starts them.
     runtime: Handle,
@@ -58,6 +59,8 @@ pub(crate) struct Dispatcher {
     pub(crate) work: Notify,
     /// There may be something in the outbox.
     pub(crate) outbox: Notify,
+    /// Events that were set aside in the outbox.
+    pub(crate) outbox_refused: AtomicUsize,
     /// A claim or a commit failed, and perhaps only its answer was lost.
     pub(crate) leases_unknown: Notify,
     stopping: AtomicBool,
@@ -99,7 +102,7 @@ impl Dispatcher {
             heartbeat: Heartbeat::new(),
             notices: Notices::new(),
             recorder: parts.recorder,
-            worker: parts.worker,
+            identity: Identity::new(parts.worker),
             runtime: parts.runtime,
             hand: Hand::default(),
             slots: Slots::new(parts.settings.max_in_flight),
@@ -108,6 +111,7 @@ impl Dispatcher {
             suspect: SuspectPlace::default(),
             work: Notify::new(),
             outbox: Notify::new(),
+            outbox_refused: AtomicUsize::new(0),
             leases_unknown: Notify::new(),
             stopping: AtomicBool::new(false),
             stopped: Notify::new(),
@@ -132,6 +136,11 @@ impl Dispatcher {
         } else {
             self.give_back(lane, &mut state, self.clock.now());
         }
+    }
+
+    /// The id under which this process leases, from now on.
+    pub(crate) fn worker(&self) -> WorkerId {
+        self.identity.worker()
     }
 
     /// Whether what was claimed in this era may still start. Asked once it is in hand, since whoever

@@ -72,13 +72,14 @@ async fn unknown(dispatcher: &Arc<Dispatcher>) -> Result<Vec<WebhookDelivery>> {
         limit: PAGE,
         ..DeliveryQuery::default()
     };
+    let worker = dispatcher.worker();
     let mut held = Vec::new();
     loop {
         let page = dispatcher.storage.deliveries(&query).await?;
         let leased = page.items.into_iter().map(|record| record.delivery);
         held.extend(leased.filter(|delivery| {
             let lease = delivery.lease.as_ref();
-            lease.is_some_and(|lease| lease.worker == dispatcher.worker)
+            lease.is_some_and(|lease| lease.worker == worker)
         }));
         query.before = page.next;
         if query.before.is_none() {

@@ -25,6 +25,20 @@ pub struct Metrics {
     pub counts: Counts,
     /// This process's attempts.
     pub attempts: AttemptMetrics,
+    /// What the storage refuses of this process, which waits for somebody to mend that.
+    pub refused: RefusedMetrics,
+}
+
+/// What a storage refused for good, each alone, while it took what was beside it. Each was logged as
+/// an error with the reason; nothing of it is lost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RefusedMetrics {
+    /// Outcomes of deliveries and gates that this process keeps aside now and tries again at least
+    /// every 5 minutes.
+    pub outcomes: usize,
+    /// Events that this process set aside in the outbox since it started. They come out again after
+    /// ten minutes.
+    pub outbox_events: usize,
 }
 
 /// One endpoint in numbers.

@@ -1,18 +1,24 @@
 //! Turns events that were sent inside transactions into deliveries.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use serde_json::value::RawValue;
 use webhooks_core::storage::{NewDelivery, NewEvent, OutboxEvent};
-use webhooks_core::{Clock, DeliveryId, Result, WebhookEvent, committed_envelope};
+use webhooks_core::{
+    Clock, DeliveryId, EventId, Result, WebhookError, WebhookEvent, committed_envelope,
+};
 
-use crate::committer::BATCH_DELIVERIES;
+use crate::committer::{BATCH_BYTES, BATCH_DELIVERIES, check_answers};
 use crate::dispatcher::Dispatcher;
 use crate::lane::LaneRef;
+use crate::parts::Parts;
 use crate::retrying::Retrying;
 
 /// Events of one commit at most.
 const BATCH: usize = 256;
+/// Bytes of what is read at once, but for an event that has more.
+const READ_BYTES: usize = 2 * BATCH_BYTES;
 
 /// Empties the outbox whenever a beat says that something is in it.
 pub(crate) async fn keep_emptying(dispatcher: Arc<Dispatcher>) {
@@ -21,7 +27,7 @@ pub(crate) async fn keep_emptying(dispatcher: Arc<Dispatcher>) {
         dispatcher.outbox.notified().await;
         while !dispatcher.is_stopping() {
             match empty(&dispatcher).await {
-                Ok(taken) if taken < BATCH => break,
+                Ok(0) => break,
                 Ok(_) => {}
                 Err(error) => retrying.pause(&error).await,
             }
@@ -30,26 +36,72 @@ pub(crate) async fn keep_emptying(dispatcher: Arc<Dispatcher>) {
     }
 }
 
-/// Takes up to a batch out of the outbox; how many there were.
+/// Takes up to a batch out of the outbox; how many left it. What another node is at stays.
 async fn empty(dispatcher: &Arc<Dispatcher>) -> Result<usize> {
-    let events = dispatcher.storage.read_outbox(BATCH).await?;
+    let events = dispatcher.storage.read_outbox(BATCH, READ_BYTES).await?;
     if events.is_empty() {
         return Ok(0);
     }
     // After the events, so that each meets every endpoint that was there when it was committed.
     dispatcher.refresh().await?;
-    let found = events.len();
-    let events: Vec<_> = events
-        .into_iter()
-        .map(|event| new_event(dispatcher, event))
-        .collect();
-    let (storage, worker) = (&dispatcher.storage, Some(&dispatcher.worker));
-    for events in commits(&events) {
-        let now = dispatcher.clock.now();
-        storage.enqueue_outbox(events, worker, now).await?;
-        dispatcher.work.notify_one();
+    let mut left = 0;
+    let mut matched = Vec::with_capacity(events.len());
+    for event in events {
+        let id = event.id;
+        match new_event(dispatcher, event) {
+            Ok(event) => matched.push(event),
+            Err(error) => left += set_aside(dispatcher, id, &error).await?,
+        }
     }
-    Ok(found)
+    for events in commits(&matched) {
+        left += store(dispatcher, events).await?;
+    }
+    Ok(left)
+}
+
+/// Stores events and takes them out of the outbox; how many left it. An event that the storage
+/// refuses alone is set aside, so that those beside and behind it go on.
+async fn store(dispatcher: &Arc<Dispatcher>, events: &[NewEvent]) -> Result<usize> {
+    let (storage, worker) = (&dispatcher.storage, dispatcher.worker());
+    let weight = |event: &NewEvent| event.event.payload.len();
+    let mut parts = Parts::new(events.iter().map(weight), BATCH, BATCH_BYTES);
+    let mut left = 0;
+    while let Some(part) = parts.next() {
+        let some = events.get(part.clone()).unwrap_or_default();
+        let now = dispatcher.clock.now();
+        let stored = storage.enqueue_outbox(some, Some(&worker), now).await;
+        match stored.and_then(|answers| check_answers(some.len(), answers)) {
+            Ok(answers) => {
+                left += answers.iter().flatten().count();
+                dispatcher.work.notify_one();
+            }
+            Err(error) if error.is_transient() => return Err(error),
+            Err(error) if !parts.split(&part) => {
+                for event in some {
+                    left += set_aside(dispatcher, event.event.id, &error).await?;
+                }
+            }
+            Err(_) => {}
+        }
+    }
+    Ok(left)
+}
+
+/// Keeps an event that is refused for good out of the way; how many left the outbox.
+async fn set_aside(dispatcher: &Dispatcher, id: EventId, error: &WebhookError) -> Result<usize> {
+    let source = std::error::Error::source(error);
+    let reason = source.map_or_else(|| error.to_string(), |source| format!("{error}: {source}"));
+    let now = dispatcher.clock.now();
+    if !dispatcher
+        .storage
+        .set_outbox_aside(id, &reason, now)
+        .await?
+    {
+        return Ok(0);
+    }
+    tracing::error!(event_id = %id, reason, "an event of the outbox is refused and set aside");
+    dispatcher.outbox_refused.fetch_add(1, Ordering::Relaxed);
+    Ok(1)
 }
 
 /// The events of each commit, which has a bounded number of deliveries but for the last event's.
@@ -65,7 +117,7 @@ fn commits(events: &[NewEvent]) -> impl Iterator<Item = &[NewEvent]> {
     })
 }
 
-fn new_event(dispatcher: &Dispatcher, event: OutboxEvent) -> NewEvent {
+fn new_event(dispatcher: &Dispatcher, event: OutboxEvent) -> Result<NewEvent> {
     let now = dispatcher.clock.now();
     let lanes = dispatcher
         .directory
@@ -78,10 +130,10 @@ fn new_event(dispatcher: &Dispatcher, event: OutboxEvent) -> NewEvent {
         lease: false,
     };
     let retries = dispatcher.settings.retry_strategy.max_retries;
-    // It is committed, so that no limit applies any more. What the storage took as JSON is JSON.
-    let data = serde_json::from_slice(&event.data).unwrap_or(RawValue::NULL);
-    let payload = committed_envelope(event.id, &event.event_type, event.created_at, data);
-    NewEvent {
+    // It is committed, so that no limit applies any more.
+    let data: &RawValue = serde_json::from_slice(&event.data)?;
+    let payload = committed_envelope(event.id, &event.event_type, event.created_at, data)?;
+    Ok(NewEvent {
         priority: event.priority,
         due_at: event.due_at,
         max_retries: event.max_retries.unwrap_or(retries),
@@ -91,8 +143,8 @@ fn new_event(dispatcher: &Dispatcher, event: OutboxEvent) -> NewEvent {
             id: event.id,
             event_type: event.event_type,
             tenant: event.tenant,
-            payload: payload.unwrap_or_default(),
+            payload,
             created_at: event.created_at,
         }),
-    }
+    })
 }

@@ -1,6 +1,7 @@
 //! One process's way of events: from a sender into the storage, and out to the endpoints.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -22,7 +23,7 @@ use crate::directory::Directory;
 use crate::dispatcher::{Dispatcher, Parts};
 use crate::lane::LaneRef;
 use crate::lost_claims::give_back_lost_claims;
-use crate::metrics::{AttemptCounter, AttemptMetrics};
+use crate::metrics::{AttemptCounter, AttemptMetrics, RefusedMetrics};
 use crate::notice::NoticeStream;
 use crate::outbox::keep_emptying;
 use crate::outgoing::{Outgoing, Sent};
@@ -335,6 +336,22 @@ impl Pipeline {
             && !dispatcher.is_stopping()
             && self.committer.is_alive()
             && self.tasks.iter().all(|task| !task.is_finished())
+    }
+
+    /// Whether what comes of requests is written down: not while the storage refuses some of it or
+    /// fails again and again.
+    #[must_use]
+    pub fn is_settling(&self) -> bool {
+        self.dispatcher.recorder.is_writing()
+    }
+
+    /// What the storage refuses for good.
+    #[must_use]
+    pub fn refused(&self) -> RefusedMetrics {
+        RefusedMetrics {
+            outcomes: self.dispatcher.recorder.parked(),
+            outbox_events: self.dispatcher.outbox_refused.load(Ordering::Relaxed),
+        }
     }
 
     /// Waits until nothing waits or is in flight, disabled and paused endpoints aside; `false`

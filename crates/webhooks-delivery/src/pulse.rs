@@ -47,17 +47,21 @@ pub(crate) async fn keep_beating(dispatcher: Arc<Dispatcher>) {
 
 async fn beat(dispatcher: &Arc<Dispatcher>) -> Result<Beat> {
     let asked = Instant::now();
-    let worker = (dispatcher.settings.workers > 0).then_some(&dispatcher.worker);
-    let beat = dispatcher.storage.beat(worker, None).await?;
+    let leases = dispatcher.settings.workers > 0;
+    let beat = if leases {
+        dispatcher.identity.beat(&*dispatcher.storage).await?
+    } else {
+        dispatcher.storage.beat(None, None).await?
+    };
     dispatcher.clock.set(beat.now, asked);
     if beat.lost {
         tracing::warn!(
-            worker = %dispatcher.worker,
-            "this process was given up for dead; what it had in hand may run twice"
+            worker = %dispatcher.worker(),
+            "the leases of this process were lost; what it had in hand may run twice"
         );
         dispatcher.leases_lost();
     }
-    if worker.is_some() {
+    if leases {
         let had_stopped = !dispatcher.heartbeat.is_valid(Instant::now());
         dispatcher.heartbeat.beaten(asked);
         if had_stopped {

@@ -16,6 +16,7 @@ use webhooks_core::{
 
 use crate::clock::StorageClock;
 use crate::dispatcher::lock;
+use crate::identity::Identity;
 
 /// A persistent priority queue of deliveries, on any storage.
 ///
@@ -26,7 +27,7 @@ use crate::dispatcher::lock;
 pub struct WebhookQueue {
     storage: Arc<dyn WebhookStorage>,
     clock: Arc<StorageClock>,
-    worker: WorkerId,
+    identity: Arc<Identity>,
     retry_strategy: RetryStrategy,
     beating: tokio::sync::OnceCell<Beating>,
     /// Leased and not handed out, because who asked was cut off: nobody else can take these.
@@ -44,7 +45,7 @@ impl WebhookQueue {
         Self {
             storage,
             clock: Arc::new(StorageClock::new()),
-            worker: WorkerId::unique(),
+            identity: Arc::new(Identity::new(WorkerId::unique())),
             retry_strategy,
             beating: tokio::sync::OnceCell::new(),
             leased: Arc::default(),
@@ -131,7 +132,7 @@ impl WebhookQueue {
 
     /// Leases in a task of its own, which goes on when who asked is dropped.
     async fn lease_one(&self) -> Result<()> {
-        let (storage, worker) = (self.storage.clone(), self.worker.clone());
+        let (storage, worker) = (self.storage.clone(), self.identity.worker());
         let (leased, now) = (self.leased.clone(), self.clock.now());
         let leasing = tokio::spawn(async move {
             let claim = Claim {
@@ -231,24 +232,33 @@ impl WebhookQueue {
     }
 
     async fn start_beating(&self) -> Result<Beating> {
-        beat(&*self.storage, &self.clock, &self.worker).await?;
+        beat(&*self.storage, &self.clock, &self.identity).await?;
         let (storage, clock) = (self.storage.clone(), self.clock.clone());
-        let worker = self.worker.clone();
+        let (identity, leased) = (self.identity.clone(), self.leased.clone());
         Ok(Beating(tokio::spawn(async move {
             loop {
                 tokio::time::sleep(WORKER_BEAT_EVERY).await;
-                if let Err(error) = beat(&*storage, &clock, &worker).await {
-                    tracing::warn!(%error, "cannot beat");
+                match beat(&*storage, &clock, &identity).await {
+                    // Others take these now.
+                    Ok(lost) if lost => lock(&leased).clear(),
+                    Ok(_) => {}
+                    Err(error) => tracing::warn!(%error, "cannot beat"),
                 }
             }
         })))
     }
 }
 
-async fn beat(storage: &dyn WebhookStorage, clock: &StorageClock, worker: &WorkerId) -> Result<()> {
+/// Whether all leases were lost.
+async fn beat(
+    storage: &dyn WebhookStorage,
+    clock: &StorageClock,
+    identity: &Identity,
+) -> Result<bool> {
     let asked = Instant::now();
-    clock.set(storage.beat(Some(worker), None).await?.now, asked);
-    Ok(())
+    let beat = identity.beat(storage).await?;
+    clock.set(beat.now, asked);
+    Ok(beat.lost)
 }
 
 /// Where a delivery goes after an attempt.

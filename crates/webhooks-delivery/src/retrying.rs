@@ -9,10 +9,11 @@ const FIRST: Duration = Duration::from_millis(50);
 /// The longest pause between two tries.
 const LONGEST: Duration = Duration::from_secs(5);
 
-/// The pauses between tries of one call of the storage, which grow.
+/// The pauses between tries of one call of the storage, which grow; each is drawn between half of
+/// what it is and all of it.
 ///
 /// Permanent failures are tried again too: what is given up would be lost or stuck, and somebody
-/// may mend the database.
+/// may mend the database. Where others wait behind one, it is [parked](crate::parked) meanwhile.
 #[derive(Debug)]
 pub(crate) struct Retrying {
     what: &'static str,
@@ -35,7 +36,8 @@ impl Retrying {
         let (what, pause_ms) = (self.what, self.pause.as_millis());
         let source = error_source(error);
         tracing::warn!(%error, source, pause_ms, "cannot {what}, trying again");
-        tokio::time::sleep(self.pause).await;
+        // Processes that failed together do not come back together.
+        tokio::time::sleep(self.pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
         self.pause = (self.pause * 2).min(LONGEST);
     }
 }

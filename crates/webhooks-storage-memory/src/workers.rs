@@ -58,6 +58,7 @@ impl State {
         let started_at = self.started_at;
         let worker = self.workers.at_mut(handle);
         let in_a_row = worker.has_beaten && !worker.given_up && !worker.is_silent(started_at, now);
+        beat.before = worker.has_beaten.then_some(worker.seen_at);
         beat.lost = std::mem::take(&mut worker.given_up);
         worker.has_beaten = true;
         worker.seen_at = now;

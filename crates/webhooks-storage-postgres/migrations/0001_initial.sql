@@ -219,9 +219,28 @@ CREATE TABLE webhook_outbox (
     idempotency_key text CHECK (octet_length(idempotency_key) BETWEEN 1 AND 256),
     priority        smallint NOT NULL CHECK (priority BETWEEN 0 AND 3),
     max_retries     integer CHECK (max_retries >= 0),
-    created_at      timestamptz NOT NULL,
-    due_at          timestamptz NOT NULL
+    created_at      timestamptz NOT NULL CHECK (created_at >= '1970-01-01 00:00+00'),
+    due_at          timestamptz NOT NULL,
+    CHECK (greatest(created_at, due_at) < '10000-01-01 00:00+00' AND due_at >= created_at)
 );
+
+-- Events of the outbox that were refused for good, with the reason, so that those behind them go on.
+-- Those of ten minutes ago are put back, in case the cause was mended.
+CREATE TABLE webhook_outbox_refused (
+    id              uuid PRIMARY KEY,
+    event_type      text NOT NULL,
+    data            json NOT NULL,
+    tenant          text,
+    idempotency_key text,
+    priority        smallint NOT NULL,
+    max_retries     integer,
+    created_at      timestamptz NOT NULL,
+    due_at          timestamptz NOT NULL,
+    refused_at      timestamptz NOT NULL,
+    reason          text NOT NULL
+);
+
+CREATE INDEX idx_webhook_outbox_refused ON webhook_outbox_refused (refused_at);
 
 -- The rule of a name that this one breaks, if it breaks one; as in webhooks-core.
 CREATE FUNCTION webhook_name_problem(field text, name text) RETURNS text

@@ -1,3 +1,5 @@
+use std::time::SystemTime;
+
 use tokio::time::Instant;
 use webhooks_core::storage::{Beat, POISON_CRASHES};
 use webhooks_core::{Result, Timestamp, WorkerId};
@@ -27,6 +29,7 @@ impl Database {
             beat.now = get_time(row, "now")?;
             beat.revision = get_u64(row, "revision")?;
             beat.lost = get(row, "lost")?;
+            beat.before = get::<Option<SystemTime>>(row, "before")?.map(Timestamp::from);
             beat.outbox = get(row, "outbox")?;
             let looks = get(row, "newly_silent")? || get(row, "silent")? && rest.is_over();
             if looks && get(row, "in_a_row")? {

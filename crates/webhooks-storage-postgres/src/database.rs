@@ -57,7 +57,7 @@ impl Database {
     /// Prepares a statement, once per connection.
     pub(crate) async fn prepare(&self, on: &Object, what: &str, sql: &str) -> Result<Statement> {
         let prepared = on.prepare_cached(&self.sql(sql)).await;
-        prepared.map_err(|error| storage_error(what, &error))
+        prepared.map_err(|error| storage_error(what, &error).without_effect())
     }
 
     /// Begins a transaction of several statements. If it is refused, all of it is to be made again,

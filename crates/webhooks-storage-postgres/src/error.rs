@@ -6,7 +6,7 @@ use std::fmt;
 use std::io;
 
 use deadpool_postgres::PoolError;
-use tokio_postgres::error::SqlState;
+use tokio_postgres::error::{Severity, SqlState};
 use webhooks_core::WebhookError;
 
 use crate::repeat::Refusal;
@@ -48,23 +48,48 @@ fn error_of(what: &str, error: &tokio_postgres::Error, refusal: Option<Refusal>)
         refusal,
     };
     let message = format!("postgres: cannot {what}");
-    if is_transient(error) {
+    let failed = if is_transient(error) {
         WebhookError::transient_storage(message, safe)
     } else {
         WebhookError::permanent_storage(message, safe)
+    };
+    if is_without_effect(error) {
+        failed.without_effect()
+    } else {
+        failed
     }
+}
+
+/// Whether the statement, or the transaction that it is of, certainly changed nothing: the server
+/// refused it and rolled it back, or it was never sent. What ended the connection or the server
+/// may have come after the commit.
+fn is_without_effect(error: &tokio_postgres::Error) -> bool {
+    match error.as_db_error() {
+        Some(db) => {
+            db.parsed_severity() == Some(Severity::Error) && !db.code().code().starts_with("08")
+        }
+        None => is_unsendable(error),
+    }
+}
+
+/// Whether the message could not even be written: a value that is none of its type, or more bytes
+/// than a message has.
+fn is_unsendable(error: &tokio_postgres::Error) -> bool {
+    io_error(error).is_some_and(|io| io.kind() == io::ErrorKind::InvalidInput)
 }
 
 /// The error of a call that got no connection.
 pub(crate) fn pool_error(error: &PoolError) -> WebhookError {
     match error {
-        PoolError::Backend(error) => storage_error("connect", error),
+        PoolError::Backend(error) => storage_error("connect", error).without_effect(),
         PoolError::Timeout(kind) => WebhookError::transient_storage(
             "postgres: no connection became free in time",
             format!("timeout of the pool: {kind:?}"),
-        ),
+        )
+        .without_effect(),
         PoolError::Closed | PoolError::NoRuntimeSpecified | PoolError::PostCreateHook(_) => {
             WebhookError::permanent_storage("postgres: the pool gives no connection", text(error))
+                .without_effect()
         }
     }
 }
@@ -114,8 +139,10 @@ fn io_error(error: &tokio_postgres::Error) -> Option<&io::Error> {
 
 fn is_transient(error: &tokio_postgres::Error) -> bool {
     let Some(code) = error.code() else {
-        // Without an answer of the server: lost, refused or timed out.
-        return error.is_closed() || error.source().is_none_or(|s| s.is::<io::Error>());
+        // Without an answer of the server: lost, refused or timed out. What cannot be sent now
+        // cannot be sent later.
+        return !is_unsendable(error)
+            && (error.is_closed() || error.source().is_none_or(|s| s.is::<io::Error>()));
     };
     let passing = [
         SqlState::T_R_SERIALIZATION_FAILURE,

@@ -3,20 +3,25 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serde::Serialize;
-use tokio_postgres::types::{Json, Type};
+use tokio_postgres::types::{Json, ToSql, Type};
 use tokio_postgres::{GenericClient, Row};
 use webhooks_core::storage::OutboxEvent;
 use webhooks_core::{
-    EventId, EventType, Priority, Result, WebhookError, check_data, check_sending,
+    EventId, EventType, Priority, Result, Timestamp, WebhookError, check_data, check_sending,
 };
 
-use crate::columns::{get, get_time, int, long};
+use crate::columns::{get, get_time, int, long, time};
 use crate::database::Database;
 use crate::error::storage_error;
 use crate::raw_json::RawJson;
 
-const READ: &str = "SELECT id, event_type, data, tenant, idempotency_key, priority, max_retries, \
-    created_at, due_at FROM @.webhook_outbox ORDER BY id LIMIT $1::bigint";
+/// One after the other, since the server has to read an event's data to tell its length: not more
+/// of them than are wanted.
+const READ: &str = include_str!("sql/read_outbox.sql");
+const SET_ASIDE: &str = include_str!("sql/set_outbox_aside.sql");
+const BRING_BACK: &str = include_str!("sql/bring_back_outbox.sql");
+/// Events that one sweep brings back at most.
+const MOST_BROUGHT_BACK: i64 = 256;
 const SEND: &str = "SELECT @.webhook_send($1::text, $2::json, $3::text, $4::text, \
     $5::bigint * interval '1 millisecond', $6::text, $7::integer, $8::integer)";
 /// The longest body of an event, in bytes, unless a send says otherwise.
@@ -188,9 +193,43 @@ impl<C> fmt::Debug for OutboxSend<'_, C> {
 }
 
 impl Database {
-    pub(crate) async fn read_outbox(&self, limit: usize) -> Result<Vec<OutboxEvent>> {
-        let rows = self.query("read the outbox", READ, &[&long(limit)]).await?;
-        rows.iter().map(event).collect()
+    pub(crate) async fn read_outbox(&self, limit: usize, bytes: usize) -> Result<Vec<OutboxEvent>> {
+        let params: [&(dyn ToSql + Sync); 2] = [&long(limit), &long(bytes)];
+        let rows = self.query("read the outbox", READ, &params).await?;
+        let mut events = Vec::with_capacity(rows.len());
+        for row in &rows {
+            match event(row) {
+                Ok(event) => events.push(event),
+                // What somebody else wrote there may be none.
+                Err(error) => {
+                    let id = EventId::from_uuid(get(row, "id")?);
+                    tracing::error!(%error, event_id = %id, "an event of the outbox is set aside");
+                    let now = get_time(row, "now")?;
+                    self.set_outbox_aside(id, &error.to_string(), now).await?;
+                }
+            }
+        }
+        Ok(events)
+    }
+
+    pub(crate) async fn set_outbox_aside(
+        &self,
+        id: EventId,
+        reason: &str,
+        now: Timestamp,
+    ) -> Result<bool> {
+        let params: [&(dyn ToSql + Sync); 3] = [&id.as_uuid(), &reason, &time(now)];
+        let moved = self.execute("set an event aside", SET_ASIDE, &params);
+        Ok(moved.await? > 0)
+    }
+
+    /// Puts what was set aside ten minutes ago back into the outbox. An error here holds nobody up.
+    pub(crate) async fn bring_back_outbox(&self, now: Timestamp) {
+        let params: [&(dyn ToSql + Sync); 2] = [&time(now), &MOST_BROUGHT_BACK];
+        let back = self.execute("bring events back", BRING_BACK, &params);
+        if let Err(error) = back.await {
+            tracing::warn!(%error, "cannot put back into the outbox what was set aside");
+        }
     }
 }
 

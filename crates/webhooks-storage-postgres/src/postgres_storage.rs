@@ -6,7 +6,7 @@ use webhooks_core::storage::{
     EndpointGate, EndpointRecord, Enqueued, Expected, NewEvent, OutboxEvent, Page, Retention,
     Saved, Settled, Settlement, Swept, WebhookStorage,
 };
-use webhooks_core::{Reencrypted, Result, Timestamp, WebhookEndpoint, WorkerId};
+use webhooks_core::{EventId, Reencrypted, Result, Timestamp, WebhookEndpoint, WorkerId};
 
 use crate::claim_memory::ClaimMemory;
 use crate::database::Database;
@@ -217,8 +217,12 @@ impl WebhookStorage for PostgresStorage {
         self.database.sweep(retention, limit, now).await
     }
 
-    async fn read_outbox(&self, limit: usize) -> Result<Vec<OutboxEvent>> {
-        self.database.read_outbox(limit).await
+    async fn read_outbox(&self, limit: usize, bytes: usize) -> Result<Vec<OutboxEvent>> {
+        self.database.read_outbox(limit, bytes).await
+    }
+
+    async fn set_outbox_aside(&self, id: EventId, reason: &str, now: Timestamp) -> Result<bool> {
+        self.database.set_outbox_aside(id, reason, now).await
     }
 
     async fn enqueue_outbox(

@@ -57,6 +57,7 @@ impl Database {
             }
         }
         self.cancel_half_deleted(limit, now).await?;
+        self.bring_back_outbox(now).await;
         while self.fold_totals().await? >= MOST_FOLDED {}
         let keys = self.drop_some(KEYS, time(now), limit).await?;
         let what = "sweep";

@@ -38,7 +38,7 @@ async fn only_what_commits_is_sent() {
     assert!(id.to_string().starts_with("webhook_"));
     transaction.rollback().await.unwrap();
     assert!(
-        WebhookStorage::read_outbox(&storage, 10)
+        WebhookStorage::read_outbox(&storage, 10, usize::MAX)
             .await
             .unwrap()
             .is_empty()
@@ -57,13 +57,15 @@ async fn only_what_commits_is_sent() {
         .await
         .unwrap();
     assert!(
-        WebhookStorage::read_outbox(&storage, 10)
+        WebhookStorage::read_outbox(&storage, 10, usize::MAX)
             .await
             .unwrap()
             .is_empty()
     );
     transaction.commit().await.unwrap();
-    let found = WebhookStorage::read_outbox(&storage, 10).await.unwrap();
+    let found = WebhookStorage::read_outbox(&storage, 10, usize::MAX)
+        .await
+        .unwrap();
     assert_eq!(found.len(), 1);
     assert_eq!(found[0].id, id);
     assert_eq!(found[0].tenant.as_deref(), Some("org_1"));
@@ -88,7 +90,7 @@ async fn a_transaction_of_the_pool_sends_too() {
     outbox.send("user.created", &1).await.unwrap();
     transaction.commit().await.unwrap();
     assert_eq!(
-        WebhookStorage::read_outbox(&storage, 10)
+        WebhookStorage::read_outbox(&storage, 10, usize::MAX)
             .await
             .unwrap()
             .len(),
@@ -105,7 +107,9 @@ async fn any_driver_sends_with_the_sql_function() {
     let sql = format!("SELECT webhook_send('order.line-item.v2_x', '{data}', delay => '1 minute')");
     let rows = client.simple_query(&sql).await.unwrap();
     assert!(rows.len() > 1);
-    let found = WebhookStorage::read_outbox(&storage, 10).await.unwrap();
+    let found = WebhookStorage::read_outbox(&storage, 10, usize::MAX)
+        .await
+        .unwrap();
     assert_eq!(found[0].data, data.as_bytes(), "to the byte");
     assert_eq!(&*found[0].event_type, "order.line-item.v2_x");
     assert_eq!(found[0].due_at.since(found[0].created_at).as_secs(), 60);
@@ -186,7 +190,9 @@ async fn each_event_is_taken_by_one_node() {
         nodes.push(tokio::spawn(async move {
             let mut stored = 0;
             loop {
-                let found = WebhookStorage::read_outbox(&node, 50).await.unwrap();
+                let found = WebhookStorage::read_outbox(&node, 50, usize::MAX)
+                    .await
+                    .unwrap();
                 if found.is_empty() {
                     return stored;
                 }
@@ -214,7 +220,9 @@ async fn an_event_that_nobody_wants_leaves_the_outbox() {
         .simple_query("SELECT webhook_send('a', '1')")
         .await
         .unwrap();
-    let found = WebhookStorage::read_outbox(&storage, 10).await.unwrap();
+    let found = WebhookStorage::read_outbox(&storage, 10, usize::MAX)
+        .await
+        .unwrap();
     let mut new = matched(&found[0], "a");
     new.deliveries.clear();
     let answers = storage
@@ -222,7 +230,7 @@ async fn an_event_that_nobody_wants_leaves_the_outbox() {
         .await;
     assert_eq!(answers.unwrap(), [Some(Enqueued::NoEndpoint)]);
     assert!(
-        WebhookStorage::read_outbox(&storage, 10)
+        WebhookStorage::read_outbox(&storage, 10, usize::MAX)
             .await
             .unwrap()
             .is_empty()

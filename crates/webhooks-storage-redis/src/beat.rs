@@ -1,6 +1,6 @@
 use futures_util::future::try_join_all;
 use webhooks_core::storage::{Beat, POISON_CRASHES, WORKER_DEAD_AFTER};
-use webhooks_core::{Result, Timestamp, WorkerId};
+use webhooks_core::{Result, Timestamp, WorkerId, unique_number};
 
 use crate::args::Args;
 use crate::endpoints::REGISTRY;
@@ -69,7 +69,7 @@ impl RedisStorage {
     ) -> Result<(Beat, bool)> {
         let mut args = Args::default();
         args.text(pulse.worker.map_or("", WorkerId::as_str))
-            .number(fastrand::u64(..))
+            .number(unique_number())
             .text(mode)
             .number(WORKER_DEAD_AFTER.as_millis())
             .number(MOST_RESCUED)
@@ -78,7 +78,7 @@ impl RedisStorage {
         let now = at.map_or_else(String::new, |at| at.as_millis().to_string());
         let script = Script::Beat;
         let mut reply = self.connection.run(partition, script, &now, &args).await?;
-        let beat = Beat {
+        let mut beat = Beat {
             now: reply.timestamp()?,
             revision: reply.number()?,
             rescued: reply.number()?,
@@ -86,6 +86,7 @@ impl RedisStorage {
             ..Beat::default()
         };
         let more = reply.flag()?;
+        beat.before = reply.optional()?.map(Timestamp::from_millis);
         if partition != REGISTRY {
             self.announce(partition, reply).await?;
         }

@@ -45,7 +45,7 @@ pub(crate) struct TakenTicket<'a> {
 impl Default for ClaimTickets {
     fn default() -> Self {
         Self {
-            epoch: fastrand::u64(..),
+            epoch: webhooks_core::unique_number(),
             idle: Mutex::default(),
         }
     }

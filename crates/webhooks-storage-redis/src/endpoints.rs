@@ -52,7 +52,7 @@ impl RedisStorage {
         let mut args = Args::default();
         args.text(&endpoint.id)
             .text(expected)
-            .number(fastrand::u64(..))
+            .number(webhooks_core::unique_number())
             .text(part)
             .bytes(serde_json::to_vec(&*self.keys.seal(endpoint)?)?.into())
             .flag(endpoint.enabled);
@@ -106,7 +106,7 @@ impl RedisStorage {
         let partition = self.connection.keys.partition_of(id);
         let now = now.as_millis().to_string();
         let mut args = Args::default();
-        args.text(id).number(fastrand::u64(..));
+        args.text(id).number(webhooks_core::unique_number());
         loop {
             let script = Script::DeleteEndpoint;
             let mut reply = self.connection.run(partition, script, &now, &args).await?;

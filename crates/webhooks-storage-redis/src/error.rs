@@ -19,11 +19,27 @@ const PASSING: [&str; 11] = [
 /// Why Redis did not do what it was asked.
 pub(crate) fn storage_error(error: &Error) -> WebhookError {
     let source = source(error);
-    if is_transient(error) {
+    let failed = if is_transient(error) {
         WebhookError::transient_storage("Redis cannot be reached or cannot answer now", source)
     } else {
         WebhookError::permanent_storage("Redis refused what it was asked", source)
+    };
+    if is_without_effect(error) {
+        failed.without_effect()
+    } else {
+        failed
     }
+}
+
+/// Whether certainly nothing was done: the server refused the call itself, or the first write of a
+/// script, behind which it refuses none for these reasons; or the call was never sent. Any other
+/// error of a script may have come after writes, which no server takes back.
+fn is_without_effect(error: &Error) -> bool {
+    PASSING.contains(&code(error))
+        || is_full(error)
+        || is_unknown_script(error)
+        || code(error) == "NOAUTH"
+        || *error.kind() == ErrorKind::Backpressure
 }
 
 /// Whether the server has no memory left.
@@ -88,6 +104,18 @@ mod tests {
         assert!(of(ErrorKind::Unknown, "Failed to route command.").is_transient());
         assert!(!of(ErrorKind::Auth, "NOAUTH Authentication required").is_transient());
         assert!(!of(ErrorKind::Unknown, "ERR user_script:1: oops").is_transient());
+    }
+
+    #[test]
+    fn only_what_was_certainly_not_done_is_called_so() {
+        assert!(!of(ErrorKind::Unknown, "LOADING Redis is loading").outcome_unknown());
+        assert!(!of(ErrorKind::Unknown, "OOM command not allowed").outcome_unknown());
+        assert!(!of(ErrorKind::Backpressure, "").outcome_unknown());
+        assert!(of(ErrorKind::IO, "connection reset").outcome_unknown());
+        assert!(of(ErrorKind::Timeout, "").outcome_unknown());
+        let half_way = "ERR user_script:1: NOPERM this user has no permissions to access a channel";
+        let error = of(ErrorKind::Unknown, half_way);
+        assert!(error.outcome_unknown() && !error.is_transient());
     }
 
     #[test]

@@ -102,7 +102,7 @@ impl RedisStorage {
             let mut args = filter(query, before);
             args.text(name)
                 .number((limit - changed).min(MOST_ROWS))
-                .number(fastrand::u64(..));
+                .number(webhooks_core::unique_number());
             for level in 0..4 {
                 args.number(Priority::from_level(level).sort_key(now));
             }

@@ -7,7 +7,9 @@ use webhooks_core::storage::{
     EndpointGate, EndpointRecord, Enqueued, Expected, NewEvent, Page, Retention, Saved, Settled,
     Settlement, Swept, WebhookStorage,
 };
-use webhooks_core::{EncryptionKeys, Reencrypted, Result, Timestamp, WebhookEndpoint, WorkerId};
+use webhooks_core::{
+    EncryptionKeys, Reencrypted, Result, Timestamp, WebhookEndpoint, WebhookError, WorkerId,
+};
 
 use crate::builder::RedisStorageBuilder;
 use crate::claim_tickets::ClaimTickets;
@@ -86,6 +88,15 @@ impl RedisStorage {
         self.encrypt_anew().await
     }
 
+    /// What a call came to that each partition does a part of: where one failed, another may have
+    /// done its part.
+    fn in_parts<T>(&self, outcome: Result<T>) -> Result<T> {
+        if self.connection.keys.partitions() > 1 {
+            return outcome.map_err(WebhookError::perhaps_done);
+        }
+        outcome
+    }
+
     pub(crate) fn connected(
         connection: Connection,
         wake: Wake,
@@ -132,7 +143,7 @@ impl WebhookStorage for RedisStorage {
     }
 
     async fn set_gates(&self, gates: &[EndpointGate], now: Timestamp) -> Result<()> {
-        self.change_gates(gates, now).await
+        self.in_parts(self.change_gates(gates, now).await)
     }
 
     async fn enqueue(
@@ -141,11 +152,11 @@ impl WebhookStorage for RedisStorage {
         worker: Option<&WorkerId>,
         now: Timestamp,
     ) -> Result<Vec<Enqueued>> {
-        self.store_events(events, worker, now).await
+        self.in_parts(self.store_events(events, worker, now).await)
     }
 
     async fn claim(&self, claim: &Claim<'_>) -> Result<Claimed> {
-        self.claim_ready(claim).await
+        self.in_parts(self.claim_ready(claim).await)
     }
 
     async fn settle(
@@ -154,7 +165,7 @@ impl WebhookStorage for RedisStorage {
         settlements: &[Settlement],
         now: Timestamp,
     ) -> Result<Vec<Settled>> {
-        self.store_outcomes(worker, settlements, now).await
+        self.in_parts(self.store_outcomes(worker, settlements, now).await)
     }
 
     async fn beat(&self, worker: Option<&WorkerId>, at: Option<Timestamp>) -> Result<Beat> {

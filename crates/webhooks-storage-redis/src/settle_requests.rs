@@ -27,7 +27,7 @@ pub(crate) struct SettleNumbers<'a> {
 
 impl SettleRequests {
     pub(crate) fn number(&self, settlements: &[Settlement]) -> SettleNumbers<'_> {
-        let call = fastrand::u64(..);
+        let call = webhooks_core::unique_number();
         let unanswered = self.unanswered.lock();
         let mut unanswered = unanswered.unwrap_or_else(PoisonError::into_inner);
         let numbers = settlements.iter().enumerate().map(|(place, settlement)| {

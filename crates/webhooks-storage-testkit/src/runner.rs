@@ -135,6 +135,7 @@ macro_rules! __cases {
             beat {
                 a_beat_tells_the_time_it_is_given
                 the_storage_has_a_clock_of_its_own
+                a_beat_tells_of_the_one_before
                 a_beat_tells_the_revision
                 a_silent_workers_deliveries_come_back
                 nothing_comes_back_before_its_time

@@ -8,7 +8,7 @@ use webhooks_core::storage::{
     EndpointGate, EndpointRecord, Enqueued, Expected, NewEvent, OutboxEvent, Page, Retention,
     Saved, Settled, Settlement, Swept, WebhookStorage,
 };
-use webhooks_core::{Result, Timestamp, WebhookEndpoint, WebhookError, WorkerId};
+use webhooks_core::{EventId, Result, Timestamp, WebhookEndpoint, WebhookError, WorkerId};
 use webhooks_storage_memory::MemoryStorage;
 
 /// A storage that is some way off: every call takes that long to get there, and its answer as long
@@ -19,6 +19,12 @@ pub(crate) struct RemoteStorage {
     pub(crate) way: Duration,
     lost: Mutex<Option<Lost>>,
     outbox: Mutex<Vec<OutboxEvent>>,
+    /// Events that were set aside, and why.
+    pub(crate) aside: Mutex<Vec<(EventId, String)>>,
+    /// Of this endpoint every outcome, gate and event of the outbox is refused for good.
+    refused: Mutex<Option<&'static str>>,
+    /// How many answers to settlements are left out.
+    pub(crate) left_out: Mutex<usize>,
     /// How many deliveries each call of `enqueue` brought.
     pub(crate) enqueued: Mutex<Vec<usize>>,
 }
@@ -42,6 +48,9 @@ impl RemoteStorage {
             way,
             lost: Mutex::default(),
             outbox: Mutex::default(),
+            aside: Mutex::default(),
+            refused: Mutex::default(),
+            left_out: Mutex::default(),
             enqueued: Mutex::default(),
         })
     }
@@ -49,6 +58,20 @@ impl RemoteStorage {
     /// Loses this from now on.
     pub(crate) fn lose(&self, what: Option<Lost>) {
         *self.lost.lock().unwrap() = what;
+    }
+
+    /// Refuses for good what is of this endpoint, from now on, and with it the whole call.
+    pub(crate) fn refuse(&self, endpoint_id: Option<&'static str>) {
+        *self.refused.lock().unwrap() = endpoint_id;
+    }
+
+    fn refuses<'a>(&self, mut of: impl Iterator<Item = &'a Arc<str>>) -> Result<()> {
+        let refused = *self.refused.lock().unwrap();
+        if refused.is_some_and(|refused| of.any(|id| **id == *refused)) {
+            let text = "value out of range";
+            return Err(WebhookError::permanent_storage("cannot store", text).without_effect());
+        }
+        Ok(())
     }
 
     /// As a transaction does that commits.
@@ -113,6 +136,7 @@ impl WebhookStorage for RemoteStorage {
     }
 
     async fn set_gates(&self, gates: &[EndpointGate], now: Timestamp) -> Result<()> {
+        self.refuses(gates.iter().map(|gate| &gate.endpoint_id))?;
         self.call(self.inner.set_gates(gates, now)).await
     }
 
@@ -153,7 +177,11 @@ impl WebhookStorage for RemoteStorage {
         settlements: &[Settlement],
         now: Timestamp,
     ) -> Result<Vec<Settled>> {
-        self.call(self.inner.settle(worker, settlements, now)).await
+        self.refuses(settlements.iter().map(|s| &s.endpoint_id))?;
+        let settle = self.inner.settle(worker, settlements, now);
+        let mut settled = self.call(settle).await?;
+        settled.truncate(settled.len().saturating_sub(*self.left_out.lock().unwrap()));
+        Ok(settled)
     }
 
     async fn beat(&self, worker: Option<&WorkerId>, at: Option<Timestamp>) -> Result<Beat> {
@@ -187,12 +215,18 @@ impl WebhookStorage for RemoteStorage {
         self.call(self.inner.sweep(retention, limit, now)).await
     }
 
-    async fn read_outbox(&self, limit: usize) -> Result<Vec<OutboxEvent>> {
+    async fn read_outbox(&self, limit: usize, _: usize) -> Result<Vec<OutboxEvent>> {
         let read = async {
             let outbox = self.outbox.lock().unwrap();
             Ok(outbox.iter().take(limit).cloned().collect())
         };
         self.call(read).await
+    }
+
+    async fn set_outbox_aside(&self, id: EventId, reason: &str, _: Timestamp) -> Result<bool> {
+        self.outbox.lock().unwrap().retain(|event| event.id != id);
+        self.aside.lock().unwrap().push((id, reason.into()));
+        Ok(true)
     }
 
     async fn enqueue_outbox(
@@ -201,6 +235,8 @@ impl WebhookStorage for RemoteStorage {
         worker: Option<&WorkerId>,
         now: Timestamp,
     ) -> Result<Vec<Option<Enqueued>>> {
+        let deliveries = events.iter().flat_map(|event| &event.deliveries);
+        self.refuses(deliveries.map(|delivery| &delivery.endpoint_id))?;
         let enqueue = async {
             let enqueued = self.inner.enqueue(events, worker, now).await?;
             let is_taken = |id| events.iter().any(|taken| taken.event.id == id);

@@ -11,6 +11,7 @@
 mod definitions;
 mod event_data;
 mod incarnations;
+mod outbox;
 mod place;
 mod replays;
 mod texts;

@@ -82,6 +82,17 @@ impl Place {
         }
     }
 
+    /// A client of the database, on the storage's tables.
+    pub(crate) async fn postgres(&self) -> tokio_postgres::Client {
+        let (client, connection) = tokio_postgres::connect(&server("POSTGRES"), NoTls)
+            .await
+            .unwrap();
+        tokio::spawn(connection);
+        let path = format!("SET search_path = \"{}\"", self.name);
+        client.batch_execute(&path).await.unwrap();
+        client
+    }
+
     /// A system of its own on this storage.
     pub(crate) async fn node(&self) -> WebhookSystem {
         self.node_with(builder()).await

@@ -178,6 +178,7 @@ impl WebhookStorage for ListStorage {
             given_up: false,
         };
         if let Some(before) = lists.workers.insert(id.clone(), alive) {
+            beat.before = Some(before.beat_at);
             beat.lost = before.given_up;
             if !before.given_up && !is_silent(&before, self.started_at, now) {
                 beat.rescued = lists.rescue(self.started_at, now);

@@ -53,6 +53,9 @@ pub struct Beat {
     pub rescued: usize,
     /// The worker had been given up for dead since its last beat: its leases are gone.
     pub lost: bool,
+    /// When the worker had beaten before, if it has and that is known: a process that knows of no
+    /// such beat of its own is not the only one under its id.
+    pub before: Option<Timestamp>,
     /// There is something in the [outbox](super::WebhookStorage::read_outbox).
     pub outbox: bool,
 }

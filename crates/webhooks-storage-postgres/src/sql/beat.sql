@@ -11,6 +11,7 @@ WITH clock AS MATERIALIZED (
     RETURNING seen_before, was_lost
 )
 SELECT c.now, r.revision, coalesce(b.was_lost, false) AS lost,
+    b.seen_before AS before,
     coalesce(NOT b.was_lost AND c.now - greatest(b.seen_before, pg_postmaster_start_time())
         < interval '12 seconds' AND b.seen_before IS NOT NULL, false) AS in_a_row,
     EXISTS (SELECT FROM @.webhook_workers d WHERE d.seen_at < c.now - interval '12 seconds')

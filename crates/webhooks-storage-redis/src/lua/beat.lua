@@ -1,5 +1,5 @@
 -- A beat of a worker, and the taking back of what dead workers hold, a bounded number at a time.
--- Answers {now, revision, rescued, lost, more to rescue, endpoints to announce, ...}.
+-- Answers {now, revision, rescued, lost, more to rescue, the beat before, endpoints to announce, ...}.
 local worker, request, mode = take(), take(), take()
 local silence, most, poison = tonumber(take()), tonumber(take()), tonumber(take())
 local uptime = take() == '1'
@@ -11,8 +11,8 @@ if uptime then
   started = now_ms - tonumber(up or 0) * 1000
 end
 
-local function answer(rescued, lost, more)
-  local out = { now, redis.call('GET', key('revision')) or '0', rescued, lost, more }
+local function answer(rescued, lost, more, before)
+  local out = { now, redis.call('GET', key('revision')) or '0', rescued, lost, more, before or '' }
   local unannounced = redis.call('HSCAN', key('unannounced'), 0, 'COUNT', 100)[2]
   for i = 1, #unannounced do out[#out + 1] = unannounced[i] end
   return out
@@ -58,8 +58,12 @@ end
 
 if worker == '' then return answer(0, 0, 0) end
 local own = key('worker', worker)
-local v = redis.call('HMGET', own, 'beaten', 'lost', 'request', 'rescued', 'was_lost', 'more')
-if v[3] == request then return answer(tonumber(v[4]), tonumber(v[5]), tonumber(v[6])) end
+local v = redis.call('HMGET', own, 'beaten', 'lost', 'request', 'rescued', 'was_lost', 'more',
+  'before')
+if v[3] == request then
+  return answer(tonumber(v[4]), tonumber(v[5]), tonumber(v[6]), v[7])
+end
+local before = v[1] or ''
 local lost, in_a_row = 0, mode == 'on'
 if mode == 'beat' then
   lost = v[2] and 1 or 0
@@ -71,7 +75,8 @@ if mode == 'beat' then
 end
 local rescued, more = 0, 0
 if in_a_row then rescued, more = rescue() end
-redis.call('HSET', own, 'request', request, 'rescued', rescued, 'was_lost', lost, 'more', more)
+redis.call('HSET', own, 'request', request, 'rescued', rescued, 'was_lost', lost, 'more', more,
+  'before', before)
 redis.call('PEXPIRE', own, 172800000)
 flush()
-return answer(rescued, lost, more)
+return answer(rescued, lost, more, before)

@@ -48,6 +48,20 @@ pub(crate) async fn a_beat_tells_the_revision(t: &Bench) {
     assert_eq!(after, t.record("a").await.revision);
 }
 
+pub(crate) async fn a_beat_tells_of_the_one_before(t: &Bench) {
+    let before = async |name: &str, second| beat_as(t, name, &[second]).await.before;
+    assert_eq!(before("first", 3).await, None);
+    assert_eq!(before("first", 4).await, Some(t.at(3)));
+    assert_eq!(before("second", 5).await, None);
+    assert_eq!(
+        before("first", 30).await,
+        Some(t.at(4)),
+        "whoever has beaten"
+    );
+    let read = t.storage.beat(None, Some(t.at(31))).await.unwrap();
+    assert_eq!(read.before, None);
+}
+
 pub(crate) async fn a_silent_workers_deliveries_come_back(t: &Bench) {
     t.save(&["a"]).await;
     let old = t.lease_one("a").await;

@@ -1,0 +1,62 @@
+//! Under which id a process leases.
+
+use std::sync::Mutex;
+
+use webhooks_core::storage::{Beat, WebhookStorage};
+use webhooks_core::{Result, Timestamp, WorkerId};
+
+use crate::dispatcher::lock;
+
+/// The worker id of a process, which is its own for as long as its beats show nobody else's beats
+/// between them. Another holder is a copy of this process: of its machine's memory, say.
+#[derive(Debug)]
+pub(crate) struct Identity {
+    worker: Mutex<WorkerId>,
+    /// The storage's time of the last beat; `None` while it is not known, because the answer to a
+    /// later one was lost. Held while a beat is on its way, so that none looks like another's.
+    last: tokio::sync::Mutex<Option<Timestamp>>,
+}
+
+impl Identity {
+    pub(crate) fn new(worker: WorkerId) -> Self {
+        Self {
+            worker: Mutex::new(worker),
+            last: tokio::sync::Mutex::new(None),
+        }
+    }
+
+    /// The id for what is leased from now on.
+    pub(crate) fn worker(&self) -> WorkerId {
+        lock(&self.worker).clone()
+    }
+
+    /// Beats. If somebody else has beaten under the same id, this process takes a new one, and what
+    /// it holds is [lost](Beat::lost): neither of the two may take the other's leases for its own.
+    pub(crate) async fn beat(&self, storage: &dyn WebhookStorage) -> Result<Beat> {
+        let mut last = self.last.lock().await;
+        let worker = self.worker();
+        // Until an answer comes, the last beat may be this one or the one before.
+        let own = last.take();
+        let mut beat = storage.beat(Some(&worker), None).await?;
+        if own.is_none_or(|own| beat.before.is_none_or(|before| before <= own)) {
+            *last = Some(beat.now);
+            return Ok(beat);
+        }
+        let new = WorkerId::unique();
+        tracing::error!(
+            %worker,
+            %new,
+            "another process beats under this one's id, as after a copy of a machine's memory; \
+             this one takes a new id"
+        );
+        lock(&self.worker).clone_from(&new);
+        let rescued = beat.rescued;
+        beat = storage.beat(Some(&new), None).await?;
+        *last = Some(beat.now);
+        Ok(Beat {
+            lost: true,
+            rescued: beat.rescued + rescued,
+            ..beat
+        })
+    }
+}
