@@ -1,5 +1,7 @@
 //! The example of a custom storage passes the suite.
 
+#[path = "../examples/custom_storage/filling.rs"]
+mod filling;
 #[path = "../examples/custom_storage/leases.rs"]
 mod leases;
 #[path = "../examples/custom_storage/list_storage.rs"]

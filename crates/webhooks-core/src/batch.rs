@@ -4,7 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Result, WebhookError};
 
-/// When the events that wait for an endpoint go out together: as soon as one of the bounds is met.
+/// When the events that wait for an endpoint go out together: once there are `max_events` of them, or
+/// the oldest has waited for `max_wait_ms`. Until then they wait in the storage, for whichever process
+/// takes them, and a changed batch takes effect at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct BatchConfig {
     /// Events of one request at most, 1 to 1,000.
@@ -12,6 +14,7 @@ pub struct BatchConfig {
     /// How long the first event waits for others, in milliseconds, at most 60,000.
     pub max_wait_ms: u64,
     /// Bytes of the events of one request at most, 1 to 16 MiB; a larger single event goes alone.
+    /// What does not fit goes in another request at the same time. It makes no batch go earlier.
     pub max_bytes: usize,
 }
 

@@ -121,7 +121,8 @@ pub trait WebhookStorage: Debug + Send + Sync + 'static {
     ) -> Result<Vec<Enqueued>>;
 
     /// Leases ready deliveries to a worker, taking from endpoints in turn, in the order of
-    /// [`sort_key`](crate::Priority::sort_key) within each.
+    /// [`sort_key`](crate::Priority::sort_key) within each. Of an endpoint with a
+    /// [batch](crate::WebhookEndpoint::batch) nothing comes but suspects until a batch is due.
     async fn claim(&self, claim: &Claim<'_>) -> Result<Claimed>;
 
     /// Stores what came of leased deliveries, with the log of their attempts: one answer per

@@ -121,7 +121,6 @@ impl Dispatcher {
     /// Takes deliveries of a lane in hand that were claimed in this era; they start when their turn
     /// comes.
     pub(crate) fn accept(&self, lane: &Arc<Lane>, deliveries: Vec<WebhookDelivery>, era: u64) {
-        let now = Instant::now();
         let mut state = lane.lock();
         self.hand.put_in(lane, &mut state, deliveries.len());
         for delivery in deliveries {
@@ -130,7 +129,6 @@ impl Dispatcher {
                 false => self.cancel(lane, &delivery),
             }
         }
-        state.filling_since.get_or_insert(now);
         if self.still_holds(era) {
             self.turns.push(lane, &mut state);
         } else {
@@ -202,9 +200,8 @@ impl Dispatcher {
         if !self.slots.take() {
             return Turn::Stop;
         }
-        match state.take_next(moment) {
+        match state.take_next() {
             Next::Nothing => {}
-            Next::Filling(until) => self.wake_at(lane, state, until),
             Next::Load(load) => match self.admit(lane, state, now) {
                 Ok(permit) => {
                     self.start(lane, state, load, permit, seat, moment);
@@ -465,24 +462,6 @@ impl Dispatcher {
         if !self.is_stopping() {
             stopped.await;
         }
-    }
-
-    /// Gives the lane a turn at `until`, once.
-    fn wake_at(self: &Arc<Self>, lane: &Arc<Lane>, state: &mut LaneState, until: Instant) {
-        if std::mem::replace(&mut state.alarm_set, true) {
-            return;
-        }
-        let (dispatcher, lane) = (Arc::downgrade(self), Arc::downgrade(lane));
-        self.runtime.spawn(async move {
-            tokio::time::sleep_until(until).await;
-            if let (Some(dispatcher), Some(lane)) = (dispatcher.upgrade(), lane.upgrade()) {
-                let mut state = lane.lock();
-                state.alarm_set = false;
-                dispatcher.turns.push(&lane, &mut state);
-                drop(state);
-                dispatcher.dispatch();
-            }
-        });
     }
 }
 

@@ -11,10 +11,12 @@ use webhooks_core::storage::Room;
 use crate::dispatcher::lock;
 use crate::lane::{Lane, LaneState};
 
-/// The deliveries that this process has leased and not settled, counted, and the lanes they are in.
+/// The deliveries that this process has leased and not settled, and the lanes they are in. They are
+/// counted as the requests that carry them, so that one endpoint's large batches leave room for
+/// others.
 #[derive(Debug, Default)]
 pub(crate) struct Hand {
-    deliveries: AtomicUsize,
+    loads: AtomicUsize,
     /// Claims on their way, which may bring more.
     claims: AtomicUsize,
     /// Lanes with something in hand, by their number.
@@ -34,8 +36,19 @@ impl Hand {
             lock(&self.lanes).insert(lane.number(), lane.clone());
         }
         state.in_hand += count;
-        if self.deliveries.fetch_add(count, Ordering::SeqCst) == 0 {
+        if self.recount(state) == 0 {
             self.filled.notify_one();
+        }
+    }
+
+    /// Counts the requests of a lane anew; how many there were of all.
+    fn recount(&self, state: &mut LaneState) -> usize {
+        let loads = state.in_hand.div_ceil(state.per_load());
+        let before = std::mem::replace(&mut state.loads, loads);
+        // A batch may have become smaller or larger meanwhile.
+        match loads.checked_sub(before) {
+            Some(more) => self.loads.fetch_add(more, Ordering::SeqCst),
+            None => self.loads.fetch_sub(before - loads, Ordering::SeqCst),
         }
     }
 
@@ -49,13 +62,11 @@ impl Hand {
     pub(crate) fn take_out(&self, lane: &Arc<Lane>, count: usize) -> bool {
         let mut state = lane.lock();
         state.in_hand -= count;
+        self.recount(&mut state);
         if state.in_hand == 0 {
             lock(&self.lanes).remove(&lane.number());
         }
-        let is_limited = state.record.gate.max_leased.is_some();
-        drop(state);
-        self.deliveries.fetch_sub(count, Ordering::SeqCst);
-        is_limited
+        state.record.gate.max_leased.is_some()
     }
 
     /// Counts a delivery of each of these lanes out, many of one lane that stand together at once;
@@ -79,9 +90,9 @@ impl Hand {
         self.left_some.store(true, Ordering::SeqCst);
     }
 
-    /// Deliveries in hand.
+    /// Requests that what is in hand takes.
     pub(crate) fn len(&self) -> usize {
-        self.deliveries.load(Ordering::SeqCst)
+        self.loads.load(Ordering::SeqCst)
     }
 
     /// Whether nothing is in hand or about to be.

@@ -49,16 +49,14 @@ pub(crate) struct LaneState {
     /// The next so many go one by one, because a batch with them was refused; also when they were
     /// given back meanwhile, or a batch of the same would be refused again.
     pub(crate) alone: usize,
-    /// When the oldest of `waiting` came, of an endpoint that batches.
-    pub(crate) filling_since: Option<Instant>,
-    /// The lane gets a turn when the batch that fills must go.
-    pub(crate) alarm_set: bool,
     /// Requests in flight, the oldest first.
     pub(crate) running: VecDeque<Running>,
     /// Places for what is on its way into the storage.
     pub(crate) reserved: usize,
     /// Leased to this process and not settled: waiting, in flight, and on the way to the storage.
     pub(crate) in_hand: usize,
+    /// Requests that carry as much, as the hand counts them.
+    pub(crate) loads: usize,
     /// The storage has more that is ready, as far as this process knows.
     pub(crate) backlog: bool,
     /// The lane has its place among those whose turn comes.
@@ -111,11 +109,10 @@ impl Lane {
             has_moved: false,
             waiting: VecDeque::new(),
             alone: 0,
-            filling_since: None,
-            alarm_set: false,
             running: VecDeque::new(),
             reserved: 0,
             in_hand: 0,
+            loads: 0,
             backlog: false,
             in_turns: false,
             window: usize::MAX,
@@ -274,8 +271,13 @@ impl LaneState {
 
     /// Everything that waits, to be given back.
     pub(crate) fn take_waiting(&mut self) -> VecDeque<WebhookDelivery> {
-        self.filling_since = None;
         std::mem::take(&mut self.waiting)
+    }
+
+    /// Deliveries that one request carries at most.
+    pub(crate) fn per_load(&self) -> usize {
+        let batch = self.record.endpoint.batch;
+        batch.map_or(1, |batch| batch.max_events.max(1) as usize)
     }
 
     /// Whether the deliveries of the endpoint go in batches.

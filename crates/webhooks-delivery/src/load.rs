@@ -1,10 +1,10 @@
 //! What one request carries.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use bytes::Bytes;
 use smallvec::smallvec;
-use tokio::time::Instant;
 use webhooks_core::{
     BATCH_EVENT, BatchConfig, DeliveryId, EventId, Timestamp, WebhookDelivery, batch_envelope,
 };
@@ -40,8 +40,6 @@ impl Carries {
 pub(crate) enum Next {
     /// This.
     Load(Load),
-    /// A batch that fills until this moment.
-    Filling(Instant),
     /// Nothing waits.
     Nothing,
 }
@@ -102,8 +100,8 @@ impl Load {
 }
 
 impl LaneState {
-    /// Takes what goes next out of the lane.
-    pub(crate) fn take_next(&mut self, now: Instant) -> Next {
+    /// Takes what goes next out of the lane. The storage lets batches out once they are due.
+    pub(crate) fn take_next(&mut self) -> Next {
         let Some(batch) = self.record.endpoint.batch else {
             return self.take_one();
         };
@@ -114,21 +112,12 @@ impl LaneState {
             self.alone -= 1;
             return self.take_one();
         }
-        let since = *self.filling_since.get_or_insert(now);
-        let (count, full) = fill(self, &batch);
-        let until = since + std::time::Duration::from_millis(batch.max_wait_ms);
-        if !full && now < until {
-            return Next::Filling(until);
-        }
-        let deliveries: Vec<_> = self.waiting.drain(..count).collect();
-        // The rest came later; it waits its own time, counted from now.
-        self.filling_since = (!self.waiting.is_empty()).then_some(now);
-        Next::Load(Load::Batch(deliveries))
+        let count = fit(self, &batch);
+        Next::Load(Load::Batch(self.waiting.drain(..count).collect()))
     }
 
     /// Puts a load back, to go before everything else. `alone`: in requests of its own each.
     pub(crate) fn put_back(&mut self, load: Load, alone: bool) {
-        let now = Instant::now();
         let (deliveries, alone) = match load {
             // Of a lane that batches, only those that go alone are ever taken alone.
             Load::One(delivery) => (vec![delivery], self.batches()),
@@ -140,7 +129,13 @@ impl LaneState {
         for delivery in deliveries.into_iter().rev() {
             self.waiting.push_front(delivery);
         }
-        self.filling_since.get_or_insert(now);
+    }
+
+    /// When what goes back to the storage is due, to be claimed from `at` on: it was let out, and
+    /// does not wait for another batch.
+    pub(crate) fn due_again(&self, at: Timestamp) -> Timestamp {
+        let wait = self.record.endpoint.batch.map_or(0, |b| b.max_wait_ms);
+        at.before(Duration::from_millis(wait))
     }
 
     fn take_one(&mut self) -> Next {
@@ -150,18 +145,14 @@ impl LaneState {
     }
 }
 
-/// How many of the waiting deliveries fit into one batch, and whether that fills it.
-fn fill(lane: &LaneState, batch: &BatchConfig) -> (usize, bool) {
+/// How many of the waiting deliveries fit into one batch.
+fn fit(lane: &LaneState, batch: &BatchConfig) -> usize {
     let most = usize::try_from(batch.max_events).unwrap_or(usize::MAX);
     let mut bytes = 0_usize;
-    for (count, delivery) in lane.waiting.iter().enumerate() {
+    let fits = lane.waiting.iter().take(most).take_while(|delivery| {
+        let is_first = bytes == 0;
         bytes = bytes.saturating_add(delivery.event.payload.len());
-        if count == most || (count > 0 && bytes > batch.max_bytes) {
-            return (count, true);
-        }
-    }
-    (
-        lane.waiting.len(),
-        lane.waiting.len() == most || bytes >= batch.max_bytes,
-    )
+        is_first || bytes <= batch.max_bytes
+    });
+    fits.count()
 }

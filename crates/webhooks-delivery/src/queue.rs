@@ -95,7 +95,8 @@ impl WebhookQueue {
         }
     }
 
-    /// Leases the most urgent delivery that is ready, with its endpoint; `None` if there is none.
+    /// Leases the most urgent delivery that is ready, with its endpoint; `None` if there is none. Of
+    /// an endpoint that batches it may lease a whole batch, whose rest the next calls return.
     /// What a call has leased that was dropped before it returned, the next one returns.
     ///
     /// # Errors

@@ -11,8 +11,9 @@ use crate::lane::{Lane, LaneState};
 use crate::recorder::Entry;
 
 impl Dispatcher {
-    /// Gives everything that waits in a lane back to the storage, due at `at`.
+    /// Gives everything that waits in a lane back to the storage, to be claimed from `at` on.
     pub(crate) fn give_back(&self, lane: &Arc<Lane>, state: &mut LaneState, at: Timestamp) {
+        let at = state.due_again(at);
         for delivery in state.take_waiting() {
             self.release(Some(lane), &delivery, at);
         }

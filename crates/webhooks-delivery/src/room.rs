@@ -37,7 +37,7 @@ impl Dispatcher {
         let moment = Instant::now();
         let is_open = state.is_open(self.clock.at(moment));
         match is_open && !self.slots.stalls(&state, moment) {
-            true => self.per_lane(&state).saturating_sub(state.in_hand),
+            true => whole_loads(&state, self.per_lane(&state).saturating_sub(state.in_hand)),
             false => 0,
         }
     }
@@ -60,8 +60,13 @@ impl Dispatcher {
     /// What one lane has in hand at most.
     fn per_lane(&self, state: &LaneState) -> usize {
         match state.record.endpoint.batch {
-            Some(batch) => 2 * batch.max_events as usize,
+            Some(_) => 2 * state.per_load(),
             None => state.depth() * self.settings.max_in_flight_per_endpoint,
         }
     }
+}
+
+/// As much of this room as whole requests take: a part of a batch would go as a batch of its own.
+fn whole_loads(state: &LaneState, room: usize) -> usize {
+    room - room % state.per_load()
 }

@@ -33,7 +33,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Deliveries in hand at most: leased by this process and not settled.
+    /// Deliveries in hand at most: leased by this process and not settled. A batch counts as one.
     pub(crate) const fn max_in_hand(&self) -> usize {
         self.max_in_flight.saturating_mul(8)
     }

@@ -3,6 +3,7 @@ use std::collections::HashMap;
 use webhooks_core::storage::{Claim, Claimed};
 use webhooks_core::{DeliveryState, Lease, Timestamp, WebhookDelivery};
 
+use crate::filling::Allowance;
 use crate::row::Row;
 use crate::state::State;
 
@@ -16,7 +17,7 @@ impl State {
         self.ring.end_holds(&mut self.endpoints, claim.now);
         let deliveries = self.take_in_turn(claim);
         let scheduled = self.scheduled.first_key_value().map(|((due, _), _)| *due);
-        let held = self.ring.next_hold(&self.endpoints);
+        let held = self.ring.next_hold(&self.endpoints, claim.now);
         let next_due = scheduled.into_iter().chain(held).min();
         Claimed {
             deliveries,
@@ -24,30 +25,43 @@ impl State {
         }
     }
 
-    /// Takes one delivery of each endpoint in turn, until the limit is met or nothing is left.
+    /// Takes one delivery of each endpoint in turn, or one batch, until the limit is met or nothing
+    /// is left.
     fn take_in_turn(&mut self, claim: &Claim<'_>) -> Vec<WebhookDelivery> {
         let worker = self.worker(claim.worker, claim.now);
-        let mut room: HashMap<u32, usize> = claim
+        let room: HashMap<u32, usize> = claim
             .room
             .iter()
             .filter_map(|r| Some((*self.endpoint_handles.get(&r.endpoint_id)?, r.deliveries)))
             .collect();
+        let mut allowed = HashMap::<u32, Allowance>::new();
         let (mut taken, mut full) = (Vec::new(), Vec::new());
         let mut suspects = claim.suspects;
         while taken.len() < claim.limit {
             let Some(endpoint) = self.ring.next(&mut self.endpoints, claim.now) else {
                 break;
             };
-            let usual = || self.usual_room(endpoint, claim.per_endpoint);
-            let left = room.entry(endpoint).or_insert_with(usual);
-            let first = self.endpoints.at(endpoint).first_ready(suspects > 0);
-            let Some((handle, is_suspect)) = first.filter(|_| *left > 0) else {
+            let allowance = || {
+                let room = room.get(&endpoint).copied();
+                let room = room.unwrap_or_else(|| self.usual_room(endpoint, claim.per_endpoint));
+                self.endpoints.at(endpoint).allowance(room, claim.now)
+            };
+            let mut left = *allowed.entry(endpoint).or_insert_with(allowance);
+            let before = taken.len();
+            for _ in 0..self.endpoints.at(endpoint).per_turn() {
+                let Some((handle, is_suspect)) = self.next_of(endpoint, left, suspects > 0) else {
+                    break;
+                };
+                left.all -= 1;
+                left.sound -= usize::from(!is_suspect);
+                suspects -= usize::from(is_suspect);
+                taken.push(self.lease(handle, worker, claim.now));
+            }
+            allowed.insert(endpoint, left);
+            if taken.len() == before {
                 full.push(endpoint);
                 continue;
-            };
-            *left -= 1;
-            suspects -= usize::from(is_suspect);
-            taken.push(self.lease(handle, worker, claim.now));
+            }
             self.ring
                 .admit(endpoint, self.endpoints.at_mut(endpoint), claim.now);
         }
@@ -58,10 +72,17 @@ impl State {
         taken
     }
 
+    /// The row of an endpoint that a claim takes next; whether it is suspect.
+    fn next_of(&self, endpoint: u32, left: Allowance, suspects: bool) -> Option<(u32, bool)> {
+        let entry = self.endpoints.at(endpoint);
+        if left.all == 0 || !entry.is_claimable() {
+            return None;
+        }
+        entry.first_ready(suspects, left.sound > 0)
+    }
+
     fn usual_room(&self, endpoint: u32, per_endpoint: usize) -> usize {
-        let batch = self.endpoints.at(endpoint).definition.batch;
-        let of_one = batch.map_or(1, |b| b.max_events as usize);
-        per_endpoint.saturating_mul(of_one)
+        per_endpoint.saturating_mul(self.endpoints.at(endpoint).per_turn())
     }
 
     fn lease(&mut self, handle: u32, worker: u32, now: Timestamp) -> WebhookDelivery {

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use webhooks_core::storage::{Counts, EndpointRecord, GateState};
 use webhooks_core::{KeptEndpoint, Timestamp, WebhookEndpoint};
 
+use crate::filling::Filling;
+
 /// An endpoint, or its tombstone, with its queue.
 #[derive(Debug)]
 pub(crate) struct EndpointEntry {
@@ -20,6 +22,7 @@ pub(crate) struct EndpointEntry {
     pub(crate) ready: BTreeMap<(i64, u64), u32>,
     /// Those of them that are suspect, which are not in `ready`.
     pub(crate) suspects: BTreeMap<(i64, u64), u32>,
+    pub(crate) filling: Filling,
     /// `held` is not kept here; it follows from the rest.
     pub(crate) counts: Counts,
     /// Rows of any state: a tombstone stays while there are some.
@@ -39,6 +42,7 @@ impl EndpointEntry {
             deleted_at: None,
             ready: BTreeMap::new(),
             suspects: BTreeMap::new(),
+            filling: Filling::default(),
             counts: Counts::default(),
             rows: 0,
             in_ring: false,
@@ -78,9 +82,14 @@ impl EndpointEntry {
         self.ready.values().chain(self.suspects.values()).copied()
     }
 
-    /// The ready row whose turn it is, if suspect ones may go or not; and whether it is suspect.
-    pub(crate) fn first_ready(&self, with_suspects: bool) -> Option<(u32, bool)> {
-        let first = self.ready.first_key_value();
+    /// The ready row whose turn it is, if suspect and other ones may go or not; and whether it is
+    /// suspect.
+    pub(crate) fn first_ready(
+        &self,
+        with_suspects: bool,
+        with_others: bool,
+    ) -> Option<(u32, bool)> {
+        let first = self.ready.first_key_value().filter(|_| with_others);
         let suspect = self.suspects.first_key_value().filter(|_| with_suspects);
         match (first, suspect) {
             (Some(first), Some(suspect)) if first < suspect => Some((*first.1, false)),

@@ -70,6 +70,7 @@ impl State {
     /// Numbers a change of a definition.
     fn define(&mut self, handle: u32, now: Timestamp) -> Saved {
         self.touch(handle);
+        self.fill_anew(handle);
         let entry = self.endpoints.at_mut(handle);
         entry.definition_revision = entry.revision;
         let saved = Saved::Stored(entry.revision);

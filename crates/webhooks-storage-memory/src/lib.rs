@@ -13,6 +13,7 @@ mod clock;
 mod endpoint_entry;
 mod endpoints;
 mod enqueue;
+mod filling;
 mod idempotency;
 mod limits;
 mod listing;

@@ -5,7 +5,8 @@ use webhooks_core::Timestamp;
 use crate::arena::Arena;
 use crate::endpoint_entry::EndpointEntry;
 
-/// Which endpoints have something to claim, in turn, and which will once their hold is over.
+/// Which endpoints have something to claim, in turn, and which will once their hold is over or the
+/// batch is due that fills.
 ///
 /// A claim looks at no other endpoint. Entries are not taken out when an endpoint closes; they are
 /// dropped when their turn comes, so that every change of a gate costs the same, however long the
@@ -25,7 +26,16 @@ impl ReadyRing {
         }
         if let Some(until) = entry.held_until(now) {
             self.holds.insert((until, handle));
-        } else if !entry.in_ring {
+            return true;
+        }
+        if let Some(until) = entry.filling_until(now) {
+            // Who waits knows of this time after it was put in.
+            let is_news = self.holds.insert((until, handle));
+            if entry.suspects.is_empty() {
+                return is_news;
+            }
+        }
+        if !entry.in_ring {
             entry.in_ring = true;
             self.turns.push_back(handle);
         }
@@ -47,7 +57,10 @@ impl ReadyRing {
             if !entry.is_claimable() {
                 continue;
             }
-            match entry.held_until(now) {
+            let until = entry.held_until(now);
+            let fills = || entry.filling_until(now);
+            let is_filling = || entry.suspects.is_empty().then(fills).flatten();
+            match until.or_else(is_filling) {
                 None => return Some(handle),
                 Some(until) => drop(self.holds.insert((until, handle))),
             }
@@ -67,11 +80,18 @@ impl ReadyRing {
         }
     }
 
-    /// When the next hold ends that keeps something back.
-    pub(crate) fn next_hold(&mut self, endpoints: &Arena<EndpointEntry>) -> Option<Timestamp> {
+    /// When the next hold ends that keeps something back, or the next batch is due that fills.
+    pub(crate) fn next_hold(
+        &mut self,
+        endpoints: &Arena<EndpointEntry>,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
         while let Some(&(until, handle)) = self.holds.first() {
             let entry = endpoints.get(handle);
-            if entry.is_some_and(|e| e.is_claimable() && e.gate.held_until == Some(until)) {
+            let lasts = |e: &EndpointEntry| {
+                e.gate.held_until == Some(until) || e.filling_until(now) == Some(until)
+            };
+            if entry.is_some_and(|e| e.is_claimable() && lasts(e)) {
                 return Some(until);
             }
             self.holds.pop_first();

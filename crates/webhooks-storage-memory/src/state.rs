@@ -182,8 +182,11 @@ impl State {
         match row.state {
             DeliveryState::Ready => {
                 let (key, suspect) = (row.ready_key(), row.is_suspect());
-                let queue = self.endpoints.at_mut(endpoint).queue_of(suspect);
-                queue.insert(key, handle);
+                let entry = self.endpoints.at_mut(endpoint);
+                if entry.fills_with(row) {
+                    entry.filling.insert(row);
+                }
+                entry.queue_of(suspect).insert(key, handle);
                 self.count(endpoint, |c| c.ready += 1);
                 self.admit(endpoint, now);
             }
@@ -226,10 +229,11 @@ impl State {
         match row.state {
             DeliveryState::Ready => {
                 let (key, suspect) = (row.ready_key(), row.is_suspect());
-                self.endpoints
-                    .at_mut(endpoint)
-                    .queue_of(suspect)
-                    .remove(&key);
+                let entry = self.endpoints.at_mut(endpoint);
+                if entry.fills_with(row) {
+                    entry.filling.remove(row);
+                }
+                entry.queue_of(suspect).remove(&key);
                 self.count(endpoint, |c| c.ready -= 1);
             }
             DeliveryState::Scheduled => {

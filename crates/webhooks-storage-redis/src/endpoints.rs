@@ -70,6 +70,8 @@ impl RedisStorage {
                 .map(tenant_line)
                 .unwrap_or_default(),
         );
+        let wait = endpoint.batch.map(|batch| batch.max_wait_ms.to_string());
+        args.text(&wait.unwrap_or_default());
         let script = Script::SaveEndpoint;
         let mut reply = self.connection.run(partition, script, "", &args).await?;
         let (revision, replaced) = (reply.number()?, reply.flag()?);

@@ -1,5 +1,6 @@
 //! One file per topic; the list that makes tests of them is in `runner.rs`.
 
+pub(crate) mod batches;
 pub(crate) mod beat;
 pub(crate) mod change;
 pub(crate) mod claim;

@@ -9,8 +9,8 @@ pub(crate) const STEPS: [u64; 4] = [900, 5_300, 13_100, 8 * 86_400_000];
 #[derive(Clone, Debug)]
 pub(crate) enum Operation {
     Advance(usize),
-    /// Of an endpoint, enabled or not, for one of two tenants or for none.
-    Save(usize, bool, Option<bool>),
+    /// Of an endpoint, enabled or not, for one of two tenants or for none, with a batch or not.
+    Save(usize, bool, Option<bool>, bool),
     Delete(usize),
     Gate(usize, u8),
     Enqueue(Vec<Send>),
@@ -46,8 +46,9 @@ pub(crate) fn operation() -> impl Strategy<Value = Operation> {
     let worker = 0..WORKERS.len();
     prop_oneof![
         4 => prop_oneof![8 => 0..3_usize, 1 => Just(3)].prop_map(Operation::Advance),
-        2 => (at.clone(), prop::bool::weighted(0.8), prop::option::weighted(0.3, any::<bool>()))
-            .prop_map(|(e, on, tenant)| Operation::Save(e, on, tenant)),
+        2 => (at.clone(), prop::bool::weighted(0.8), prop::option::weighted(0.3, any::<bool>()),
+            any::<bool>())
+            .prop_map(|(e, on, tenant, batches)| Operation::Save(e, on, tenant, batches)),
         1 => at.clone().prop_map(Operation::Delete),
         3 => (at.clone(), 0..9_u8).prop_map(|(e, change)| Operation::Gate(e, change)),
         8 => prop::collection::vec(send(), 1..4).prop_map(Operation::Enqueue),

@@ -104,6 +104,18 @@ macro_rules! __cases {
                 many_claimers_share_everything_once
                 rates_are_kept_where_the_storage_limits_them
             }
+            batches {
+                a_batch_comes_once_its_number_is_ready
+                a_batch_comes_once_its_wait_is_over
+                the_wait_of_a_batch_begins_when_the_first_is_due
+                what_is_given_back_has_waited_since_it_is_due
+                what_is_left_over_of_whole_batches_waits
+                a_changed_batch_binds_the_next_claim
+                a_removed_batch_lets_go_and_a_new_one_holds
+                what_left_the_queue_does_not_fill_a_batch
+                a_suspect_comes_without_a_batch_and_fills_none
+                filling_batches_do_not_hide_others
+            }
             gates {
                 a_held_endpoint_waits_for_the_end_of_its_hold
                 a_hold_set_later_counts_too
@@ -212,6 +224,7 @@ macro_rules! __cases {
                 a_release_wakes
                 a_replay_wakes
                 opening_a_gate_wakes
+                a_batch_that_becomes_full_wakes
             }
             random {
                 random_operations

@@ -9,6 +9,7 @@ mod auto_disable;
 mod batches;
 mod circuit;
 mod fairness;
+mod filling;
 mod gates;
 mod identity;
 mod limits;

@@ -2,9 +2,10 @@ use better_auth_webhooks::storage::{
     Claim, Claimed, POISON_CRASHES, SettleAs, Settled, Settlement, WORKER_DEAD_AFTER,
 };
 use better_auth_webhooks::{
-    DeadReason, DeliveryState, Lease, Timestamp, WebhookDelivery, WebhookEndpoint, WorkerId,
+    DeadReason, DeliveryState, Lease, Timestamp, WebhookDelivery, WorkerId,
 };
 
+use crate::filling::{due, per_turn, room};
 use crate::lists::{Lists, Worker};
 use crate::row::Row;
 
@@ -23,7 +24,8 @@ impl Lists {
             .filter(|row| row.state == DeliveryState::Scheduled)
             .map(|row| row.delivery.due_at)
             .collect();
-        // Of each endpoint its first rows, and of all of these one of each endpoint in turn.
+        // Of each endpoint its first rows, and of all of these those of one request of
+        // each endpoint in turn.
         let mut turns = Vec::new();
         for endpoint in &self.endpoints {
             if !endpoint.is_open() {
@@ -41,11 +43,23 @@ impl Lists {
             let room = most
                 .saturating_sub(leased)
                 .min(room(claim, &endpoint.endpoint));
-            let may_come = |row: &Row| claim.suspects > 0 || !row.delivery.is_suspect();
-            let is_ready = |row: &Row| row.state == DeliveryState::Ready && may_come(row);
+            let is_ready = |row: &Row| row.state == DeliveryState::Ready;
             let mut ready = self.places(|row| own(row) && is_ready(row));
             ready.sort_by_key(|place| self.rows.get(*place).map(Row::sort_key));
-            turns.extend(ready.into_iter().take(room).enumerate());
+            let row = |place: &usize| self.rows.get(*place);
+            let is_suspect = |place: &usize| row(place).is_some_and(|r| r.delivery.is_suspect());
+            let (suspects, others): (Vec<_>, Vec<_>) = ready.into_iter().partition(is_suspect);
+            // Suspects go alone: they neither fill a batch nor wait for one.
+            let rows: Vec<_> = others.iter().filter_map(row).collect();
+            let due = due(&endpoint.endpoint, &rows, room, now);
+            next_due.extend(due.err());
+            let others = others.into_iter().take(due.unwrap_or(0));
+            let mut ready: Vec<_> = others.collect();
+            ready.extend(suspects.into_iter().take(claim.suspects));
+            ready.sort_by_key(|place| row(place).map(Row::sort_key));
+            let turn = |n| n / per_turn(&endpoint.endpoint);
+            let ready = ready.into_iter().take(room).enumerate();
+            turns.extend(ready.map(|(n, place)| (turn(n), place)));
         }
         turns.sort_by_key(|(turn, place)| {
             let row = self.rows.get(*place);
@@ -161,13 +175,6 @@ impl Lists {
         }
         rescued
     }
-}
-
-/// How many deliveries the claim takes of an endpoint.
-fn room(claim: &Claim<'_>, endpoint: &WebhookEndpoint) -> usize {
-    let own = claim.room.iter().find(|r| *r.endpoint_id == *endpoint.id);
-    let batch = endpoint.batch.map_or(1, |batch| batch.max_events as usize);
-    own.map_or(claim.per_endpoint.saturating_mul(batch), |r| r.deliveries)
 }
 
 pub(crate) fn is_silent(worker: &Worker, started_at: Timestamp, now: Timestamp) -> bool {

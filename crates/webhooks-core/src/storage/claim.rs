@@ -9,7 +9,7 @@ pub struct Claim<'a> {
     pub worker: &'a WorkerId,
     /// Storage time.
     pub now: Timestamp,
-    /// Deliveries at most.
+    /// Deliveries at most, but the last batch may come whole.
     pub limit: usize,
     /// Deliveries of one endpoint at most; for an endpoint with a
     /// [batch](crate::WebhookEndpoint::batch), that many of its `max_events`.
@@ -38,7 +38,8 @@ pub struct Room {
 pub struct Claimed {
     /// The deliveries, each with its lease. Their `endpoint` may be left empty.
     pub deliveries: Vec<WebhookDelivery>,
-    /// When the next delivery becomes ready by the passing of time alone, if that is known.
+    /// When the next delivery becomes ready, or the next batch due, by the passing of time alone, if
+    /// that is known.
     pub next_due: Option<Timestamp>,
 }
 

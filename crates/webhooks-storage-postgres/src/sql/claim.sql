@@ -12,6 +12,9 @@ WITH RECURSIVE @queues, scheduled AS MATERIALIZED (
     FROM queue r
     CROSS JOIN LATERAL (
         SELECT p.claims, p.arrival, rate.gap, rate.burst, e.batch_size,
+            -- A batch that fills waits for its number, or until this time.
+            fill.until IS NULL OR fill.until <= $2::timestamptz OR fill.ready >= e.batch_size AS is_due,
+            fill.until IS NULL OR fill.until <= $2 AS is_over, fill.until,
             e.max_leased IS NOT NULL OR rate.gap IS NOT NULL AS limited, e.incarnation,
             least(
                 coalesce(($5::jsonb ->> r.id)::bigint, $4::bigint * e.batch_size),
@@ -26,7 +29,8 @@ WITH RECURSIVE @queues, scheduled AS MATERIALIZED (
             ) AS most
         FROM (
             SELECT max_leased, rate_limit_rps, rate_limit_burst, incarnation,
-                coalesce((batch ->> 'max_events')::bigint, 1) AS batch_size
+                coalesce((batch ->> 'max_events')::bigint, 1) AS batch_size,
+                (batch ->> 'max_wait_ms')::bigint * interval '1 millisecond' AS batch_wait
             FROM @.webhook_endpoints
             WHERE id = r.id AND enabled AND NOT paused AND deleted_at IS NULL
                 AND (held_until IS NULL OR held_until <= $2::timestamptz)
@@ -38,6 +42,16 @@ WITH RECURSIVE @queues, scheduled AS MATERIALIZED (
                     ::bigint AS burst
         ) rate
         LEFT JOIN @.webhook_pace p ON p.endpoint_id = r.id
+        CROSS JOIN LATERAL (
+            -- With fewer than a batch these are all there are.
+            SELECT count(*) AS ready, min(next_retry_at) + e.batch_wait AS until FROM (
+                SELECT next_retry_at FROM @.webhook_queue
+                WHERE e.batch_wait IS NOT NULL AND endpoint_id = r.id AND status = 'pending'
+                    AND is_ready AND crashes < 2 AND sort_key >= r.floor
+                    AND incarnation = e.incarnation
+                ORDER BY sort_key, seq LIMIT e.batch_size
+            ) first
+        ) fill
         OFFSET 0
     ) open
     WHERE coalesce(($5 ->> r.id)::bigint, 1) > 0
@@ -50,40 +64,58 @@ WITH RECURSIVE @queues, scheduled AS MATERIALIZED (
     JOIN looked k ON k.id = p.endpoint_id AND k.claims = p.claims AND k.limited AND k.most > 0
     ORDER BY p.endpoint_id FOR UPDATE OF p SKIP LOCKED
 ), shared AS MATERIALIZED (
-    SELECT k.*, least(k.most, greatest(1, ceil($3::numeric / count(*) OVER ())::bigint)) AS take
+    -- Whole batches.
+    SELECT k.*, least(k.most, k.batch_size
+        * greatest(1, ceil($3::numeric / count(*) OVER () / k.batch_size)::bigint)) AS take
     FROM looked k
     WHERE k.most > 0 AND (NOT k.limited OR k.id IN (SELECT id FROM ours))
 ), picked AS MATERIALIZED (
-    SELECT s.id AS endpoint_id, s.take, q.id, q.sort_key, q.seq
+    SELECT s.id AS endpoint_id, s.take, s.batch_size, q.id, q.sort_key, q.seq,
+        -- What is left over of whole batches goes on to fill one.
+        NOT s.is_over AND q.place > s.batch_size
+            AND q.place > q.found - q.found % s.batch_size AS is_left
     FROM shared s
     CROSS JOIN LATERAL (
-        SELECT id, sort_key, seq FROM @.webhook_queue
-        WHERE endpoint_id = s.id AND status = 'pending' AND is_ready AND crashes < 2
-            AND sort_key >= s.floor
-            -- What is left of an earlier one is about to be cancelled.
-            AND incarnation = s.incarnation
-        ORDER BY sort_key, seq LIMIT s.take FOR UPDATE SKIP LOCKED
+        SELECT id, sort_key, seq, row_number() OVER (ORDER BY sort_key, seq) AS place,
+            count(*) OVER () AS found
+        FROM (
+            SELECT id, sort_key, seq FROM @.webhook_queue
+            WHERE endpoint_id = s.id AND status = 'pending' AND is_ready AND crashes < 2
+                AND sort_key >= s.floor
+                -- What is left of an earlier one is about to be cancelled.
+                AND incarnation = s.incarnation
+            ORDER BY sort_key, seq LIMIT CASE WHEN s.is_due THEN s.take ELSE 0 END
+            FOR UPDATE SKIP LOCKED
+        ) locked
     ) q
 ), suspect AS MATERIALIZED (
     -- Not by their endpoint, which would let the planner walk all that is ready of it.
-    SELECT q.endpoint_id, s.take, q.id, q.sort_key, q.seq
+    SELECT q.endpoint_id, s.take, s.batch_size, q.id, q.sort_key, q.seq
     FROM @.webhook_queue q
     JOIN shared s ON s.id = q.endpoint_id || '' AND s.incarnation = q.incarnation
     WHERE q.status = 'pending' AND q.is_ready AND q.crashes >= 2
     ORDER BY q.sort_key, q.seq LIMIT $11::bigint FOR UPDATE OF q SKIP LOCKED
 ), chosen AS MATERIALIZED (
+    -- One of each endpoint in turn, or one batch, of which the last comes whole.
     SELECT id, endpoint_id FROM (
-        SELECT *, row_number() OVER (PARTITION BY endpoint_id ORDER BY sort_key, seq) AS place
-        FROM (SELECT * FROM picked UNION ALL SELECT * FROM suspect) either
-    ) placed
-    WHERE place <= take ORDER BY place LIMIT $3
+        SELECT *, rank() OVER (ORDER BY (place - 1) / batch_size, endpoint_id) AS turn FROM (
+            SELECT *, row_number() OVER (PARTITION BY endpoint_id ORDER BY sort_key, seq) AS place
+            FROM (
+                SELECT endpoint_id, take, batch_size, id, sort_key, seq FROM picked
+                WHERE NOT is_left
+                UNION ALL SELECT * FROM suspect
+            ) either
+        ) placed
+        WHERE place <= take
+    ) ranked
+    WHERE turn <= $3
 ), claimed AS (
     UPDATE @.webhook_queue q
     SET status = 'processing', worker = $1::text, token = token + 1, updated_at = $2
     WHERE q.id = ANY (ARRAY(SELECT id FROM chosen)) AND q.status = 'pending'
     RETURNING q.*
 ), counted AS (
-    SELECT s.id, s.limited, s.take, s.most, g.got,
+    SELECT s.id, s.limited, s.take, s.most, s.until IS NOT NULL AS is_batching, g.got,
         CASE WHEN s.gap IS NOT NULL AND g.got > 0
             THEN greatest(s.arrival, $9) + ceil(g.got::numeric / s.batch_size)::bigint * s.gap
             ELSE s.arrival END AS arrival
@@ -104,6 +136,10 @@ WITH RECURSIVE @queues, scheduled AS MATERIALIZED (
             FROM looked k LEFT JOIN counted c USING (id)) AS rooms,
         least(
             (SELECT at FROM scheduled),
+            (SELECT min(until) FROM looked WHERE NOT is_due),
+            -- When the rest of one that gave a batch is due, the next claim finds.
+            (SELECT $2 + interval '1 millisecond' FROM counted
+                WHERE is_batching AND got > 0 AND got < most LIMIT 1),
             (SELECT min(held_until) FROM @.webhook_endpoints
                 WHERE held_until > $2 AND enabled AND NOT paused AND deleted_at IS NULL),
             (SELECT timestamptz 'epoch' + min(ceil(token.at / 1e6)) * interval '1 millisecond'

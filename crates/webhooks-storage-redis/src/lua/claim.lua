@@ -63,6 +63,7 @@ local function promote()
       local d = row(string.sub(member, -36))
       -- Without noeviction the server may have dropped the row.
       if d then
+        if tonumber(d.crashes) < 2 then fills_with(e, d.due) end
         put(sorted, ready_place(e, d.crashes, 1), member, d.sort)
         d.state, d.updated = 'ready', now
         keep(d)
@@ -76,10 +77,10 @@ local function promote()
   end
 end
 
-local function end_holds()
-  local over = redis.call('ZRANGEBYSCORE', key('holds'), '-inf', now, 'LIMIT', 0, MOST_HOLDS)
+local function end_holds(holds)
+  local over = redis.call('ZRANGEBYSCORE', key(holds), '-inf', now, 'LIMIT', 0, MOST_HOLDS)
   for _, id in ipairs(over) do
-    redis.call('ZREM', key('holds'), id)
+    redis.call('ZREM', key(holds), id)
     local e = endpoint(id)
     if e then admit(e) end
   end
@@ -121,13 +122,25 @@ local function plan(e)
     redis.call('ZADD', key('holds'), number(at), e.id)
     return nil
   end
-  local most_leased = e.max_leased and e.max_leased - e.counts.leased or math.huge
-  local ready = e.counts.ready - e.counts.suspect + math.min(e.counts.suspect, suspects)
-  local have = math.min(ready, most_leased, free * e.per_request)
-  return { e = e, have = have, room = room[e.id] or per_endpoint * e.per_request, n = 0 }
+  local due = filling_until(e)
+  if due then file_filling(e, due) end
+  if due and e.counts.suspect <= 0 then return nil end
+  local left = math.min(e.max_leased and e.max_leased - e.counts.leased or math.huge,
+    free * e.per_request, room[e.id] or per_endpoint * e.per_request)
+  local give, rest = due and 0 or math.min(sound(e), left), 0
+  local is_over = e.since and e.since + (e.batch_wait or 0) <= now_ms
+  if e.batch_wait and not is_over and give > e.per_request then
+    -- The rest goes on to fill a batch.
+    rest = give % e.per_request
+    give = give - rest
+  end
+  local ready = sound(e) - rest + math.min(e.counts.suspect, suspects)
+  if due then ready = math.min(e.counts.suspect, suspects) end
+  local have = math.min(give + math.min(e.counts.suspect, suspects), left)
+  return { e = e, have = have, more = ready > have, fills = due, rest = rest, n = 0 }
 end
 
--- One of each endpoint in turn: first those of the ring, then those that were served, again.
+-- One of each endpoint in turn, or one batch: first those of the ring, then those that were served, again.
 local function choose()
   local queue, full, served, taken, visits, more = {}, {}, {}, 0, 0, true
   local head, tail = 1, 0
@@ -138,10 +151,11 @@ local function choose()
       for i = 1, #popped, 2 do
         local p = plan(endpoint(popped[i]))
         visits = visits + 1
-        if p and (p.room <= 0 or p.have <= 0) then
+        if p and p.have <= 0 then
           full[#full + 1] = p
         elseif p then
-          p.n, taken = 1, taken + 1
+          p.n = math.min(p.e.per_request, p.have)
+          taken = taken + p.n
           tail = tail + 1
           queue[tail], served[#served + 1] = p, p
         end
@@ -150,11 +164,12 @@ local function choose()
       local p = queue[head]
       if not p then break end
       head = head + 1
-      if p.n < math.min(p.have, p.room) then
-        p.n, taken = p.n + 1, taken + 1
+      if p.n < p.have then
+        local turn = math.min(p.e.per_request, p.have - p.n)
+        p.n, taken = p.n + turn, taken + turn
         tail = tail + 1
         queue[tail] = p
-      elseif p.n < p.have then
+      elseif p.more then
         full[#full + 1] = p
       end
     end
@@ -171,8 +186,10 @@ local function before(a, b)
 end
 
 -- Takes the first `n` of what is ready in order, with as many suspect ones as are left to take.
-local function pop(e, n)
-  local popped, members = redis.call('ZPOPMIN', key('ready', e.id), n), {}
+-- While a batch fills, only these.
+local function pop(e, n, fills)
+  local popped, members = fills and {} or redis.call('ZPOPMIN', key('ready', e.id), n), {}
+  if #popped > 0 then e.since = nil end
   for i = 1, #popped, 2 do
     members[#members + 1] = { member = popped[i], score = tonumber(popped[i + 1]) }
   end
@@ -200,7 +217,7 @@ local function take_chosen(served)
   local all, deliveries = {}, {}
   for _, p in ipairs(served) do
     p.ids = {}
-    for i, m in ipairs(pop(p.e, p.n)) do
+    for i, m in ipairs(pop(p.e, p.n, p.fills)) do
       p.ids[i] = string.sub(m.member, -36)
       all[#all + 1] = p.ids[i]
     end
@@ -263,11 +280,24 @@ local function next_due()
     end
     redis.call('ZREM', key('holds'), held[1])
   end
+  for _ = 1, 100 do
+    local filling = redis.call('ZRANGE', key('filling'), 0, 0, 'WITHSCORES')
+    if not filling[1] then break end
+    local e = endpoint(filling[1])
+    local at = e and e.open and filling_until(e)
+    if at and number(at) == filling[2] then
+      if not first or at < tonumber(first) then first = filling[2] end
+      break
+    end
+    redis.call('ZREM', key('filling'), filling[1])
+    if e then admit(e) end
+  end
   return first or ''
 end
 
 promote()
-end_holds()
+end_holds('holds')
+end_holds('filling')
 local served, again, cut = choose()
 take_chosen(served)
 for _, p in ipairs(served) do lease(p) end
@@ -276,6 +306,10 @@ for _, p in ipairs(served) do readmit(p) end
 if #ids > 0 then know(worker) end
 redis.call('HSET', slot_key, 'request', request, 'ids', table.concat(ids, ' '))
 redis.call('PEXPIRE', slot_key, 86400000)
+for _, p in ipairs(served) do
+  -- What is left of it has waited long enough, as only now is known.
+  if p.rest > 0 and p.n == p.have and not filling_until(p.e) then cut = true end
+end
 local next_at = cut and now or next_due()
 -- Who claims knows what it left behind.
 woken = false

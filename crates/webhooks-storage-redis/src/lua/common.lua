@@ -101,6 +101,13 @@ local function row(id)
   return rows[id] or nil
 end
 
+-- The ids of deliveries that wait in a queue; a member ends with its id.
+local function ids_of(members)
+  local ids = {}
+  for i, member in ipairs(members) do ids[i] = string.sub(member, -36) end
+  return ids
+end
+
 -- Notes that a delivery was changed, or is new.
 local function keep(d)
   rows[d.id], changed[d.id], d.text = d, d, nil
@@ -154,7 +161,7 @@ local function write_sets()
 end
 
 local GATES = { 'enabled', 'paused', 'deleted_at', 'held_until', 'max_leased', 'rps', 'burst',
-  'per_request', 'tat', 'incarnation' }
+  'per_request', 'tat', 'incarnation', 'batch_wait', 'since' }
 -- `suspect` counts those of the ready ones that have a place of their own.
 local COUNTS = { 'enqueued', 'delivered', 'dead', 'cancelled', 'purged', 'ready', 'scheduled',
   'leased', 'suspect' }
@@ -169,6 +176,8 @@ local function read_gate(e, v)
   e.rps, e.burst = tonumber(v[6] or nil), tonumber(v[7] or nil)
   e.per_request, e.tat = tonumber(v[8] or 1), tonumber(v[9] or 0)
   e.incarnation = v[10] or '0'
+  e.batch_wait, e.since = tonumber(v[11] or nil), tonumber(v[12] or nil)
+  e.since_was = e.since
   e.open = e.enabled and not e.paused and not e.deleted
 end
 
@@ -199,6 +208,43 @@ end
 
 local function count(e, name, by) e.counts[name] = e.counts[name] + by end
 
+-- What is ready of an endpoint that batches, suspects aside, fills a batch: due once its number is
+-- met, or once the oldest has been due for `batch_wait`. `since` is when the oldest was due; it is not
+-- known after something left, and then read anew: of fewer rows than one batch has.
+local function sound(e) return e.counts.ready - e.counts.suspect end
+
+local function fills_with(e, due)
+  if not e.batch_wait then return end
+  if e.since then
+    e.since = math.min(e.since, tonumber(due))
+  elseif sound(e) == 0 then
+    e.since = tonumber(due)
+  end
+end
+
+-- When the batch is due that fills; nil if one is due, or nothing fills.
+local function filling_until(e)
+  if not e.batch_wait or sound(e) <= 0 or sound(e) >= e.per_request then return nil end
+  if not e.since then
+    local ids = ids_of(redis.call('ZRANGE', key('ready', e.id), 0, -1))
+    read_rows(ids)
+    for _, id in ipairs(ids) do
+      local d = row(id)
+      if d then e.since = math.min(e.since or math.huge, tonumber(d.due)) end
+    end
+  end
+  local at = (e.since or -math.huge) + e.batch_wait
+  if at > now_ms then return at end
+end
+
+-- Files a batch that fills under the time at which it is due. Who waits knows the first one's only.
+local function file_filling(e, at)
+  if redis.call('ZADD', key('filling'), 'CH', number(at), e.id) == 1
+    and redis.call('ZRANGE', key('filling'), 0, 0)[1] == e.id then
+    woken = true
+  end
+end
+
 -- Gives an endpoint its turn, or its place among the held, if it has something to claim.
 local function admit(e)
   local c = e.counts
@@ -210,6 +256,11 @@ local function admit(e)
   end
   local token_at = redis.call('ZSCORE', key('holds'), e.id)
   if token_at and tonumber(token_at) > now_ms then return end
+  local due = filling_until(e)
+  if due then
+    file_filling(e, due)
+    if e.counts.suspect <= 0 then return end
+  end
   if not redis.call('ZSCORE', key('turns'), e.id) then
     redis.call('ZADD', key('turns'), redis.call('INCR', key('turn')), e.id)
     woken = true
@@ -251,6 +302,13 @@ local function flush()
       totals.held = (totals.held or 0) + held - e.held_was
       if e.due_moved then file_due(e) end
       if e.admit then admit(e) end
+      if e.since ~= e.since_was then
+        if e.since then
+          redis.call('HSET', key('endpoint', e.id), 'since', number(e.since))
+        else
+          redis.call('HDEL', key('endpoint', e.id), 'since')
+        end
+      end
     end
   end
   for name, by in pairs(totals) do
@@ -275,6 +333,7 @@ end
 local function leave(d, e)
   if d.state == 'ready' then
     put(sorted, ready_place(e, d.crashes, -1), d.seq .. ':' .. d.id, false)
+    if tonumber(d.crashes) < 2 then e.since = nil end
   elseif d.state == 'scheduled' then
     put(sorted, key('scheduled', e.id), d.seq .. ':' .. d.id, false)
     count(e, 'scheduled', -1)
@@ -292,6 +351,7 @@ end
 
 local function enter(d, e)
   if d.state == 'ready' then
+    if tonumber(d.crashes) < 2 then fills_with(e, d.due) end
     put(sorted, ready_place(e, d.crashes, 1), d.seq .. ':' .. d.id, d.sort)
     e.admit = true
     return
@@ -335,13 +395,6 @@ end
 local function wait_until(d, e, due)
   d.due = due
   move(d, e, tonumber(due) > now_ms and 'scheduled' or 'ready')
-end
-
--- The ids of deliveries that wait in a queue; a member ends with its id.
-local function ids_of(members)
-  local ids = {}
-  for i, member in ipairs(members) do ids[i] = string.sub(member, -36) end
-  return ids
 end
 
 -- The lines in front of an event's payload: type, time, tenant.

@@ -11,9 +11,11 @@ else
   redis.call('HSET', at, 'definition', '', 'enabled', '0', 'deleted_at', now, 'deleted_by',
     request, 'per_request', '1')
   redis.call('HDEL', at, 'paused', 'disabled', 'held_until', 'max_leased', 'failing_since', 'rps',
-    'burst', 'tat', 'tenant', 'defined', 'saved_by')
+    'burst', 'tat', 'tenant', 'defined', 'saved_by',
+    'batch_wait', 'since')
   redis.call('ZADD', key('tombstones'), now, id)
   redis.call('ZREM', key('holds'), id)
+  redis.call('ZREM', key('filling'), id)
   redis.call('ZREM', key('turns'), id)
   touch(id)
   reload(e)

@@ -3,7 +3,7 @@
 -- whether deliveries of an earlier incarnation may wait}. The same request is stored once.
 local id, expected, request, part = take(), take(), take(), take()
 local fields = { 'definition', take(), 'enabled', take(), 'rps', take(), 'burst', take(),
-  'per_request', take(), 'tenant', take() }
+  'per_request', take(), 'tenant', take(), 'batch_wait', take() }
 local at = key('endpoint', id)
 local e = endpoint(id)
 local live = e and not e.deleted
@@ -24,6 +24,8 @@ if part == 'secrets' then
 end
 redis.call('HSET', at, unpack(fields))
 if fields[6] == '' then redis.call('HDEL', at, 'rps', 'burst') end
+if fields[14] == '' then redis.call('HDEL', at, 'batch_wait') end
+redis.call('HDEL', at, 'since')
 if e and e.deleted then
   redis.call('HDEL', at, 'deleted_at', 'deleted_by', 'paused', 'disabled', 'held_until',
     'max_leased', 'failing_since')

@@ -125,6 +125,7 @@ local function sweep_tombstones()
         redis.call('DEL', key('endpoint', id))
         redis.call('ZREM', key('turns'), id)
         redis.call('ZREM', key('holds'), id)
+        redis.call('ZREM', key('filling'), id)
         redis.call('ZREM', key('due'), id)
         dropped[#dropped + 1] = id
       end

@@ -1,8 +1,9 @@
 use std::time::Duration;
 
+use webhooks_core::BatchConfig;
 use webhooks_core::storage::{Change, DeliveryQuery, GateChange, SettleAs};
 
-use crate::bench::Bench;
+use crate::bench::{Bench, endpoint};
 
 /// Longer than any wake-up takes, shorter than a patience.
 const SOON: Duration = Duration::from_secs(5);
@@ -67,6 +68,26 @@ pub(crate) async fn opening_a_gate_wakes(t: &Bench) {
     t.send("a").await;
     wakes(t, "resuming", async || {
         t.gate("a", GateChange::Resume).await
+    })
+    .await;
+}
+
+pub(crate) async fn a_batch_that_becomes_full_wakes(t: &Bench) {
+    let mut batching = endpoint("a");
+    batching.batch = Some(BatchConfig {
+        max_events: 3,
+        max_wait_ms: 60_000,
+        max_bytes: 1 << 20,
+    });
+    t.storage.save_endpoint(&batching).await.unwrap();
+    t.send_many("a", 2).await;
+    assert!(t.take(0).await.is_empty());
+    if t.capabilities.wakes {
+        // What the two before it have left behind.
+        drop(tokio::time::timeout(Duration::from_millis(200), t.storage.wait()).await);
+    }
+    wakes(t, "the last of a batch", async || {
+        t.send("a").await;
     })
     .await;
 }
