@@ -3,6 +3,7 @@
 use std::process::Command;
 
 use crate::Result;
+use crate::install;
 use crate::process::{self, Stop};
 use crate::services::{POSTGRES_URL, REDIS_URL, Services};
 
@@ -10,6 +11,10 @@ use crate::services::{POSTGRES_URL, REDIS_URL, Services};
 /// the tests that they select.
 pub(crate) fn run(args: &[String]) -> Result {
     let stop = Stop::on_signals()?;
+    // What it takes for a success, the engine does too.
+    if install::find("curl", &[]).is_none() {
+        install::apt("curl", "curl")?;
+    }
     let services = Services::start()?;
     let with_services = |mut command: Command| {
         command.env(POSTGRES_URL, &services.postgres_url);
