@@ -3,14 +3,18 @@
 use std::process::Command;
 
 use crate::Result;
-use crate::pgbouncer;
 use crate::process::{self, Stop};
 use crate::services::{POSTGRES_URL, REDIS_URL, Services};
+use crate::{install, pgbouncer};
 
 /// Runs all tests and the examples in the docs. With arguments, which go to the test runner, only
 /// the tests that they select.
 pub(crate) fn run(args: &[String]) -> Result {
     let stop = Stop::on_signals()?;
+    // What it takes for a success, the engine does too.
+    if install::find("curl", &[]).is_none() {
+        install::apt("curl", "curl")?;
+    }
     let services = Services::start()?;
     if args.is_empty() {
         // Before the tests, which are processes of their own.

@@ -162,6 +162,9 @@ impl Reading {
         mut connection: Box<Connection>,
         origin: &Arc<Origin>,
     ) {
+        if !connection.may_be_kept() {
+            return;
+        }
         if rest.is_none() && connection.is_ready() {
             return origin.keep(connection);
         }

@@ -12,6 +12,7 @@
 mod address_rules;
 mod connector;
 mod dial;
+mod head_form;
 mod link;
 mod name_rules;
 mod policy;

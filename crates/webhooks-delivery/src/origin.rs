@@ -1,7 +1,7 @@
 //! The kept-alive connections to one scheme, host and port.
 //!
 //! Promises: a connection is given out only while its address was judged less than five minutes
-//! ago, and only after its last answer was read to the end.
+//! ago, and only after its last answer was read to the end, and had the form that it should have.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -29,6 +29,8 @@ const IDLE: Duration = Duration::from_secs(60);
 const SWEEP: Duration = Duration::from_secs(15);
 /// The largest head of an answer, in bytes; also the most that is read ahead of its body.
 const MAX_HEAD: usize = 64 * 1024;
+/// The most headers of an answer. The parser takes 64 bytes of memory for each, used or not.
+const MAX_HEADERS: usize = 2_048;
 
 type Body = Full<Bytes>;
 
@@ -49,6 +51,11 @@ impl Connection {
         let allowance = link.allowance();
         let (sender, connection) = http1::Builder::new()
             .max_buf_size(MAX_HEAD)
+            .max_headers(MAX_HEADERS)
+            // What is odd besides does not undo what the receiver has done.
+            .allow_obsolete_multiline_headers_in_responses(true)
+            .allow_spaces_after_header_name_in_responses(true)
+            .ignore_invalid_headers_in_responses(true)
             .handshake(TokioIo::new(link))
             .await?;
         // It ends with its sender. What goes wrong on it is told to the request that it hits.
@@ -71,6 +78,11 @@ impl Connection {
     ) -> impl Future<Output = Result<Response<Incoming>, TrySendError<Request<Body>>>> + use<> {
         self.allowance.renew(answer_bytes);
         self.sender.try_send_request(request)
+    }
+
+    /// Whether another request may go here: not after an answer whose end others may see elsewhere.
+    pub(crate) fn may_be_kept(&self) -> bool {
+        !self.allowance.is_odd()
     }
 
     /// Whether the next request can be sent at once.

@@ -4,18 +4,21 @@ use std::fmt;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
+use super::head_form::HeadForm;
+
 /// A connection, plain or under TLS.
 #[derive(Debug)]
 pub(crate) struct Link {
     stream: Stream,
     allowance: Allowance,
+    form: HeadForm,
 }
 
 #[derive(Debug)]
@@ -29,18 +32,41 @@ enum Stream {
 /// It bounds what no bound of a head or a body sees: interim answers without end, and the framing
 /// of a body. Without it a fast peer could keep a processor busy up to the deadline.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Allowance(Arc<AtomicUsize>);
+pub(crate) struct Allowance(Arc<Answering>);
+
+/// What is known of the answer that comes. Between two answers there is one writer, during one there
+/// is one reader.
+#[derive(Debug, Default)]
+struct Answering {
+    left: AtomicUsize,
+    /// Nothing of it was read yet.
+    is_new: AtomicBool,
+    is_odd: AtomicBool,
+}
 
 impl Allowance {
-    /// From now on so many.
+    /// Another answer begins, of which so many bytes are brought.
     pub(crate) fn renew(&self, bytes: usize) {
-        self.0.store(bytes, Ordering::Relaxed);
+        self.0.left.store(bytes, Ordering::Relaxed);
+        self.0.is_new.store(true, Ordering::Relaxed);
+        self.0.is_odd.store(false, Ordering::Relaxed);
     }
 
-    fn take(&self, bytes: usize) -> io::Result<()> {
-        let left = self.0.load(Ordering::Relaxed).checked_sub(bytes);
-        // Between two answers there is one writer, during one there is one reader.
-        self.0.store(left.unwrap_or(0), Ordering::Relaxed);
+    /// Whether the head of the answer is [odd](HeadForm), as far as it was read.
+    pub(crate) fn is_odd(&self) -> bool {
+        self.0.is_odd.load(Ordering::Relaxed)
+    }
+
+    fn take(&self, bytes: &[u8], form: &mut HeadForm) -> io::Result<()> {
+        if self.0.is_new.load(Ordering::Relaxed) {
+            self.0.is_new.store(false, Ordering::Relaxed);
+            *form = HeadForm::default();
+        }
+        if !form.follow(bytes) {
+            self.0.is_odd.store(true, Ordering::Relaxed);
+        }
+        let left = self.0.left.load(Ordering::Relaxed).checked_sub(bytes.len());
+        self.0.left.store(left.unwrap_or(0), Ordering::Relaxed);
         left.map(drop)
             .ok_or_else(|| io::Error::other(AnswerTooLong))
     }
@@ -71,6 +97,7 @@ impl Link {
         Self {
             stream,
             allowance: Allowance::default(),
+            form: HeadForm::default(),
         }
     }
 
@@ -107,8 +134,8 @@ impl AsyncRead for Link {
             Stream::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
             Stream::Tls(stream) => Pin::new(stream.as_mut()).poll_read(cx, buf),
         })?;
-        let brought = buf.filled().len().saturating_sub(before);
-        Poll::Ready(link.allowance.take(brought))
+        let brought = buf.filled().get(before..).unwrap_or_default();
+        Poll::Ready(link.allowance.take(brought, &mut link.form))
     }
 }
 

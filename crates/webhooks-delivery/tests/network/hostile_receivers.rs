@@ -164,7 +164,7 @@ async fn a_connection_that_breaks_before_the_answer_is_a_reset() {
 #[tokio::test]
 async fn what_is_not_http_is_a_malformed_answer() {
     let huge = format!("HTTP/1.1 200 OK\r\nX-Huge: {}\r\n\r\n", "x".repeat(200_000));
-    let many = format!("HTTP/1.1 200 OK\r\n{}\r\n", "X-Many: x\r\n".repeat(500));
+    let many = format!("HTTP/1.1 200 OK\r\n{}\r\n", "X-Many: x\r\n".repeat(3_000));
     for answer in [
         "SSH-2.0-OpenSSH_9.6\r\n\r\n",
         "HTTP/1.1 9x9 What\r\n\r\n",

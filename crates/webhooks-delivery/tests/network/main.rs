@@ -19,6 +19,7 @@ mod hostile_receivers;
 #[cfg(test)]
 mod keep_alive;
 #[cfg(test)]
+mod odd_answers;
 mod proxy;
 #[cfg(test)]
 mod requests;
