@@ -89,8 +89,8 @@ mod tests {
         let whole = HeadForm::default().follow(head.as_bytes());
         for size in 1..head.len() {
             let mut form = HeadForm::default();
-            let pieces = head.as_bytes().chunks(size);
-            assert_eq!(pieces.map(|p| form.follow(p)).all(|plain| plain), whole);
+            let mut pieces = head.as_bytes().chunks(size);
+            assert_eq!(pieces.all(|piece| form.follow(piece)), whole);
         }
         whole
     }
