@@ -60,7 +60,9 @@ pub use webhooks_delivery::{
     TlsOptions, WebhookQueue, parse_retry_after,
 };
 #[cfg(feature = "receiver")]
-pub use webhooks_receiver::{IncomingWebhook, ReceiveError, SignatureError, WebhookReceiver};
+pub use webhooks_receiver::{
+    IncomingWebhook, RawWebhook, ReceiveError, SignatureError, WebhookReceiver,
+};
 pub use webhooks_resilience::{CircuitBreaker, CircuitPermit, RateLimiter, SystemClock};
 
 pub use self::builder::WebhookSystemBuilder;

@@ -42,6 +42,7 @@ mod incoming;
 mod lossy_value;
 mod object;
 mod presented;
+mod raw_webhook;
 mod receive_error;
 mod receiver;
 #[cfg(any(feature = "tower", feature = "axum"))]
@@ -58,6 +59,7 @@ mod tower;
 #[cfg(feature = "axum")]
 pub use self::axum::VerifiedWebhook;
 pub use self::incoming::IncomingWebhook;
+pub use self::raw_webhook::RawWebhook;
 pub use self::receive_error::ReceiveError;
 pub use self::receiver::{DEFAULT_MAX_BODY, DEFAULT_TOLERANCE, WebhookReceiver};
 pub use self::seen_events::{SeenEvents, SeenGuard};

@@ -10,8 +10,8 @@ use webhooks_core::Ed25519PublicKey;
 use webhooks_core::{Result, SIGNATURE_HEADER, Secret, SigningKey, StandardKey, WebhookError};
 
 use crate::presented::{Key, MAX_HEADER, Presented, SecretKey, only_line};
-use crate::{IncomingWebhook, ReceiveError, SignatureError};
-use crate::{clock, incoming, standard_headers, timestamped_header};
+use crate::{IncomingWebhook, RawWebhook, ReceiveError, SignatureError};
+use crate::{clock, standard_headers, timestamped_header};
 
 /// How far a signature's time may lie from the receiver's, either way, unless set otherwise.
 pub const DEFAULT_TOLERANCE: Duration = Duration::from_secs(300);
@@ -101,6 +101,22 @@ impl WebhookReceiver {
         self.finish(&presented, body)
     }
 
+    /// As [`receive`](Self::receive), with the data as it came, to the byte.
+    ///
+    /// # Errors
+    ///
+    /// As [`receive`](Self::receive), but the data may be nested without bound and hold escapes
+    /// that are no Unicode.
+    pub fn receive_raw<'a>(
+        &self,
+        headers: &HeaderMap,
+        body: &'a [u8],
+    ) -> Result<RawWebhook<'a>, ReceiveError> {
+        let presented = self.presented(headers)?;
+        self.check(&presented, body)?;
+        RawWebhook::parse(body).map_err(ReceiveError::Body)
+    }
+
     /// Verifies the signature of the raw body at the time of the wall clock.
     ///
     /// # Errors
@@ -153,9 +169,19 @@ impl WebhookReceiver {
     /// [`WebhookError::SerializationError`] when it is not an envelope, an id in it is empty or
     /// longer than 256 bytes, or the body is longer than [`WebhookReceiver::max_body`].
     pub fn parse_webhook(&self, body: &[u8]) -> Result<IncomingWebhook> {
-        self.check_length(body.len())
-            .map_err(WebhookError::from)
-            .and_then(|()| incoming::parse(body))
+        IncomingWebhook::try_from(&self.parse_raw(body)?)
+    }
+
+    /// As [`parse_webhook`](Self::parse_webhook), with the data as it came, to the byte;
+    /// [`receive_raw`](Self::receive_raw) verifies too.
+    ///
+    /// # Errors
+    ///
+    /// As [`parse_webhook`](Self::parse_webhook), but the data may be nested without bound and hold
+    /// escapes that are no Unicode.
+    pub fn parse_raw<'a>(&self, body: &'a [u8]) -> Result<RawWebhook<'a>> {
+        self.check_length(body.len()).map_err(WebhookError::from)?;
+        RawWebhook::parse(body)
     }
 
     /// What can be refused by its headers alone, before the body is read.
@@ -169,9 +195,14 @@ impl WebhookReceiver {
         presented: &Presented,
         body: &[u8],
     ) -> Result<IncomingWebhook, ReceiveError> {
+        self.check(presented, body)?;
+        let parsed = RawWebhook::parse(body).and_then(|raw| IncomingWebhook::try_from(&raw));
+        parsed.map_err(ReceiveError::Body)
+    }
+
+    fn check(&self, presented: &Presented, body: &[u8]) -> Result<(), ReceiveError> {
         self.check_length(body.len())?;
-        presented.check_body(&self.keys, body)?;
-        incoming::parse(body).map_err(ReceiveError::Body)
+        Ok(presented.check_body(&self.keys, body)?)
     }
 
     fn presented_at(&self, headers: &HeaderMap, now: i64) -> Result<Presented, SignatureError> {

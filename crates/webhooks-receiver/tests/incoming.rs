@@ -12,6 +12,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use serde_json::json;
+use serde_json::value::RawValue;
 use webhooks_core::{
     EventId, EventType, SigningKey, Timestamp, WebhookError, batch_envelope, envelope,
     signature_header,
@@ -274,4 +275,47 @@ fn only_a_ping_has_a_challenge_to_answer() {
         assert_eq!(other.challenge(), None);
         assert_eq!(other.challenge_answer(), None);
     }
+}
+
+/// The text of the data of each case, and whether an event may carry it.
+fn data_vectors() -> Vec<(String, bool)> {
+    let text = include_str!("../../../tests/vectors/event_data.json");
+    let vectors: serde_json::Value = serde_json::from_str(text).unwrap();
+    let cases = vectors["cases"].as_array().unwrap().iter();
+    cases
+        .map(|case| {
+            (
+                case["data"].as_str().unwrap().into(),
+                case["expect"].is_null(),
+            )
+        })
+        .collect()
+}
+
+#[test]
+fn what_may_be_sent_is_never_refused_and_there_to_the_byte() {
+    let mut allowed = Vec::new();
+    for (data, is_allowed) in data_vectors() {
+        let raw: &RawValue = serde_json::from_str(&data).unwrap();
+        let event_type = EventType::new("a").unwrap();
+        let body = envelope(EventId::new(AT), &event_type, AT, raw, 1 << 20);
+        assert_eq!(body.is_ok(), is_allowed, "{data}");
+        allowed.extend(body.ok().map(|body| (raw.get().to_owned(), body)));
+    }
+    let bodies: Vec<_> = allowed.iter().map(|(_, body)| body.clone()).collect();
+    let batch = batch(&bodies);
+    receiver().receive(&signed(&batch), &batch).unwrap();
+    let of_batch = receiver().receive_raw(&signed(&batch), &batch).unwrap();
+    assert_eq!(of_batch.into_events().count(), allowed.len());
+    let of_batch = receiver().parse_raw(&batch).unwrap().into_events();
+    for (inner, (data, body)) in of_batch.zip(&allowed) {
+        receiver().receive(&signed(body), body).unwrap();
+        let single = receiver().receive_raw(&signed(body), body).unwrap();
+        assert_eq!((single.data.get(), inner.data.get()), (&**data, &**data));
+        assert_eq!(single.id, inner.id);
+        assert!(!format!("{single:?}").contains("data"));
+    }
+    let (first, other) = (&allowed[0].1, &allowed[1].1);
+    let refused = receiver().receive_raw(&signed(first), other).unwrap_err();
+    assert_eq!(refused.status(), StatusCode::UNAUTHORIZED);
 }

@@ -38,7 +38,7 @@ pub fn payload(data: &[u8]) {
         let webhook = receiver.parse_webhook(&event.payload).unwrap();
         assert_eq!(webhook.id, event.id.to_string());
         let sent = serde_json::to_string(&data).unwrap();
-        assert_eq!(webhook.raw_data().get(), sent);
+        assert_eq!(receiver.parse_raw(&event.payload).unwrap().data.get(), sent);
         assert!(has_fraction(&data) || webhook.data == data);
     }
 }

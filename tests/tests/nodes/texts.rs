@@ -48,10 +48,11 @@ fn shown(error: &WebhookError, field: &str) -> String {
     text
 }
 
-async fn every_field_of_an_endpoint_has_one_verdict(place: &Place) {
-    type Set = fn(&mut WebhookEndpoint, String);
-    let system = place.node().await;
-    let fields: [(&str, Set, fn(&str) -> bool); 8] = [
+type Set = fn(&mut WebhookEndpoint, String);
+type Allows = fn(&str) -> bool;
+
+fn fields() -> [(&'static str, Set, Allows); 8] {
+    [
         ("id", |e, text| e.id = text, is_name),
         ("tenant", |e, text| e.tenant = Some(text), is_name),
         (
@@ -83,8 +84,12 @@ async fn every_field_of_an_endpoint_has_one_verdict(place: &Place) {
             |_| false,
         ),
         ("event", |e, text| e.events = vec![text], |_| false),
-    ];
-    for (number, (field, set, allows)) in fields.into_iter().enumerate() {
+    ]
+}
+
+async fn every_field_of_an_endpoint_has_one_verdict(place: &Place) {
+    let system = place.node().await;
+    for (number, (field, set, allows)) in fields().into_iter().enumerate() {
         for (n, text) in texts().into_iter().enumerate() {
             let mut endpoint = endpoint(&format!("e{number}-{n}"), URL);
             set(&mut endpoint, text.clone());
