@@ -133,6 +133,10 @@ impl Model {
         self.endpoints.insert(id.clone(), endpoint);
     }
 
+    pub(crate) fn tenant(&self, id: &str) -> Option<String> {
+        self.endpoints.get(id)?.tenant.clone()
+    }
+
     pub(crate) fn delete(&mut self, id: &str, now: Timestamp) -> bool {
         let Some(endpoint) = self.endpoints.get_mut(id).filter(|e| !e.deleted) else {
             return false;
