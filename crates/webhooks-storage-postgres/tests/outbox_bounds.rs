@@ -1,5 +1,4 @@
 //! What the outbox gives is bounded, and nothing in it fails what is beside it.
-#![expect(clippy::unwrap_used, reason = "these are helpers of tests")]
 
 mod support;
 
