@@ -54,7 +54,8 @@ async fn restricted(schema: &str) -> PostgresStorage {
     drop(support::storage(schema).await);
     let grants = grants("webhooks_role").replace("webhooks_role", schema);
     let make = format!(
-        "REVOKE ALL ON FUNCTION {schema}.webhook_send FROM PUBLIC; \
+        "REVOKE ALL ON FUNCTION {schema}.webhook_send, {schema}.webhook_name_problem, \
+         {schema}.webhook_data_problem FROM PUBLIC; \
          CREATE ROLE {schema} LOGIN PASSWORD 'hunter2'; SET search_path = {schema}; {}",
         grants.replace("SCHEMA webhooks", &format!("SCHEMA {schema}"))
     );
@@ -80,7 +81,8 @@ async fn a_role_that_only_sends_needs_two_rights() {
     let storage = support::storage(&schema).await;
     let role = format!("{schema}_sends");
     let make = format!(
-        "REVOKE ALL ON FUNCTION {schema}.webhook_send FROM PUBLIC; \
+        "REVOKE ALL ON FUNCTION {schema}.webhook_send, {schema}.webhook_name_problem, \
+         {schema}.webhook_data_problem FROM PUBLIC; \
          CREATE ROLE {role} LOGIN PASSWORD 'hunter2'; SET search_path = {schema}; {}",
         grants("sending_role")
             .replace("sending_role", &role)
@@ -96,7 +98,7 @@ async fn a_role_that_only_sends_needs_two_rights() {
     sender.batch_execute(&send).await.unwrap();
     let look = format!("SELECT * FROM {schema}.webhook_outbox");
     sender.batch_execute(&look).await.unwrap_err();
-    assert_eq!(storage.read_outbox(10).await.unwrap().len(), 1);
+    assert_eq!(storage.read_outbox(10, 1 << 20).await.unwrap().len(), 1);
     drop((sender, storage));
     drop_schema(&schema).await;
     let drop = format!("DROP OWNED BY {role}; DROP ROLE {role}");

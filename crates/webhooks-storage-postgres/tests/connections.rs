@@ -34,7 +34,7 @@ async fn round(storage: &PostgresStorage, worker: &WorkerId) -> Vec<DeliveryId> 
     storage.counts(None).await.unwrap();
     storage.set_gates(&[pause("a")], now).await.unwrap();
     storage.endpoints_since(0, 10).await.unwrap();
-    storage.read_outbox(10).await.unwrap();
+    storage.read_outbox(10, 1 << 20).await.unwrap();
     storage.reencrypt().await.unwrap_err();
     outcomes.iter().map(|outcome| outcome.delivery_id).collect()
 }
@@ -229,7 +229,7 @@ async fn the_outbox_works_on_a_connection_whose_statements_were_discarded() {
         transaction.commit().await.unwrap();
         own.batch_execute("DISCARD ALL").await.unwrap();
     }
-    assert_eq!(storage.read_outbox(10).await.unwrap().len(), 6);
+    assert_eq!(storage.read_outbox(10, 1 << 20).await.unwrap().len(), 6);
     drop(storage);
     drop_schema(&schema).await;
 }

@@ -81,7 +81,9 @@ async fn data_has_one_rule() {
                 continue;
             }
             transaction.commit().await.unwrap();
-            let found = WebhookStorage::read_outbox(&storage, 1_000).await.unwrap();
+            let found = WebhookStorage::read_outbox(&storage, 1_000, 1 << 20)
+                .await
+                .unwrap();
             let same = found
                 .iter()
                 // Spaces around the whole are not part of a value.

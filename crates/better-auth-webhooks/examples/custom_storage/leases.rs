@@ -1,5 +1,6 @@
 use better_auth_webhooks::storage::{
-    Claim, Claimed, POISON_CRASHES, SettleAs, Settled, Settlement, WORKER_DEAD_AFTER,
+    Claim, Claimed, EndpointRecord, POISON_CRASHES, SettleAs, Settled, Settlement,
+    WORKER_DEAD_AFTER,
 };
 use better_auth_webhooks::{
     DeadReason, DeliveryState, Lease, Timestamp, WebhookDelivery, WorkerId,
@@ -27,39 +28,12 @@ impl Lists {
         // Of each endpoint its first rows, and of all of these those of one request of
         // each endpoint in turn.
         let mut turns = Vec::new();
-        for endpoint in &self.endpoints {
-            if !endpoint.is_open() {
-                continue;
-            }
-            if let Some(until) = endpoint.gate.held_until.filter(|until| *until > now) {
-                next_due.push(until);
-                continue;
-            }
-            let own = |row: &Row| *row.delivery.endpoint_id == *endpoint.endpoint.id;
-            let leased = self
-                .places(|r| own(r) && r.state == DeliveryState::Leased)
-                .len();
-            let most = endpoint.gate.max_leased.map_or(usize::MAX, |n| n as usize);
-            let room = most
-                .saturating_sub(leased)
-                .min(room(claim, &endpoint.endpoint));
-            let is_ready = |row: &Row| row.state == DeliveryState::Ready;
-            let mut ready = self.places(|row| own(row) && is_ready(row));
-            ready.sort_by_key(|place| self.rows.get(*place).map(Row::sort_key));
-            let row = |place: &usize| self.rows.get(*place);
-            let is_suspect = |place: &usize| row(place).is_some_and(|r| r.delivery.is_suspect());
-            let (suspects, others): (Vec<_>, Vec<_>) = ready.into_iter().partition(is_suspect);
-            // Suspects go alone: they neither fill a batch nor wait for one.
-            let rows: Vec<_> = others.iter().filter_map(row).collect();
-            let due = due(&endpoint.endpoint, &rows, room, now);
-            next_due.extend(due.err());
-            let others = others.into_iter().take(due.unwrap_or(0));
-            let mut ready: Vec<_> = others.collect();
-            ready.extend(suspects.into_iter().take(claim.suspects));
-            ready.sort_by_key(|place| row(place).map(Row::sort_key));
+        for endpoint in self.endpoints.iter().filter(|endpoint| endpoint.is_open()) {
+            let (places, later) = self.claimable(endpoint, claim);
+            next_due.extend(later);
             let turn = |n| n / per_turn(&endpoint.endpoint);
-            let ready = ready.into_iter().take(room).enumerate();
-            turns.extend(ready.map(|(n, place)| (turn(n), place)));
+            let places = places.into_iter().enumerate();
+            turns.extend(places.map(|(n, place)| (turn(n), place)));
         }
         turns.sort_by_key(|(turn, place)| {
             let row = self.rows.get(*place);
@@ -87,6 +61,41 @@ impl Lists {
             deliveries,
             next_due: next_due.into_iter().min(),
         }
+    }
+
+    /// The places of what may be claimed of an open endpoint, in order; and when there is more, if
+    /// only time is missing.
+    fn claimable(
+        &self,
+        endpoint: &EndpointRecord,
+        claim: &Claim<'_>,
+    ) -> (Vec<usize>, Option<Timestamp>) {
+        let held_until = endpoint.gate.held_until.filter(|until| *until > claim.now);
+        if held_until.is_some() {
+            return (Vec::new(), held_until);
+        }
+        let own = |row: &Row| *row.delivery.endpoint_id == *endpoint.endpoint.id;
+        let is_leased = |row: &Row| row.state == DeliveryState::Leased;
+        let leased = self.places(|row| own(row) && is_leased(row)).len();
+        let most = endpoint.gate.max_leased.map_or(usize::MAX, |n| n as usize);
+        let room = most
+            .saturating_sub(leased)
+            .min(room(claim, &endpoint.endpoint));
+        let is_ready = |row: &Row| row.state == DeliveryState::Ready;
+        let mut ready = self.places(|row| own(row) && is_ready(row));
+        ready.sort_by_key(|place| self.rows.get(*place).map(Row::sort_key));
+        let row = |place: &usize| self.rows.get(*place);
+        let is_suspect = |place: &usize| row(place).is_some_and(|r| r.delivery.is_suspect());
+        let (suspects, others): (Vec<_>, Vec<_>) = ready.into_iter().partition(is_suspect);
+        // Suspects go alone: they neither fill a batch nor wait for one.
+        let rows: Vec<_> = others.iter().filter_map(row).collect();
+        let due = due(&endpoint.endpoint, &rows, room, claim.now);
+        let others = others.into_iter().take(due.unwrap_or(0));
+        let mut ready: Vec<_> = others.collect();
+        ready.extend(suspects.into_iter().take(claim.suspects));
+        ready.sort_by_key(|place| row(place).map(Row::sort_key));
+        ready.truncate(room);
+        (ready, due.err())
     }
 
     /// How many leases an endpoint has had so far.
