@@ -191,7 +191,7 @@ impl DeliveryEngine {
         let url = url_rules::judge(self.connector.policy(), &endpoint.url)
             .map_err(|_| FailureKind::UrlRefused)?;
         let parts = Parts::new(endpoint, &url).map_err(|_| FailureKind::Unbuildable)?;
-        let target = Target::of(&url).ok_or(FailureKind::UrlRefused)?;
+        let target = url.target().ok_or(FailureKind::UrlRefused)?;
         let origin = self.origins.get(target);
         let prepared = Arc::new(Prepared::new(Arc::clone(endpoint), origin, parts));
         let mut known = self

@@ -36,7 +36,7 @@ pub(crate) struct Target {
 
 impl Target {
     /// Of a URL that was judged; `None` without host or port, which judged URLs have.
-    pub(crate) fn of(url: &Url) -> Option<Self> {
+    pub(super) fn of(url: &Url) -> Option<Self> {
         Some(Self {
             host: url.host()?.to_owned(),
             port: url.port_or_known_default()?,
