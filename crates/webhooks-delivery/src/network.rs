@@ -22,12 +22,15 @@ mod port_rules;
 mod proxy;
 mod refusal;
 mod resolver;
+mod shortage;
+mod untried;
 pub(crate) mod url_rules;
 
-pub(crate) use self::connector::{Connector, Target};
+pub(crate) use self::connector::{ConnectFailure, Connector, Target};
 pub(crate) use self::judged_url::JudgedUrl;
 pub(crate) use self::link::{Allowance, AnswerTooLong, Link};
 pub use self::policy::NetworkPolicy;
 pub(crate) use self::proxy::Proxy;
 pub(crate) use self::refusal::Refusal;
 pub use self::resolver::{Resolve, SystemResolver};
+pub(crate) use self::untried::Untried;

@@ -14,8 +14,7 @@ use webhooks_core::{
 use zeroize::Zeroizing;
 
 use crate::header_room::HeaderRoom;
-use crate::network::JudgedUrl;
-use crate::origin::Origin;
+use crate::network::{JudgedUrl, Target};
 
 const EVENT_ID: HeaderName = HeaderName::from_static("x-webhook-id");
 const EVENT_TYPE: HeaderName = HeaderName::from_static("x-webhook-event");
@@ -37,7 +36,7 @@ const AGENT: &str = concat!("better-auth-webhooks/", env!("CARGO_PKG_VERSION"));
 /// What the requests of one endpoint have in common.
 pub(crate) struct Prepared {
     pub(crate) endpoint: Arc<KeptEndpoint>,
-    pub(crate) origin: Arc<Origin>,
+    pub(crate) target: Arc<Target>,
     parts: Parts,
 }
 
@@ -56,10 +55,10 @@ struct LiveSecret {
 }
 
 impl Prepared {
-    pub(crate) fn new(endpoint: Arc<KeptEndpoint>, origin: Arc<Origin>, parts: Parts) -> Self {
+    pub(crate) fn new(endpoint: Arc<KeptEndpoint>, target: Arc<Target>, parts: Parts) -> Self {
         Self {
             endpoint,
-            origin,
+            target,
             parts,
         }
     }
