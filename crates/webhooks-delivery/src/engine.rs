@@ -128,7 +128,7 @@ impl DeliveryEngine {
         Ok(DeliveryResult {
             // An answer whose head has come counts, whatever becomes of its body.
             outcome: match answer.status {
-                Some(status) => classify::by_status(status),
+                Some(status) => classify::by_status(attempt.endpoint, status),
                 None => Outcome::Failed(failure),
             },
             status: answer.status.map(|status| status.as_u16()),

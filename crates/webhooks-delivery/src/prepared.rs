@@ -182,8 +182,9 @@ fn fixed_headers(endpoint: &WebhookEndpoint, url: &JudgedUrl) -> Result<HeaderMa
         .map_err(|error| unbuildable("url has a host that no header can carry", error))?;
     // The host comes first, as RFC 9110 section 7.2 asks.
     headers.insert(HOST, host);
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
+    let content_type = endpoint.content_type.as_deref();
+    headers.insert(CONTENT_TYPE, own(content_type, "application/json")?);
+    headers.insert(USER_AGENT, own(endpoint.user_agent.as_deref(), AGENT)?);
     for (name, value) in &endpoint.headers {
         let name = HeaderName::from_bytes(name.as_bytes())
             .map_err(|error| unbuildable("a header has a malformed name", error))?;
@@ -194,6 +195,18 @@ fn fixed_headers(endpoint: &WebhookEndpoint, url: &JudgedUrl) -> Result<HeaderMa
         headers.entry(name).or_insert(value);
     }
     Ok(headers)
+}
+
+/// What the endpoint has set, or ours.
+fn own(set: Option<&str>, ours: &'static str) -> Result<HeaderValue> {
+    set.map_or_else(
+        || Ok(HeaderValue::from_static(ours)),
+        |set| {
+            HeaderValue::from_str(set).map_err(|error| {
+                unbuildable("content_type or user_agent is no value of a header", error)
+            })
+        },
+    )
 }
 
 /// A value whose bytes are wiped when the last request that shares them is gone.
