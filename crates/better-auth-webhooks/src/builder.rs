@@ -21,6 +21,7 @@ pub struct WebhookSystemBuilder {
     network_policy: NetworkPolicy,
     resolver: Option<Arc<dyn Resolve>>,
     tls: TlsOptions,
+    max_idle_connections: Option<usize>,
     response_limits: Option<(usize, usize)>,
     proxy: Option<String>,
     endpoint_rules: EndpointRules,
@@ -34,6 +35,7 @@ impl WebhookSystemBuilder {
             network_policy: NetworkPolicy::default(),
             resolver: None,
             tls: TlsOptions::default(),
+            max_idle_connections: None,
             response_limits: None,
             proxy: None,
             endpoint_rules: EndpointRules::default(),
@@ -74,6 +76,14 @@ impl WebhookSystemBuilder {
     /// 256.
     pub const fn max_in_flight(mut self, requests: usize) -> Self {
         self.settings.max_in_flight = requests;
+        self
+    }
+
+    /// Connections kept in all while no request uses them, each for a minute at most; for one more,
+    /// that is closed which was idle for longest. Defaults to 4,096, or to half of what the limit of
+    /// open files of this process leaves over beside `max_in_flight` and 256 others.
+    pub const fn max_idle_connections(mut self, connections: usize) -> Self {
+        self.max_idle_connections = Some(connections);
         self
     }
 
@@ -198,6 +208,9 @@ impl WebhookSystemBuilder {
                 .max_idle_per_origin(most);
             if let Some(resolver) = self.resolver {
                 engine = engine.resolver(resolver);
+            }
+            if let Some(connections) = self.max_idle_connections {
+                engine = engine.max_idle(connections);
             }
             if let Some((read, kept)) = self.response_limits {
                 engine = engine.response_limits(read, kept);

@@ -22,6 +22,10 @@ const SLOW: Duration = Duration::from_secs(1);
 /// A request that ended within this time shows that the endpoint is quick.
 const QUICK: Duration = Duration::from_millis(100);
 
+/// How long a lane pauses after a request that could not be tried; twice as long each time, at most:
+const PAUSE: Duration = Duration::from_secs(1);
+const MAX_PAUSE: Duration = Duration::from_secs(30);
+
 /// One endpoint, as this process delivers to it: what it has in hand of the endpoint's queue, what
 /// is in flight, and how the endpoint does.
 #[derive(Debug)]
@@ -79,6 +83,8 @@ pub(crate) struct LaneState {
     /// The last request was a success, and a quick one.
     is_quick: bool,
     started: u64,
+    /// The last so many requests could not be tried.
+    untried: u32,
 }
 
 /// One request in flight.
@@ -122,6 +128,7 @@ impl Lane {
             last_success: None,
             is_quick: false,
             started: 0,
+            untried: 0,
         };
         Self {
             endpoint_id,
@@ -254,6 +261,18 @@ impl LaneState {
 
     pub(crate) fn started(&mut self, running: Running) {
         self.running.push_back(running);
+    }
+
+    /// How long to pause after one more request that could not be tried.
+    pub(crate) fn untried(&mut self) -> Duration {
+        let doubled = PAUSE.saturating_mul(2_u32.saturating_pow(self.untried));
+        self.untried = self.untried.saturating_add(1);
+        doubled.min(MAX_PAUSE)
+    }
+
+    /// A request was tried.
+    pub(crate) const fn tried(&mut self) {
+        self.untried = 0;
     }
 
     /// Ends a request; whether the endpoint took it. The task is free for another.

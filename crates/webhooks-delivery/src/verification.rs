@@ -26,7 +26,8 @@ impl Pipeline {
     ///
     /// # Errors
     ///
-    /// [`WebhookError::NotVerified`] that says what it did instead.
+    /// [`WebhookError::NotVerified`] that says what it did instead, and
+    /// [`WebhookError::DeliveryFailed`] when nothing was sent, for something that this process lacks.
     pub async fn ping(&self, endpoint: &Arc<KeptEndpoint>) -> Result<()> {
         let now = self.now();
         let event_id = EventId::new(now);
@@ -50,7 +51,7 @@ impl Pipeline {
             timeout,
             whole_answer: true,
         };
-        let result = self.transport().send(&attempt).await;
+        let result = self.transport().send(&attempt).await?;
         let id = &endpoint.id;
         let problem = match (result.failure(), result.status) {
             (Some(failure), None) => format!("{id:?} did not answer: {failure}"),

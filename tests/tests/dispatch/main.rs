@@ -24,3 +24,4 @@ mod sending;
 mod shutdown;
 mod soak;
 mod support;
+mod untried;

@@ -11,6 +11,8 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 use tokio::sync::Semaphore;
 
+use super::shortage::{self, Shortage, is_shortage};
+
 /// Resolves host names. Its answers are judged before anything is dialled.
 #[async_trait]
 pub trait Resolve: Send + Sync {
@@ -36,8 +38,32 @@ pub struct SystemResolver {
     running: Arc<Mutex<HashMap<String, Lookup>>>,
 }
 
-/// The error is its kind alone, because the answer is shared.
-type Lookup = Shared<BoxFuture<'static, Result<Vec<IpAddr>, io::ErrorKind>>>;
+type Lookup = Shared<BoxFuture<'static, Result<Vec<IpAddr>, LookupError>>>;
+
+/// Why a look-up failed, as all who share it are told.
+#[derive(Clone, Copy, Debug)]
+enum LookupError {
+    Kind(io::ErrorKind),
+    Shortage,
+}
+
+impl LookupError {
+    fn new(error: &io::Error) -> Self {
+        match is_shortage(error) || shortage::may_have_hit_a_lookup() {
+            true => Self::Shortage,
+            false => Self::Kind(error.kind()),
+        }
+    }
+}
+
+impl From<LookupError> for io::Error {
+    fn from(error: LookupError) -> Self {
+        match error {
+            LookupError::Kind(kind) => kind.into(),
+            LookupError::Shortage => Shortage.into(),
+        }
+    }
+}
 
 impl SystemResolver {
     /// A resolver with no lookup running.
@@ -57,26 +83,27 @@ impl SystemResolver {
         }
         // A task of its own: an attempt that ran out of time must not cancel it for the others.
         let task = tokio::spawn(self.clone().run(host.to_owned()));
-        let lookup = async { task.await.unwrap_or(Err(io::ErrorKind::Other)) };
+        let cut_off = Err(LookupError::Kind(io::ErrorKind::Other));
+        let lookup = async move { task.await.unwrap_or(cut_off) };
         let lookup = lookup.boxed().shared();
         running.insert(host.to_owned(), lookup.clone());
         lookup
     }
 
-    async fn run(self, host: String) -> Result<Vec<IpAddr>, io::ErrorKind> {
+    async fn run(self, host: String) -> Result<Vec<IpAddr>, LookupError> {
         let permit = Arc::clone(&self.lookups).acquire_owned().await;
         let name = host.clone();
         let answer = tokio::task::spawn_blocking(move || {
             let addresses = (name.as_str(), 0).to_socket_addrs();
+            let addresses = addresses.map_err(|error| LookupError::new(&error));
             drop(permit);
             Ok(addresses?.map(|address| address.ip()).collect())
         });
-        let answer = answer
-            .await
-            .unwrap_or_else(|_| Err(io::ErrorKind::Other.into()));
+        let cut_off = Err(LookupError::Kind(io::ErrorKind::Other));
+        let answer = answer.await.unwrap_or(cut_off);
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         running.remove(&host);
-        answer.map_err(|error: io::Error| error.kind())
+        answer
     }
 }
 
