@@ -77,10 +77,6 @@ impl Attempting {
     async fn make(&mut self) -> Option<Self> {
         let load = self.load.as_ref()?;
         let parcel = load.parcel(self.started_at);
-        let timeout = match self.endpoint.timeout_seconds {
-            0 => self.dispatcher.settings.timeout,
-            seconds => Duration::from_secs(seconds),
-        };
         let attempt = Attempt {
             endpoint: &self.endpoint,
             event_id: parcel.event_id,
@@ -89,7 +85,7 @@ impl Attempting {
             number: parcel.number,
             body: &parcel.body,
             now: self.started_at,
-            timeout,
+            timeout: self.dispatcher.settings.timeout_of(&self.endpoint),
             whole_answer: false,
         };
         let span = tracing::info_span!(

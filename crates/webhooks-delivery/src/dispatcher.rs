@@ -28,7 +28,7 @@ use crate::recorder::{Entry, Recorder};
 use crate::retrying::error_source;
 use crate::seat::Seat;
 use crate::settings::Settings;
-use crate::slots::Slots;
+use crate::slots::{Full, Slots};
 use crate::suspect_place::SuspectPlace;
 use crate::turns::Turns;
 
@@ -101,7 +101,7 @@ impl Dispatcher {
             identity: Identity::new(parts.worker),
             runtime: parts.runtime,
             hand: Hand::default(),
-            slots: Slots::new(parts.settings.max_in_flight),
+            slots: Slots::new(&parts.settings),
             settings: parts.settings,
             turns: Turns::default(),
             suspect: SuspectPlace::default(),
@@ -189,8 +189,10 @@ impl Dispatcher {
             self.give_back(lane, state, now);
             return Turn::Over;
         }
-        if !self.slots.take() {
-            return Turn::Stop;
+        match self.slots.take(lane) {
+            Ok(()) => {}
+            Err(Full::Tenant) => return Turn::Over,
+            Err(Full::All) => return Turn::Stop,
         }
         match state.take_next() {
             Next::Nothing => {}
@@ -208,8 +210,15 @@ impl Dispatcher {
                 }
             },
         }
-        self.slots.free();
+        self.free_slot(lane);
         Turn::Over
+    }
+
+    /// Gives a slot of the lane back.
+    fn free_slot(&self, lane: &Lane) {
+        if let Some(next) = self.slots.free(lane) {
+            self.turns.wake(next);
+        }
     }
 
     /// Whether another request of the lane could start, slots aside.
@@ -219,7 +228,9 @@ impl Dispatcher {
 
     /// Whether the lane has as many requests in flight as it may have.
     fn is_busy(&self, state: &LaneState) -> bool {
-        state.in_flight() >= state.window.min(self.settings.max_in_flight_per_endpoint)
+        let left = self.directory.left_running.against(&state.record.endpoint);
+        let most = state.window.min(self.settings.max_in_flight_per_endpoint);
+        state.in_flight() + left >= most
     }
 
     /// Whether what this process has leased may start at this moment, which is now.
@@ -287,7 +298,10 @@ impl Dispatcher {
         moment: Instant,
     ) {
         self.recount(state, moment);
-        self.slots.free();
+        if let Some(endpoint) = state.left() {
+            self.directory.left_running.remove_one(endpoint);
+        }
+        self.free_slot(lane);
         self.turns.push(lane, state);
     }
 
@@ -313,11 +327,14 @@ impl Dispatcher {
     }
 
     /// Counts all doubtful requests anew, since time alone makes an endpoint slow, and wakes what
-    /// waited for that.
+    /// waited for that, or for what others had left running, or for a place that a lane of its
+    /// tenant did not use.
     pub(crate) fn tick(self: &Arc<Self>) {
         let moment = Instant::now();
         for lane in self.hand.lanes() {
-            self.recount(&mut lane.lock(), moment);
+            let mut state = lane.lock();
+            self.recount(&mut state, moment);
+            self.turns.push(&lane, &mut state);
         }
         self.unstall();
         self.dispatch();
@@ -372,7 +389,7 @@ impl Dispatcher {
         moment: Instant,
     ) -> Result<(), WebhookDelivery> {
         let now = self.clock.at(moment);
-        if !state.is_open(now) || !self.can_start(state, moment) || !self.slots.take() {
+        if !state.is_open(now) || !self.can_start(state, moment) || self.slots.take(lane).is_err() {
             return Err(delivery);
         }
         match self.admit(lane, state, now) {
@@ -382,7 +399,7 @@ impl Dispatcher {
                 Ok(())
             }
             Err(_) => {
-                self.slots.free();
+                self.free_slot(lane);
                 Err(delivery)
             }
         }

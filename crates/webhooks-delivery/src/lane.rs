@@ -9,10 +9,14 @@ use std::time::Duration;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 use webhooks_core::storage::EndpointRecord;
-use webhooks_core::{DeliveryId, EventFilter, RateLimitConfig, Timestamp, WebhookDelivery};
+use webhooks_core::{
+    DeliveryId, EventFilter, KeptEndpoint, RateLimitConfig, Timestamp, WebhookDelivery,
+};
 
+use crate::left_running::LeftRunning;
 use crate::load::Carries;
 use crate::metrics::AttemptCounter;
+use crate::tenant_share::TenantShare;
 
 /// A success this long ago no longer shows that the endpoint is well.
 const RECENT: Duration = Duration::from_secs(60);
@@ -37,6 +41,10 @@ pub(crate) struct Lane {
     number: u64,
     /// It waits for other doubtful lanes to end a request.
     pub(crate) is_stalled: AtomicBool,
+    /// What its tenant's lanes have in flight together, if it has a tenant.
+    pub(crate) tenant_share: Option<Arc<TenantShare>>,
+    /// It waits for another lane of its tenant to end a request.
+    pub(crate) awaits_share: AtomicBool,
     state: Mutex<LaneState>,
 }
 
@@ -76,6 +84,10 @@ pub(crate) struct LaneState {
     held_until: Option<Timestamp>,
     /// What this lane adds to the dispatcher's count of doubtful requests.
     pub(crate) doubtful: usize,
+    /// What it adds to the count of requests at endpoints with a longer timeout.
+    pub(crate) patient: usize,
+    /// What the endpoint was when it went, and its requests in flight were counted as left running.
+    left: Option<Arc<KeptEndpoint>>,
     /// Since when all attempts failed, as far as this process has seen or read.
     pub(crate) failing_since: Option<Timestamp>,
     /// The operator was warned that the endpoint will be disabled.
@@ -106,7 +118,12 @@ impl Running {
 }
 
 impl Lane {
-    pub(crate) fn new(number: u64, endpoint_id: Arc<str>, record: Arc<EndpointRecord>) -> Self {
+    pub(crate) fn new(
+        number: u64,
+        endpoint_id: Arc<str>,
+        record: Arc<EndpointRecord>,
+        tenant_share: Option<Arc<TenantShare>>,
+    ) -> Self {
         let incarnation = record.incarnation;
         let state = LaneState {
             filters: filters(&record),
@@ -126,6 +143,8 @@ impl Lane {
             in_turns: false,
             window: usize::MAX,
             doubtful: 0,
+            patient: 0,
+            left: None,
             warned: false,
             attempts: AttemptCounter::default(),
             last_success: None,
@@ -138,6 +157,8 @@ impl Lane {
             incarnation,
             number,
             is_stalled: AtomicBool::new(false),
+            tenant_share,
+            awaits_share: AtomicBool::new(false),
             state: Mutex::new(state),
         }
     }
@@ -156,8 +177,14 @@ impl Lane {
     }
 
     /// Takes over what the storage has.
-    pub(crate) fn set_record(&self, record: Arc<EndpointRecord>) {
+    pub(crate) fn set_record(&self, record: Arc<EndpointRecord>, left_running: &LeftRunning) {
         let mut state = self.lock();
+        if record.deleted && state.left.is_none() {
+            // From now on none starts here.
+            let endpoint = state.record.endpoint.clone();
+            left_running.add(&endpoint, state.in_flight());
+            state.left = Some(endpoint);
+        }
         if !state.record.is_open() && record.is_open() {
             state.start_from(1);
         }
@@ -172,12 +199,12 @@ impl Lane {
     }
 
     /// Another endpoint has the id now: nothing of this one may go any more.
-    pub(crate) fn retire(&self) {
+    pub(crate) fn retire(&self, left_running: &LeftRunning) {
         let record = EndpointRecord {
             deleted: true,
             ..EndpointRecord::clone(&self.record())
         };
-        self.set_record(Arc::new(record));
+        self.set_record(Arc::new(record), left_running);
     }
 }
 
@@ -247,6 +274,16 @@ impl LaneState {
             .front()
             .is_some_and(|r| now.duration_since(r.started) > SLOW);
         !recent || slow
+    }
+
+    /// Whether the endpoint may hold requests for longer than the system's timeout.
+    pub(crate) fn is_patient(&self, timeout: Duration) -> bool {
+        self.record.endpoint.timeout_seconds > timeout.as_secs()
+    }
+
+    /// The endpoint that is gone and whose requests were counted as left running.
+    pub(crate) fn left(&self) -> Option<&KeptEndpoint> {
+        self.left.as_deref()
     }
 
     /// What may be in hand, in times of what may be in flight: twice, so that the next request

@@ -1,6 +1,7 @@
 //! What a process does that has few descriptors, or few local ports.
 #![expect(
     clippy::unwrap_used,
+    clippy::indexing_slicing,
     clippy::print_stderr,
     reason = "a failed test may panic in its helpers too, and tells what it left out"
 )]
