@@ -111,6 +111,7 @@ impl Attempting {
             Ok(result) => self.end(&result),
             Err(_) => self.end_untried(),
         });
+        self.dispatcher.left_over_ended(&self.lane);
         self.dispatcher.dispatch_from(&mut seat);
         seat.into_next()
     }
@@ -349,6 +350,7 @@ impl Drop for Attempting {
                 retry_after: None,
                 response: Bytes::new(),
             });
+            self.dispatcher.left_over_ended(&self.lane);
             return self.dispatcher.dispatch();
         }
         if let Some(load) = self.load.take() {

@@ -7,6 +7,7 @@ use webhooks_core::storage::{EndpointRecord, WebhookStorage};
 use webhooks_core::{FilterIndex, Result};
 
 use crate::lane::{Lane, LaneRef};
+use crate::leftover::Leftover;
 
 /// Endpoints of one page when they are read.
 const PAGE: usize = 1_000;
@@ -28,6 +29,8 @@ struct Inner {
     created: u64,
     /// How many endpoints each tenant has.
     tenants: HashMap<String, usize>,
+    /// What is still in flight of those that are gone.
+    leftover: Arc<Leftover>,
 }
 
 impl Directory {
@@ -111,7 +114,9 @@ impl Inner {
                     return;
                 }
                 self.created += 1;
-                let lane = Arc::new(Lane::new(self.created, id.clone(), record.clone()));
+                let leftover = self.leftover.clone();
+                let lane = Lane::new(self.created, id.clone(), record.clone(), leftover);
+                let lane = Arc::new(lane);
                 changed.push(lane.clone());
                 lane
             }

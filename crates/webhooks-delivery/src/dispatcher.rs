@@ -227,7 +227,7 @@ impl Dispatcher {
 
     /// Whether the lane has as many requests in flight as it may have.
     fn is_busy(&self, state: &LaneState) -> bool {
-        state.in_flight() >= state.window.min(self.settings.max_in_flight_per_endpoint)
+        state.in_flight_here() >= state.window.min(self.settings.max_in_flight_per_endpoint)
     }
 
     /// Whether what this process has leased may start at this moment, which is now.

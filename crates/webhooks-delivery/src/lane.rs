@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use webhooks_core::storage::EndpointRecord;
 use webhooks_core::{DeliveryId, EventFilter, RateLimitConfig, Timestamp, WebhookDelivery};
 
+use crate::leftover::{Leftover, Standing};
 use crate::load::Carries;
 use crate::metrics::AttemptCounter;
 
@@ -85,6 +86,8 @@ pub(crate) struct LaneState {
     started: u64,
     /// The last so many requests could not be tried.
     untried: u32,
+    standing: Standing,
+    leftover: Arc<Leftover>,
 }
 
 /// One request in flight.
@@ -104,9 +107,16 @@ impl Running {
 }
 
 impl Lane {
-    pub(crate) fn new(number: u64, endpoint_id: Arc<str>, record: Arc<EndpointRecord>) -> Self {
+    pub(crate) fn new(
+        number: u64,
+        endpoint_id: Arc<str>,
+        record: Arc<EndpointRecord>,
+        leftover: Arc<Leftover>,
+    ) -> Self {
         let incarnation = record.incarnation;
         let state = LaneState {
+            standing: Standing::of(&record),
+            leftover,
             filters: filters(&record),
             failing_since: record.gate.failing_since,
             held_until: record.gate.held_until,
@@ -165,6 +175,12 @@ impl Lane {
             state.warned = false;
         }
         state.filters = filters(&record);
+        if !record.deleted {
+            state.standing = Standing::of(&record);
+        } else if !state.record.deleted {
+            // Nothing starts here any more: from now on each that ends is taken off.
+            state.leftover.add(&state.standing, state.in_flight());
+        }
         state.record = record;
     }
 
@@ -212,6 +228,11 @@ impl LaneState {
     /// Requests in flight.
     pub(crate) fn in_flight(&self) -> usize {
         self.running.len()
+    }
+
+    /// Requests in flight, with those of endpoints that were in this place before.
+    pub(crate) fn in_flight_here(&self) -> usize {
+        self.in_flight() + self.leftover.count(&self.standing)
     }
 
     /// Puts a delivery among those that wait, in its order.
@@ -279,6 +300,9 @@ impl LaneState {
     pub(crate) fn ended(&mut self, id: u64, delivered: bool, now: Instant) -> Option<AbortHandle> {
         let place = self.running.binary_search_by_key(&id, |running| running.id);
         let ended = place.ok().and_then(|place| self.running.remove(place));
+        if self.record.deleted && ended.is_some() {
+            self.leftover.ended(&self.standing);
+        }
         let quick = |r: &Running| now.duration_since(r.started) < QUICK;
         self.is_quick = delivered && ended.as_ref().is_some_and(quick);
         if delivered {

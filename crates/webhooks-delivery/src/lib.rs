@@ -28,6 +28,7 @@ mod http_date;
 mod identity;
 mod idle_pool;
 mod lane;
+mod leftover;
 mod load;
 mod lost_claims;
 mod metrics;
