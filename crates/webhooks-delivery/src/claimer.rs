@@ -184,7 +184,7 @@ async fn take(
     dispatcher.accept(&lane, deliveries, era);
     // One at most, as was asked for.
     for suspect in suspects {
-        dispatcher.start_suspect(&lane, suspect, era);
+        dispatcher.accept_suspect(&lane, suspect, era);
     }
     dispatcher.room_of(&lane) > 0
 }

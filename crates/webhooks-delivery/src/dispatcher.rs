@@ -6,7 +6,6 @@
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
@@ -32,9 +31,6 @@ use crate::settings::Settings;
 use crate::slots::Slots;
 use crate::suspect_place::SuspectPlace;
 use crate::turns::Turns;
-
-/// How long a suspect delivery that cannot start goes back for.
-const SUSPECT_PAUSE: Duration = Duration::from_secs(1);
 
 /// See the module.
 #[derive(Debug)]
@@ -129,11 +125,7 @@ impl Dispatcher {
                 false => self.cancel(lane, &delivery),
             }
         }
-        if self.still_holds(era) {
-            self.turns.push(lane, &mut state);
-        } else {
-            self.give_back(lane, &mut state, self.clock.now());
-        }
+        self.give_turn(lane, &mut state, era);
     }
 
     /// The id under which this process leases, from now on.
@@ -339,9 +331,9 @@ impl Dispatcher {
         delivery: WebhookDelivery,
         moment: Instant,
     ) {
-        let refused = match state.waiting.is_empty() {
-            true => self.start_one(lane, state, delivery, moment).err(),
-            false => Some(delivery),
+        let refused = match state.has_waiting() {
+            false => self.start_one(lane, state, delivery, moment).err(),
+            true => Some(delivery),
         };
         if let Some(delivery) = refused {
             state.wait_in_order(delivery);
@@ -350,27 +342,24 @@ impl Dispatcher {
         }
     }
 
-    /// Starts the suspect delivery that a claim brought, alone in its request.
-    pub(crate) fn start_suspect(
-        self: &Arc<Self>,
-        lane: &Arc<Lane>,
-        delivery: WebhookDelivery,
-        era: u64,
-    ) {
+    /// Takes the suspect delivery in hand that a claim brought, to start before all others of its
+    /// lane: at a busy endpoint there may never be a moment at which none of them waits.
+    pub(crate) fn accept_suspect(&self, lane: &Arc<Lane>, delivery: WebhookDelivery, era: u64) {
         let mut state = lane.lock();
         self.hand.put_in(lane, &mut state, 1);
-        if !state.takes(&delivery) {
-            return self.cancel(lane, &delivery);
+        match state.takes(&delivery) {
+            true => state.suspect = Some(delivery),
+            false => self.cancel(lane, &delivery),
         }
-        let moment = Instant::now();
-        let refused = match self.still_holds(era) {
-            true => self.start_one(lane, &mut state, delivery, moment).err(),
-            false => Some(delivery),
-        };
-        drop(state);
-        if let Some(delivery) = refused {
-            let at = self.clock.now().after(SUSPECT_PAUSE);
-            self.release(Some(lane), &delivery, at);
+        self.give_turn(lane, &mut state, era);
+    }
+
+    /// Lets what a lane has in hand since this era have its turn.
+    fn give_turn(&self, lane: &Arc<Lane>, state: &mut LaneState, era: u64) {
+        if self.still_holds(era) {
+            self.turns.push(lane, state);
+        } else {
+            self.give_back(lane, state, self.clock.now());
         }
     }
 

@@ -110,7 +110,7 @@ impl Hand {
         let mut known = HashSet::new();
         for lane in self.lanes() {
             let state = lane.lock();
-            known.extend(state.waiting.iter().map(|delivery| delivery.id));
+            known.extend(state.all_waiting().map(|delivery| delivery.id));
             known.extend(
                 state
                     .running

@@ -51,6 +51,8 @@ pub(crate) struct LaneState {
     pub(crate) has_moved: bool,
     /// Leased to this process and not started, in the order of their turn.
     pub(crate) waiting: VecDeque<WebhookDelivery>,
+    /// The suspect delivery that this process holds, if it is one of this lane's: the next to start.
+    pub(crate) suspect: Option<WebhookDelivery>,
     /// The next so many go one by one, because a batch with them was refused; also when they were
     /// given back meanwhile, or a batch of the same would be refused again.
     pub(crate) alone: usize,
@@ -124,6 +126,7 @@ impl Lane {
             record,
             has_moved: false,
             waiting: VecDeque::new(),
+            suspect: None,
             alone: 0,
             running: VecDeque::new(),
             reserved: 0,
@@ -312,9 +315,20 @@ impl LaneState {
         ended.map(|running| running.task)
     }
 
+    /// Whether something is leased to this process and not started.
+    pub(crate) fn has_waiting(&self) -> bool {
+        self.suspect.is_some() || !self.waiting.is_empty()
+    }
+
+    /// Everything that waits, in the order of its turn.
+    pub(crate) fn all_waiting(&self) -> impl Iterator<Item = &WebhookDelivery> {
+        self.suspect.iter().chain(&self.waiting)
+    }
+
     /// Everything that waits, to be given back.
-    pub(crate) fn take_waiting(&mut self) -> VecDeque<WebhookDelivery> {
-        std::mem::take(&mut self.waiting)
+    pub(crate) fn take_waiting(&mut self) -> impl Iterator<Item = WebhookDelivery> + use<> {
+        let waiting = std::mem::take(&mut self.waiting);
+        self.suspect.take().into_iter().chain(waiting)
     }
 
     /// Deliveries that one request carries at most.

@@ -102,6 +102,10 @@ impl Load {
 impl LaneState {
     /// Takes what goes next out of the lane. The storage lets batches out once they are due.
     pub(crate) fn take_next(&mut self) -> Next {
+        // However many others come meanwhile, and alone: one more death names what is guilty.
+        if let Some(suspect) = self.suspect.take() {
+            return Next::Load(Load::One(suspect));
+        }
         let Some(batch) = self.record.endpoint.batch else {
             return self.take_one();
         };
@@ -119,6 +123,10 @@ impl LaneState {
     /// Puts a load back, to go before everything else. `alone`: in requests of its own each.
     pub(crate) fn put_back(&mut self, load: Load, alone: bool) {
         let (deliveries, alone) = match load {
+            Load::One(suspect) if suspect.is_suspect() => {
+                self.suspect = Some(suspect);
+                return;
+            }
             // Of a lane that batches, only those that go alone are ever taken alone.
             Load::One(delivery) => (vec![delivery], self.batches()),
             Load::Batch(deliveries) => (deliveries, alone),

@@ -1,6 +1,5 @@
 //! Gives back to the storage what this process leased and does not start.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use webhooks_core::storage::{SettleAs, Settlement};
@@ -37,10 +36,14 @@ impl Dispatcher {
 
     /// Cancels what waits in a lane whose endpoint no longer takes it.
     pub(crate) fn cancel_not_taken(&self, lane: &Arc<Lane>, state: &mut LaneState) {
-        let waiting = std::mem::take(&mut state.waiting);
-        let (taken, not_taken) = waiting.into_iter().partition(|d| state.takes(d));
-        state.waiting = taken;
-        let not_taken: VecDeque<_> = not_taken;
+        let waiting = state.take_waiting();
+        let (taken, not_taken) = waiting.partition::<Vec<_>, _>(|d| state.takes(d));
+        for delivery in taken {
+            match delivery.is_suspect() {
+                true => state.suspect = Some(delivery),
+                false => state.waiting.push_back(delivery),
+            }
+        }
         not_taken.iter().for_each(|d| self.cancel(lane, d));
     }
 

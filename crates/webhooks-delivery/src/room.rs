@@ -48,12 +48,15 @@ impl Dispatcher {
         state.in_hand >= self.per_lane(&state)
     }
 
-    /// Whether the lane can take another delivery in hand, to be started soon.
+    /// Whether the lane can take a delivery straight through in hand, to be started soon. Part of
+    /// the room is for claims alone, of each lane and of the hand: senders are quicker to take what
+    /// becomes free, and what waits in the storage would wait for as long as they are many.
     pub(crate) fn has_room(&self, state: &LaneState, moment: Instant) -> bool {
         let window = state.window.saturating_mul(2);
+        let for_claims = self.settings.max_in_flight;
         self.holds_leases(moment)
-            && state.in_hand < window.min(self.per_lane(state))
-            && self.hand.len() < self.settings.max_in_hand()
+            && state.in_hand < window.min(self.per_lane(state) - 1)
+            && self.hand.len() + for_claims < self.settings.max_in_hand()
             && !self.slots.stalls(state, moment)
     }
 

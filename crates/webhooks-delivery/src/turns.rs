@@ -18,7 +18,7 @@ pub(crate) struct Turns {
 impl Turns {
     /// Gives the lane a turn after all others, if something waits in it.
     pub(crate) fn push(&self, lane: &Arc<Lane>, state: &mut LaneState) {
-        if !state.in_turns && !state.waiting.is_empty() {
+        if !state.in_turns && state.has_waiting() {
             state.in_turns = true;
             lock(&self.next).push_back(lane.clone());
         }

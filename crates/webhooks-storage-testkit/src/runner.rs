@@ -165,6 +165,8 @@ macro_rules! __cases {
                 suspects_do_not_hide_those_behind_them
                 suspects_pass_the_gates_of_their_endpoint
                 a_suspect_keeps_its_place_among_the_others
+                a_suspect_is_the_next_before_all_that_came_later
+                a_suspect_behind_a_backlog_holds_no_other_one_back
                 a_suspect_that_is_retried_or_replayed_is_as_it_was
                 suspects_of_a_deleted_endpoint_are_cancelled
             }

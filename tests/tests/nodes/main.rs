@@ -14,4 +14,5 @@ mod incarnations;
 mod outbox;
 mod place;
 mod replays;
+mod suspects;
 mod texts;

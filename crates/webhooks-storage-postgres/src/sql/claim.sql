@@ -93,7 +93,13 @@ WITH RECURSIVE @queues, scheduled AS MATERIALIZED (
     SELECT q.endpoint_id, s.take, s.batch_size, q.id, q.sort_key, q.seq
     FROM @.webhook_queue q
     JOIN shared s ON s.id = q.endpoint_id || '' AND s.incarnation = q.incarnation
+    LEFT JOIN (
+        SELECT endpoint_id, count(*) AS found, max(ARRAY[sort_key, seq]) AS last FROM picked
+        WHERE NOT is_left GROUP BY endpoint_id
+    ) p ON p.endpoint_id = s.id
     WHERE q.status = 'pending' AND q.is_ready AND q.crashes >= 2
+        -- One that is behind what its endpoint gives must not stand in for another endpoint's.
+        AND (p.found < s.take OR p.last > ARRAY[q.sort_key, q.seq]) IS NOT FALSE
     ORDER BY q.sort_key, q.seq LIMIT $11::bigint FOR UPDATE OF q SKIP LOCKED
 ), chosen AS MATERIALIZED (
     -- One of each endpoint in turn, or one batch, of which the last comes whole.

@@ -1,7 +1,7 @@
-use webhooks_core::storage::{Change, Claim, DeliveryQuery, GateChange, SettleAs, Settled};
+use webhooks_core::storage::{Change, Claim, DeliveryQuery, GateChange, Room, SettleAs, Settled};
 use webhooks_core::{DeliveryId, Priority, WorkerId};
 
-use crate::bench::{Bench, DEAD, ids};
+use crate::bench::{Bench, DEAD, by_endpoint, ids};
 
 async fn beat(t: &Bench, worker: &WorkerId, second: i64) {
     let at = Some(t.at(second));
@@ -92,6 +92,45 @@ pub(crate) async fn a_suspect_keeps_its_place_among_the_others(t: &Bench) {
     let rest = t.take(200).await;
     assert!(rest[0].is_suspect());
     assert_eq!(ids(&rest)[1], low);
+}
+
+pub(crate) async fn a_suspect_is_the_next_before_all_that_came_later(t: &Bench) {
+    suspects(t, &["a"], 1).await;
+    let later: Vec<_> = (0..50).map(|n| t.event_at(&["a"], t.at(n))).collect();
+    t.enqueue_at(&later, t.at(60)).await;
+    let later: Vec<_> = later.iter().map(|new| new.deliveries[0].id).collect();
+    let room = [Room {
+        endpoint_id: "a".into(),
+        deliveries: 1,
+    }];
+    let claim = |room| Claim {
+        room,
+        suspects: 1,
+        ..t.claim_at(t.at(200))
+    };
+    let next = t.claim(claim(&room)).await.deliveries;
+    assert!(next.len() == 1 && next[0].is_suspect());
+    assert_eq!(ids(&t.claim(claim(&[])).await.deliveries), later);
+}
+
+pub(crate) async fn a_suspect_behind_a_backlog_holds_no_other_one_back(t: &Bench) {
+    suspects(t, &["a", "b"], 1).await;
+    // Its endpoint gives what is more urgent first.
+    for _ in 0..20 {
+        send(t, Priority::Critical).await;
+    }
+    let claim = Claim {
+        per_endpoint: 5,
+        suspects: 1,
+        ..t.claim_at(t.at(200))
+    };
+    let taken = t.claim(claim).await.deliveries;
+    assert_eq!(by_endpoint(&taken), [("a", 5), ("b", 1)].into());
+    assert!(
+        taken
+            .iter()
+            .all(|d| d.is_suspect() == (*d.endpoint_id == *"b"))
+    );
 }
 
 pub(crate) async fn a_suspect_that_is_retried_or_replayed_is_as_it_was(t: &Bench) {
