@@ -168,7 +168,11 @@ impl DeliveryEngine {
         };
         let (response, mut connection) = match sent {
             Ok(sent) => sent,
-            Err(unsent) => Box::pin(self.send_anew(target, unsent)).await?,
+            Err(unsent) => {
+                let endpoint = attempt.endpoint;
+                let customer = endpoint.tenant.as_deref().unwrap_or(&endpoint.id);
+                Box::pin(self.send_anew(target, customer, unsent)).await?
+            }
         };
         let (status, body) = {
             let (head, body) = response.into_parts();
@@ -191,18 +195,23 @@ impl DeliveryEngine {
     async fn send_anew(
         &self,
         target: &Arc<Target>,
+        customer: &str,
         request: Request<Body>,
     ) -> Result<(Response<Incoming>, Box<Connection>), NoAnswer> {
-        let mut connection = self.connect(target).await?;
+        let mut connection = self.connect(target, customer).await?;
         match connection.send(request, self.reading.bytes()).await {
             Ok(response) => Ok((response, connection)),
             Err(error) => Err(classify::by_error(error.error()).into()),
         }
     }
 
-    async fn connect(&self, target: &Arc<Target>) -> Result<Box<Connection>, NoAnswer> {
+    async fn connect(
+        &self,
+        target: &Arc<Target>,
+        customer: &str,
+    ) -> Result<Box<Connection>, NoAnswer> {
         let judged = Instant::now();
-        let link = self.connector.connect(target).await?;
+        let link = self.connector.connect(target, customer).await?;
         Connection::start(Arc::clone(target), link, judged)
             .await
             .map_err(|error| classify::by_error(&error).into())

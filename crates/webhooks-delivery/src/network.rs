@@ -16,6 +16,7 @@ mod dial;
 mod head_form;
 mod judged_url;
 mod link;
+mod lookup_shares;
 mod name_rules;
 mod policy;
 mod port_rules;

@@ -1,9 +1,10 @@
 use std::fmt::Debug;
 use std::fs::File;
-use std::net::TcpStream;
+use std::net::{TcpStream, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::hosts::Hosts;
 use better_auth_webhooks::storage::{DeliveryQuery, MemoryStorage};
 use better_auth_webhooks::{NetworkPolicy, WebhookEndpoint, WebhookError, WebhookSystem};
 use serde_json::json;
@@ -60,6 +61,7 @@ async fn scenario() {
         "none left" => none_left().await,
         "names" => names().await,
         "ports" => ports().await,
+        "slow names" => slow_names().await,
         other => unreachable!("no scenario {other}"),
     }
 }
@@ -278,11 +280,7 @@ async fn names() {
 
 /// In a network of its own, in which there are few ports.
 async fn ports() {
-    let up = std::process::Command::new("ip")
-        .args(["link", "set", "lo", "up"])
-        .status();
-    assert!(up.unwrap().success());
-    let hosts = crate::hosts::Hosts::start();
+    let hosts = hosts_inside();
     let at = |n: usize| format!("http://127.0.0.{n}:{}/", hosts.port());
     std::fs::write("/proc/sys/net/ipv4/ip_local_port_range", "40000 40007").unwrap();
     // One address for all connections, as of one host: then its ports are all there is.
@@ -316,4 +314,68 @@ async fn ports() {
     std::fs::write("/proc/sys/net/ipv4/ip_local_port_range", "40000 40999").unwrap();
     assert!(system.drain(Duration::from_secs(40)).await.unwrap());
     assert_delivered_at_first(&system, 1).await;
+}
+
+/// Hosts in a network of its own.
+fn hosts_inside() -> Hosts {
+    run("ip", &["link", "set", "lo", "up"]);
+    Hosts::start()
+}
+
+fn run(program: &str, args: &[&str]) {
+    let status = std::process::Command::new(program).args(args).status();
+    assert!(status.unwrap().success(), "{program} {args:?}");
+}
+
+/// The machine's name server never answers, in a network and with files of its own.
+async fn slow_names() {
+    let hosts = hosts_inside();
+    let _silent = UdpSocket::bind("127.0.0.53:53").unwrap();
+    let settings = std::env::temp_dir().join(format!("resolv-{}", std::process::id()));
+    std::fs::write(
+        &settings,
+        "nameserver 127.0.0.53\noptions timeout:8 attempts:1\n",
+    )
+    .unwrap();
+    let path = settings.to_str().unwrap();
+    run("mount", &["--bind", path, "/etc/resolv.conf"]);
+    std::fs::remove_file(&settings).unwrap();
+    let system = WebhookSystem::builder()
+        .network_policy(NetworkPolicy::permissive())
+        .timeout_seconds(20)
+        .build(MemoryStorage::new());
+    for n in 0..40 {
+        // The names of one customer in domains of their own, and those of many in one domain.
+        let names = [format!("a.slow{n}.example"), format!("a{n}.slow.example")];
+        for (name, tenant) in names.iter().zip(["slow", &format!("t{n}")]) {
+            let endpoint = WebhookEndpoint {
+                tenant: Some(tenant.into()),
+                ..endpoint(name, format!("http://{name}:{}/", hosts.port()))
+            };
+            system.register_endpoint(endpoint).await.unwrap();
+            let sent = system.webhook("user.created").endpoint(name).send().await;
+            sent.unwrap();
+        }
+    }
+    sleep(Duration::from_secs(1)).await;
+    let url = format!("http://localhost:{}/", hosts.port());
+    system
+        .register_endpoint(endpoint("other", url))
+        .await
+        .unwrap();
+    let started = Instant::now();
+    let receipt = system
+        .webhook("user.created")
+        .endpoint("other")
+        .send()
+        .await
+        .unwrap();
+    let id = &receipt.delivery_ids[0];
+    while system.delivery(id).await.unwrap().state != DeliveryState::Delivered {
+        assert!(
+            started.elapsed() < Duration::from_secs(5),
+            "it waits for names of others"
+        );
+        sleep(Duration::from_millis(20)).await;
+    }
 }

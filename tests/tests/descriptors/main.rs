@@ -1,4 +1,4 @@
-//! What a process does that has few descriptors, or few local ports.
+//! What a process does that has few descriptors, few local ports, or slow name servers.
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -65,9 +65,23 @@ fn without_a_descriptor_a_name_that_does_not_resolve_is_not_tried() {
 
 #[test]
 fn without_a_local_port_nothing_is_tried() {
-    let in_namespace = Command::new("unshare").args(["--net", "true"]).status();
-    if !in_namespace.is_ok_and(|status| status.success()) {
-        return eprintln!("left out: this machine allows no network namespace");
+    in_namespaces("--net", "ports");
+}
+
+#[test]
+fn names_that_do_not_resolve_in_time_hold_up_nobody_else() {
+    in_namespaces("--net --mount", "slow names");
+}
+
+/// Runs a scenario that changes the network of its process, and perhaps files.
+fn in_namespaces(which: &str, scenario: &str) {
+    let unshare = format!("unshare {which}");
+    let works = Command::new("sh")
+        .args(["-c", &format!("{unshare} true")])
+        .status();
+    if !works.is_ok_and(|status| status.success()) {
+        return eprintln!("left out: this machine allows no namespaces");
     }
-    passes("ports", "exec unshare --net \"$0\" \"$@\"", &Hosts::start());
+    let before = format!("exec {unshare} \"$0\" \"$@\"");
+    passes(scenario, &before, &Hosts::start());
 }

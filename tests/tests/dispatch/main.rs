@@ -12,6 +12,7 @@ mod fairness;
 mod filling;
 mod gates;
 mod identity;
+mod leftovers;
 mod limits;
 mod order;
 mod processes;

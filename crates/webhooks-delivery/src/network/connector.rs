@@ -94,9 +94,13 @@ impl Connector {
         &self.policy
     }
 
-    /// Opens a connection, judging afresh what it goes to.
-    pub(crate) async fn connect(&self, target: &Target) -> Result<Link, ConnectFailure> {
-        let addresses = self.judged(target).await?;
+    /// Opens a connection for a customer, judging afresh what it goes to.
+    pub(crate) async fn connect(
+        &self,
+        target: &Target,
+        customer: &str,
+    ) -> Result<Link, ConnectFailure> {
+        let addresses = self.judged(target, customer).await?;
         let stream = timeout(CONNECT_TIMEOUT, self.open(&addresses))
             .await
             .map_err(|_| ConnectFailure::Tcp)?
@@ -118,7 +122,11 @@ impl Connector {
     }
 
     /// The addresses that may be dialled, all of them judged just now.
-    async fn judged(&self, target: &Target) -> Result<Vec<SocketAddr>, ConnectFailure> {
+    async fn judged(
+        &self,
+        target: &Target,
+        customer: &str,
+    ) -> Result<Vec<SocketAddr>, ConnectFailure> {
         let literal = |ip: IpAddr| {
             self.policy
                 .check_literal(ip)
@@ -130,7 +138,7 @@ impl Connector {
             Host::Ipv6(ip) => return literal((*ip).into()),
             Host::Domain(name) => name,
         };
-        let answer = self.resolver.resolve(name).await;
+        let answer = self.resolver.resolve_for(name, customer).await;
         let answer = answer.map_err(|error| ConnectFailure::at(ConnectFailure::Dns, &error))?;
         if answer.is_empty() {
             return Err(ConnectFailure::Dns);
