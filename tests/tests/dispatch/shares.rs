@@ -108,33 +108,6 @@ async fn a_tenant_that_is_only_busy_gets_all_it_sends() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_endpoint_that_is_registered_again_and_again_has_one_cap() {
-    for new_id in [false, true] {
-        let node = Node::alone(&[], never_retried(), |_| Reply::Hang).await;
-        for n in 0..6 {
-            let id = if new_id { format!("h{n}") } else { "h".into() };
-            node.add(endpoint(&id)).await;
-            node.send_many(&id, 16).await;
-            tokio::time::sleep(millis(100)).await;
-            if n < 5 {
-                let now = node.pipeline.now();
-                webhooks_core::storage::WebhookStorage::delete_endpoint(&*node.storage, &id, now)
-                    .await
-                    .unwrap();
-                node.pipeline.refresh().await.unwrap();
-            }
-        }
-        assert_eq!(node.transport.peak(|_| true), 16, "new ids: {new_id}");
-        // Once the first ones have timed out, the last one has the cap for itself.
-        tokio::time::sleep(secs(31)).await;
-        let last = if new_id { "h5" } else { "h" };
-        let now = node.transport.calls_to(last).len();
-        assert_eq!(now, if new_id { 16 } else { 32 });
-        assert_eq!(node.transport.peak(|_| true), 16);
-    }
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_stored_timeout_of_a_tenants_endpoint_is_cut_to_the_longest() {
     let node = Node::alone(&[], never_retried(), |_| Reply::Hang).await;
     node.add(WebhookEndpoint {
