@@ -19,6 +19,7 @@ mod committer;
 mod directory;
 mod dispatcher;
 mod engine;
+mod gating;
 mod hand;
 mod header_room;
 mod heartbeat;
