@@ -10,10 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::time::Instant;
-use webhooks_core::storage::{EndpointGate, GateChange, WebhookStorage};
-use webhooks_core::{
-    Admission, Clock, Gate, HeldBy, Permit, Result, Timestamp, Transport, WebhookDelivery, WorkerId,
-};
+use webhooks_core::storage::WebhookStorage;
+use webhooks_core::{Clock, Gate, Permit, Result, Transport, WebhookDelivery, WorkerId};
 
 use crate::attempt::Attempting;
 use crate::clock::StorageClock;
@@ -24,7 +22,7 @@ use crate::identity::Identity;
 use crate::lane::{Lane, LaneState, Running};
 use crate::load::{Load, Next};
 use crate::notice::Notices;
-use crate::recorder::{Entry, Recorder};
+use crate::recorder::Recorder;
 use crate::retrying::error_source;
 use crate::seat::Seat;
 use crate::settings::Settings;
@@ -238,33 +236,6 @@ impl Dispatcher {
         !self.is_stopping() && self.heartbeat.is_valid(moment)
     }
 
-    fn admit(
-        &self,
-        lane: &Lane,
-        state: &LaneState,
-        now: Timestamp,
-    ) -> Result<Box<dyn Permit>, (Timestamp, HeldBy)> {
-        let limit = state.rate_limit(self.settings.rate_limit);
-        let limit = limit.filter(|_| !self.storage.limits_rate());
-        match self.gate.admit(&lane.endpoint_id, limit, now) {
-            Admission::Go(permit) => Ok(permit),
-            Admission::Wait { until, because } => Err((until, because)),
-        }
-    }
-
-    /// Parks a lane: nothing of it is claimed or started before `until`.
-    fn hold(&self, lane: &Arc<Lane>, state: &mut LaneState, until: Timestamp, because: HeldBy) {
-        tracing::debug!(endpoint_id = %lane.endpoint_id, %until, ?because, "endpoint is held");
-        state.hold(until);
-        let change = GateChange::Hold { until };
-        let gate = EndpointGate {
-            endpoint_id: lane.endpoint_id.clone(),
-            change,
-        };
-        self.recorder.record(Entry::Gate(gate, None));
-        self.give_back(lane, state, self.clock.now());
-    }
-
     /// Starts a request; its slot was taken.
     fn start(
         self: &Arc<Self>,
@@ -277,10 +248,10 @@ impl Dispatcher {
     ) {
         let id = state.next_request();
         let carries = load.ids();
-        let endpoint = state.record.endpoint.clone();
+        let record = state.record.clone();
         let now = self.clock.at(started);
         let (dispatcher, lane) = (self.clone(), lane.clone());
-        let attempting = Attempting::new(dispatcher, lane, endpoint, load, permit, id, now);
+        let attempting = Attempting::new(dispatcher, lane, record, load, permit, id, now);
         state.started(Running {
             id,
             carries,
@@ -420,24 +391,6 @@ impl Dispatcher {
             tracing::warn!(%error, source = error_source(error), "cannot read endpoints");
         }
         refreshed.is_ok()
-    }
-
-    /// Acts on a changed endpoint: what it had in hand goes back if it may not go now.
-    fn endpoint_changed(self: &Arc<Self>, lane: &Arc<Lane>) {
-        self.transport.forget(&lane.endpoint_id);
-        let now = self.clock.now();
-        let mut state = lane.lock();
-        if std::mem::take(&mut state.has_moved) {
-            // What the place before did says nothing of this one.
-            self.gate.forget(&lane.endpoint_id);
-        }
-        self.cancel_not_taken(lane, &mut state);
-        if !state.is_open(now) {
-            self.give_back(lane, &mut state, now);
-        }
-        drop(state);
-        self.dispatch();
-        self.work.notify_one();
     }
 
     /// Starts nothing from now on, and gives back what waits.

@@ -20,6 +20,9 @@ use crate::tenant_share::TenantShare;
 
 /// A success this long ago no longer shows that the endpoint is well.
 const RECENT: Duration = Duration::from_secs(60);
+/// How much the times may differ that two processes read at the same moment. A failure that came so
+/// short after a success does not begin the time of failing: the next one does.
+const SKEW: Duration = Duration::from_secs(1);
 /// A request that has run this long shows that the endpoint is slow.
 const SLOW: Duration = Duration::from_secs(1);
 
@@ -54,8 +57,11 @@ pub(crate) struct LaneState {
     pub(crate) record: Arc<EndpointRecord>,
     /// The endpoint's filters.
     filters: Vec<EventFilter>,
-    /// The endpoint was deleted or went to another place, which nobody has acted on yet.
-    pub(crate) has_moved: bool,
+    /// The endpoint was deleted, went to another place or was reset by hand, which nobody has acted
+    /// on yet: what this process knows of its health counts no more.
+    pub(crate) begins_anew: bool,
+    /// An endpoint that failed elsewhere has had a success here since.
+    pub(crate) has_recovered: bool,
     /// Leased to this process and not started, in the order of their turn.
     pub(crate) waiting: VecDeque<WebhookDelivery>,
     /// The suspect delivery that this process holds, if it is one of this lane's: the next to start.
@@ -90,6 +96,8 @@ pub(crate) struct LaneState {
     left: Option<Arc<KeptEndpoint>>,
     /// Since when all attempts failed, as far as this process has seen or read.
     pub(crate) failing_since: Option<Timestamp>,
+    /// The storage's time of the last success here, in this epoch.
+    pub(crate) succeeded_at: Option<Timestamp>,
     /// The operator was warned that the endpoint will be disabled.
     pub(crate) warned: bool,
     pub(crate) attempts: AttemptCounter,
@@ -131,7 +139,8 @@ impl Lane {
             held_until: record.gate.held_until,
             unstored_hold: None,
             record,
-            has_moved: false,
+            begins_anew: false,
+            has_recovered: false,
             waiting: VecDeque::new(),
             suspect: None,
             alone: 0,
@@ -145,6 +154,7 @@ impl Lane {
             doubtful: 0,
             patient: 0,
             left: None,
+            succeeded_at: None,
             warned: false,
             attempts: AttemptCounter::default(),
             last_success: None,
@@ -188,9 +198,12 @@ impl Lane {
         if !state.record.is_open() && record.is_open() {
             state.start_from(1);
         }
-        state.has_moved |= record.deleted || state.record.endpoint.url != record.endpoint.url;
+        let has_moved = record.deleted || state.record.endpoint.url != record.endpoint.url;
+        if has_moved || state.record.gate.epoch != record.gate.epoch {
+            state.begin_anew();
+        }
         state.held_until = record.gate.held_until;
-        state.failing_since = record.gate.failing_since;
+        state.read_failing_since(record.gate.failing_since);
         if state.failing_since.is_none() {
             state.warned = false;
         }
@@ -220,6 +233,23 @@ impl LaneState {
         delivery.by_name || self.filters.iter().any(matches)
     }
 
+    /// Drops what this process has decided by what the endpoint answered before.
+    fn begin_anew(&mut self) {
+        self.begins_anew = true;
+        self.unstored_hold = None;
+        self.succeeded_at = None;
+        self.start_from(1);
+    }
+
+    /// Takes over since when the endpoint has failed, by what all processes have seen. One that has
+    /// had a success since, and did not know that it ended something, ends it now.
+    fn read_failing_since(&mut self, since: Option<Timestamp>) {
+        let is_news = since.is_some() && since != self.failing_since;
+        let succeeded = self.succeeded_at.map(|at| at.after(SKEW));
+        self.has_recovered = is_news && since <= succeeded;
+        self.failing_since = since;
+    }
+
     /// Lets nothing start before this time; to be stored.
     pub(crate) fn hold(&mut self, until: Timestamp) {
         self.unstored_hold = self.unstored_hold.max(Some(until));
@@ -230,6 +260,11 @@ impl LaneState {
     pub(crate) fn was_stored(&mut self, until: Option<Timestamp>) {
         self.held_until = self.held_until.max(until);
         self.was_read(until);
+    }
+
+    /// Whether what was decided in this epoch still counts.
+    pub(crate) fn is_in(&self, epoch: Option<u64>) -> bool {
+        epoch.is_none_or(|epoch| epoch >= self.record.gate.epoch)
     }
 
     /// What this process has decided is stored, and was read since.

@@ -21,6 +21,7 @@ mod directory;
 mod dispatcher;
 mod engine;
 mod file_limit;
+mod gating;
 mod hand;
 mod header_room;
 mod heartbeat;

@@ -166,7 +166,9 @@ impl RedisStorage {
             args.number(gates.len());
             for gate in gates {
                 let (change, value) = written(gate.change);
+                let epoch = gate.epoch.map(|epoch| epoch.to_string());
                 args.text(&gate.endpoint_id).text(change).text(&value);
+                args.text(&epoch.unwrap_or_default());
             }
             let script = Script::SetGates;
             let mut changed = self.connection.run(partition, script, &now, &args).await?;
@@ -324,6 +326,7 @@ fn gate(fields: &mut Reply) -> Result<GateState> {
         held_until: fields.optional()?.map(Timestamp::from_millis),
         max_leased: fields.optional()?,
         failing_since: fields.optional()?.map(Timestamp::from_millis),
+        epoch: fields.optional()?.unwrap_or(0),
     })
 }
 
@@ -334,6 +337,7 @@ fn written(change: GateChange) -> (&'static str, String) {
         GateChange::Pause => ("pause", String::new()),
         GateChange::Resume => ("resume", String::new()),
         GateChange::Enable => ("enable", String::new()),
+        GateChange::Reset => ("reset", String::new()),
         GateChange::Recovered => ("recovered", String::new()),
         GateChange::Disable(DisabledBy::Operator) => ("disable", "operator".into()),
         GateChange::Disable(DisabledBy::Gone) => ("disable", "gone".into()),

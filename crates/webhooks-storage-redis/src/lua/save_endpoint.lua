@@ -34,7 +34,11 @@ elseif fields[4] == '1' then
   redis.call('HDEL', at, 'disabled')
 end
 local begins = not live or v[3] ~= fields[12]
-if begins then redis.call('HSET', at, 'incarnation', defined) end
+if begins then
+  redis.call('HSET', at, 'incarnation', defined)
+  -- What is decided by what an earlier incarnation answers is void.
+  if e then redis.call('HINCRBY', at, 'epoch', 1) end
+end
 redis.call('ZREM', key('holds'), id)
 touch(id)
 if e then
