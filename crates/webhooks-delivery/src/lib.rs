@@ -29,6 +29,7 @@ mod lane;
 mod load;
 mod lost_claims;
 mod metrics;
+mod moment;
 mod network;
 mod notice;
 mod origin;
