@@ -78,6 +78,7 @@ pub use webhooks_receiver as receiver;
 /// Compiles the examples of the pages that people read first.
 #[cfg(all(doctest, feature = "memory"))]
 mod pages {
+    #[cfg(feature = "postgres")]
     #[doc = include_str!("../../../README.md")]
     struct Readme;
 

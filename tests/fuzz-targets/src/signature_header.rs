@@ -58,9 +58,9 @@ fn expected(lines: &[&[u8]]) -> Result<&'static str, &'static str> {
     if of(b"v1").count() > 8 {
         return Err("too_many_signatures");
     }
-    let lower_hex = |byte: &u8| b"0123456789abcdef".contains(byte);
+    let hex = |byte: &u8| b"0123456789abcdefABCDEF".contains(byte);
     let usable: Vec<_> = of(b"v1")
-        .filter(|(_, value)| value.len() == 64 && value.iter().all(lower_hex))
+        .filter(|(_, value)| value.len() == 64 && value.iter().all(hex))
         .collect();
     if usable.is_empty() {
         return Err("no_usable_signature");
