@@ -9,7 +9,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 use webhooks_core::{
     Attempt, DeliveryId, DeliveryResult, EventId, FailureKind, Outcome, Result, Timestamp,
-    Transport, WebhookEndpoint,
+    Transport, WebhookEndpoint, WebhookError,
 };
 
 /// What the script answers a request with.
@@ -23,6 +23,8 @@ pub enum Reply {
     RetryAfter(u16, Duration),
     /// No answer, for this reason.
     Fail(FailureKind),
+    /// Nothing is sent, for something that this process lacks.
+    Untried,
     /// No answer until the attempt's deadline.
     Hang,
 }
@@ -151,7 +153,7 @@ impl Transport for ScriptedTransport {
         Ok(())
     }
 
-    async fn send(&self, attempt: &Attempt<'_>) -> DeliveryResult {
+    async fn send(&self, attempt: &Attempt<'_>) -> Result<DeliveryResult> {
         let started = Instant::now();
         let (reply, _ending) = self.begin(attempt);
         let (delay, status, failure, retry_after) = match reply {
@@ -161,6 +163,10 @@ impl Transport for ScriptedTransport {
             }
             Reply::RetryAfter(status, wait) => (Duration::ZERO, Some(status), None, Some(wait)),
             Reply::Fail(failure) => (Duration::ZERO, None, Some(failure), None),
+            Reply::Untried => {
+                tokio::task::yield_now().await;
+                return Err(WebhookError::not_tried("the script says so"));
+            }
             Reply::Slow(..) | Reply::Hang => {
                 (attempt.timeout, None, Some(FailureKind::Timeout), None)
             }
@@ -175,14 +181,14 @@ impl Transport for ScriptedTransport {
             (Some(status), None) => by_status(status),
             (_, failure) => Outcome::Failed(failure.unwrap_or(FailureKind::Reset)),
         };
-        DeliveryResult {
+        Ok(DeliveryResult {
             outcome,
             status,
             started_at: attempt.now,
             duration: started.elapsed(),
             retry_after,
             response: Bytes::new(),
-        }
+        })
     }
 
     fn forget(&self, _: &str) {}

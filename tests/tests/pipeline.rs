@@ -243,3 +243,47 @@ async fn a_request_cut_off_by_shutdown_counts_no_attempt_and_goes_out_again() {
     assert_eq!(received.len(), 2);
     assert_eq!(received[1].header("x-webhook-attempt"), "1");
 }
+
+#[tokio::test]
+async fn an_endpoint_has_headers_and_accepted_statuses_of_its_own() {
+    let receiver = Receiver::start(|request, n| {
+        let own = request.header("content-type") == "application/vnd.acme+json; v=2"
+            && request.header("user-agent") == "acme-hooks/1";
+        match (own, n) {
+            (false, _) => Answer::Status(500),
+            (true, 1) => Answer::Header(302, "location", "/elsewhere".into()),
+            (true, 2) => Answer::Status(409),
+            (true, _) => Answer::Status(301),
+        }
+    })
+    .await;
+    let system = builder().build(MemoryStorage::new());
+    let own = WebhookEndpoint {
+        content_type: Some("application/vnd.acme+json; v=2".into()),
+        user_agent: Some("acme-hooks/1".into()),
+        accepted_statuses: vec![302, 409],
+        ..endpoint("a", &receiver)
+    };
+    system.register_endpoint(own).await.unwrap();
+    let send = async || {
+        let receipt = system
+            .send_webhook("user.created", json!({}))
+            .await
+            .unwrap();
+        assert!(system.drain(SOON).await.unwrap());
+        system.delivery(&receipt.delivery_ids[0]).await.unwrap()
+    };
+    for status in [302, 409] {
+        let delivery = send().await;
+        assert_eq!(delivery.state, DeliveryState::Delivered, "{status}");
+        assert_eq!(delivery.attempts[0].status, Some(status));
+    }
+    let delivery = send().await;
+    assert_eq!(delivery.state, DeliveryState::Dead);
+    let failure = delivery.attempts[0].failure;
+    assert_eq!(
+        failure,
+        Some(FailureKind::Redirect),
+        "301 is not in its list"
+    );
+}

@@ -21,6 +21,7 @@ pub struct WebhookSystemBuilder {
     network_policy: NetworkPolicy,
     resolver: Option<Arc<dyn Resolve>>,
     tls: TlsOptions,
+    max_idle_connections: Option<usize>,
     response_limits: Option<(usize, usize)>,
     proxy: Option<String>,
     endpoint_rules: EndpointRules,
@@ -34,6 +35,7 @@ impl WebhookSystemBuilder {
             network_policy: NetworkPolicy::default(),
             resolver: None,
             tls: TlsOptions::default(),
+            max_idle_connections: None,
             response_limits: None,
             proxy: None,
             endpoint_rules: EndpointRules::default(),
@@ -77,9 +79,33 @@ impl WebhookSystemBuilder {
         self
     }
 
+    /// Connections kept in all while no request uses them, each for a minute at most; for one more,
+    /// that is closed which was idle for longest. Defaults to 4,096, or to half of what the limit of
+    /// open files of this process leaves over beside `max_in_flight` and 256 others.
+    pub const fn max_idle_connections(mut self, connections: usize) -> Self {
+        self.max_idle_connections = Some(connections);
+        self
+    }
+
     /// Requests in flight to one endpoint at most. Defaults to 16.
     pub const fn max_in_flight_per_endpoint(mut self, requests: usize) -> Self {
         self.settings.max_in_flight_per_endpoint = requests;
+        self
+    }
+
+    /// Requests in flight to all endpoints of one tenant at most, so that what one customer's
+    /// endpoints do leaves room for the others. Defaults to half of
+    /// [`max_in_flight`](Self::max_in_flight); 1 or more.
+    pub fn max_in_flight_per_tenant(mut self, requests: impl Into<Option<usize>>) -> Self {
+        self.settings.max_in_flight_per_tenant = requests.into();
+        self
+    }
+
+    /// The longest `timeout_seconds` of an endpoint with a tenant: a longer one is refused at
+    /// registration, and one that is stored already counts as this. Defaults to 120, or to the
+    /// system's timeout where that is longer; 1 to 3,600. Endpoints without a tenant may have 3,600.
+    pub const fn max_tenant_timeout_seconds(mut self, seconds: u64) -> Self {
+        self.settings.max_tenant_timeout = Duration::from_secs(seconds);
         self
     }
 
@@ -198,6 +224,9 @@ impl WebhookSystemBuilder {
                 .max_idle_per_origin(most);
             if let Some(resolver) = self.resolver {
                 engine = engine.resolver(resolver);
+            }
+            if let Some(connections) = self.max_idle_connections {
+                engine = engine.max_idle(connections);
             }
             if let Some((read, kept)) = self.response_limits {
                 engine = engine.response_limits(read, kept);

@@ -275,6 +275,7 @@ impl WebhookSystem {
     async fn checked(&self, endpoint: &WebhookEndpoint) -> Result<&Pipeline> {
         let pipeline = self.ready().await?;
         endpoint.validate()?;
+        pipeline.settings().check_timeout(endpoint)?;
         pipeline.transport().check(endpoint)?;
         Ok(pipeline)
     }

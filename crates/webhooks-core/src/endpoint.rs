@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use http::{HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroize;
 
 use crate::{
     BatchConfig, EventFilter, PRIVATE_KEY_PREFIX, RateLimitConfig, Result, StandardSigner,
     Timestamp, WebhookError,
+    header_rule::check_headers,
     text_rule::{id_problem, name_problem},
 };
 
@@ -19,10 +19,6 @@ pub const MAX_URL: usize = 2_048;
 const MAX_SECRET: usize = 1_024;
 /// The most filters of one endpoint.
 const MAX_FILTERS: usize = 256;
-/// The most headers of one endpoint.
-const MAX_HEADERS: usize = 64;
-/// The longest value of a header, in bytes.
-const MAX_HEADER_VALUE: usize = 4_096;
 /// The longest timeout of one attempt, in seconds.
 pub const MAX_TIMEOUT_SECONDS: u64 = 3_600;
 /// The most secrets that sign while a rotation runs, the current one aside.
@@ -30,29 +26,10 @@ const MAX_PREVIOUS_SECRETS: usize = 4;
 /// What encrypted credentials start with where they are stored; no secret and no value of a header
 /// may start so itself.
 pub const ENCRYPTED_PREFIX: &str = "enc1:";
-
-/// Headers that the sender sets, that frame a message, or that concern one connection only
-/// (RFC 9110 section 7.6.1); besides these every name that starts with `x-webhook-` or `proxy-`.
-const RESERVED_HEADERS: [&str; 18] = [
-    "connection",
-    "content-encoding",
-    "content-length",
-    "content-type",
-    "expect",
-    "host",
-    "http2-settings",
-    "keep-alive",
-    "max-forwards",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "user-agent",
-    "via",
-    "webhook-id",
-    "webhook-signature",
-    "webhook-timestamp",
-];
+/// The most statuses that count as accepted besides 2xx.
+const MAX_ACCEPTED_STATUSES: usize = 32;
+/// The answer that disables an endpoint.
+const GONE: u16 = 410;
 
 /// Where events go, which ones, and how.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
@@ -70,10 +47,19 @@ pub struct WebhookEndpoint {
     pub enabled: bool,
     /// The endpoint's own rate limit; `None` means the system's, if it has one.
     pub rate_limit: Option<RateLimitConfig>,
-    /// Further headers of its requests, at most 64, with values of at most 4,096 bytes of visible
-    /// ASCII, spaces and tabs. They may not replace those that the sender sets, `Host`, or any
-    /// hop-by-hop or framing header.
+    /// Further headers of its requests, at most 64, with names of at most 256 bytes and values of at
+    /// most 4,096 bytes of visible ASCII, spaces and tabs, 32 KiB in all. They may not replace those
+    /// that the sender sets, `Host`, or any hop-by-hop or framing header.
     pub headers: HashMap<String, String>,
+    /// The `Content-Type` of its requests, a media type of at most 256 bytes; `None` means
+    /// `application/json`, which their body is in any case.
+    pub content_type: Option<String>,
+    /// The `User-Agent` of its requests, 1 to 256 bytes of visible ASCII and spaces; `None` means
+    /// `better-auth-webhooks/<version>`.
+    pub user_agent: Option<String>,
+    /// Statuses that count as accepted besides every 2xx, 300 to 599, at most 32 of them. Not 410,
+    /// which says that the endpoint is gone and disables it.
+    pub accepted_statuses: Vec<u16>,
     /// The deadline of one attempt in seconds, at most 3,600; 0 means the system's.
     pub timeout_seconds: u64,
     /// Whose endpoint this is. Events sent for this tenant go here, events without one do not;
@@ -149,7 +135,8 @@ impl WebhookEndpoint {
         )?;
         self.check_secrets()?;
         self.filters()?;
-        self.check_headers()?;
+        check_headers(self)?;
+        self.check_accepted_statuses()?;
         if let Some(rate_limit) = &self.rate_limit {
             rate_limit.validate()?;
         }
@@ -170,6 +157,12 @@ impl WebhookEndpoint {
             .iter()
             .map(|pattern| EventFilter::new(pattern))
             .collect()
+    }
+
+    /// Whether this status of an answer says that the webhook was accepted.
+    #[must_use]
+    pub fn accepts(&self, status: u16) -> bool {
+        (200..300).contains(&status) || self.accepted_statuses.contains(&status)
     }
 
     /// The secrets that sign at `now`, newest first.
@@ -253,55 +246,26 @@ impl WebhookEndpoint {
         Ok(())
     }
 
-    fn check_headers(&self) -> Result<()> {
-        bound("headers", self.headers.len(), 0, MAX_HEADERS, "headers")?;
-        let mut seen = std::collections::HashSet::new();
-        for (name, value) in &self.headers {
-            let shown: String = name.chars().take(64).collect();
-            let refuse = |problem: &str| {
-                Err(WebhookError::InvalidEndpoint(
-                    format!("header {shown:?} {problem}").into(),
-                ))
-            };
-            let Ok(parsed) = HeaderName::from_bytes(name.as_bytes()) else {
-                return refuse("is not a header name (RFC 9110 section 5.1)");
-            };
-            if is_reserved(parsed.as_str()) {
-                return refuse("is reserved for the sender or for the connection");
-            }
-            if !seen.insert(parsed) {
-                return refuse("is there twice, names differ in more than case");
-            }
-            if value.len() > MAX_HEADER_VALUE {
-                return refuse(&format!(
-                    "has a value of {} bytes, at most {MAX_HEADER_VALUE}",
-                    value.len()
-                ));
-            }
-            if value.starts_with(ENCRYPTED_PREFIX) {
-                return refuse("has a value that starts with enc1:, which marks what is encrypted");
-            }
-            // It alone would also take other characters, as opaque octets.
-            if HeaderValue::from_str(value).is_err() || !value.is_ascii() {
-                return refuse("has a value with characters other than visible ASCII and spaces");
-            }
-        }
-        Ok(())
+    fn check_accepted_statuses(&self) -> Result<()> {
+        let count = self.accepted_statuses.len();
+        let most = MAX_ACCEPTED_STATUSES;
+        bound("accepted_statuses", count, 0, most, "statuses")?;
+        let is_bad = |status: &&u16| !(300..=599).contains(*status) || **status == GONE;
+        let bad = self.accepted_statuses.iter().find(is_bad);
+        broken(bad.map(|status| {
+            format!("accepted_statuses has {status}, it needs 300 to 599 without {GONE}")
+        }))
     }
 }
 
-fn is_reserved(name: &str) -> bool {
-    name.starts_with("x-webhook-") || name.starts_with("proxy-") || RESERVED_HEADERS.contains(&name)
-}
-
-fn broken(problem: Option<String>) -> Result<()> {
+pub(crate) fn broken(problem: Option<String>) -> Result<()> {
     match problem {
         None => Ok(()),
         Some(problem) => Err(WebhookError::InvalidEndpoint(problem.into())),
     }
 }
 
-fn bound<N: PartialOrd + fmt::Display>(
+pub(crate) fn bound<N: PartialOrd + fmt::Display>(
     field: &str,
     value: N,
     least: N,
@@ -326,6 +290,9 @@ impl Default for WebhookEndpoint {
             enabled: true,
             rate_limit: None,
             headers: HashMap::new(),
+            content_type: None,
+            user_agent: None,
+            accepted_statuses: Vec::new(),
             timeout_seconds: 0,
             tenant: None,
             batch: None,
@@ -351,6 +318,9 @@ impl fmt::Debug for WebhookEndpoint {
             .field("enabled", &self.enabled)
             .field("rate_limit", &self.rate_limit)
             .field("headers", &names)
+            .field("content_type", &self.content_type)
+            .field("user_agent", &self.user_agent)
+            .field("accepted_statuses", &self.accepted_statuses)
             .field("timeout_seconds", &self.timeout_seconds)
             .field("tenant", &self.tenant)
             .field("batch", &self.batch)
@@ -412,10 +382,6 @@ mod tests {
     #[test]
     fn each_wrong_field_is_named_with_its_bound() {
         assert!(refusal(|e| e.secret = "enc1:k:AAAA".into()).contains("secret starts with enc1:"));
-        let looks_encrypted = |e: &mut WebhookEndpoint| {
-            e.headers.insert("x".into(), "enc1:".into());
-        };
-        assert!(refusal(looks_encrypted).contains("a value that starts with enc1:"));
         assert!(refusal(|e| e.id.clear()).contains("id has 0 bytes, it needs 1 to 256"));
         assert!(refusal(|e| e.id = "a b".into()).contains("id holds a space"));
         assert!(refusal(|e| e.url = "x".repeat(2_049)).contains("url has 2049 bytes"));
@@ -427,23 +393,20 @@ mod tests {
     }
 
     #[test]
-    fn headers_of_the_sender_and_of_the_connection_are_refused() {
-        for name in [
-            "Host",
-            "content-length",
-            "X-Webhook-Id",
-            "Proxy-Authorization",
-            "TE",
-        ] {
-            let text = refusal(|e| drop(e.headers.insert(name.into(), "x".into())));
-            assert!(text.contains(name) && text.contains("reserved"), "{text}");
+    fn statuses_that_mean_something_else_cannot_be_accepted() {
+        let accepting = |statuses: Vec<u16>| WebhookEndpoint {
+            accepted_statuses: statuses,
+            ..endpoint()
+        };
+        accepting(vec![300, 302, 409, 599]).validate().unwrap();
+        for bad in [0, 100, 199, 200, 299, 410, 600, u16::MAX] {
+            let text = refusal(|e| e.accepted_statuses = vec![302, bad]);
+            let expected = format!("accepted_statuses has {bad}, it needs 300 to 599 without 410");
+            assert!(text.contains(&expected), "{text}");
         }
-        let text = refusal(|e| drop(e.headers.insert("a b".into(), "x".into())));
-        assert!(text.contains("not a header name"), "{text}");
-        for value in ["x\r\nHost: y", "\0", "\u{7f}", "é", "\u{200b}"] {
-            let text = refusal(|e| drop(e.headers.insert("a".into(), value.into())));
-            assert!(text.contains("visible ASCII"), "{value:?}: {text}");
-        }
+        assert!(refusal(|e| e.accepted_statuses = vec![302; 33]).contains("has 33 statuses"));
+        let accepts = |status| accepting(vec![302]).accepts(status);
+        assert!(accepts(200) && accepts(299) && accepts(302) && !accepts(301) && !accepts(199));
     }
 
     #[test]

@@ -156,6 +156,16 @@ impl WebhookError {
         Self::StorageError(Detail::with_source(message, source))
     }
 
+    /// A request that was not sent, for something that is missing on this side, and may be there
+    /// later.
+    #[must_use]
+    pub fn not_tried(message: impl Into<String>) -> Self {
+        Self::DeliveryFailed(Detail {
+            transient: true,
+            ..Detail::from(message.into())
+        })
+    }
+
     fn kind(&self) -> (&'static str, Option<&Detail>) {
         match self {
             Self::DeliveryFailed(d) => ("delivery failed", Some(d)),

@@ -29,6 +29,7 @@ mod event_type;
 mod filter;
 mod filter_index;
 mod gate;
+mod header_rule;
 mod id;
 mod json_rule;
 mod kept_endpoint;

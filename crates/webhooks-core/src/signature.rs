@@ -26,8 +26,8 @@ impl SignatureGenerator {
         hex(&mac, &mut [0; 64]).to_owned()
     }
 
-    /// Whether `signature` is the hex signature of `payload` at `timestamp`, compared in constant
-    /// time. An empty secret verifies nothing.
+    /// Whether `signature` is that of `payload` at `timestamp`, in hex of either case, compared in
+    /// constant time. An empty secret verifies nothing.
     #[must_use]
     pub fn verify(&self, signature: &str, secret: &str, payload: &[u8], timestamp: i64) -> bool {
         let Some(mac) = decode_hex(signature) else {
@@ -142,7 +142,7 @@ fn hex<'a>(mac: &[u8; 32], digits: &'a mut [u8; 64]) -> &'a str {
     std::str::from_utf8(digits).unwrap_or_default()
 }
 
-/// The 32 bytes that exactly 64 lower-case hex digits stand for.
+/// The 32 bytes that exactly 64 hex digits stand for, of either case.
 #[must_use]
 pub fn decode_hex(text: &str) -> Option<[u8; 32]> {
     let text = text.as_bytes();
@@ -161,9 +161,9 @@ pub fn decode_hex(text: &str) -> Option<[u8; 32]> {
     (wrong <= 0xf).then_some(bytes)
 }
 
-/// What a lower-case hex digit stands for; more than 15 for anything else.
+/// What a hex digit stands for; more than 15 for anything else.
 const fn nibble(digit: u8) -> u8 {
-    let (decimal, letter) = (digit.wrapping_sub(b'0'), digit.wrapping_sub(b'a'));
+    let (decimal, letter) = (digit.wrapping_sub(b'0'), (digit | 0x20).wrapping_sub(b'a'));
     if decimal < 10 {
         decimal
     } else if letter < 6 {
@@ -219,18 +219,17 @@ mod tests {
     }
 
     #[test]
-    fn a_signature_is_64_lower_case_hex_digits() {
-        assert!(decode_hex(KNOWN).is_some());
-        let (upper, long) = (KNOWN.to_uppercase(), format!("{KNOWN}00"));
-        for bad in [
-            "",
-            "d7",
-            &KNOWN[1..],
-            &long,
-            &KNOWN.replace('d', "g"),
-            &upper,
-        ] {
+    fn a_signature_is_64_hex_digits_of_either_case() {
+        let known = decode_hex(KNOWN).unwrap();
+        assert_eq!(decode_hex(&KNOWN.to_uppercase()), Some(known));
+        let long = format!("{KNOWN}00");
+        for bad in ["", "d7", &KNOWN[1..], &long] {
             assert_eq!(decode_hex(bad), None);
+        }
+        let is_digit = |digit: u8| digit.is_ascii_hexdigit();
+        for digit in 0..=0x7f_u8 {
+            let text = KNOWN.replacen('d', &char::from(digit).to_string(), 1);
+            assert_eq!(decode_hex(&text).is_some(), is_digit(digit), "{digit:#x}");
         }
     }
 

@@ -21,8 +21,13 @@ pub trait Transport: Debug + Send + Sync + 'static {
     /// [`InvalidEndpoint`](crate::WebhookError::InvalidEndpoint) with the rule that refuses it.
     fn check(&self, endpoint: &WebhookEndpoint) -> Result<()>;
 
-    /// Sends one request. Every failure is a value; it ends within the attempt's timeout.
-    async fn send(&self, attempt: &Attempt<'_>) -> DeliveryResult;
+    /// Sends one request, within the attempt's timeout. Every failure is a value.
+    ///
+    /// # Errors
+    ///
+    /// [Not tried](crate::WebhookError::not_tried): nothing was sent, for something that is missing
+    /// on this side. It is no attempt, and says nothing of the endpoint.
+    async fn send(&self, attempt: &Attempt<'_>) -> Result<DeliveryResult>;
 
     /// Drops what is kept ready for an endpoint, because it was changed or deleted.
     fn forget(&self, endpoint_id: &str);

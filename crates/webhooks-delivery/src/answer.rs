@@ -12,7 +12,8 @@ use hyper::body::{Body, Incoming};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use crate::origin::{Connection, Origin};
+use crate::connection::Connection;
+use crate::idle_pool::IdlePool;
 use crate::parse_retry_after;
 
 /// The longest wait that an answer can ask for.
@@ -107,7 +108,7 @@ impl Reading {
         answer: &mut Answer,
         mut body: Incoming,
         connection: Box<Connection>,
-        origin: &Arc<Origin>,
+        idle: &Arc<IdlePool>,
     ) {
         while let Some(frame) = body.frame().await {
             let Ok(frame) = frame else { return };
@@ -118,7 +119,7 @@ impl Reading {
                 return;
             }
         }
-        self.recycle(None, connection, origin);
+        self.recycle(None, connection, idle);
     }
 
     /// Takes what is there of a body, and leaves its rest to the background.
@@ -127,7 +128,7 @@ impl Reading {
         answer: &mut Answer,
         mut body: Incoming,
         connection: Box<Connection>,
-        origin: &Arc<Origin>,
+        idle: &Arc<IdlePool>,
     ) {
         let mut turns = TURNS;
         while !body.is_end_stream() {
@@ -148,11 +149,11 @@ impl Reading {
                 }
                 None => {
                     let rest = Some((body, self.read.saturating_sub(answer.read)));
-                    return self.recycle(rest, connection, origin);
+                    return self.recycle(rest, connection, idle);
                 }
             }
         }
-        self.recycle(None, connection, origin);
+        self.recycle(None, connection, idle);
     }
 
     /// Keeps a connection once the rest of its answer has come and it can take a request.
@@ -160,18 +161,18 @@ impl Reading {
         &self,
         rest: Option<(Incoming, usize)>,
         mut connection: Box<Connection>,
-        origin: &Arc<Origin>,
+        idle: &Arc<IdlePool>,
     ) {
         if !connection.may_be_kept() {
             return;
         }
         if rest.is_none() && connection.is_ready() {
-            return origin.keep(connection);
+            return idle.keep(connection);
         }
         let Ok(permit) = Arc::clone(&self.drains).try_acquire_owned() else {
             return;
         };
-        let origin = Arc::clone(origin);
+        let idle = Arc::clone(idle);
         tokio::spawn(async move {
             let ready = async {
                 if let Some((body, limit)) = rest
@@ -182,7 +183,7 @@ impl Reading {
                 connection.ready().await
             };
             if timeout(DRAIN, ready).await == Ok(true) {
-                origin.keep(connection);
+                idle.keep(connection);
             }
             drop(permit);
         });

@@ -11,7 +11,7 @@ use webhooks_core::storage::{
 };
 use webhooks_core::{
     Attempt, AttemptRecord, CancelReason, Circuit, CircuitState, Clock, DeliveryResult,
-    FailureKind, Outcome, Permit, Timestamp, Verdict, WebhookDelivery,
+    FailureKind, Outcome, Permit, Timestamp, Verdict, WebhookDelivery, WebhookError,
 };
 
 use crate::dispatcher::Dispatcher;
@@ -78,10 +78,6 @@ impl Attempting {
     async fn make(&mut self) -> Option<Self> {
         let load = self.load.as_ref()?;
         let parcel = load.parcel(self.started_at);
-        let timeout = match self.record.endpoint.timeout_seconds {
-            0 => self.dispatcher.settings.timeout,
-            seconds => Duration::from_secs(seconds),
-        };
         let attempt = Attempt {
             endpoint: &self.record.endpoint,
             event_id: parcel.event_id,
@@ -90,7 +86,7 @@ impl Attempting {
             number: parcel.number,
             body: &parcel.body,
             now: self.started_at,
-            timeout,
+            timeout: self.dispatcher.settings.timeout_of(&self.record.endpoint),
             whole_answer: false,
         };
         let span = tracing::info_span!(
@@ -106,9 +102,12 @@ impl Attempting {
             .send(&attempt)
             .instrument(span.clone())
             .await;
-        span.in_scope(|| log(&result));
+        span.in_scope(|| log(result.as_ref()));
         drop(parcel);
-        let mut seat = Seat::new(self.end(&result));
+        let mut seat = Seat::new(match result {
+            Ok(result) => self.end(&result),
+            Err(_) => self.end_untried(),
+        });
         self.dispatcher.dispatch_from(&mut seat);
         seat.into_next()
     }
@@ -122,6 +121,7 @@ impl Attempting {
         let circuit = verdict(result).and_then(|verdict| permit.settle(verdict, now));
 
         let mut state = self.lane.lock();
+        state.tried();
         let is_there = self.is_there(&state);
         if let Some(circuit) = circuit.filter(|_| is_there) {
             self.circuit_changed(&mut state, circuit);
@@ -148,6 +148,27 @@ impl Attempting {
         if !state.is_open(now) || !dispatcher.still_holds(self.era) {
             dispatcher.give_back(&self.lane, &mut state, now);
         }
+        task
+    }
+
+    /// Gives back what the request carried, not counted: it was not sent, which says nothing of the
+    /// endpoint. Its lane pauses, or all would be claimed and given back for as long as that lasts.
+    fn end_untried(&mut self) -> Option<AbortHandle> {
+        let load = self.load.take()?;
+        // Without a verdict.
+        drop(self.permit.take());
+        let dispatcher = &self.dispatcher;
+        let moment = moment::now();
+        let now = dispatcher.clock.at(moment);
+        let mut state = self.lane.lock();
+        let until = now.after(state.untried());
+        state.put_back(load, false);
+        if self.is_there(&state) {
+            self.hold(&mut state, until);
+        }
+        dispatcher.give_back(&self.lane, &mut state, now);
+        let task = state.ended(self.id, false, moment);
+        dispatcher.slot_freed(&self.lane, &mut state, moment);
         task
     }
 
@@ -346,7 +367,11 @@ fn verdict(result: &DeliveryResult) -> Option<Verdict> {
     }
 }
 
-fn log(result: &DeliveryResult) {
+fn log(result: Result<&DeliveryResult, &WebhookError>) {
+    let result = match result {
+        Ok(result) => result,
+        Err(error) => return tracing::info!(%error, "not tried"),
+    };
     let duration_ms = result.duration.as_millis();
     match result.failure() {
         None => tracing::debug!(status = result.status, duration_ms, "delivered"),

@@ -4,14 +4,16 @@ use std::error::Error;
 use std::io;
 
 use http::StatusCode;
-use webhooks_core::{FailureKind, Outcome};
+use webhooks_core::{FailureKind, Outcome, WebhookEndpoint};
 
 use crate::network::AnswerTooLong;
 
-/// What the status of an answer means.
-pub(crate) fn by_status(status: StatusCode) -> Outcome {
+/// What the status of an answer means, where the endpoint accepts what it says it does.
+pub(crate) fn by_status(endpoint: &WebhookEndpoint, status: StatusCode) -> Outcome {
+    if endpoint.accepts(status.as_u16()) {
+        return Outcome::Delivered;
+    }
     Outcome::Failed(match status.as_u16() {
-        200..=299 => return Outcome::Delivered,
         300..=399 => FailureKind::Redirect,
         410 => FailureKind::Gone,
         413 | 431 => FailureKind::TooLarge,
@@ -46,10 +48,22 @@ mod tests {
 
     #[test]
     fn every_status_has_the_meaning_of_its_class_or_its_own() {
-        let kind = |status| match by_status(StatusCode::from_u16(status).unwrap()) {
+        let kind = |endpoint: &WebhookEndpoint, status| match by_status(
+            endpoint,
+            StatusCode::from_u16(status).unwrap(),
+        ) {
             Outcome::Delivered => None,
             Outcome::Failed(kind) => Some(kind),
         };
+        let (plain, own) = (
+            WebhookEndpoint::default(),
+            WebhookEndpoint {
+                accepted_statuses: vec![302, 409, 503],
+                ..WebhookEndpoint::default()
+            },
+        );
+        assert_eq!([302, 409, 503].map(|status| kind(&own, status)), [None; 3]);
+        assert_eq!(kind(&own, 303), Some(FailureKind::Redirect));
         for (status, expected) in [
             (101, Some(FailureKind::MalformedAnswer)),
             (200, None),
@@ -66,7 +80,7 @@ mod tests {
             (599, Some(FailureKind::ServerError)),
             (600, Some(FailureKind::MalformedAnswer)),
         ] {
-            assert_eq!(kind(status), expected, "{status}");
+            assert_eq!(kind(&plain, status), expected, "{status}");
         }
     }
     #[tokio::test]

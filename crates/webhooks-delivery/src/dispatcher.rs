@@ -27,7 +27,7 @@ use crate::recorder::Recorder;
 use crate::retrying::error_source;
 use crate::seat::Seat;
 use crate::settings::Settings;
-use crate::slots::Slots;
+use crate::slots::{Full, Slots};
 use crate::suspect_place::SuspectPlace;
 use crate::turns::Turns;
 
@@ -100,7 +100,7 @@ impl Dispatcher {
             identity: Identity::new(parts.worker),
             runtime: parts.runtime,
             hand: Hand::default(),
-            slots: Slots::new(parts.settings.max_in_flight),
+            slots: Slots::new(&parts.settings),
             settings: parts.settings,
             turns: Turns::default(),
             suspect: SuspectPlace::default(),
@@ -188,8 +188,10 @@ impl Dispatcher {
             self.give_back(lane, state, now);
             return Turn::Over;
         }
-        if !self.slots.take() {
-            return Turn::Stop;
+        match self.slots.take(lane) {
+            Ok(()) => {}
+            Err(Full::Tenant) => return Turn::Over,
+            Err(Full::All) => return Turn::Stop,
         }
         match state.take_next() {
             Next::Nothing => {}
@@ -207,8 +209,15 @@ impl Dispatcher {
                 }
             },
         }
-        self.slots.free();
+        self.free_slot(lane);
         Turn::Over
+    }
+
+    /// Gives a slot of the lane back.
+    fn free_slot(&self, lane: &Lane) {
+        if let Some(next) = self.slots.free(lane) {
+            self.turns.wake(next);
+        }
     }
 
     /// Whether another request of the lane could start, slots aside.
@@ -218,7 +227,9 @@ impl Dispatcher {
 
     /// Whether the lane has as many requests in flight as it may have.
     fn is_busy(&self, state: &LaneState) -> bool {
-        state.in_flight() >= state.window.min(self.settings.max_in_flight_per_endpoint)
+        let left = self.directory.left_running.against(&state.record.endpoint);
+        let most = state.window.min(self.settings.max_in_flight_per_endpoint);
+        state.in_flight() + left >= most
     }
 
     /// Whether what this process has leased may start at this moment, which is now.
@@ -259,7 +270,10 @@ impl Dispatcher {
         moment: Instant,
     ) {
         self.recount(state, moment);
-        self.slots.free();
+        if let Some(endpoint) = state.left() {
+            self.directory.left_running.remove_one(endpoint);
+        }
+        self.free_slot(lane);
         self.turns.push(lane, state);
     }
 
@@ -285,11 +299,14 @@ impl Dispatcher {
     }
 
     /// Counts all doubtful requests anew, since time alone makes an endpoint slow, and wakes what
-    /// waited for that.
+    /// waited for that, or for what others had left running, or for a place that a lane of its
+    /// tenant did not use.
     pub(crate) fn tick(self: &Arc<Self>) {
         let moment = moment::now();
         for lane in self.hand.lanes() {
-            self.recount(&mut lane.lock(), moment);
+            let mut state = lane.lock();
+            self.recount(&mut state, moment);
+            self.turns.push(&lane, &mut state);
         }
         self.unstall();
         self.dispatch();
@@ -344,7 +361,7 @@ impl Dispatcher {
         moment: Instant,
     ) -> Result<(), WebhookDelivery> {
         let now = self.clock.at(moment);
-        if !state.is_open(now) || !self.can_start(state, moment) || !self.slots.take() {
+        if !state.is_open(now) || !self.can_start(state, moment) || self.slots.take(lane).is_err() {
             return Err(delivery);
         }
         match self.admit(lane, state, now) {
@@ -354,7 +371,7 @@ impl Dispatcher {
                 Ok(())
             }
             Err(_) => {
-                self.slots.free();
+                self.free_slot(lane);
                 Err(delivery)
             }
         }

@@ -20,10 +20,13 @@ use webhooks_core::{
 pub use self::builder::DeliveryEngineBuilder;
 use crate::answer::{Answer, Reading};
 use crate::classify;
+use crate::connection::Connection;
 use crate::header_room::HeaderRoom;
-use crate::network::{Connector, Target, url_rules};
-use crate::origin::{Connection, Origins};
+use crate::idle_pool::IdlePool;
+use crate::network::{Connector, Target, Untried, url_rules};
+use crate::no_answer::NoAnswer;
 use crate::prepared::{Parts, Prepared};
+use crate::scarcity::Scarcity;
 
 type Body = Full<bytes::Bytes>;
 
@@ -38,7 +41,8 @@ type Body = Full<bytes::Bytes>;
 pub struct DeliveryEngine {
     clock: Arc<dyn Clock>,
     connector: Connector,
-    origins: Arc<Origins>,
+    idle: Arc<IdlePool>,
+    scarcity: Scarcity,
     reading: Reading,
     timeout: Duration,
     prepared: RwLock<HashMap<String, Arc<Prepared>>>,
@@ -64,7 +68,10 @@ impl DeliveryEngine {
     ///
     /// # Errors
     ///
-    /// [`WebhookError::EndpointNotFound`] when the delivery does not know its endpoint.
+    /// [`WebhookError::EndpointNotFound`] when the delivery does not know its endpoint, and
+    /// [`WebhookError::DeliveryFailed`] that is [transient](WebhookError::is_transient) when nothing
+    /// was sent, through no fault of the endpoint: this process is short of descriptors, local ports
+    /// or memory. That is no attempt; [give it back](crate::WebhookQueue::requeue).
     pub async fn deliver(&self, delivery: &WebhookDelivery) -> Result<DeliveryResult> {
         let endpoint = delivery
             .endpoint
@@ -85,22 +92,43 @@ impl DeliveryEngine {
             timeout,
             whole_answer: false,
         };
-        Ok(self.attempt(&attempt).await)
+        Ok(self.attempt(&attempt).await?)
     }
 
-    async fn attempt(&self, attempt: &Attempt<'_>) -> DeliveryResult {
+    async fn attempt(&self, attempt: &Attempt<'_>) -> Result<DeliveryResult, Untried> {
+        match self.try_once(attempt).await {
+            Err(Untried::Shortage) => Box::pin(self.try_with_room(attempt)).await,
+            tried => tried,
+        }
+    }
+
+    /// Tries again with what others of this process free. Each try has the whole deadline: the
+    /// endpoint does not pay for the waits.
+    async fn try_with_room(&self, attempt: &Attempt<'_>) -> Result<DeliveryResult, Untried> {
+        for wait in self.scarcity.waits() {
+            self.scarcity.make_room(&self.idle, wait).await;
+            match self.try_once(attempt).await {
+                Err(Untried::Shortage) => {}
+                tried => return tried,
+            }
+        }
+        Err(Untried::Shortage)
+    }
+
+    async fn try_once(&self, attempt: &Attempt<'_>) -> Result<DeliveryResult, Untried> {
         let started = Instant::now();
         let mut answer = Answer::new(attempt.whole_answer);
         let exchange = self.exchange(attempt, &mut answer, started);
         let failure = match timeout(attempt.timeout, exchange).await {
             Ok(Ok(())) => FailureKind::MalformedAnswer,
-            Ok(Err(failure)) => failure,
+            Ok(Err(NoAnswer::Failed(failure))) => failure,
+            Ok(Err(NoAnswer::Untried(untried))) => return Err(untried),
             Err(_) => FailureKind::Timeout,
         };
-        DeliveryResult {
+        Ok(DeliveryResult {
             // An answer whose head has come counts, whatever becomes of its body.
             outcome: match answer.status {
-                Some(status) => classify::by_status(status),
+                Some(status) => classify::by_status(attempt.endpoint, status),
                 None => Outcome::Failed(failure),
             },
             status: answer.status.map(|status| status.as_u16()),
@@ -108,7 +136,7 @@ impl DeliveryEngine {
             duration: started.elapsed(),
             retry_after: answer.retry_after,
             response: answer.into_body(),
-        }
+        })
     }
 
     // What is rare is boxed, so that what every attempt carries along is small: below one KiB glibc
@@ -118,29 +146,33 @@ impl DeliveryEngine {
         attempt: &Attempt<'_>,
         answer: &mut Answer,
         started: Instant,
-    ) -> Result<(), FailureKind> {
+    ) -> Result<(), NoAnswer> {
         let prepared = self.prepared(attempt.endpoint)?;
-        let mut kept = prepared.origin.take(started);
+        let mut kept = self.idle.take(&prepared.target, started);
         let request = match &mut kept {
             Some(kept) => prepared.request(attempt, &mut kept.room),
             None => prepared.request(attempt, &mut HeaderRoom::default()),
         };
         let request = request.ok_or(FailureKind::Unbuildable)?;
-        let target = &prepared.origin.target;
+        let target = &prepared.target;
         let sent = match kept {
             Some(mut kept) => match kept.send(request, self.reading.bytes()).await {
                 Ok(response) => Ok((response, kept)),
                 // Closed before a byte of the request was written, it goes out on a new one.
                 Err(mut error) => match error.take_message() {
                     Some(unsent) => Err(unsent),
-                    None => return Err(classify::by_error(error.error())),
+                    None => return Err(classify::by_error(error.error()).into()),
                 },
             },
             None => Err(request),
         };
         let (response, mut connection) = match sent {
             Ok(sent) => sent,
-            Err(unsent) => Box::pin(self.send_anew(target, unsent)).await?,
+            Err(unsent) => {
+                let endpoint = attempt.endpoint;
+                let customer = endpoint.tenant.as_deref().unwrap_or(&endpoint.id);
+                Box::pin(self.send_anew(target, customer, unsent)).await?
+            }
         };
         let (status, body) = {
             let (head, body) = response.into_parts();
@@ -150,11 +182,11 @@ impl DeliveryEngine {
         };
         if status.is_success() && !attempt.whole_answer {
             self.reading
-                .read_ready(answer, body, connection, &prepared.origin)
+                .read_ready(answer, body, connection, &self.idle)
                 .await;
         } else {
             let reading = &self.reading;
-            Box::pin(reading.read_all(answer, body, connection, &prepared.origin)).await;
+            Box::pin(reading.read_all(answer, body, connection, &self.idle)).await;
         }
         Ok(())
     }
@@ -162,22 +194,27 @@ impl DeliveryEngine {
     /// Sends a request on a new connection.
     async fn send_anew(
         &self,
-        target: &Target,
+        target: &Arc<Target>,
+        customer: &str,
         request: Request<Body>,
-    ) -> Result<(Response<Incoming>, Box<Connection>), FailureKind> {
-        let mut connection = self.connect(target).await?;
+    ) -> Result<(Response<Incoming>, Box<Connection>), NoAnswer> {
+        let mut connection = self.connect(target, customer).await?;
         match connection.send(request, self.reading.bytes()).await {
             Ok(response) => Ok((response, connection)),
-            Err(error) => Err(classify::by_error(error.error())),
+            Err(error) => Err(classify::by_error(error.error()).into()),
         }
     }
 
-    async fn connect(&self, target: &Target) -> Result<Box<Connection>, FailureKind> {
+    async fn connect(
+        &self,
+        target: &Arc<Target>,
+        customer: &str,
+    ) -> Result<Box<Connection>, NoAnswer> {
         let judged = Instant::now();
-        let link = self.connector.connect(target).await?;
-        Connection::start(link, judged)
+        let link = self.connector.connect(target, customer).await?;
+        Connection::start(Arc::clone(target), link, judged)
             .await
-            .map_err(|error| classify::by_error(&error))
+            .map_err(|error| classify::by_error(&error).into())
     }
 
     fn prepared(&self, endpoint: &Arc<KeptEndpoint>) -> Result<Arc<Prepared>, FailureKind> {
@@ -191,14 +228,15 @@ impl DeliveryEngine {
         let url = url_rules::judge(self.connector.policy(), &endpoint.url)
             .map_err(|_| FailureKind::UrlRefused)?;
         let parts = Parts::new(endpoint, &url).map_err(|_| FailureKind::Unbuildable)?;
-        let target = Target::of(&url).ok_or(FailureKind::UrlRefused)?;
-        let origin = self.origins.get(target);
-        let prepared = Arc::new(Prepared::new(Arc::clone(endpoint), origin, parts));
+        let target = url.target().ok_or(FailureKind::UrlRefused)?;
+        self.idle.keep_sweeping();
+        let (endpoint, target) = (Arc::clone(endpoint), Arc::new(target));
+        let prepared = Arc::new(Prepared::new(endpoint, target, parts));
         let mut known = self
             .prepared
             .write()
             .unwrap_or_else(PoisonError::into_inner);
-        known.insert(endpoint.id.clone(), Arc::clone(&prepared));
+        known.insert(prepared.endpoint.id.clone(), Arc::clone(&prepared));
         Ok(prepared)
     }
 }
@@ -210,8 +248,8 @@ impl Transport for DeliveryEngine {
         Parts::new(endpoint, &url).map(drop)
     }
 
-    async fn send(&self, attempt: &Attempt<'_>) -> DeliveryResult {
-        self.attempt(attempt).await
+    async fn send(&self, attempt: &Attempt<'_>) -> Result<DeliveryResult> {
+        Ok(self.attempt(attempt).await?)
     }
 
     fn forget(&self, endpoint_id: &str) {

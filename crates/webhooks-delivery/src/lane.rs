@@ -9,10 +9,14 @@ use std::time::Duration;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 use webhooks_core::storage::EndpointRecord;
-use webhooks_core::{DeliveryId, EventFilter, RateLimitConfig, Timestamp, WebhookDelivery};
+use webhooks_core::{
+    DeliveryId, EventFilter, KeptEndpoint, RateLimitConfig, Timestamp, WebhookDelivery,
+};
 
+use crate::left_running::LeftRunning;
 use crate::load::Carries;
 use crate::metrics::AttemptCounter;
+use crate::tenant_share::TenantShare;
 
 /// A success this long ago no longer shows that the endpoint is well.
 const RECENT: Duration = Duration::from_secs(60);
@@ -25,6 +29,10 @@ const SLOW: Duration = Duration::from_secs(1);
 /// A request that ended within this time shows that the endpoint is quick.
 const QUICK: Duration = Duration::from_millis(100);
 
+/// How long a lane pauses after a request that could not be tried; twice as long each time, at most:
+const PAUSE: Duration = Duration::from_secs(1);
+const MAX_PAUSE: Duration = Duration::from_secs(30);
+
 /// One endpoint, as this process delivers to it: what it has in hand of the endpoint's queue, what
 /// is in flight, and how the endpoint does.
 #[derive(Debug)]
@@ -36,6 +44,10 @@ pub(crate) struct Lane {
     number: u64,
     /// It waits for other doubtful lanes to end a request.
     pub(crate) is_stalled: AtomicBool,
+    /// What its tenant's lanes have in flight together, if it has a tenant.
+    pub(crate) tenant_share: Option<Arc<TenantShare>>,
+    /// It waits for another lane of its tenant to end a request.
+    pub(crate) awaits_share: AtomicBool,
     state: Mutex<LaneState>,
 }
 
@@ -78,6 +90,10 @@ pub(crate) struct LaneState {
     held_until: Option<Timestamp>,
     /// What this lane adds to the dispatcher's count of doubtful requests.
     pub(crate) doubtful: usize,
+    /// What it adds to the count of requests at endpoints with a longer timeout.
+    pub(crate) patient: usize,
+    /// What the endpoint was when it went, and its requests in flight were counted as left running.
+    left: Option<Arc<KeptEndpoint>>,
     /// Since when all attempts failed, as far as this process has seen or read.
     pub(crate) failing_since: Option<Timestamp>,
     /// The storage's time of the last success here, in this epoch.
@@ -89,6 +105,8 @@ pub(crate) struct LaneState {
     /// The last request was a success, and a quick one.
     is_quick: bool,
     started: u64,
+    /// The last so many requests could not be tried.
+    untried: u32,
 }
 
 /// One request in flight.
@@ -108,7 +126,12 @@ impl Running {
 }
 
 impl Lane {
-    pub(crate) fn new(number: u64, endpoint_id: Arc<str>, record: Arc<EndpointRecord>) -> Self {
+    pub(crate) fn new(
+        number: u64,
+        endpoint_id: Arc<str>,
+        record: Arc<EndpointRecord>,
+        tenant_share: Option<Arc<TenantShare>>,
+    ) -> Self {
         let incarnation = record.incarnation;
         let state = LaneState {
             filters: filters(&record),
@@ -129,18 +152,23 @@ impl Lane {
             in_turns: false,
             window: usize::MAX,
             doubtful: 0,
+            patient: 0,
+            left: None,
             succeeded_at: None,
             warned: false,
             attempts: AttemptCounter::default(),
             last_success: None,
             is_quick: false,
             started: 0,
+            untried: 0,
         };
         Self {
             endpoint_id,
             incarnation,
             number,
             is_stalled: AtomicBool::new(false),
+            tenant_share,
+            awaits_share: AtomicBool::new(false),
             state: Mutex::new(state),
         }
     }
@@ -159,8 +187,14 @@ impl Lane {
     }
 
     /// Takes over what the storage has.
-    pub(crate) fn set_record(&self, record: Arc<EndpointRecord>) {
+    pub(crate) fn set_record(&self, record: Arc<EndpointRecord>, left_running: &LeftRunning) {
         let mut state = self.lock();
+        if record.deleted && state.left.is_none() {
+            // From now on none starts here.
+            let endpoint = state.record.endpoint.clone();
+            left_running.add(&endpoint, state.in_flight());
+            state.left = Some(endpoint);
+        }
         if !state.record.is_open() && record.is_open() {
             state.start_from(1);
         }
@@ -178,12 +212,12 @@ impl Lane {
     }
 
     /// Another endpoint has the id now: nothing of this one may go any more.
-    pub(crate) fn retire(&self) {
+    pub(crate) fn retire(&self, left_running: &LeftRunning) {
         let record = EndpointRecord {
             deleted: true,
             ..EndpointRecord::clone(&self.record())
         };
-        self.set_record(Arc::new(record));
+        self.set_record(Arc::new(record), left_running);
     }
 }
 
@@ -277,6 +311,16 @@ impl LaneState {
         !recent || slow
     }
 
+    /// Whether the endpoint may hold requests for longer than the system's timeout.
+    pub(crate) fn is_patient(&self, timeout: Duration) -> bool {
+        self.record.endpoint.timeout_seconds > timeout.as_secs()
+    }
+
+    /// The endpoint that is gone and whose requests were counted as left running.
+    pub(crate) fn left(&self) -> Option<&KeptEndpoint> {
+        self.left.as_deref()
+    }
+
     /// What may be in hand, in times of what may be in flight: twice, so that the next request
     /// starts while more is claimed, and more of an endpoint that is quick, so that few claims
     /// bring much; of one that is not, others may have use for it.
@@ -292,6 +336,18 @@ impl LaneState {
 
     pub(crate) fn started(&mut self, running: Running) {
         self.running.push_back(running);
+    }
+
+    /// How long to pause after one more request that could not be tried.
+    pub(crate) fn untried(&mut self) -> Duration {
+        let doubled = PAUSE.saturating_mul(2_u32.saturating_pow(self.untried));
+        self.untried = self.untried.saturating_add(1);
+        doubled.min(MAX_PAUSE)
+    }
+
+    /// A request was tried.
+    pub(crate) const fn tried(&mut self) {
+        self.untried = 0;
     }
 
     /// Ends a request; whether the endpoint took it. The task is free for another.

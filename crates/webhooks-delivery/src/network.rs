@@ -2,7 +2,8 @@
 //!
 //! Promises:
 //!
-//! - A URL is judged as raw text, then parsed once; the parsed value is what requests use.
+//! - A URL is judged as raw text, and its part before the path parsed once; what that says is what
+//!   requests use, and the rest is sent as it was given.
 //! - Every new connection resolves its name, judges every address of the answer, and dials only
 //!   addresses that it judged. An IP literal passes the same judgement.
 //! - The metadata addresses of clouds are refused whatever a policy opens, also where an IPv6
@@ -13,18 +14,24 @@ mod address_rules;
 mod connector;
 mod dial;
 mod head_form;
+mod judged_url;
 mod link;
+mod lookup_shares;
 mod name_rules;
 mod policy;
 mod port_rules;
 mod proxy;
 mod refusal;
 mod resolver;
+mod shortage;
+mod untried;
 pub(crate) mod url_rules;
 
-pub(crate) use self::connector::{Connector, Target};
+pub(crate) use self::connector::{ConnectFailure, Connector, Target};
+pub(crate) use self::judged_url::JudgedUrl;
 pub(crate) use self::link::{Allowance, AnswerTooLong, Link};
 pub use self::policy::NetworkPolicy;
 pub(crate) use self::proxy::Proxy;
 pub(crate) use self::refusal::Refusal;
 pub use self::resolver::{Resolve, SystemResolver};
+pub(crate) use self::untried::Untried;

@@ -6,7 +6,6 @@ use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, InvalidHeaderValue, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
 use http_body_util::Full;
-use url::{Position, Url};
 use webhooks_core::{
     Attempt, KeptEndpoint, Result, SIGNATURE_HEADER, STANDARD_ID_HEADER, STANDARD_SIGNATURE_HEADER,
     STANDARD_TIMESTAMP_HEADER, SigningKey, StandardSigner, Timestamp, WebhookEndpoint,
@@ -15,7 +14,7 @@ use webhooks_core::{
 use zeroize::Zeroizing;
 
 use crate::header_room::HeaderRoom;
-use crate::origin::Origin;
+use crate::network::{JudgedUrl, Target};
 
 const EVENT_ID: HeaderName = HeaderName::from_static("x-webhook-id");
 const EVENT_TYPE: HeaderName = HeaderName::from_static("x-webhook-event");
@@ -37,7 +36,7 @@ const AGENT: &str = concat!("better-auth-webhooks/", env!("CARGO_PKG_VERSION"));
 /// What the requests of one endpoint have in common.
 pub(crate) struct Prepared {
     pub(crate) endpoint: Arc<KeptEndpoint>,
-    pub(crate) origin: Arc<Origin>,
+    pub(crate) target: Arc<Target>,
     parts: Parts,
 }
 
@@ -56,10 +55,10 @@ struct LiveSecret {
 }
 
 impl Prepared {
-    pub(crate) fn new(endpoint: Arc<KeptEndpoint>, origin: Arc<Origin>, parts: Parts) -> Self {
+    pub(crate) fn new(endpoint: Arc<KeptEndpoint>, target: Arc<Target>, parts: Parts) -> Self {
         Self {
             endpoint,
-            origin,
+            target,
             parts,
         }
     }
@@ -79,13 +78,10 @@ impl Prepared {
 }
 
 impl Parts {
-    /// Reads an endpoint whose URL was judged and parsed.
-    pub(crate) fn new(endpoint: &WebhookEndpoint, url: &Url) -> Result<Self> {
-        let uri = url[Position::BeforePath..Position::AfterQuery]
-            .parse()
-            .map_err(|error| unbuildable("url has a path that no request can carry", error))?;
+    /// Reads an endpoint whose URL was judged.
+    pub(crate) fn new(endpoint: &WebhookEndpoint, url: &JudgedUrl) -> Result<Self> {
         Ok(Self {
-            uri,
+            uri: url.request_target().clone(),
             headers: fixed_headers(endpoint, url)?,
             secrets: secrets(endpoint)?,
         })
@@ -180,14 +176,15 @@ impl Values<'_> {
     }
 }
 
-fn fixed_headers(endpoint: &WebhookEndpoint, url: &Url) -> Result<HeaderMap> {
+fn fixed_headers(endpoint: &WebhookEndpoint, url: &JudgedUrl) -> Result<HeaderMap> {
     let mut headers = HeaderMap::with_capacity(endpoint.headers.len() + 3);
-    let host = HeaderValue::from_str(&url[Position::BeforeHost..Position::AfterPort])
+    let host = HeaderValue::from_str(url.authority())
         .map_err(|error| unbuildable("url has a host that no header can carry", error))?;
     // The host comes first, as RFC 9110 section 7.2 asks.
     headers.insert(HOST, host);
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
+    let content_type = endpoint.content_type.as_deref();
+    headers.insert(CONTENT_TYPE, own(content_type, "application/json")?);
+    headers.insert(USER_AGENT, own(endpoint.user_agent.as_deref(), AGENT)?);
     for (name, value) in &endpoint.headers {
         let name = HeaderName::from_bytes(name.as_bytes())
             .map_err(|error| unbuildable("a header has a malformed name", error))?;
@@ -198,6 +195,18 @@ fn fixed_headers(endpoint: &WebhookEndpoint, url: &Url) -> Result<HeaderMap> {
         headers.entry(name).or_insert(value);
     }
     Ok(headers)
+}
+
+/// What the endpoint has set, or ours.
+fn own(set: Option<&str>, ours: &'static str) -> Result<HeaderValue> {
+    set.map_or_else(
+        || Ok(HeaderValue::from_static(ours)),
+        |set| {
+            HeaderValue::from_str(set).map_err(|error| {
+                unbuildable("content_type or user_agent is no value of a header", error)
+            })
+        },
+    )
 }
 
 /// A value whose bytes are wiped when the last request that shares them is gone.

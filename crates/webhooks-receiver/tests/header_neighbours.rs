@@ -40,6 +40,8 @@ fn every_item_has_its_grammar() {
         (format!("t={NOW} , v1={mac}"), "ok"),
         (format!("t={NOW}\t,\t\tv1={mac}"), "ok"),
         (format!("t={NOW},v1={mac},v1={mac}"), "ok"),
+        // The same bytes.
+        (format!("t={NOW},v1={}", mac.to_uppercase()), "ok"),
         (format!("t={NOW},v1=,v1=x,v1={mac}"), "ok"),
         (format!("t={NOW},v1={mac},v2=a=b,x="), "ok"),
         (format!("t={NOW},T=1,V1=x,v1={mac}"), "ok"),
@@ -52,10 +54,6 @@ fn every_item_has_its_grammar() {
 fn malformed_signatures_are_skipped_so_that_none_is_left() {
     let mac = mac();
     for (header, expected) in [
-        (
-            format!("t={NOW},v1={}", mac.to_uppercase()),
-            "no_usable_signature",
-        ),
         (format!("t={NOW},v1=0x{mac}"), "no_usable_signature"),
         (format!("t={NOW},v1={}", &mac[1..]), "no_usable_signature"),
         (format!("t={NOW},v1={mac}0"), "no_usable_signature"),

@@ -35,6 +35,9 @@ CREATE TABLE webhook_endpoints (
     batch            jsonb,
     signature        text NOT NULL,
     previous_secrets jsonb NOT NULL,
+    content_type     text,
+    user_agent       text,
+    accepted_statuses jsonb NOT NULL DEFAULT '[]',
     -- The gate: what lets deliveries through, besides `enabled`.
     paused           boolean NOT NULL DEFAULT false,
     disabled_by      text CHECK (disabled_by IN ('operator', 'gone', 'failing', 'unverified')),

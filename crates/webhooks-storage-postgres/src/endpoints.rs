@@ -18,8 +18,8 @@ use crate::error::{commit_error, storage_error};
 const SAVE: &str = include_str!("sql/save_endpoint.sql");
 const SAVE_SECRETS: &str = include_str!("sql/save_secrets.sql");
 pub(crate) const GET: &str = "SELECT id, url, secret, events, enabled, rate_limit_rps, rate_limit_burst, \
-    headers, timeout_seconds, tenant, batch, signature, previous_secrets \
-    FROM @.webhook_endpoints WHERE id = $1 AND deleted_at IS NULL";
+    headers, timeout_seconds, tenant, batch, signature, previous_secrets, \
+    content_type, user_agent, accepted_statuses FROM @.webhook_endpoints WHERE id = $1 AND deleted_at IS NULL";
 const RECORD: &str = "SELECT * FROM @.webhook_endpoints WHERE id = $1 AND deleted_at IS NULL";
 const SINCE: &str = include_str!("sql/endpoints_since.sql");
 const TOMBSTONE: &str = include_str!("sql/tombstone.sql");
@@ -85,6 +85,9 @@ impl Database {
             &e.batch.map(Json),
             &signature,
             &Json(&e.previous_secrets),
+            &e.content_type,
+            &e.user_agent,
+            &Json(&e.accepted_statuses),
             &begins,
         ];
         Ok((change.save(SAVE, params).await?, replaces))
@@ -250,6 +253,9 @@ pub(crate) fn endpoint(row: &Row) -> Result<WebhookEndpoint> {
         batch: batch.map(|json| json.0),
         signature: signature(get(row, "signature")?)?,
         previous_secrets: get::<Json<Vec<PreviousSecret>>>(row, "previous_secrets")?.0,
+        content_type: get(row, "content_type")?,
+        user_agent: get(row, "user_agent")?,
+        accepted_statuses: get::<Json<Vec<u16>>>(row, "accepted_statuses")?.0,
     })
 }
 

@@ -16,7 +16,8 @@ const SAMPLE: usize = 100;
 const TRIES: usize = 10;
 
 const READ: &str = "SELECT id, url, secret, events, enabled, rate_limit_rps, rate_limit_burst, \
-    headers, timeout_seconds, tenant, batch, signature, previous_secrets \
+    headers, timeout_seconds, tenant, batch, signature, previous_secrets, \
+    content_type, user_agent, accepted_statuses \
     FROM @.webhook_endpoints WHERE id > $1 AND deleted_at IS NULL ORDER BY id LIMIT $2";
 /// Neither the revision nor `updated_at` moves: the definition is what it was. What somebody saved
 /// since it was read is left alone.

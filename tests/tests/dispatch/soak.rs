@@ -67,7 +67,7 @@ impl Transport for Watched {
         self.inner.check(endpoint)
     }
 
-    async fn send(&self, attempt: &Attempt<'_>) -> DeliveryResult {
+    async fn send(&self, attempt: &Attempt<'_>) -> Result<DeliveryResult> {
         self.look(attempt).await;
         self.inner.send(attempt).await
     }

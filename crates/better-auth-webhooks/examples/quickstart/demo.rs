@@ -151,7 +151,7 @@ async fn settle(system: &WebhookSystem, what: &str) -> Outcome {
 async fn table(system: &WebhookSystem, receivers: &[Receiver]) -> Outcome<bool> {
     println!(
         "{:<12} {:>5} {:>9} {:>7} {:>5} {:>9} {:>9}  circuit",
-        "endpoint", "sent", "delivered", "retried", "dead", "p50 ms", "p99 ms"
+        "endpoint", "sent", "delivered", "retried", "dead", "p50", "p99"
     );
     let mut good = true;
     for ((name, _, _, count), receiver) in PLAN.into_iter().zip(receivers) {
@@ -162,13 +162,13 @@ async fn table(system: &WebhookSystem, receivers: &[Receiver]) -> Outcome<bool> 
             ..
         } = system.endpoint_metrics(name).await?;
         println!(
-            "{name:<12} {:>5} {:>9} {:>7} {:>5} {:>9.1} {:>9.1}  {:?}",
+            "{name:<12} {:>5} {:>9} {:>7} {:>5} {:>9} {:>9}  {:?}",
             counts.enqueued,
             counts.delivered,
             attempts.retried,
             counts.dead,
-            attempts.p50_ms,
-            attempts.p99_ms,
+            latency(attempts.p50_ms),
+            latency(attempts.p99_ms),
             circuit.state
         );
         good &= counts.enqueued == u64::try_from(count)?
@@ -176,6 +176,15 @@ async fn table(system: &WebhookSystem, receivers: &[Receiver]) -> Outcome<bool> 
             && counts.delivered == u64::try_from(receiver.accepted())?;
     }
     Ok(good)
+}
+
+/// A latency in the unit in which it can be read.
+fn latency(ms: f64) -> String {
+    match ms {
+        0.0 => "-".to_string(),
+        ms if ms < 1.0 => format!("{:.0} µs", ms * 1_000.0),
+        ms => format!("{ms:.1} ms"),
+    }
 }
 
 /// Prints the dead letters; how many there are.

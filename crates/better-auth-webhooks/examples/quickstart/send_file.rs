@@ -8,6 +8,7 @@ use better_auth_webhooks::storage::MemoryStorage;
 use better_auth_webhooks::{
     NetworkPolicy, Notice, NoticeStream, RetryStrategy, WebhookEndpoint, WebhookSystem,
 };
+use clap::Args;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, BufReader};
@@ -15,10 +16,18 @@ use tokio::io::{AsyncBufRead, AsyncBufReadExt, BufReader};
 /// Events on their way at most, so that a file of any length takes little memory.
 const MOST: usize = 500;
 
+/// What to send, and where.
+#[derive(Args)]
 pub(crate) struct Job {
-    pub(crate) events: String,
-    pub(crate) endpoint: String,
-    pub(crate) secret: String,
+    /// A file with one event a line, `{"event": "user.created", "data": {..}}`; `-` is standard input.
+    #[arg(long, value_name = "FILE", requires_all = ["endpoint", "secret"])]
+    events: String,
+    /// Where they go: an http or https URL.
+    #[arg(long, value_name = "URL")]
+    endpoint: String,
+    /// What signs them.
+    #[arg(long)]
+    secret: String,
 }
 
 #[derive(Deserialize)]

@@ -9,8 +9,10 @@ use webhooks_core::{Clock, MAX_TIMEOUT_SECONDS, Result, WebhookError};
 
 use super::DeliveryEngine;
 use crate::answer::Reading;
+use crate::file_limit::FileLimit;
+use crate::idle_pool::IdlePool;
 use crate::network::{Connector, Proxy};
-use crate::origin::Origins;
+use crate::scarcity::Scarcity;
 use crate::{NetworkPolicy, Resolve, SystemResolver, TlsOptions};
 
 /// Sets up a [`DeliveryEngine`].
@@ -24,6 +26,7 @@ pub struct DeliveryEngineBuilder {
     timeout: Duration,
     response_read: usize,
     response_kept: usize,
+    max_idle: Option<usize>,
     max_idle_per_origin: usize,
 }
 
@@ -38,6 +41,7 @@ impl DeliveryEngineBuilder {
             timeout: Duration::from_secs(30),
             response_read: 64 * 1024,
             response_kept: 4 * 1024,
+            max_idle: None,
             max_idle_per_origin: 256,
         }
     }
@@ -88,9 +92,18 @@ impl DeliveryEngineBuilder {
         self
     }
 
+    /// How many connections are kept in all while no request uses them; for one more, that is closed
+    /// which was idle for longest. Defaults to 4,096, or fewer where the limit of open files of this
+    /// process is low: half of what that leaves over, as it was when the engine was built.
+    pub fn max_idle(mut self, connections: usize) -> Self {
+        self.max_idle = Some(connections);
+        self
+    }
+
     /// How many connections to one scheme, host and port are kept while no request uses them, each
-    /// for a minute at most. With fewer than there are requests at a time a burst connects anew.
-    /// Defaults to 256.
+    /// for a minute at most. With fewer than there are requests at a time a burst connects anew, so
+    /// that this number is also taken for that of requests at a time, where the limit of open files
+    /// is looked at. Defaults to 256.
     pub fn max_idle_per_origin(mut self, connections: usize) -> Self {
         self.max_idle_per_origin = connections;
         self
@@ -113,13 +126,19 @@ impl DeliveryEngineBuilder {
                 .into(),
             ));
         }
+        let (files, requests) = (FileLimit::read(), self.max_idle_per_origin);
+        if let Some(warning) = files.warning(requests) {
+            tracing::warn!("{warning}");
+        }
+        let max_idle = self.max_idle.unwrap_or_else(|| files.idle(requests));
         let resolver = self
             .resolver
             .unwrap_or_else(|| Arc::new(SystemResolver::new()));
         Ok(DeliveryEngine {
             clock: self.clock,
             connector: Connector::new(self.policy, resolver, self.tls.build()?, self.proxy),
-            origins: Arc::new(Origins::new(self.max_idle_per_origin)),
+            idle: Arc::new(IdlePool::new(max_idle, self.max_idle_per_origin)),
+            scarcity: Scarcity::default(),
             reading: Reading::new(self.response_read, self.response_kept),
             timeout: self.timeout,
             prepared: RwLock::new(HashMap::new()),

@@ -11,9 +11,9 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use url::{Host, Url};
-use webhooks_core::FailureKind;
 
-use super::{Link, NetworkPolicy, Proxy, Refusal, Resolve, dial::dial, name_rules};
+use super::shortage::is_shortage;
+use super::{Link, NetworkPolicy, Proxy, Refusal, Resolve, Untried, dial::dial, name_rules};
 
 /// How long a TCP connection may take to open, within the deadline of its attempt.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -36,7 +36,7 @@ pub(crate) struct Target {
 
 impl Target {
     /// Of a URL that was judged; `None` without host or port, which judged URLs have.
-    pub(crate) fn of(url: &Url) -> Option<Self> {
+    pub(super) fn of(url: &Url) -> Option<Self> {
         Some(Self {
             host: url.host()?.to_owned(),
             port: url.port_or_known_default()?,
@@ -61,16 +61,16 @@ pub(crate) enum ConnectFailure {
     Addresses,
     Tcp,
     Tls,
+    /// At none: this side could not.
+    Untried(Untried),
 }
 
-impl From<ConnectFailure> for FailureKind {
-    fn from(failure: ConnectFailure) -> Self {
-        match failure {
-            ConnectFailure::Literal => Self::UrlRefused,
-            ConnectFailure::Dns => Self::Dns,
-            ConnectFailure::Addresses => Self::AddressRefused,
-            ConnectFailure::Tcp => Self::Connect,
-            ConnectFailure::Tls => Self::Tls,
+impl ConnectFailure {
+    /// At `step`, unless this process is to blame for the error.
+    fn at(step: Self, error: &io::Error) -> Self {
+        match is_shortage(error) {
+            true => Self::Untried(Untried::Shortage),
+            false => step,
         }
     }
 }
@@ -94,13 +94,17 @@ impl Connector {
         &self.policy
     }
 
-    /// Opens a connection, judging afresh what it goes to.
-    pub(crate) async fn connect(&self, target: &Target) -> Result<Link, ConnectFailure> {
-        let addresses = self.judged(target).await?;
+    /// Opens a connection for a customer, judging afresh what it goes to.
+    pub(crate) async fn connect(
+        &self,
+        target: &Target,
+        customer: &str,
+    ) -> Result<Link, ConnectFailure> {
+        let addresses = self.judged(target, customer).await?;
         let stream = timeout(CONNECT_TIMEOUT, self.open(&addresses))
             .await
             .map_err(|_| ConnectFailure::Tcp)?
-            .map_err(|_| ConnectFailure::Tcp)?;
+            .map_err(|error| ConnectFailure::at(ConnectFailure::Tcp, &error))?;
         // A request is one write or two: waiting to fill a segment only delays it.
         stream.set_nodelay(true).map_err(|_| ConnectFailure::Tcp)?;
         if target.tls {
@@ -118,7 +122,11 @@ impl Connector {
     }
 
     /// The addresses that may be dialled, all of them judged just now.
-    async fn judged(&self, target: &Target) -> Result<Vec<SocketAddr>, ConnectFailure> {
+    async fn judged(
+        &self,
+        target: &Target,
+        customer: &str,
+    ) -> Result<Vec<SocketAddr>, ConnectFailure> {
         let literal = |ip: IpAddr| {
             self.policy
                 .check_literal(ip)
@@ -130,8 +138,8 @@ impl Connector {
             Host::Ipv6(ip) => return literal((*ip).into()),
             Host::Domain(name) => name,
         };
-        let answer = self.resolver.resolve(name).await;
-        let answer = answer.map_err(|_| ConnectFailure::Dns)?;
+        let answer = self.resolver.resolve_for(name, customer).await;
+        let answer = answer.map_err(|error| ConnectFailure::at(ConnectFailure::Dns, &error))?;
         if answer.is_empty() {
             return Err(ConnectFailure::Dns);
         }
@@ -149,7 +157,7 @@ impl Connector {
     async fn handshake(&self, target: &Target, stream: TcpStream) -> Result<Link, ConnectFailure> {
         let name = target.server_name().ok_or(ConnectFailure::Tls)?;
         let stream = self.tls.connect(name, stream).await;
-        let stream = stream.map_err(|_| ConnectFailure::Tls)?;
+        let stream = stream.map_err(|error| ConnectFailure::at(ConnectFailure::Tls, &error))?;
         Ok(Link::tls(stream))
     }
 }

@@ -8,6 +8,8 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use super::shortage::{Shortage, is_shortage, lacks_ports};
+
 /// How long one address is waited for before the next is tried besides it (RFC 8305 section 5).
 const HEAD_START: Duration = Duration::from_millis(250);
 /// The most addresses of one name that are tried.
@@ -20,7 +22,7 @@ pub(crate) async fn dial(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
     let mut failure = io::Error::from(io::ErrorKind::AddrNotAvailable);
     loop {
         match waiting.next() {
-            Some(address) => dialling.push(TcpStream::connect(*address)),
+            Some(address) => dialling.push(connect(*address)),
             None if dialling.is_empty() => return Err(failure),
             None => {}
         }
@@ -34,8 +36,18 @@ pub(crate) async fn dial(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
         };
         match answer {
             Some(Ok(stream)) => return Ok(stream),
-            Some(Err(error)) => failure = error,
+            // An address that could not be tried outweighs those that were.
+            Some(Err(error)) if !is_shortage(&failure) => failure = error,
+            Some(Err(_)) => {}
             None => {}
         }
     }
+}
+
+async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect(address).await;
+    stream.map_err(|error| match lacks_ports(&error, address) {
+        true => Shortage.into(),
+        false => error,
+    })
 }

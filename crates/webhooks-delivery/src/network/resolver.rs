@@ -4,12 +4,14 @@ use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, ToSocketAddrs};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
-use tokio::sync::Semaphore;
+
+use super::lookup_shares::{LookupPlace, LookupShares};
+use super::shortage::{self, Shortage, is_shortage};
 
 /// Resolves host names. Its answers are judged before anything is dialled.
 #[async_trait]
@@ -20,76 +22,127 @@ pub trait Resolve: Send + Sync {
     ///
     /// When there is no answer; the delivery is then retried.
     async fn resolve(&self, host: &str) -> io::Result<Vec<IpAddr>>;
-}
 
-/// Lookups that block a thread at the same time, at most, so that a name server that hangs cannot
-/// take all threads of the runtime.
-const MAX_LOOKUPS: usize = 64;
+    /// The same, for an endpoint of this customer, so that a resolver can bound what one customer
+    /// takes of it: the endpoint's tenant, or its id if it has none. Defaults to
+    /// [`resolve`](Self::resolve).
+    ///
+    /// # Errors
+    ///
+    /// As those of [`resolve`](Self::resolve).
+    async fn resolve_for(&self, host: &str, customer: &str) -> io::Result<Vec<IpAddr>> {
+        let _ = customer;
+        self.resolve(host).await
+    }
+}
 
 /// The operating system's resolver (`getaddrinfo`).
 ///
-/// At most 64 lookups run at once, and one per name: whoever asks for a name that is being looked
-/// up waits for that answer.
-#[derive(Clone)]
+/// At most 64 lookups run at once, each until it really ends, and one per name: whoever asks for a
+/// name that is being looked up waits for that answer. One customer has at most 8 of them, and the
+/// names of one domain too, so that slow name servers hold up nobody else.
+#[derive(Clone, Default)]
 pub struct SystemResolver {
-    lookups: Arc<Semaphore>,
+    shares: Arc<LookupShares>,
     running: Arc<Mutex<HashMap<String, Lookup>>>,
 }
 
-/// The error is its kind alone, because the answer is shared.
-type Lookup = Shared<BoxFuture<'static, Result<Vec<IpAddr>, io::ErrorKind>>>;
+/// A lookup that runs, for all who asked.
+type Lookup = Shared<BoxFuture<'static, Result<Vec<IpAddr>, LookupError>>>;
+
+/// Why a look-up failed, as all who share it are told.
+#[derive(Clone, Copy, Debug)]
+enum LookupError {
+    Kind(io::ErrorKind),
+    Shortage,
+}
+
+impl LookupError {
+    fn new(error: &io::Error) -> Self {
+        match is_shortage(error) || shortage::may_have_hit_a_lookup() {
+            true => Self::Shortage,
+            false => Self::Kind(error.kind()),
+        }
+    }
+}
+
+impl From<LookupError> for io::Error {
+    fn from(error: LookupError) -> Self {
+        match error {
+            LookupError::Kind(kind) => kind.into(),
+            LookupError::Shortage => Shortage.into(),
+        }
+    }
+}
 
 impl SystemResolver {
     /// A resolver with no lookup running.
     #[must_use]
     pub fn new() -> Self {
-        Self {
-            lookups: Arc::new(Semaphore::new(MAX_LOOKUPS)),
-            running: Arc::default(),
-        }
+        Self::default()
     }
 
-    fn lookup(&self, host: &str) -> Lookup {
-        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        // One that is done and still here was cut off with its runtime.
-        if let Some(lookup) = running.get(host).filter(|lookup| lookup.peek().is_none()) {
-            return lookup.clone();
+    async fn lookup(&self, host: &str, customer: &str) -> Result<Vec<IpAddr>, LookupError> {
+        if let Some(lookup) = self.running(host) {
+            return lookup.await;
         }
+        // What waits for its share is nobody else's to wait for.
+        let place = self.shares.place(customer, host).await;
+        let lookup = {
+            let mut running = self.lock();
+            match running.get(host).filter(|lookup| runs(lookup)) {
+                Some(lookup) => lookup.clone(),
+                None => {
+                    let lookup = self.start(host, place);
+                    running.insert(host.to_owned(), lookup.clone());
+                    lookup
+                }
+            }
+        };
+        lookup.await
+    }
+
+    fn running(&self, host: &str) -> Option<Lookup> {
+        self.lock().get(host).filter(|lookup| runs(lookup)).cloned()
+    }
+
+    fn start(&self, host: &str, place: LookupPlace) -> Lookup {
         // A task of its own: an attempt that ran out of time must not cancel it for the others.
-        let task = tokio::spawn(self.clone().run(host.to_owned()));
-        let lookup = async { task.await.unwrap_or(Err(io::ErrorKind::Other)) };
-        let lookup = lookup.boxed().shared();
-        running.insert(host.to_owned(), lookup.clone());
-        lookup
+        let task = tokio::spawn(self.clone().run(host.to_owned(), place));
+        let lookup = async move { task.await.unwrap_or(CUT_OFF) };
+        lookup.boxed().shared()
     }
 
-    async fn run(self, host: String) -> Result<Vec<IpAddr>, io::ErrorKind> {
-        let permit = Arc::clone(&self.lookups).acquire_owned().await;
+    async fn run(self, host: String, place: LookupPlace) -> Result<Vec<IpAddr>, LookupError> {
         let name = host.clone();
         let answer = tokio::task::spawn_blocking(move || {
             let addresses = (name.as_str(), 0).to_socket_addrs();
-            drop(permit);
+            let addresses = addresses.map_err(|error| LookupError::new(&error));
+            drop(place);
             Ok(addresses?.map(|address| address.ip()).collect())
         });
-        let answer = answer
-            .await
-            .unwrap_or_else(|_| Err(io::ErrorKind::Other.into()));
-        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        running.remove(&host);
-        answer.map_err(|error: io::Error| error.kind())
+        let answer = answer.await.unwrap_or(CUT_OFF);
+        self.lock().remove(&host);
+        answer
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Lookup>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Default for SystemResolver {
-    fn default() -> Self {
-        Self::new()
-    }
+/// The answer of one that ended with its runtime.
+const CUT_OFF: Result<Vec<IpAddr>, LookupError> = Err(LookupError::Kind(io::ErrorKind::Other));
+
+/// Whether it still runs: one that is done and still known was cut off with its runtime.
+fn runs(lookup: &Lookup) -> bool {
+    lookup.peek().is_none()
 }
 
 impl fmt::Debug for SystemResolver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SystemResolver")
-            .field("free_lookups", &self.lookups.available_permits())
+            .field("shares", &self.shares)
             .finish_non_exhaustive()
     }
 }
@@ -97,6 +150,10 @@ impl fmt::Debug for SystemResolver {
 #[async_trait]
 impl Resolve for SystemResolver {
     async fn resolve(&self, host: &str) -> io::Result<Vec<IpAddr>> {
-        self.lookup(host).await.map_err(io::Error::from)
+        self.resolve_for(host, "").await
+    }
+
+    async fn resolve_for(&self, host: &str, customer: &str) -> io::Result<Vec<IpAddr>> {
+        Ok(self.lookup(host, customer).await?)
     }
 }

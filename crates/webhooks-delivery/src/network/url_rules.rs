@@ -6,15 +6,15 @@
 use url::{Host, Url};
 use webhooks_core::MAX_URL;
 
+use super::judged_url::JudgedUrl;
 use super::{NetworkPolicy, Refusal};
 
 /// Judges a URL and parses it, once.
-pub(crate) fn judge(policy: &NetworkPolicy, raw: &str) -> Result<Url, Refusal> {
+pub(crate) fn judge(policy: &NetworkPolicy, raw: &str) -> Result<JudgedUrl, Refusal> {
     check_text(raw)?;
     check_authority(policy, raw)?;
-    let url =
-        Url::parse(raw).map_err(|error| Refusal::new(format!("it does not parse: {error}")))?;
-    check_parsed(policy, &url)?;
+    let url = JudgedUrl::read(raw)?;
+    check_origin(policy, url.origin())?;
     Ok(url)
 }
 
@@ -51,7 +51,7 @@ fn check_authority(policy: &NetworkPolicy, raw: &str) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn check_parsed(policy: &NetworkPolicy, url: &Url) -> Result<(), Refusal> {
+fn check_origin(policy: &NetworkPolicy, url: &Url) -> Result<(), Refusal> {
     policy.check_scheme(url.scheme())?;
     if !url.username().is_empty() || url.password().is_some() || url.fragment().is_some() {
         return Err(Refusal::new("it holds a user name, password or fragment"));

@@ -22,6 +22,8 @@ mod keep_alive;
 mod odd_answers;
 mod proxy;
 #[cfg(test)]
+mod request_targets;
+#[cfg(test)]
 mod requests;
 #[cfg(test)]
 mod resolver;

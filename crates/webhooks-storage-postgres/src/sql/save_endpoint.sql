@@ -1,14 +1,14 @@
--- $14: a new incarnation begins. The revision is locked, and what is stored was looked at since.
+-- $17: a new incarnation begins. The revision is locked, and what is stored was looked at since.
 WITH numbered AS (
     UPDATE @.webhook_revision SET revision = revision + 1 RETURNING revision
 ), saved AS (
     INSERT INTO @.webhook_endpoints AS e (
         id, url, secret, events, enabled, rate_limit_rps, rate_limit_burst, headers,
-        timeout_seconds, tenant, batch, signature, previous_secrets, revision,
-        definition_revision, incarnation)
+        timeout_seconds, tenant, batch, signature, previous_secrets, content_type,
+        user_agent, accepted_statuses, revision, definition_revision, incarnation)
     SELECT $1::text, $2::text, $3::text, $4::jsonb, $5::boolean, $6::integer, $7::integer,
-        $8::jsonb, $9::bigint, $10::text, $11::jsonb, $12::text, $13::jsonb, revision, revision,
-        revision
+        $8::jsonb, $9::bigint, $10::text, $11::jsonb, $12::text, $13::jsonb, $14::text,
+        $15::text, $16::jsonb, revision, revision, revision
     FROM numbered
     ON CONFLICT (id) DO UPDATE SET
         url = excluded.url, secret = excluded.secret, events = excluded.events,
@@ -16,12 +16,14 @@ WITH numbered AS (
         rate_limit_burst = excluded.rate_limit_burst, headers = excluded.headers,
         timeout_seconds = excluded.timeout_seconds, tenant = excluded.tenant,
         batch = excluded.batch, signature = excluded.signature,
-        previous_secrets = excluded.previous_secrets, revision = excluded.revision,
+        previous_secrets = excluded.previous_secrets, content_type = excluded.content_type,
+        user_agent = excluded.user_agent, accepted_statuses = excluded.accepted_statuses,
+        revision = excluded.revision,
         definition_revision = excluded.revision,
-        incarnation = CASE WHEN $14::boolean THEN excluded.revision ELSE e.incarnation END,
-        is_replaced = e.is_replaced OR $14,
+        incarnation = CASE WHEN $17::boolean THEN excluded.revision ELSE e.incarnation END,
+        is_replaced = e.is_replaced OR $17,
         -- What is decided by what an earlier incarnation answers is void.
-        gate_epoch = CASE WHEN $14 THEN e.gate_epoch + 1 ELSE e.gate_epoch END,
+        gate_epoch = CASE WHEN $17 THEN e.gate_epoch + 1 ELSE e.gate_epoch END,
         -- The gate stays; who was deleted begins with a fresh one.
         paused = e.paused AND e.deleted_at IS NULL,
         disabled_by = CASE WHEN e.deleted_at IS NULL AND NOT excluded.enabled

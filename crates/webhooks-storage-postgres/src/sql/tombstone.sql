@@ -8,7 +8,8 @@ WITH dying AS (
 UPDATE @.webhook_endpoints e SET
     url = '', secret = '', events = '[]', enabled = false, rate_limit_rps = NULL,
     rate_limit_burst = NULL, headers = '{}', timeout_seconds = 0, tenant = NULL, batch = NULL,
-    signature = 'timestamped', previous_secrets = '[]', paused = false, disabled_by = NULL,
+    signature = 'timestamped', previous_secrets = '[]', content_type = NULL, user_agent = NULL,
+    accepted_statuses = '[]', paused = false, disabled_by = NULL,
     held_until = NULL, max_leased = NULL, failing_since = NULL,
     revision = numbered.revision, deleted_at = $2::timestamptz, updated_at = $2
 FROM numbered WHERE e.id = $1

@@ -15,6 +15,8 @@ elseif expected ~= 'any' and not (live and v[1] == expected) then
   return { '0', 0 }
 end
 
+-- Not a new endpoint, but a change of one: it may stop work, or end the use of a secret.
+if live then write_when_full() end
 local defined = number(redis.call('INCR', key('definitions')))
 redis.call('HSET', at, 'defined', defined, 'saved_by', request)
 if part == 'secrets' then

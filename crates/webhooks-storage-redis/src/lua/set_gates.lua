@@ -45,6 +45,7 @@ local function read(at)
   return table.concat(v, ' ')
 end
 
+write_when_full()
 local changed = {}
 for _ = 1, tonumber(take()) do
   local id, change, value, epoch = take(), take(), take(), take()

@@ -22,6 +22,9 @@ pub(crate) async fn a_saved_endpoint_is_read_back_whole(t: &Bench) {
             ("X-One".into(), "1".into()),
             ("authorization".into(), "Bearer x".into()),
         ]),
+        content_type: Some("application/x; a=\"b\"".into()),
+        user_agent: Some("agent/1 (it's)".into()),
+        accepted_statuses: vec![302, 409],
         timeout_seconds: 3_600,
         tenant: Some("org_1".into()),
         batch: Some(BatchConfig {

@@ -1,0 +1,108 @@
+//! A connection that requests are sent on, one after the other.
+//!
+//! Promises: it is used only while its address was judged less than five minutes ago, and only after
+//! its last answer was read to the end, and had the form that it should have.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::client::conn::TrySendError;
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper_util::rt::TokioIo;
+use tokio::time::Instant;
+
+use crate::header_room::HeaderRoom;
+use crate::network::{Allowance, Link, Target};
+
+/// How long the verdict over a connection's address stands.
+const VERDICT: Duration = Duration::from_secs(300);
+/// How long a connection is kept after its last request began.
+const IDLE: Duration = Duration::from_secs(60);
+/// The largest head of an answer, in bytes; also the most that is read ahead of its body.
+const MAX_HEAD: usize = 64 * 1024;
+/// The most headers of an answer. The parser takes 64 bytes of memory for each, used or not.
+const MAX_HEADERS: usize = 2_048;
+
+type Body = Full<Bytes>;
+
+/// One connection that requests can be sent on, one after the other. It is boxed, so that what
+/// every attempt carries along is small.
+pub(crate) struct Connection {
+    pub(crate) target: Arc<Target>,
+    sender: SendRequest<Body>,
+    allowance: Allowance,
+    judged: Instant,
+    /// When its last request began.
+    used: Instant,
+    pub(crate) room: HeaderRoom,
+}
+
+impl Connection {
+    /// Starts HTTP on `link` to `target`, whose address was judged at `judged`.
+    pub(crate) async fn start(
+        target: Arc<Target>,
+        link: Link,
+        judged: Instant,
+    ) -> hyper::Result<Box<Self>> {
+        let allowance = link.allowance();
+        let (sender, connection) = http1::Builder::new()
+            .max_buf_size(MAX_HEAD)
+            .max_headers(MAX_HEADERS)
+            // What is odd besides does not undo what the receiver has done.
+            .allow_obsolete_multiline_headers_in_responses(true)
+            .allow_spaces_after_header_name_in_responses(true)
+            .ignore_invalid_headers_in_responses(true)
+            .handshake(TokioIo::new(link))
+            .await?;
+        // It ends with its sender. What goes wrong on it is told to the request that it hits.
+        tokio::spawn(connection);
+        Ok(Box::new(Self {
+            target,
+            sender,
+            allowance,
+            judged,
+            used: judged,
+            room: HeaderRoom::default(),
+        }))
+    }
+
+    /// Sends a request, to which at most so many bytes of an answer are read, interim answers and
+    /// framing included. The error gives it back if nothing of it was written.
+    pub(crate) fn send(
+        &mut self,
+        request: Request<Body>,
+        answer_bytes: usize,
+    ) -> impl Future<Output = Result<Response<Incoming>, TrySendError<Request<Body>>>> + use<> {
+        self.allowance.renew(answer_bytes);
+        self.sender.try_send_request(request)
+    }
+
+    /// Whether another request may go here: not after an answer whose end others may see elsewhere.
+    pub(crate) fn may_be_kept(&self) -> bool {
+        !self.allowance.is_odd()
+    }
+
+    /// Whether the next request can be sent at once.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.sender.is_ready()
+    }
+
+    /// Waits until the next request can be sent; `false` when none ever can.
+    pub(crate) async fn ready(&mut self) -> bool {
+        self.sender.ready().await.is_ok()
+    }
+
+    /// Whether a request may be sent now, after a time without one.
+    pub(crate) fn is_fresh(&self, now: Instant) -> bool {
+        self.sender.is_ready() && now - self.judged < VERDICT && now - self.used < IDLE
+    }
+
+    /// Another request begins.
+    pub(crate) fn use_at(&mut self, now: Instant) {
+        self.used = now;
+    }
+}
