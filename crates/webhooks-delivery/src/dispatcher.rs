@@ -273,14 +273,12 @@ impl Dispatcher {
         started: Instant,
     ) {
         let id = state.next_request();
-        let carries = load.ids();
         let endpoint = state.record.endpoint.clone();
         let now = self.clock.at(started);
         let (dispatcher, lane) = (self.clone(), lane.clone());
         let attempting = Attempting::new(dispatcher, lane, endpoint, load, permit, id, now);
         state.started(Running {
             id,
-            carries,
             started,
             task: seat.start(attempting, &self.runtime),
         });

@@ -9,9 +9,8 @@ use std::time::Duration;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 use webhooks_core::storage::EndpointRecord;
-use webhooks_core::{DeliveryId, EventFilter, RateLimitConfig, Timestamp, WebhookDelivery};
+use webhooks_core::{EventFilter, RateLimitConfig, Timestamp, WebhookDelivery};
 
-use crate::load::Carries;
 use crate::metrics::AttemptCounter;
 
 /// A success this long ago no longer shows that the endpoint is well.
@@ -85,16 +84,8 @@ pub(crate) struct LaneState {
 #[derive(Debug)]
 pub(crate) struct Running {
     pub(crate) id: u64,
-    pub(crate) carries: Carries,
     pub(crate) started: Instant,
     pub(crate) task: AbortHandle,
-}
-
-impl Running {
-    /// The deliveries that the request carries.
-    pub(crate) fn deliveries(&self) -> &[DeliveryId] {
-        self.carries.as_slice()
-    }
 }
 
 impl Lane {

@@ -25,6 +25,7 @@ mod heartbeat;
 mod http_date;
 mod identity;
 mod lane;
+mod leases;
 mod load;
 mod lost_claims;
 mod metrics;
