@@ -144,6 +144,11 @@ impl Attempting {
         }
         let task = state.ended(self.id, result.is_delivered(), moment);
         dispatcher.slot_freed(&self.lane, &mut state, moment);
+        if state.record.deleted || !Arc::ptr_eq(&state.record.endpoint, &self.endpoint) {
+            // It was changed or deleted, and the transport told so; but since then this request may
+            // have made it keep that definition again, with its keys.
+            dispatcher.transport.forget(&self.lane.endpoint_id);
+        }
         if !state.is_open(now) || !dispatcher.still_holds(self.era) {
             dispatcher.give_back(&self.lane, &mut state, now);
         }

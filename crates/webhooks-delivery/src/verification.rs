@@ -51,6 +51,8 @@ impl Pipeline {
             whole_answer: true,
         };
         let result = self.transport().send(&attempt).await;
+        // It may have been changed or deleted meanwhile; nobody else would drop what is kept of it.
+        self.transport().forget(&endpoint.id);
         let id = &endpoint.id;
         let problem = match (result.failure(), result.status) {
             (Some(failure), None) => format!("{id:?} did not answer: {failure}"),
