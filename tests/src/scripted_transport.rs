@@ -1,5 +1,6 @@
 //! A transport that sends nothing and answers by a script, for tests under paused time.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -8,8 +9,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::time::Instant;
 use webhooks_core::{
-    Attempt, DeliveryId, DeliveryResult, EventId, FailureKind, Outcome, Result, Timestamp,
-    Transport, WebhookEndpoint, WebhookError,
+    Attempt, DeliveryId, DeliveryResult, EventId, FailureKind, KeptEndpoint, Outcome, Result,
+    Timestamp, Transport, WebhookEndpoint, WebhookError,
 };
 
 /// What the script answers a request with.
@@ -56,6 +57,7 @@ type Script = dyn Fn(&Call) -> Reply + Send + Sync;
 pub struct ScriptedTransport {
     script: Mutex<Arc<Script>>,
     ledger: Mutex<Ledger>,
+    kept: Mutex<HashMap<String, Arc<KeptEndpoint>>>,
 }
 
 #[derive(Debug, Default)]
@@ -71,12 +73,20 @@ impl ScriptedTransport {
         Arc::new(Self {
             script: Mutex::new(Arc::new(script)),
             ledger: Mutex::default(),
+            kept: Mutex::default(),
         })
     }
 
     /// Answers by another script from now on.
     pub fn follow(&self, script: impl Fn(&Call) -> Reply + Send + Sync + 'static) {
         *lock(&self.script) = Arc::new(script);
+    }
+
+    /// The definition that is kept ready for an endpoint. It is kept at the end of a request, which is
+    /// the latest that a transport might.
+    #[must_use]
+    pub fn kept(&self, endpoint_id: &str) -> Option<Arc<KeptEndpoint>> {
+        lock(&self.kept).get(endpoint_id).cloned()
     }
 
     /// Every request so far, in the order of their starts.
@@ -177,6 +187,8 @@ impl Transport for ScriptedTransport {
         } else {
             tokio::time::sleep(delay).await;
         }
+        let id = attempt.endpoint.id.clone();
+        lock(&self.kept).insert(id, attempt.endpoint.clone());
         let outcome = match (status, failure) {
             (Some(status), None) => by_status(status),
             (_, failure) => Outcome::Failed(failure.unwrap_or(FailureKind::Reset)),
@@ -191,7 +203,9 @@ impl Transport for ScriptedTransport {
         })
     }
 
-    fn forget(&self, _: &str) {}
+    fn forget(&self, endpoint_id: &str) {
+        lock(&self.kept).remove(endpoint_id);
+    }
 }
 
 const fn by_status(status: u16) -> Outcome {

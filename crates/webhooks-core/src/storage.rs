@@ -17,9 +17,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::{EventId, Result, Timestamp, WebhookEndpoint, WebhookError, WorkerId};
+use crate::{
+    DeliveryId, DeliveryState, EventId, Result, Timestamp, WebhookEndpoint, WebhookError, WorkerId,
+};
 
-pub use self::claim::{Beat, Claim, Claimed, Room};
+pub use self::claim::{Beat, Claim, Claimed, HeldLease, Room};
 pub use self::counts::{Counts, Retention, Swept};
 pub use self::endpoints::{
     DisabledBy, EndpointChanges, EndpointGate, EndpointRecord, Expected, GateChange, GateState,
@@ -125,6 +127,18 @@ pub trait WebhookStorage: Debug + Send + Sync + 'static {
     /// [batch](crate::WebhookEndpoint::batch) nothing comes but suspects until a batch is due.
     async fn claim(&self, claim: &Claim<'_>) -> Result<Claimed>;
 
+    /// What this worker has leased, by growing id, behind `after`, at most `limit` and without
+    /// payloads. Empty when that was all. The default goes through the
+    /// [listing](Self::deliveries) of all that anybody has leased.
+    async fn leased_by(
+        &self,
+        worker: &WorkerId,
+        after: Option<DeliveryId>,
+        limit: usize,
+    ) -> Result<Vec<HeldLease>> {
+        listed_leases(self, worker, after, limit).await
+    }
+
     /// Stores what came of leased deliveries, with the log of their attempts: one answer per
     /// settlement, in order. Only the holder of the current lease changes anything.
     async fn settle(
@@ -211,6 +225,40 @@ pub trait WebhookStorage: Debug + Send + Sync + 'static {
     }
 }
 
+async fn listed_leases<S: WebhookStorage + ?Sized>(
+    storage: &S,
+    worker: &WorkerId,
+    after: Option<DeliveryId>,
+    limit: usize,
+) -> Result<Vec<HeldLease>> {
+    let mut query = DeliveryQuery {
+        states: vec![DeliveryState::Leased],
+        limit: MAX_PAGE,
+        ..DeliveryQuery::default()
+    };
+    let mut held = Vec::new();
+    loop {
+        let page = storage.deliveries(&query).await?;
+        let deliveries = page.items.into_iter().map(|record| record.delivery);
+        held.extend(deliveries.filter_map(|delivery| {
+            let lease = delivery.lease.filter(|lease| lease.worker == *worker)?;
+            Some(HeldLease {
+                delivery_id: delivery.id,
+                endpoint_id: delivery.endpoint_id,
+                token: lease.token,
+            })
+        }));
+        query.before = page.next;
+        if query.before.is_none() {
+            break;
+        }
+    }
+    held.retain(|lease| after.is_none_or(|after| lease.delivery_id > after));
+    held.sort_unstable_by_key(|lease| lease.delivery_id);
+    held.truncate(limit);
+    Ok(held)
+}
+
 #[async_trait]
 impl<T: WebhookStorage + ?Sized> WebhookStorage for Arc<T> {
     async fn save_endpoint(&self, endpoint: &WebhookEndpoint) -> Result<()> {
@@ -260,6 +308,15 @@ impl<T: WebhookStorage + ?Sized> WebhookStorage for Arc<T> {
 
     async fn claim(&self, claim: &Claim<'_>) -> Result<Claimed> {
         (**self).claim(claim).await
+    }
+
+    async fn leased_by(
+        &self,
+        worker: &WorkerId,
+        after: Option<DeliveryId>,
+        limit: usize,
+    ) -> Result<Vec<HeldLease>> {
+        (**self).leased_by(worker, after, limit).await
     }
 
     async fn settle(

@@ -145,6 +145,7 @@ impl Attempting {
         }
         let task = state.ended(self.id, result.is_delivered(), moment);
         dispatcher.slot_freed(&self.lane, &mut state, moment);
+        self.forget_changed(&state);
         if !state.is_open(now) || !dispatcher.still_holds(self.era) {
             dispatcher.give_back(&self.lane, &mut state, now);
         }
@@ -169,7 +170,16 @@ impl Attempting {
         dispatcher.give_back(&self.lane, &mut state, now);
         let task = state.ended(self.id, false, moment);
         dispatcher.slot_freed(&self.lane, &mut state, moment);
+        self.forget_changed(&state);
         task
+    }
+
+    /// Lets the transport forget an endpoint that was changed or deleted once more: it was told so,
+    /// but since then this request may have made it keep that definition again, with its keys.
+    fn forget_changed(&self, state: &LaneState) {
+        if state.record.deleted || !Arc::ptr_eq(&state.record.endpoint, &self.record.endpoint) {
+            self.dispatcher.transport.forget(&self.lane.endpoint_id);
+        }
     }
 
     /// Whether the endpoint is still where the request went, and nobody has reset its health since:

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
-use webhooks_core::storage::{Claim, Room};
+use webhooks_core::storage::{Claim, Claimed, Room};
 use webhooks_core::{Clock, Result, Timestamp, WebhookDelivery};
 
 use crate::dispatcher::Dispatcher;
@@ -93,21 +93,9 @@ async fn claim(dispatcher: &Arc<Dispatcher>) -> Result<Asked> {
         return Ok(Asked::Rest { next_due: None });
     }
     let era = dispatcher.heartbeat.era();
-    let per_endpoint = 2 * dispatcher.settings.max_in_flight_per_endpoint;
-    let worker = dispatcher.worker();
+    let per_endpoint = per_endpoint(dispatcher);
     let asks_for_suspect = dispatcher.suspect.ask();
-    let claimed = dispatcher
-        .storage
-        .claim(&Claim {
-            worker: &worker,
-            now: dispatcher.clock.now(),
-            limit,
-            per_endpoint,
-            room: &room,
-            suspects: usize::from(asks_for_suspect),
-            rate_limit: dispatcher.settings.rate_limit,
-        })
-        .await;
+    let claimed = ask(dispatcher, limit, &room, asks_for_suspect).await;
     if asks_for_suspect {
         let deliveries = claimed.as_ref().map(|claimed| &*claimed.deliveries);
         dispatcher.suspect.brought(deliveries.unwrap_or_default());
@@ -144,6 +132,33 @@ async fn claim(dispatcher: &Arc<Dispatcher>) -> Result<Asked> {
             next_due: claimed.next_due,
         }
     })
+}
+
+/// Claims, and takes note of what came: at once, since to find the lanes may take long.
+async fn ask(
+    dispatcher: &Dispatcher,
+    limit: usize,
+    room: &[Room],
+    asks_for_suspect: bool,
+) -> Result<Claimed> {
+    let worker = dispatcher.worker();
+    let claim = Claim {
+        worker: &worker,
+        now: dispatcher.clock.now(),
+        limit,
+        per_endpoint: per_endpoint(dispatcher),
+        room,
+        suspects: usize::from(asks_for_suspect),
+        rate_limit: dispatcher.settings.rate_limit,
+    };
+    let mut claimed = dispatcher.storage.claim(&claim).await?;
+    let leases = &dispatcher.hand.leases;
+    claimed.deliveries.retain(|d| leases.arrives(d));
+    Ok(claimed)
+}
+
+const fn per_endpoint(dispatcher: &Dispatcher) -> usize {
+    2 * dispatcher.settings.max_in_flight_per_endpoint
 }
 
 fn by_endpoint(deliveries: Vec<WebhookDelivery>) -> HashMap<Arc<str>, Vec<WebhookDelivery>> {

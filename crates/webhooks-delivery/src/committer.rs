@@ -295,7 +295,8 @@ fn accept(
     let gone = |id: &DeliveryId| missing.contains(id) || dead.contains(id);
     let all_leased = reservations.len() == event.deliveries.len();
     for (n, reservation) in reservations {
-        if let Some(delivery) = leased(dispatcher, event, n).filter(|d| !gone(&d.id)) {
+        let delivery = leased(dispatcher, event, n).filter(|d| !gone(&d.id));
+        if let Some(delivery) = delivery.filter(|d| dispatcher.hand.leases.arrives(d)) {
             reservation.use_for(delivery);
         }
     }

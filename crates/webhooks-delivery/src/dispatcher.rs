@@ -248,14 +248,12 @@ impl Dispatcher {
         started: Instant,
     ) {
         let id = state.next_request();
-        let carries = load.ids();
         let record = state.record.clone();
         let now = self.clock.at(started);
         let (dispatcher, lane) = (self.clone(), lane.clone());
         let attempting = Attempting::new(dispatcher, lane, record, load, permit, id, now);
         state.started(Running {
             id,
-            carries,
             started,
             task: seat.start(attempting, &self.runtime),
         });

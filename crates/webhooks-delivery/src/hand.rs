@@ -5,17 +5,18 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::Notify;
-use webhooks_core::DeliveryId;
 use webhooks_core::storage::Room;
 
 use crate::dispatcher::lock;
 use crate::lane::{Lane, LaneState};
+use crate::leases::Leases;
 
 /// The deliveries that this process has leased and not settled, and the lanes they are in. They are
 /// counted as the requests that carry them, so that one endpoint's large batches leave room for
 /// others.
 #[derive(Debug, Default)]
 pub(crate) struct Hand {
+    pub(crate) leases: Leases,
     loads: AtomicUsize,
     /// Claims on their way, which may bring more.
     claims: AtomicUsize,
@@ -103,22 +104,6 @@ impl Hand {
     /// The lanes with something in hand.
     pub(crate) fn lanes(&self) -> Vec<Arc<Lane>> {
         lock(&self.lanes).values().cloned().collect()
-    }
-
-    /// The deliveries in hand, those aside that are on their way into the storage.
-    pub(crate) fn known(&self) -> HashSet<DeliveryId> {
-        let mut known = HashSet::new();
-        for lane in self.lanes() {
-            let state = lane.lock();
-            known.extend(state.all_waiting().map(|delivery| delivery.id));
-            known.extend(
-                state
-                    .running
-                    .iter()
-                    .flat_map(|running| running.deliveries()),
-            );
-        }
-        known
     }
 
     /// Counts a claim as on its way until the answer is dropped.

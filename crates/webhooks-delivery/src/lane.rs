@@ -9,12 +9,9 @@ use std::time::Duration;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 use webhooks_core::storage::EndpointRecord;
-use webhooks_core::{
-    DeliveryId, EventFilter, KeptEndpoint, RateLimitConfig, Timestamp, WebhookDelivery,
-};
+use webhooks_core::{EventFilter, KeptEndpoint, RateLimitConfig, Timestamp, WebhookDelivery};
 
 use crate::left_running::LeftRunning;
-use crate::load::Carries;
 use crate::metrics::AttemptCounter;
 use crate::tenant_share::TenantShare;
 
@@ -113,16 +110,8 @@ pub(crate) struct LaneState {
 #[derive(Debug)]
 pub(crate) struct Running {
     pub(crate) id: u64,
-    pub(crate) carries: Carries,
     pub(crate) started: Instant,
     pub(crate) task: AbortHandle,
-}
-
-impl Running {
-    /// The deliveries that the request carries.
-    pub(crate) fn deliveries(&self) -> &[DeliveryId] {
-        self.carries.as_slice()
-    }
 }
 
 impl Lane {
@@ -366,11 +355,6 @@ impl LaneState {
     /// Whether something is leased to this process and not started.
     pub(crate) fn has_waiting(&self) -> bool {
         self.suspect.is_some() || !self.waiting.is_empty()
-    }
-
-    /// Everything that waits, in the order of its turn.
-    pub(crate) fn all_waiting(&self) -> impl Iterator<Item = &WebhookDelivery> {
-        self.suspect.iter().chain(&self.waiting)
     }
 
     /// Everything that waits, to be given back.

@@ -29,6 +29,7 @@ mod http_date;
 mod identity;
 mod idle_pool;
 mod lane;
+mod leases;
 mod left_running;
 mod load;
 mod lost_claims;

@@ -19,22 +19,6 @@ pub(crate) enum Load {
     Batch(Vec<WebhookDelivery>),
 }
 
-/// The deliveries of a load, by their ids.
-#[derive(Debug)]
-pub(crate) enum Carries {
-    One(DeliveryId),
-    Batch(Box<[DeliveryId]>),
-}
-
-impl Carries {
-    pub(crate) fn as_slice(&self) -> &[DeliveryId] {
-        match self {
-            Self::One(id) => std::slice::from_ref(id),
-            Self::Batch(ids) => ids,
-        }
-    }
-}
-
 /// What a lane has to send at the moment.
 #[derive(Debug)]
 pub(crate) enum Next {
@@ -60,16 +44,6 @@ impl Load {
         match self {
             Self::One(delivery) => smallvec![delivery],
             Self::Batch(deliveries) => deliveries.into(),
-        }
-    }
-
-    /// The ids of the deliveries.
-    pub(crate) fn ids(&self) -> Carries {
-        match self {
-            Self::One(delivery) => Carries::One(delivery.id),
-            Self::Batch(deliveries) => {
-                Carries::Batch(deliveries.iter().map(|delivery| delivery.id).collect())
-            }
         }
     }
 

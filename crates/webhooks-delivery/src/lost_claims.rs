@@ -6,19 +6,20 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use webhooks_core::storage::DeliveryQuery;
-use webhooks_core::{Clock, DeliveryId, DeliveryState, Result, WebhookDelivery};
+use webhooks_core::storage::{HeldLease, SettleAs, Settlement};
+use webhooks_core::{Clock, Result, Timestamp};
 
 use crate::dispatcher::Dispatcher;
+use crate::leases::{LeaseKey, key};
 use crate::retrying::Retrying;
 
-/// Between two looks: what only was on its way into a lane or the storage has arrived by then.
+/// Between two looks: what an answer is about to bring has mostly arrived by then.
 const PAUSE: Duration = Duration::from_secs(10);
 /// Looks after a failure, and one more for what the last has seen: the storage may go on working on
 /// a call for as long as a minute after its caller has been told that it failed.
 const LOOKS: usize = 7;
-/// Deliveries of one page.
-const PAGE: usize = 1_000;
+/// Leases of one page.
+const PAGE: usize = 500;
 
 /// Looks for lost deliveries after each call that may have leased some and failed.
 pub(crate) async fn give_back_lost_claims(dispatcher: Arc<Dispatcher>) {
@@ -39,54 +40,50 @@ pub(crate) async fn give_back_lost_claims(dispatcher: Arc<Dispatcher>) {
     }
 }
 
-/// Gives back what nobody knows of and was seen in the look before; what else nobody knows of.
+/// Gives back what nobody here knows of, and was `seen` so in the look before; what else nobody knows
+/// of.
+///
+/// What is known is asked after the storage was: what has been brought by then is known, also while it
+/// waits for its lane. What an answer brings later is not taken in hand ([`Leases::arrives`]), so that
+/// nothing that was given back starts here under its old lease. A lease that is seen once may just be
+/// about to arrive, or have been settled since; to wait for the next look spares giving it back.
+///
+/// [`Leases::arrives`]: crate::leases::Leases::arrives
 async fn give_back(
     dispatcher: &Arc<Dispatcher>,
-    seen: &HashSet<(DeliveryId, Option<u64>)>,
-) -> Result<HashSet<(DeliveryId, Option<u64>)>> {
-    let unknown = unknown(dispatcher).await?.into_iter();
-    let (lost, new): (Vec<_>, Vec<_>) = unknown.partition(|delivery| seen.contains(&key(delivery)));
-    if !lost.is_empty() {
+    seen: &HashSet<LeaseKey>,
+) -> Result<HashSet<LeaseKey>> {
+    let (worker, mut after) = (dispatcher.worker(), None);
+    let mut unknown = HashSet::new();
+    loop {
+        let told = dispatcher.storage.leased_by(&worker, after, PAGE).await?;
+        after = told.last().map(|lease| lease.delivery_id);
+        if after.is_none() {
+            return Ok(unknown);
+        }
+        let (lost, new) = dispatcher.hand.leases.lose(told, seen);
+        unknown.extend(new.iter().map(key));
+        if lost.is_empty() {
+            continue;
+        }
         tracing::warn!(
             deliveries = lost.len(),
             "gives back what was leased by a call whose answer was lost"
         );
+        let now = dispatcher.clock.now();
+        let released: Vec<_> = lost.into_iter().map(|lease| release(lease, now)).collect();
+        // If this fails, the next look sees them again: it is asked again for all.
+        dispatcher.storage.settle(&worker, &released, now).await?;
+        dispatcher.work.notify_one();
     }
-    let now = dispatcher.clock.now();
-    lost.iter()
-        .for_each(|delivery| dispatcher.release(None, delivery, now));
-    Ok(new.iter().map(key).collect())
 }
 
-fn key(delivery: &WebhookDelivery) -> (DeliveryId, Option<u64>) {
-    (
-        delivery.id,
-        delivery.lease.as_ref().map(|lease| lease.token),
-    )
-}
-
-/// What the storage says this process holds, and no lane of it knows of.
-async fn unknown(dispatcher: &Arc<Dispatcher>) -> Result<Vec<WebhookDelivery>> {
-    let mut query = DeliveryQuery {
-        states: vec![DeliveryState::Leased],
-        limit: PAGE,
-        ..DeliveryQuery::default()
-    };
-    let worker = dispatcher.worker();
-    let mut held = Vec::new();
-    loop {
-        let page = dispatcher.storage.deliveries(&query).await?;
-        let leased = page.items.into_iter().map(|record| record.delivery);
-        held.extend(leased.filter(|delivery| {
-            let lease = delivery.lease.as_ref();
-            lease.is_some_and(|lease| lease.worker == worker)
-        }));
-        query.before = page.next;
-        if query.before.is_none() {
-            break;
-        }
+fn release(lease: HeldLease, at: Timestamp) -> Settlement {
+    Settlement {
+        delivery_id: lease.delivery_id,
+        endpoint_id: lease.endpoint_id,
+        token: lease.token,
+        settle_as: SettleAs::Release { at },
+        attempt: None,
     }
-    let known = dispatcher.hand.known();
-    held.retain(|delivery| !known.contains(&delivery.id));
-    Ok(held)
 }

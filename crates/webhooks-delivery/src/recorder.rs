@@ -181,6 +181,7 @@ async fn settle_all(
                 continue;
             }
         };
+        dispatcher.hand.leases.settled(&settlement);
         let is_stored = match settled {
             Settled::Applied => true,
             Settled::Stale => has_settled_before,

@@ -46,7 +46,10 @@ impl Pipeline {
             timeout: self.settings().timeout_of(endpoint),
             whole_answer: true,
         };
-        let result = self.transport().send(&attempt).await?;
+        let result = self.transport().send(&attempt).await;
+        // It may have been changed or deleted meanwhile; nobody else would drop what is kept of it.
+        self.transport().forget(&endpoint.id);
+        let result = result?;
         let id = &endpoint.id;
         let problem = match (result.failure(), result.status) {
             (Some(failure), None) => format!("{id:?} did not answer: {failure}"),

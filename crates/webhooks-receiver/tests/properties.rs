@@ -64,8 +64,12 @@ proptest! {
         prop_assert_eq!(receiver.verify_at(&good, &body, now), Ok(()));
 
         let mut changed = value.clone().into_bytes();
-        changed[at.index(value.len())] = byte;
-        if changed != value.as_bytes()
+        let place = at.index(value.len());
+        let digit = std::mem::replace(&mut changed[place], byte);
+        // In either case a hexadecimal digit is the same one.
+        let is_same = digit.is_ascii_hexdigit() && digit.eq_ignore_ascii_case(&byte);
+        if digit != byte
+            && !is_same
             && let Some(headers) = header("x-webhook-signature", &changed)
         {
             prop_assert!(receiver.verify_at(&headers, &body, now).is_err());

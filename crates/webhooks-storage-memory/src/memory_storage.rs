@@ -6,10 +6,10 @@ use async_trait::async_trait;
 use tokio::sync::Notify;
 use webhooks_core::storage::{
     Beat, Change, Changed, Claim, Claimed, Counts, DeliveryQuery, DeliveryRecord, EndpointChanges,
-    EndpointGate, EndpointRecord, Enqueued, Expected, NewEvent, Page, Retention, Saved, Settled,
-    Settlement, Swept, WebhookStorage,
+    EndpointGate, EndpointRecord, Enqueued, Expected, HeldLease, NewEvent, Page, Retention, Saved,
+    Settled, Settlement, Swept, WebhookStorage,
 };
-use webhooks_core::{Clock, Result, Timestamp, WebhookEndpoint, WorkerId};
+use webhooks_core::{Clock, DeliveryId, Result, Timestamp, WebhookEndpoint, WorkerId};
 
 use crate::MemoryLimits;
 use crate::clock::WallClock;
@@ -143,6 +143,15 @@ impl WebhookStorage for MemoryStorage {
         // Who claims knows what it left behind.
         state.wake = false;
         Ok(claimed)
+    }
+
+    async fn leased_by(
+        &self,
+        worker: &WorkerId,
+        after: Option<DeliveryId>,
+        limit: usize,
+    ) -> Result<Vec<HeldLease>> {
+        Ok(self.lock().leased_by(worker, after, limit))
     }
 
     async fn settle(

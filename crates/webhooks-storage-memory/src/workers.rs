@@ -1,7 +1,7 @@
 use std::collections::HashSet;
 
-use webhooks_core::storage::{Beat, POISON_CRASHES, WORKER_DEAD_AFTER};
-use webhooks_core::{DeadReason, Timestamp, WorkerId};
+use webhooks_core::storage::{Beat, HeldLease, POISON_CRASHES, WORKER_DEAD_AFTER};
+use webhooks_core::{DeadReason, DeliveryId, Timestamp, WorkerId};
 
 use crate::state::State;
 
@@ -43,6 +43,30 @@ impl State {
         });
         self.worker_handles.insert(id.clone(), new);
         new
+    }
+
+    pub(crate) fn leased_by(
+        &self,
+        worker: &WorkerId,
+        after: Option<DeliveryId>,
+        limit: usize,
+    ) -> Vec<HeldLease> {
+        let Some(worker) = self.worker_handles.get(worker) else {
+            return Vec::new();
+        };
+        let rows = self.workers.at(*worker).leased.iter();
+        let mut held: Vec<_> = rows
+            .map(|handle| self.rows.at(*handle))
+            .filter(|row| after.is_none_or(|after| row.id > after))
+            .map(|row| HeldLease {
+                delivery_id: row.id,
+                endpoint_id: self.endpoints.at(row.endpoint).id.clone(),
+                token: row.token,
+            })
+            .collect();
+        held.sort_unstable_by_key(|lease| lease.delivery_id);
+        held.truncate(limit);
+        held
     }
 
     pub(crate) fn beat(&mut self, worker: Option<&WorkerId>, now: Timestamp) -> Beat {

@@ -23,6 +23,7 @@ mod enqueue;
 mod error;
 mod filter;
 mod gates;
+mod leases;
 mod listing;
 mod migrations;
 mod outbox;

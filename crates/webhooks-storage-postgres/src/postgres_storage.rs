@@ -3,10 +3,12 @@ use deadpool_postgres::Pool;
 use tokio_postgres::GenericClient;
 use webhooks_core::storage::{
     Beat, Change, Changed, Claim, Claimed, Counts, DeliveryQuery, DeliveryRecord, EndpointChanges,
-    EndpointGate, EndpointRecord, Enqueued, Expected, NewEvent, OutboxEvent, Page, Retention,
-    Saved, Settled, Settlement, Swept, WebhookStorage,
+    EndpointGate, EndpointRecord, Enqueued, Expected, HeldLease, NewEvent, OutboxEvent, Page,
+    Retention, Saved, Settled, Settlement, Swept, WebhookStorage,
 };
-use webhooks_core::{EventId, Reencrypted, Result, Timestamp, WebhookEndpoint, WorkerId};
+use webhooks_core::{
+    DeliveryId, EventId, Reencrypted, Result, Timestamp, WebhookEndpoint, WorkerId,
+};
 
 use crate::claim_memory::ClaimMemory;
 use crate::database::Database;
@@ -157,6 +159,15 @@ impl WebhookStorage for PostgresStorage {
 
     async fn claim(&self, claim: &Claim<'_>) -> Result<Claimed> {
         self.database.claim(claim, &self.memory).await
+    }
+
+    async fn leased_by(
+        &self,
+        worker: &WorkerId,
+        after: Option<DeliveryId>,
+        limit: usize,
+    ) -> Result<Vec<HeldLease>> {
+        self.database.leased_by(worker, after, limit).await
     }
 
     async fn settle(

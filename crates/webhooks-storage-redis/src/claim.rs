@@ -1,13 +1,16 @@
 use std::sync::atomic::Ordering;
 
-use webhooks_core::Result;
-use webhooks_core::storage::{Claim, Claimed};
+use webhooks_core::storage::{Claim, Claimed, HeldLease};
+use webhooks_core::{DeliveryId, Result, WorkerId};
 
 use crate::args::Args;
 use crate::claim_tickets::TakenTicket;
 use crate::redis_storage::RedisStorage;
 use crate::rows::{Events, Row};
 use crate::script::Script;
+
+/// Leases that one run of the script tells at most.
+const MOST_LEASES: usize = 1_000;
 
 impl RedisStorage {
     /// Claims from the partitions in turn, until the limit is met.
@@ -55,6 +58,36 @@ impl RedisStorage {
         }
         tickets.into_iter().for_each(TakenTicket::answered);
         Ok(claimed)
+    }
+
+    pub(crate) async fn held_leases(
+        &self,
+        worker: &WorkerId,
+        after: Option<DeliveryId>,
+        limit: usize,
+    ) -> Result<Vec<HeldLease>> {
+        let mut args = Args::default();
+        args.text(worker.as_str());
+        match after {
+            Some(after) => args.uuid(after.as_uuid()),
+            None => args.text(""),
+        };
+        args.number(limit.clamp(1, MOST_LEASES));
+        let mut held = Vec::new();
+        for partition in 0..self.connection.keys.partitions() {
+            let script = Script::Leased;
+            let mut reply = self.connection.run(partition, script, "0", &args).await?;
+            while !reply.is_over() {
+                held.push(HeldLease {
+                    delivery_id: DeliveryId::from_uuid(reply.uuid()?),
+                    endpoint_id: reply.text()?.into(),
+                    token: reply.number()?,
+                });
+            }
+        }
+        held.sort_unstable_by_key(|lease| lease.delivery_id);
+        held.truncate(limit.min(MOST_LEASES));
+        Ok(held)
     }
 
     async fn claim_part(

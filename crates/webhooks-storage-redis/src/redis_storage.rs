@@ -4,11 +4,12 @@ use async_trait::async_trait;
 use fred::clients::Pool;
 use webhooks_core::storage::{
     Beat, Change, Changed, Claim, Claimed, Counts, DeliveryQuery, DeliveryRecord, EndpointChanges,
-    EndpointGate, EndpointRecord, Enqueued, Expected, NewEvent, Page, Retention, Saved, Settled,
-    Settlement, Swept, WebhookStorage,
+    EndpointGate, EndpointRecord, Enqueued, Expected, HeldLease, NewEvent, Page, Retention, Saved,
+    Settled, Settlement, Swept, WebhookStorage,
 };
 use webhooks_core::{
-    EncryptionKeys, Reencrypted, Result, Timestamp, WebhookEndpoint, WebhookError, WorkerId,
+    DeliveryId, EncryptionKeys, Reencrypted, Result, Timestamp, WebhookEndpoint, WebhookError,
+    WorkerId,
 };
 
 use crate::builder::RedisStorageBuilder;
@@ -157,6 +158,15 @@ impl WebhookStorage for RedisStorage {
 
     async fn claim(&self, claim: &Claim<'_>) -> Result<Claimed> {
         self.in_parts(self.claim_ready(claim).await)
+    }
+
+    async fn leased_by(
+        &self,
+        worker: &WorkerId,
+        after: Option<DeliveryId>,
+        limit: usize,
+    ) -> Result<Vec<HeldLease>> {
+        self.held_leases(worker, after, limit).await
     }
 
     async fn settle(

@@ -42,6 +42,7 @@ scripts! {
     KeepKeys "keep_keys.lua";
     Revisions "revisions.lua";
     RevisionsOf "revisions_of.lua";
+    Leased "leased.lua";
     RewriteDefinition "rewrite_definition.lua";
     SaveEndpoint "save_endpoint.lua";
     SetGates "set_gates.lua";

@@ -13,7 +13,7 @@ use webhooks_core::{BatchConfig, DeliveryId, DeliveryState, Priority, Timestamp,
 
 use crate::Backend;
 use crate::bench::{Bench, DEAD, endpoint, event};
-use crate::model::Model;
+use crate::model::{Model, ModelRow};
 use crate::operation::{ENDPOINTS, Operation, STEPS, Send, WORKERS, operation};
 
 /// Runs random sequences, each on a fresh storage. The same seed gives the same sequences; it can
@@ -328,7 +328,21 @@ impl Run {
             );
             self.compare_endpoint(id).await;
         }
+        for worker in WORKERS {
+            self.compare_leases(worker).await;
+        }
         self.compare_rows().await;
+    }
+
+    async fn compare_leases(&self, worker: &str) {
+        let id = WorkerId::named(worker);
+        let told = self.storage().leased_by(&id, None, MAX_PAGE).await.unwrap();
+        let told: Vec<_> = told.iter().map(|l| (l.delivery_id, l.token)).collect();
+        let leased = |row: &&ModelRow| row.state == DeliveryState::Leased && row.worker == worker;
+        let rows = self.model.rows.iter().filter(leased);
+        let mut expected: Vec<_> = rows.map(|row| (row.id, row.token)).collect();
+        expected.sort_unstable();
+        assert_eq!(told, expected, "of {worker}");
     }
 
     async fn compare_endpoint(&self, id: &str) {

@@ -99,6 +99,7 @@ macro_rules! __cases {
                 the_next_due_time_is_never_too_late
                 what_became_due_is_ordered_by_priority
                 a_claimed_delivery_names_its_lease
+                what_a_worker_holds_is_told_in_pages
                 tokens_only_grow
                 what_is_leased_is_nobody_elses
                 many_claimers_share_everything_once

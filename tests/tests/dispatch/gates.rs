@@ -171,3 +171,29 @@ async fn a_410_of_the_place_before_does_not_disable_an_endpoint_that_has_moved()
     assert!(node.drain(secs(1)).await);
     assert_eq!(node.counts().await.delivered, 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_ends_behind_a_change_leaves_nothing_of_before_ready() {
+    let node = Node::alone(&["a", "b", "c"], Settings::default(), |_| {
+        Reply::Slow(secs(5), 200)
+    })
+    .await;
+    for id in ["a", "b", "c"] {
+        node.send_to(id).await;
+    }
+    tokio::time::sleep(secs(1)).await;
+    let now = node.pipeline.now();
+    node.storage.delete_endpoint("a", now).await.unwrap();
+    let rotated = WebhookEndpoint {
+        secret: "another that is not real".into(),
+        ..endpoint("b")
+    };
+    node.storage.save_endpoint(&rotated).await.unwrap();
+    node.pipeline.refresh().await.unwrap();
+    assert_eq!(node.transport.calls().len(), 3);
+    assert!(node.drain(secs(60)).await);
+    assert_eq!(node.counts().await.delivered, 3);
+    assert!(node.transport.kept("a").is_none(), "deleted");
+    assert!(node.transport.kept("b").is_none(), "changed");
+    assert!(node.transport.kept("c").is_some());
+}

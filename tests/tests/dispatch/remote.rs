@@ -7,7 +7,7 @@ use webhooks_core::{DeliveryState, EventId, EventType, Priority, WebhookEndpoint
 use webhooks_delivery::{Notice, Outgoing, Settings};
 use webhooks_tests::{Call, Reply, ScriptedTransport};
 
-use crate::remote_storage::{Lost, RemoteStorage};
+use crate::remote_storage::{Lost, RemoteStorage, Slow};
 use crate::support::*;
 
 fn process(remote: &Arc<RemoteStorage>, transport: &Arc<ScriptedTransport>) -> Node {
@@ -205,6 +205,60 @@ async fn what_is_leased_long_after_its_claim_failed_is_found() {
     tokio::time::sleep(secs(4)).await;
     assert!(node.drain(secs(60)).await);
     assert_eq!(node.counts().await.delivered, 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_claim_brings_is_not_given_back_while_its_endpoint_is_read() {
+    let (node, remote) = far_off(5, |_| Reply::Status(200)).await;
+    // So that it looks for what it may have leased without knowing.
+    remote.lose(Some(Lost::Answers));
+    tokio::time::sleep(secs(3)).await;
+    remote.lose(None);
+    remote.slow_down(Some((Slow::Refreshes, secs(60))));
+    // Another node registers an endpoint, which this one learns of with the delivery.
+    let sends_only = Settings {
+        workers: 0,
+        ..Default::default()
+    };
+    let sender = Node::start(&remote.inner, &node.transport, NEVER_OPENS, sends_only);
+    sender.pipeline.ready().await.unwrap();
+    sender.add(endpoint("b")).await;
+    sender.send_many("b", 3).await;
+    tokio::time::sleep(secs(50)).await;
+    remote.slow_down(None);
+    assert!(node.drain(secs(120)).await);
+    assert_eq!(node.transport.calls().len(), 3, "each once");
+    assert_eq!(node.counts().await.delivered, 3);
+    assert_eq!(*remote.released.lock().unwrap(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_given_back_is_not_sent_when_its_answer_comes_after_all() {
+    for what in [Slow::Claims, Slow::Commits] {
+        let (node, remote) = far_off(5, |_| Reply::Status(200)).await;
+        remote.lose(Some(Lost::Answers));
+        tokio::time::sleep(secs(3)).await;
+        remote.lose(None);
+        remote.slow_down(Some((what, secs(45))));
+        let delay = match what {
+            Slow::Commits => secs(0),
+            _ => millis(100),
+        };
+        let send = Outgoing {
+            delay,
+            ..outgoing(None)
+        };
+        let (sent, ()) = tokio::join!(node.send(&send), async {
+            tokio::time::sleep(secs(1)).await;
+            remote.slow_down(None);
+        });
+        sent.unwrap();
+        assert!(node.drain(secs(120)).await, "{what:?}");
+        tokio::time::sleep(secs(60)).await;
+        assert_eq!(node.transport.calls().len(), 1, "{what:?}");
+        assert_eq!(node.counts().await.delivered, 1, "{what:?}");
+        assert_eq!(*remote.released.lock().unwrap(), 1, "{what:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

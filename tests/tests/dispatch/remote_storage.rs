@@ -5,10 +5,12 @@ use async_trait::async_trait;
 use tokio::time::sleep;
 use webhooks_core::storage::{
     Beat, Change, Changed, Claim, Claimed, Counts, DeliveryQuery, DeliveryRecord, EndpointChanges,
-    EndpointGate, EndpointRecord, Enqueued, Expected, NewEvent, OutboxEvent, Page, Retention,
-    Saved, Settled, Settlement, Swept, WebhookStorage,
+    EndpointGate, EndpointRecord, Enqueued, Expected, HeldLease, NewEvent, OutboxEvent, Page,
+    Retention, Saved, SettleAs, Settled, Settlement, Swept, WebhookStorage,
 };
-use webhooks_core::{EventId, Result, Timestamp, WebhookEndpoint, WebhookError, WorkerId};
+use webhooks_core::{
+    DeliveryId, EventId, Result, Timestamp, WebhookEndpoint, WebhookError, WorkerId,
+};
 use webhooks_storage_memory::MemoryStorage;
 
 /// A storage that is some way off: every call takes that long to get there, and its answer as long
@@ -27,6 +29,10 @@ pub(crate) struct RemoteStorage {
     pub(crate) slow_beat: Mutex<Option<[Duration; 2]>>,
     /// How many answers to settlements are left out.
     pub(crate) left_out: Mutex<usize>,
+    /// Answers to this come so much later.
+    slow: Mutex<Option<(Slow, Duration)>>,
+    /// How many deliveries were given back.
+    pub(crate) released: Mutex<usize>,
     /// How many deliveries each call of `enqueue` brought.
     pub(crate) enqueued: Mutex<Vec<usize>>,
 }
@@ -38,6 +44,14 @@ pub(crate) enum Lost {
     Answers,
     /// Calls that store or lease something fail at once, and take effect a while later.
     Late,
+}
+
+/// What is slow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Slow {
+    Refreshes,
+    Claims,
+    Commits,
 }
 
 /// How much later.
@@ -55,7 +69,21 @@ impl RemoteStorage {
             slow_beat: Mutex::default(),
             left_out: Mutex::default(),
             enqueued: Mutex::default(),
+            slow: Mutex::default(),
+            released: Mutex::default(),
         })
+    }
+
+    /// Answers to this come so much later from now on.
+    pub(crate) fn slow_down(&self, what: Option<(Slow, Duration)>) {
+        *self.slow.lock().unwrap() = what;
+    }
+
+    async fn is_slow(&self, what: Slow) {
+        let slow = *self.slow.lock().unwrap();
+        if let Some((_, pause)) = slow.filter(|(slow, _)| *slow == what) {
+            sleep(pause).await;
+        }
     }
 
     /// Loses this from now on.
@@ -135,7 +163,9 @@ impl WebhookStorage for RemoteStorage {
     }
 
     async fn endpoints_since(&self, revision: u64, limit: usize) -> Result<EndpointChanges> {
-        self.call(self.inner.endpoints_since(revision, limit)).await
+        let changes = self.call(self.inner.endpoints_since(revision, limit)).await;
+        self.is_slow(Slow::Refreshes).await;
+        changes
     }
 
     async fn set_gates(&self, gates: &[EndpointGate], now: Timestamp) -> Result<()> {
@@ -153,7 +183,9 @@ impl WebhookStorage for RemoteStorage {
         self.enqueued.lock().unwrap().push(deliveries);
         let (inner, later, by) = (self.inner.clone(), events.to_vec(), worker.cloned());
         self.is_late(async move { drop(inner.enqueue(&later, by.as_ref(), now).await) })?;
-        self.call(self.inner.enqueue(events, worker, now)).await
+        let enqueued = self.call(self.inner.enqueue(events, worker, now)).await;
+        self.is_slow(Slow::Commits).await;
+        enqueued
     }
 
     async fn claim(&self, claim: &Claim<'_>) -> Result<Claimed> {
@@ -171,7 +203,20 @@ impl WebhookStorage for RemoteStorage {
             };
             drop(inner.claim(&later).await);
         })?;
-        self.call(self.inner.claim(claim)).await
+        let claimed = self.call(self.inner.claim(claim)).await;
+        if claimed.as_ref().is_ok_and(|c| !c.deliveries.is_empty()) {
+            self.is_slow(Slow::Claims).await;
+        }
+        claimed
+    }
+
+    async fn leased_by(
+        &self,
+        worker: &WorkerId,
+        after: Option<DeliveryId>,
+        limit: usize,
+    ) -> Result<Vec<HeldLease>> {
+        self.call(self.inner.leased_by(worker, after, limit)).await
     }
 
     async fn settle(
@@ -181,6 +226,8 @@ impl WebhookStorage for RemoteStorage {
         now: Timestamp,
     ) -> Result<Vec<Settled>> {
         self.refuses(settlements.iter().map(|s| &s.endpoint_id))?;
+        let goes_back = |s: &&Settlement| matches!(s.settle_as, SettleAs::Release { .. });
+        *self.released.lock().unwrap() += settlements.iter().filter(goes_back).count();
         let settle = self.inner.settle(worker, settlements, now);
         let mut settled = self.call(settle).await?;
         settled.truncate(settled.len().saturating_sub(*self.left_out.lock().unwrap()));

@@ -1,9 +1,9 @@
 use better_auth_webhooks::storage::{
-    Claim, Claimed, EndpointRecord, POISON_CRASHES, SettleAs, Settled, Settlement,
+    Claim, Claimed, EndpointRecord, HeldLease, POISON_CRASHES, SettleAs, Settled, Settlement,
     WORKER_DEAD_AFTER,
 };
 use better_auth_webhooks::{
-    DeadReason, DeliveryState, Lease, Timestamp, WebhookDelivery, WorkerId,
+    DeadReason, DeliveryId, DeliveryState, Lease, Timestamp, WebhookDelivery, WorkerId,
 };
 
 use crate::filling::{due, per_turn, room};
@@ -12,6 +12,33 @@ use crate::row::Row;
 
 /// What workers do: claim, settle, and take back what dead ones held.
 impl Lists {
+    /// What this worker has leased, by growing id, behind `after`.
+    pub(crate) fn leased_by(
+        &self,
+        worker: &WorkerId,
+        after: Option<DeliveryId>,
+        limit: usize,
+    ) -> Vec<HeldLease> {
+        let leased = self
+            .rows
+            .iter()
+            .filter(|r| r.state == DeliveryState::Leased);
+        let mut held: Vec<_> = leased
+            .filter(|row| after.is_none_or(|after| row.delivery.id > after))
+            .filter_map(|row| {
+                let lease = row.delivery.lease.as_ref()?;
+                (lease.worker == *worker).then(|| HeldLease {
+                    delivery_id: row.delivery.id,
+                    endpoint_id: row.delivery.endpoint_id.clone(),
+                    token: lease.token,
+                })
+            })
+            .collect();
+        held.sort_by_key(|lease| lease.delivery_id);
+        held.truncate(limit);
+        held
+    }
+
     pub(crate) fn claim(&mut self, claim: &Claim<'_>) -> Claimed {
         let now = claim.now;
         for row in &mut self.rows {

@@ -5,9 +5,11 @@ use async_trait::async_trait;
 use better_auth_webhooks::storage::{
     Beat, Change, Changed, Claim, Claimed, Counts, DeliveryQuery, DeliveryRecord, DisabledBy,
     EndpointChanges, EndpointGate, EndpointRecord, Enqueued, Expected, GateChange, GateState,
-    NewEvent, Page, Retention, Saved, Settled, Settlement, Swept, WebhookStorage,
+    HeldLease, NewEvent, Page, Retention, Saved, Settled, Settlement, Swept, WebhookStorage,
 };
-use better_auth_webhooks::{CancelReason, Result, Timestamp, WebhookEndpoint, WorkerId};
+use better_auth_webhooks::{
+    CancelReason, DeliveryId, Result, Timestamp, WebhookEndpoint, WorkerId,
+};
 
 use crate::leases::is_silent;
 use crate::lists::{Lists, Worker};
@@ -166,6 +168,15 @@ impl WebhookStorage for ListStorage {
 
     async fn claim(&self, claim: &Claim<'_>) -> Result<Claimed> {
         Ok(self.lists().claim(claim))
+    }
+
+    async fn leased_by(
+        &self,
+        worker: &WorkerId,
+        after: Option<DeliveryId>,
+        limit: usize,
+    ) -> Result<Vec<HeldLease>> {
+        Ok(self.lists().leased_by(worker, after, limit))
     }
 
     async fn settle(

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use crate::{RateLimitConfig, Timestamp, WebhookDelivery, WorkerId};
+use crate::{DeliveryId, RateLimitConfig, Timestamp, WebhookDelivery, WorkerId};
 
 /// Asks for ready deliveries.
 #[derive(Clone, Copy, Debug)]
@@ -41,6 +41,17 @@ pub struct Claimed {
     /// When the next delivery becomes ready, or the next batch due, by the passing of time alone, if
     /// that is known.
     pub next_due: Option<Timestamp>,
+}
+
+/// A delivery that a worker has leased.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct HeldLease {
+    /// Which delivery.
+    pub delivery_id: DeliveryId,
+    /// Its endpoint.
+    pub endpoint_id: Arc<str>,
+    /// The token of the lease.
+    pub token: u64,
 }
 
 /// What a beat tells.

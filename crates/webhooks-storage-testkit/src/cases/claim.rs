@@ -2,7 +2,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use webhooks_core::storage::{Claim, Room, SettleAs};
+use webhooks_core::storage::{Claim, HeldLease, Room, SettleAs};
 use webhooks_core::{BatchConfig, DeliveryState, Priority, RateLimitConfig, WorkerId};
 
 use crate::bench::{Bench, by_endpoint, endpoint, ids, token};
@@ -208,6 +208,58 @@ pub(crate) async fn a_claimed_delivery_names_its_lease(t: &Bench) {
     let listed = t.delivery(delivery.id).await;
     assert_eq!(listed.state, DeliveryState::Leased);
     assert_eq!(listed.delivery.lease, delivery.lease);
+}
+
+pub(crate) async fn what_a_worker_holds_is_told_in_pages(t: &Bench) {
+    t.save(&["a", "b"]).await;
+    let held = async |worker: &WorkerId, limit| {
+        let mut all: Vec<HeldLease> = Vec::new();
+        loop {
+            let after = all.last().map(|lease| lease.delivery_id);
+            let page = t.storage.leased_by(worker, after, limit).await.unwrap();
+            assert!(page.len() <= limit);
+            if page.is_empty() {
+                return all;
+            }
+            all.extend(page);
+        }
+    };
+    let other = WorkerId::named("worker_other");
+    assert!(held(&t.worker, 3).await.is_empty());
+    for id in ["a", "b", "a", "b", "a"] {
+        t.send_many(id, 3).await;
+    }
+    let of_other = Claim {
+        worker: &other,
+        limit: 4,
+        ..t.claim_at(t.at(0))
+    };
+    let of_other = t.claim(of_other).await.deliveries;
+    let mut taken = t.take(0).await;
+    // One that came back and was taken again has another token; one that ended is not held.
+    let back = t.settlement(&taken[0], SettleAs::Release { at: t.at(0) });
+    let ended = t.settlement(&taken[1], SettleAs::Delivered);
+    t.settle(&[back, ended]).await;
+    taken.drain(..2);
+    taken.extend(t.take(0).await);
+    taken.sort_by_key(|delivery| delivery.id);
+    let expected = taken.iter().map(|delivery| HeldLease {
+        delivery_id: delivery.id,
+        endpoint_id: delivery.endpoint_id.clone(),
+        token: token(delivery),
+    });
+    let expected: Vec<_> = expected.collect();
+    assert_eq!(expected.len(), 10);
+    for limit in [1, 3, 10, 1_000] {
+        assert_eq!(held(&t.worker, limit).await, expected);
+    }
+    let mut theirs = ids(&of_other);
+    theirs.sort();
+    let told = held(&other, 2).await.into_iter();
+    assert_eq!(
+        told.map(|lease| lease.delivery_id).collect::<Vec<_>>(),
+        theirs
+    );
 }
 
 pub(crate) async fn tokens_only_grow(t: &Bench) {

@@ -1,0 +1,78 @@
+//! The leases that this process knows of.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use webhooks_core::storage::{HeldLease, Settlement};
+use webhooks_core::{DeliveryId, WebhookDelivery};
+
+use crate::dispatcher::lock;
+
+/// For longer than any call of a storage takes.
+const REMEMBERED: Duration = Duration::from_secs(600);
+
+/// A lease: no other of the same delivery has its token.
+pub(crate) type LeaseKey = (DeliveryId, u64);
+
+/// The leases that answers of the storage brought, until what came of them is stored: in a lane, on
+/// the way there, in flight, or being written down.
+#[derive(Debug, Default)]
+pub(crate) struct Leases(Mutex<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    held: HashSet<LeaseKey>,
+    given_back: HashMap<LeaseKey, Instant>,
+}
+
+impl Leases {
+    /// Takes note of a delivery that an answer brought. It must not be taken in hand if its lease was
+    /// given back as lost while that answer was on its way.
+    pub(crate) fn arrives(&self, delivery: &WebhookDelivery) -> bool {
+        let Some(lease) = &delivery.lease else {
+            return true;
+        };
+        let key = (delivery.id, lease.token);
+        let mut known = lock(&self.0);
+        let is_ours = !known.given_back.contains_key(&key);
+        if is_ours {
+            known.held.insert(key);
+        }
+        is_ours
+    }
+
+    /// What came of the delivery is stored.
+    pub(crate) fn settled(&self, settlement: &Settlement) {
+        let key = (settlement.delivery_id, settlement.token);
+        lock(&self.0).held.remove(&key);
+    }
+
+    /// Parts what the storage says is held here, and nobody here knows of, in what is lost, since it
+    /// was `seen` so before, and what is not yet. What is lost may still be brought by an answer, but
+    /// will not be taken: the look and the mark are one step, so that an answer comes before or after.
+    pub(crate) fn lose(
+        &self,
+        told: Vec<HeldLease>,
+        seen: &HashSet<LeaseKey>,
+    ) -> (Vec<HeldLease>, Vec<HeldLease>) {
+        let mut known = lock(&self.0);
+        let unknown = told
+            .into_iter()
+            .filter(|lease| !known.held.contains(&key(lease)));
+        let (lost, new): (Vec<_>, Vec<_>) = unknown.partition(|lease| seen.contains(&key(lease)));
+        let now = Instant::now();
+        known
+            .given_back
+            .retain(|_, at| now.duration_since(*at) < REMEMBERED);
+        known
+            .given_back
+            .extend(lost.iter().map(|lease| (key(lease), now)));
+        (lost, new)
+    }
+}
+
+pub(crate) const fn key(lease: &HeldLease) -> LeaseKey {
+    (lease.delivery_id, lease.token)
+}
