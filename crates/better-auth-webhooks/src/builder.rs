@@ -95,6 +95,22 @@ impl WebhookSystemBuilder {
         self
     }
 
+    /// Requests in flight to all endpoints of one tenant at most, so that what one customer's
+    /// endpoints do leaves room for the others. Defaults to half of
+    /// [`max_in_flight`](Self::max_in_flight); 1 or more.
+    pub fn max_in_flight_per_tenant(mut self, requests: impl Into<Option<usize>>) -> Self {
+        self.settings.max_in_flight_per_tenant = requests.into();
+        self
+    }
+
+    /// The longest `timeout_seconds` of an endpoint with a tenant: a longer one is refused at
+    /// registration, and one that is stored already counts as this. Defaults to 120, or to the
+    /// system's timeout where that is longer; 1 to 3,600. Endpoints without a tenant may have 3,600.
+    pub const fn max_tenant_timeout_seconds(mut self, seconds: u64) -> Self {
+        self.settings.max_tenant_timeout = Duration::from_secs(seconds);
+        self
+    }
+
     /// The longest body of one event, in bytes. Defaults to 256 KiB.
     pub const fn max_body_bytes(mut self, bytes: usize) -> Self {
         self.settings.max_body_bytes = bytes;

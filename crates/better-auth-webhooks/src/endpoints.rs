@@ -99,23 +99,18 @@ impl WebhookSystem {
             self.set_gate(pipeline, &endpoint.id, UNVERIFIED).await?;
             endpoint.enabled = false;
         }
+        if endpoint.enabled && !stored.endpoint.enabled {
+            // First, so that no failure of before disables it again at once.
+            self.set_gate(pipeline, &endpoint.id, GateChange::Reset)
+                .await?;
+        }
         let expected = Expected::Definition(stored.definition_revision);
         let storage = pipeline.storage();
         let saved = storage.save_definition(&endpoint, expected).await?;
         if has_moved && saved != Saved::Conflict {
             // What the old place did says nothing about the new one.
-            pipeline.forgive(&endpoint.id);
-            let mut gates = vec![GateChange::LimitLeased(None), GateChange::Recovered];
-            if !stored.gate.paused {
-                gates.push(GateChange::Resume);
-            }
-            let id: Arc<str> = endpoint.id.as_str().into();
-            let gate = |change| EndpointGate {
-                endpoint_id: id.clone(),
-                change,
-            };
-            let gates: Vec<_> = gates.into_iter().map(gate).collect();
-            storage.set_gates(&gates, pipeline.now()).await?;
+            self.set_gate(pipeline, &endpoint.id, GateChange::Reset)
+                .await?;
         }
         Ok(saved)
     }
@@ -135,7 +130,6 @@ impl WebhookSystem {
         {
             return Err(not_found(endpoint_id));
         }
-        pipeline.forgive(endpoint_id);
         pipeline.refresh().await
     }
 
@@ -163,7 +157,8 @@ impl WebhookSystem {
     }
 
     /// Lets an endpoint take events again, after it was disabled by hand, by a 410 or for failing.
-    /// What waited goes first one request at a time, then faster.
+    /// What waited goes first one request at a time, then faster. Circuits that any process holds open
+    /// for it are closed.
     ///
     /// # Errors
     ///
@@ -176,7 +171,6 @@ impl WebhookSystem {
             let text = format!("{endpoint_id:?} is to be verified by verify_endpoint");
             return Err(WebhookError::NotVerified(text.into()));
         }
-        pipeline.forgive(endpoint_id);
         self.set_gate(pipeline, endpoint_id, GateChange::Enable)
             .await
     }
@@ -200,13 +194,18 @@ impl WebhookSystem {
         self.change_gate(endpoint_id, GateChange::Pause).await
     }
 
-    /// Lets what waited for a paused endpoint go, first one request at a time, then faster.
+    /// Lets what waited for a paused endpoint go, first one request at a time, then faster. Circuits
+    /// that any process holds open for it are closed, and the time begins anew after which it is
+    /// disabled for failing.
     ///
     /// # Errors
     ///
     /// [`WebhookError::EndpointNotFound`]; see [`WebhookSystem`].
     pub async fn resume_endpoint(&self, endpoint_id: &str) -> Result<()> {
-        self.change_gate(endpoint_id, GateChange::Resume).await
+        let pipeline = self.ready().await?;
+        self.stored(pipeline, endpoint_id).await?;
+        let changes = [GateChange::Resume, GateChange::Reset];
+        self.set_gates(pipeline, endpoint_id, &changes).await
     }
 
     /// Gives an endpoint a new secret. For `overlap` requests are signed with the old ones too, at
@@ -252,14 +251,23 @@ impl WebhookSystem {
         endpoint_id: &str,
         change: GateChange,
     ) -> Result<()> {
-        let gate = EndpointGate {
+        self.set_gates(pipeline, endpoint_id, &[change]).await
+    }
+
+    async fn set_gates(
+        &self,
+        pipeline: &Pipeline,
+        endpoint_id: &str,
+        changes: &[GateChange],
+    ) -> Result<()> {
+        let gate = |change: &GateChange| EndpointGate {
             endpoint_id: endpoint_id.into(),
-            change,
+            epoch: None,
+            change: *change,
         };
-        pipeline
-            .storage()
-            .set_gates(&[gate], pipeline.now())
-            .await?;
+        let gates: Vec<_> = changes.iter().map(gate).collect();
+        let storage = pipeline.storage();
+        storage.set_gates(&gates, pipeline.now()).await?;
         pipeline.refresh().await
     }
 
@@ -267,6 +275,7 @@ impl WebhookSystem {
     async fn checked(&self, endpoint: &WebhookEndpoint) -> Result<&Pipeline> {
         let pipeline = self.ready().await?;
         endpoint.validate()?;
+        pipeline.settings().check_timeout(endpoint)?;
         pipeline.transport().check(endpoint)?;
         Ok(pipeline)
     }

@@ -44,7 +44,6 @@ impl WebhookSystem {
             let expected = Expected::Definition(stored.definition_revision);
             let storage = pipeline.storage();
             if storage.save_definition(&verified, expected).await? != Saved::Conflict {
-                pipeline.forgive(endpoint_id);
                 return self
                     .set_gate(pipeline, endpoint_id, GateChange::Enable)
                     .await;

@@ -50,6 +50,23 @@ async fn a_wrong_field_of_an_endpoint_is_named_with_its_bound() {
             "id has 257 bytes, it needs 1 to 256",
         ),
         (|e| e.id = "a b".into(), "id holds a space"),
+        (
+            |e| (e.tenant, e.timeout_seconds) = (Some("t".into()), 121),
+            "timeout_seconds is 121, at most 120 for an endpoint with a tenant",
+        ),
+        (
+            |e| e.timeout_seconds = 3_601,
+            "timeout_seconds has 3601 seconds, it needs 0 to 3600",
+        ),
+        (
+            |e| e.accepted_statuses = vec![410],
+            "accepted_statuses has 410, it needs 300 to 599 without 410",
+        ),
+        (|e| e.content_type = Some("x".into()), "content_type"),
+        (
+            |e| e.user_agent = Some(String::new()),
+            "user_agent has 0 bytes",
+        ),
         (|e| e.url.clear(), "url has 0 bytes"),
         (
             |e| e.url = format!("https://a.example/{}", "x".repeat(2_048)),

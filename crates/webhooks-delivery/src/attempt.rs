@@ -8,11 +8,11 @@ use tokio::task::AbortHandle;
 use tokio::time::Instant;
 use tracing::Instrument;
 use webhooks_core::storage::{
-    DisabledBy, EndpointGate, GateChange, SettleAs, Settlement, WORKER_DEAD_AFTER,
+    DisabledBy, EndpointRecord, GateChange, SettleAs, Settlement, WORKER_DEAD_AFTER,
 };
 use webhooks_core::{
     Attempt, AttemptRecord, CancelReason, Circuit, CircuitState, Clock, DeliveryResult,
-    FailureKind, KeptEndpoint, Outcome, Permit, Timestamp, Verdict, WebhookDelivery, WebhookError,
+    FailureKind, Outcome, Permit, Timestamp, Verdict, WebhookDelivery, WebhookError,
 };
 
 use crate::dispatcher::Dispatcher;
@@ -34,7 +34,8 @@ const STALE_LIMIT: Duration = Duration::from_secs(120);
 pub(crate) struct Attempting {
     dispatcher: Arc<Dispatcher>,
     lane: Arc<Lane>,
-    endpoint: Arc<KeptEndpoint>,
+    /// The endpoint as it was then.
+    record: Arc<EndpointRecord>,
     load: Option<Load>,
     permit: Option<Box<dyn Permit>>,
     id: u64,
@@ -47,7 +48,7 @@ impl Attempting {
     pub(crate) fn new(
         dispatcher: Arc<Dispatcher>,
         lane: Arc<Lane>,
-        endpoint: Arc<KeptEndpoint>,
+        record: Arc<EndpointRecord>,
         load: Load,
         permit: Box<dyn Permit>,
         id: u64,
@@ -57,7 +58,7 @@ impl Attempting {
         Self {
             dispatcher,
             lane,
-            endpoint,
+            record,
             load: Some(load),
             permit: Some(permit),
             id,
@@ -77,19 +78,15 @@ impl Attempting {
     async fn make(&mut self) -> Option<Self> {
         let load = self.load.as_ref()?;
         let parcel = load.parcel(self.started_at);
-        let timeout = match self.endpoint.timeout_seconds {
-            0 => self.dispatcher.settings.timeout,
-            seconds => Duration::from_secs(seconds),
-        };
         let attempt = Attempt {
-            endpoint: &self.endpoint,
+            endpoint: &self.record.endpoint,
             event_id: parcel.event_id,
             event_type: parcel.event_type,
             delivery_id: parcel.delivery_id,
             number: parcel.number,
             body: &parcel.body,
             now: self.started_at,
-            timeout,
+            timeout: self.dispatcher.settings.timeout_of(&self.record.endpoint),
             whole_answer: false,
         };
         let span = tracing::info_span!(
@@ -111,7 +108,6 @@ impl Attempting {
             Ok(result) => self.end(&result),
             Err(_) => self.end_untried(),
         });
-        self.dispatcher.left_over_ended(&self.lane);
         self.dispatcher.dispatch_from(&mut seat);
         seat.into_next()
     }
@@ -176,10 +172,13 @@ impl Attempting {
         task
     }
 
-    /// Whether the endpoint is still where the request went: what another place answers says
-    /// nothing of it.
+    /// Whether the endpoint is still where the request went, and nobody has reset its health since:
+    /// what another place answers, or has answered before that, says nothing of it.
     fn is_there(&self, state: &LaneState) -> bool {
-        !state.record.deleted && state.record.endpoint.url == self.endpoint.url
+        let record = &state.record;
+        !record.deleted
+            && record.endpoint.url == self.record.endpoint.url
+            && record.gate.epoch == self.record.gate.epoch
     }
 
     fn settle(
@@ -241,7 +240,7 @@ impl Attempting {
             endpoint_id: endpoint_id.clone(),
             circuit,
         };
-        self.gate(GateChange::LimitLeased(limit), Some(changed));
+        self.gate(state, GateChange::LimitLeased(limit), Some(changed));
         // From as many as probed the endpoint on.
         state.start_from(self.dispatcher.settings.half_open_max_requests);
         if let Some(until) = circuit.reopens_at {
@@ -251,7 +250,7 @@ impl Attempting {
 
     fn hold(&self, state: &mut LaneState, until: Timestamp) {
         state.hold(until);
-        self.gate(GateChange::Hold { until }, None);
+        self.gate(state, GateChange::Hold { until }, None);
     }
 
     /// Keeps track of how long the endpoint has only failed, and disables one that is gone or has
@@ -260,19 +259,20 @@ impl Attempting {
         let endpoint_id = &self.lane.endpoint_id;
         let Some(failure) = result.failure() else {
             self.lift_stale_limit(state, now);
+            state.succeeded_at = Some(now);
             if state.failing_since.take().is_some() {
                 state.warned = false;
-                self.gate(GateChange::Recovered, None);
+                self.gate(state, GateChange::Recovered, None);
             }
             return;
         };
         if failure == FailureKind::Gone {
             return self.disable(state, DisabledBy::Gone, now);
         }
-        let since = *state.failing_since.get_or_insert_with(|| {
-            self.gate(GateChange::FailingSince(now), None);
-            now
-        });
+        if state.failing_since.is_none() {
+            self.gate(state, GateChange::FailingSince(now), None);
+        }
+        let since = *state.failing_since.get_or_insert(now);
         let Some(after) = self.dispatcher.settings.auto_disable_after else {
             return;
         };
@@ -301,7 +301,7 @@ impl Attempting {
         let circuit = || self.dispatcher.gate.circuit(&self.lane.endpoint_id, now);
         if is_stale && circuit().state == CircuitState::Closed {
             Arc::make_mut(&mut state.record).gate.max_leased = None;
-            self.gate(GateChange::LimitLeased(None), None);
+            self.gate(state, GateChange::LimitLeased(None), None);
         }
     }
 
@@ -316,20 +316,15 @@ impl Attempting {
         let endpoint_id = self.lane.endpoint_id.clone();
         tracing::warn!(%endpoint_id, ?by, "endpoint is disabled");
         self.gate(
+            state,
             GateChange::Disable(by),
             Some(Notice::EndpointDisabled { endpoint_id, by }),
         );
     }
 
-    fn gate(&self, change: GateChange, notice: Option<Notice>) {
-        let endpoint_id = self.lane.endpoint_id.clone();
-        self.dispatcher.recorder.record(Entry::Gate(
-            EndpointGate {
-                endpoint_id,
-                change,
-            },
-            notice,
-        ));
+    fn gate(&self, state: &LaneState, change: GateChange, notice: Option<Notice>) {
+        self.dispatcher
+            .change_gate(&self.lane, state, change, notice);
     }
 }
 
@@ -350,7 +345,6 @@ impl Drop for Attempting {
                 retry_after: None,
                 response: Bytes::new(),
             });
-            self.dispatcher.left_over_ended(&self.lane);
             return self.dispatcher.dispatch();
         }
         if let Some(load) = self.load.take() {

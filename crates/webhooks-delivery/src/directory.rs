@@ -7,7 +7,8 @@ use webhooks_core::storage::{EndpointRecord, WebhookStorage};
 use webhooks_core::{FilterIndex, Result};
 
 use crate::lane::{Lane, LaneRef};
-use crate::leftover::Leftover;
+use crate::left_running::LeftRunning;
+use crate::tenant_share::TenantShare;
 
 /// Endpoints of one page when they are read.
 const PAGE: usize = 1_000;
@@ -17,6 +18,8 @@ const PAGE: usize = 1_000;
 #[derive(Debug, Default)]
 pub(crate) struct Directory {
     inner: RwLock<Inner>,
+    /// Requests that endpoints which are gone have left running.
+    pub(crate) left_running: LeftRunning,
     /// One refresh at a time, so that an older page never overwrites a newer one.
     refreshing: tokio::sync::Mutex<()>,
 }
@@ -27,10 +30,16 @@ struct Inner {
     lanes: HashMap<Arc<str>, Arc<Lane>>,
     index: FilterIndex<LaneRef>,
     created: u64,
-    /// How many endpoints each tenant has.
-    tenants: HashMap<String, usize>,
-    /// What is still in flight of those that are gone.
-    leftover: Arc<Leftover>,
+    tenants: HashMap<String, Tenant>,
+    /// Tenants without endpoints whose requests were still in flight when the last one went.
+    emptied: Vec<String>,
+}
+
+#[derive(Debug, Default)]
+struct Tenant {
+    /// How many it has.
+    endpoints: usize,
+    share: Arc<TenantShare>,
 }
 
 impl Directory {
@@ -43,7 +52,7 @@ impl Directory {
             let page = storage.endpoints_since(since, PAGE).await?;
             let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
             for record in page.records {
-                inner.take(record, &mut changed);
+                inner.take(record, &self.left_running, &mut changed);
             }
             inner.revision = inner.revision.max(page.revision);
             if !page.more {
@@ -74,7 +83,7 @@ impl Directory {
 
     /// How many endpoints a tenant has.
     pub(crate) fn count_of(&self, tenant: &str) -> usize {
-        self.read().tenants.get(tenant).copied().unwrap_or(0)
+        self.read().tenants.get(tenant).map_or(0, |t| t.endpoints)
     }
 
     /// All lanes.
@@ -89,7 +98,12 @@ impl Directory {
 
 impl Inner {
     /// Takes a changed endpoint in, and adds the lanes that this changes.
-    fn take(&mut self, record: EndpointRecord, changed: &mut Vec<Arc<Lane>>) {
+    fn take(
+        &mut self,
+        record: EndpointRecord,
+        left_running: &LeftRunning,
+        changed: &mut Vec<Arc<Lane>>,
+    ) {
         let record = Arc::new(record);
         let id: Arc<str> = record.endpoint.id.as_str().into();
         let known = self.lanes.remove(&id);
@@ -101,41 +115,61 @@ impl Inner {
         }
         let is_same = |lane: &Arc<Lane>| lane.incarnation == record.incarnation;
         let lane = match known {
-            Some(lane) if record.deleted => return lane.set_record(record),
+            Some(lane) if record.deleted => return lane.set_record(record, left_running),
             Some(lane) if is_same(&lane) => {
-                lane.set_record(record.clone());
+                lane.set_record(record.clone(), left_running);
                 lane
             }
             replaced => {
                 if let Some(replaced) = replaced {
-                    replaced.retire();
+                    replaced.retire(left_running);
                 }
                 if record.deleted {
                     return;
                 }
                 self.created += 1;
-                let leftover = self.leftover.clone();
-                let lane = Lane::new(self.created, id.clone(), record.clone(), leftover);
-                let lane = Arc::new(lane);
+                let share = self.share_of(record.endpoint.tenant.as_deref());
+                let (number, record) = (self.created, record.clone());
+                let lane = Arc::new(Lane::new(number, id.clone(), record, share));
                 changed.push(lane.clone());
                 lane
             }
         };
         self.index(&lane, &record, true);
         if let Some(tenant) = &record.endpoint.tenant {
-            *self.tenants.entry(tenant.clone()).or_default() += 1;
+            self.tenants.entry(tenant.clone()).or_default().endpoints += 1;
         }
         self.lanes.insert(id, lane);
     }
 
     fn leave_tenant(&mut self, tenant: Option<&str>) {
         let Some(tenant) = tenant else { return };
-        if let Some(count) = self.tenants.get_mut(tenant) {
-            *count -= 1;
-            if *count == 0 {
-                self.tenants.remove(tenant);
+        if let Some(known) = self.tenants.get_mut(tenant) {
+            known.endpoints -= 1;
+            if known.endpoints == 0 {
+                self.emptied.push(tenant.to_owned());
             }
         }
+        self.drop_emptied();
+    }
+
+    /// Forgets tenants that have no endpoints. A share stays until its last request ends, or who
+    /// registers anew would have another one.
+    fn drop_emptied(&mut self) {
+        let tenants = &mut self.tenants;
+        self.emptied.retain(|tenant| match tenants.get(tenant) {
+            Some(known) if known.endpoints == 0 && !known.share.is_idle() => true,
+            Some(known) if known.endpoints == 0 => {
+                tenants.remove(tenant);
+                false
+            }
+            _ => false,
+        });
+    }
+
+    fn share_of(&mut self, tenant: Option<&str>) -> Option<Arc<TenantShare>> {
+        let known = self.tenants.entry(tenant?.to_owned()).or_default();
+        Some(known.share.clone())
     }
 
     fn index(&mut self, lane: &Arc<Lane>, record: &EndpointRecord, insert: bool) {

@@ -10,10 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::time::Instant;
-use webhooks_core::storage::{EndpointGate, GateChange, WebhookStorage};
-use webhooks_core::{
-    Admission, Clock, Gate, HeldBy, Permit, Result, Timestamp, Transport, WebhookDelivery, WorkerId,
-};
+use webhooks_core::storage::WebhookStorage;
+use webhooks_core::{Clock, Gate, Permit, Result, Transport, WebhookDelivery, WorkerId};
 
 use crate::attempt::Attempting;
 use crate::clock::StorageClock;
@@ -24,11 +22,11 @@ use crate::identity::Identity;
 use crate::lane::{Lane, LaneState, Running};
 use crate::load::{Load, Next};
 use crate::notice::Notices;
-use crate::recorder::{Entry, Recorder};
+use crate::recorder::Recorder;
 use crate::retrying::error_source;
 use crate::seat::Seat;
 use crate::settings::Settings;
-use crate::slots::Slots;
+use crate::slots::{Full, Slots};
 use crate::suspect_place::SuspectPlace;
 use crate::turns::Turns;
 
@@ -101,7 +99,7 @@ impl Dispatcher {
             identity: Identity::new(parts.worker),
             runtime: parts.runtime,
             hand: Hand::default(),
-            slots: Slots::new(parts.settings.max_in_flight),
+            slots: Slots::new(&parts.settings),
             settings: parts.settings,
             turns: Turns::default(),
             suspect: SuspectPlace::default(),
@@ -189,8 +187,10 @@ impl Dispatcher {
             self.give_back(lane, state, now);
             return Turn::Over;
         }
-        if !self.slots.take() {
-            return Turn::Stop;
+        match self.slots.take(lane) {
+            Ok(()) => {}
+            Err(Full::Tenant) => return Turn::Over,
+            Err(Full::All) => return Turn::Stop,
         }
         match state.take_next() {
             Next::Nothing => {}
@@ -208,8 +208,15 @@ impl Dispatcher {
                 }
             },
         }
-        self.slots.free();
+        self.free_slot(lane);
         Turn::Over
+    }
+
+    /// Gives a slot of the lane back.
+    fn free_slot(&self, lane: &Lane) {
+        if let Some(next) = self.slots.free(lane) {
+            self.turns.wake(next);
+        }
     }
 
     /// Whether another request of the lane could start, slots aside.
@@ -219,39 +226,14 @@ impl Dispatcher {
 
     /// Whether the lane has as many requests in flight as it may have.
     fn is_busy(&self, state: &LaneState) -> bool {
-        state.in_flight_here() >= state.window.min(self.settings.max_in_flight_per_endpoint)
+        let left = self.directory.left_running.against(&state.record.endpoint);
+        let most = state.window.min(self.settings.max_in_flight_per_endpoint);
+        state.in_flight() + left >= most
     }
 
     /// Whether what this process has leased may start at this moment, which is now.
     pub(crate) fn holds_leases(&self, moment: Instant) -> bool {
         !self.is_stopping() && self.heartbeat.is_valid(moment)
-    }
-
-    fn admit(
-        &self,
-        lane: &Lane,
-        state: &LaneState,
-        now: Timestamp,
-    ) -> Result<Box<dyn Permit>, (Timestamp, HeldBy)> {
-        let limit = state.rate_limit(self.settings.rate_limit);
-        let limit = limit.filter(|_| !self.storage.limits_rate());
-        match self.gate.admit(&lane.endpoint_id, limit, now) {
-            Admission::Go(permit) => Ok(permit),
-            Admission::Wait { until, because } => Err((until, because)),
-        }
-    }
-
-    /// Parks a lane: nothing of it is claimed or started before `until`.
-    fn hold(&self, lane: &Arc<Lane>, state: &mut LaneState, until: Timestamp, because: HeldBy) {
-        tracing::debug!(endpoint_id = %lane.endpoint_id, %until, ?because, "endpoint is held");
-        state.hold(until);
-        let change = GateChange::Hold { until };
-        let gate = EndpointGate {
-            endpoint_id: lane.endpoint_id.clone(),
-            change,
-        };
-        self.recorder.record(Entry::Gate(gate, None));
-        self.give_back(lane, state, self.clock.now());
     }
 
     /// Starts a request; its slot was taken.
@@ -266,10 +248,10 @@ impl Dispatcher {
     ) {
         let id = state.next_request();
         let carries = load.ids();
-        let endpoint = state.record.endpoint.clone();
+        let record = state.record.clone();
         let now = self.clock.at(started);
         let (dispatcher, lane) = (self.clone(), lane.clone());
-        let attempting = Attempting::new(dispatcher, lane, endpoint, load, permit, id, now);
+        let attempting = Attempting::new(dispatcher, lane, record, load, permit, id, now);
         state.started(Running {
             id,
             carries,
@@ -287,7 +269,10 @@ impl Dispatcher {
         moment: Instant,
     ) {
         self.recount(state, moment);
-        self.slots.free();
+        if let Some(endpoint) = state.left() {
+            self.directory.left_running.remove_one(endpoint);
+        }
+        self.free_slot(lane);
         self.turns.push(lane, state);
     }
 
@@ -313,11 +298,14 @@ impl Dispatcher {
     }
 
     /// Counts all doubtful requests anew, since time alone makes an endpoint slow, and wakes what
-    /// waited for that.
+    /// waited for that, or for what others had left running, or for a place that a lane of its
+    /// tenant did not use.
     pub(crate) fn tick(self: &Arc<Self>) {
         let moment = Instant::now();
         for lane in self.hand.lanes() {
-            self.recount(&mut lane.lock(), moment);
+            let mut state = lane.lock();
+            self.recount(&mut state, moment);
+            self.turns.push(&lane, &mut state);
         }
         self.unstall();
         self.dispatch();
@@ -372,7 +360,7 @@ impl Dispatcher {
         moment: Instant,
     ) -> Result<(), WebhookDelivery> {
         let now = self.clock.at(moment);
-        if !state.is_open(now) || !self.can_start(state, moment) || !self.slots.take() {
+        if !state.is_open(now) || !self.can_start(state, moment) || self.slots.take(lane).is_err() {
             return Err(delivery);
         }
         match self.admit(lane, state, now) {
@@ -382,7 +370,7 @@ impl Dispatcher {
                 Ok(())
             }
             Err(_) => {
-                self.slots.free();
+                self.free_slot(lane);
                 Err(delivery)
             }
         }
@@ -403,24 +391,6 @@ impl Dispatcher {
             tracing::warn!(%error, source = error_source(error), "cannot read endpoints");
         }
         refreshed.is_ok()
-    }
-
-    /// Acts on a changed endpoint: what it had in hand goes back if it may not go now.
-    fn endpoint_changed(self: &Arc<Self>, lane: &Arc<Lane>) {
-        self.transport.forget(&lane.endpoint_id);
-        let now = self.clock.now();
-        let mut state = lane.lock();
-        if std::mem::take(&mut state.has_moved) {
-            // What the place before did says nothing of this one.
-            self.gate.forget(&lane.endpoint_id);
-        }
-        self.cancel_not_taken(lane, &mut state);
-        if !state.is_open(now) {
-            self.give_back(lane, &mut state, now);
-        }
-        drop(state);
-        self.dispatch();
-        self.work.notify_one();
     }
 
     /// Starts nothing from now on, and gives back what waits.

@@ -9,14 +9,20 @@ use std::time::Duration;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 use webhooks_core::storage::EndpointRecord;
-use webhooks_core::{DeliveryId, EventFilter, RateLimitConfig, Timestamp, WebhookDelivery};
+use webhooks_core::{
+    DeliveryId, EventFilter, KeptEndpoint, RateLimitConfig, Timestamp, WebhookDelivery,
+};
 
-use crate::leftover::{Leftover, Standing};
+use crate::left_running::LeftRunning;
 use crate::load::Carries;
 use crate::metrics::AttemptCounter;
+use crate::tenant_share::TenantShare;
 
 /// A success this long ago no longer shows that the endpoint is well.
 const RECENT: Duration = Duration::from_secs(60);
+/// How much the times may differ that two processes read at the same moment. A failure that came so
+/// short after a success does not begin the time of failing: the next one does.
+const SKEW: Duration = Duration::from_secs(1);
 /// A request that has run this long shows that the endpoint is slow.
 const SLOW: Duration = Duration::from_secs(1);
 
@@ -38,6 +44,10 @@ pub(crate) struct Lane {
     number: u64,
     /// It waits for other doubtful lanes to end a request.
     pub(crate) is_stalled: AtomicBool,
+    /// What its tenant's lanes have in flight together, if it has a tenant.
+    pub(crate) tenant_share: Option<Arc<TenantShare>>,
+    /// It waits for another lane of its tenant to end a request.
+    pub(crate) awaits_share: AtomicBool,
     state: Mutex<LaneState>,
 }
 
@@ -47,8 +57,11 @@ pub(crate) struct LaneState {
     pub(crate) record: Arc<EndpointRecord>,
     /// The endpoint's filters.
     filters: Vec<EventFilter>,
-    /// The endpoint was deleted or went to another place, which nobody has acted on yet.
-    pub(crate) has_moved: bool,
+    /// The endpoint was deleted, went to another place or was reset by hand, which nobody has acted
+    /// on yet: what this process knows of its health counts no more.
+    pub(crate) begins_anew: bool,
+    /// An endpoint that failed elsewhere has had a success here since.
+    pub(crate) has_recovered: bool,
     /// Leased to this process and not started, in the order of their turn.
     pub(crate) waiting: VecDeque<WebhookDelivery>,
     /// The suspect delivery that this process holds, if it is one of this lane's: the next to start.
@@ -77,8 +90,14 @@ pub(crate) struct LaneState {
     held_until: Option<Timestamp>,
     /// What this lane adds to the dispatcher's count of doubtful requests.
     pub(crate) doubtful: usize,
+    /// What it adds to the count of requests at endpoints with a longer timeout.
+    pub(crate) patient: usize,
+    /// What the endpoint was when it went, and its requests in flight were counted as left running.
+    left: Option<Arc<KeptEndpoint>>,
     /// Since when all attempts failed, as far as this process has seen or read.
     pub(crate) failing_since: Option<Timestamp>,
+    /// The storage's time of the last success here, in this epoch.
+    pub(crate) succeeded_at: Option<Timestamp>,
     /// The operator was warned that the endpoint will be disabled.
     pub(crate) warned: bool,
     pub(crate) attempts: AttemptCounter,
@@ -88,8 +107,6 @@ pub(crate) struct LaneState {
     started: u64,
     /// The last so many requests could not be tried.
     untried: u32,
-    standing: Standing,
-    leftover: Arc<Leftover>,
 }
 
 /// One request in flight.
@@ -113,18 +130,17 @@ impl Lane {
         number: u64,
         endpoint_id: Arc<str>,
         record: Arc<EndpointRecord>,
-        leftover: Arc<Leftover>,
+        tenant_share: Option<Arc<TenantShare>>,
     ) -> Self {
         let incarnation = record.incarnation;
         let state = LaneState {
-            standing: Standing::of(&record),
-            leftover,
             filters: filters(&record),
             failing_since: record.gate.failing_since,
             held_until: record.gate.held_until,
             unstored_hold: None,
             record,
-            has_moved: false,
+            begins_anew: false,
+            has_recovered: false,
             waiting: VecDeque::new(),
             suspect: None,
             alone: 0,
@@ -136,6 +152,9 @@ impl Lane {
             in_turns: false,
             window: usize::MAX,
             doubtful: 0,
+            patient: 0,
+            left: None,
+            succeeded_at: None,
             warned: false,
             attempts: AttemptCounter::default(),
             last_success: None,
@@ -148,6 +167,8 @@ impl Lane {
             incarnation,
             number,
             is_stalled: AtomicBool::new(false),
+            tenant_share,
+            awaits_share: AtomicBool::new(false),
             state: Mutex::new(state),
         }
     }
@@ -166,34 +187,37 @@ impl Lane {
     }
 
     /// Takes over what the storage has.
-    pub(crate) fn set_record(&self, record: Arc<EndpointRecord>) {
+    pub(crate) fn set_record(&self, record: Arc<EndpointRecord>, left_running: &LeftRunning) {
         let mut state = self.lock();
+        if record.deleted && state.left.is_none() {
+            // From now on none starts here.
+            let endpoint = state.record.endpoint.clone();
+            left_running.add(&endpoint, state.in_flight());
+            state.left = Some(endpoint);
+        }
         if !state.record.is_open() && record.is_open() {
             state.start_from(1);
         }
-        state.has_moved |= record.deleted || state.record.endpoint.url != record.endpoint.url;
+        let has_moved = record.deleted || state.record.endpoint.url != record.endpoint.url;
+        if has_moved || state.record.gate.epoch != record.gate.epoch {
+            state.begin_anew();
+        }
         state.held_until = record.gate.held_until;
-        state.failing_since = record.gate.failing_since;
+        state.read_failing_since(record.gate.failing_since);
         if state.failing_since.is_none() {
             state.warned = false;
         }
         state.filters = filters(&record);
-        if !record.deleted {
-            state.standing = Standing::of(&record);
-        } else if !state.record.deleted {
-            // Nothing starts here any more: from now on each that ends is taken off.
-            state.leftover.add(&state.standing, state.in_flight());
-        }
         state.record = record;
     }
 
     /// Another endpoint has the id now: nothing of this one may go any more.
-    pub(crate) fn retire(&self) {
+    pub(crate) fn retire(&self, left_running: &LeftRunning) {
         let record = EndpointRecord {
             deleted: true,
             ..EndpointRecord::clone(&self.record())
         };
-        self.set_record(Arc::new(record));
+        self.set_record(Arc::new(record), left_running);
     }
 }
 
@@ -209,6 +233,23 @@ impl LaneState {
         delivery.by_name || self.filters.iter().any(matches)
     }
 
+    /// Drops what this process has decided by what the endpoint answered before.
+    fn begin_anew(&mut self) {
+        self.begins_anew = true;
+        self.unstored_hold = None;
+        self.succeeded_at = None;
+        self.start_from(1);
+    }
+
+    /// Takes over since when the endpoint has failed, by what all processes have seen. One that has
+    /// had a success since, and did not know that it ended something, ends it now.
+    fn read_failing_since(&mut self, since: Option<Timestamp>) {
+        let is_news = since.is_some() && since != self.failing_since;
+        let succeeded = self.succeeded_at.map(|at| at.after(SKEW));
+        self.has_recovered = is_news && since <= succeeded;
+        self.failing_since = since;
+    }
+
     /// Lets nothing start before this time; to be stored.
     pub(crate) fn hold(&mut self, until: Timestamp) {
         self.unstored_hold = self.unstored_hold.max(Some(until));
@@ -221,6 +262,11 @@ impl LaneState {
         self.was_read(until);
     }
 
+    /// Whether what was decided in this epoch still counts.
+    pub(crate) fn is_in(&self, epoch: Option<u64>) -> bool {
+        epoch.is_none_or(|epoch| epoch >= self.record.gate.epoch)
+    }
+
     /// What this process has decided is stored, and was read since.
     pub(crate) fn was_read(&mut self, until: Option<Timestamp>) {
         if until.is_none() || self.unstored_hold <= until {
@@ -231,11 +277,6 @@ impl LaneState {
     /// Requests in flight.
     pub(crate) fn in_flight(&self) -> usize {
         self.running.len()
-    }
-
-    /// Requests in flight, with those of endpoints that were in this place before.
-    pub(crate) fn in_flight_here(&self) -> usize {
-        self.in_flight() + self.leftover.count(&self.standing)
     }
 
     /// Puts a delivery among those that wait, in its order.
@@ -268,6 +309,16 @@ impl LaneState {
             .front()
             .is_some_and(|r| now.duration_since(r.started) > SLOW);
         !recent || slow
+    }
+
+    /// Whether the endpoint may hold requests for longer than the system's timeout.
+    pub(crate) fn is_patient(&self, timeout: Duration) -> bool {
+        self.record.endpoint.timeout_seconds > timeout.as_secs()
+    }
+
+    /// The endpoint that is gone and whose requests were counted as left running.
+    pub(crate) fn left(&self) -> Option<&KeptEndpoint> {
+        self.left.as_deref()
     }
 
     /// What may be in hand, in times of what may be in flight: twice, so that the next request
@@ -303,9 +354,6 @@ impl LaneState {
     pub(crate) fn ended(&mut self, id: u64, delivered: bool, now: Instant) -> Option<AbortHandle> {
         let place = self.running.binary_search_by_key(&id, |running| running.id);
         let ended = place.ok().and_then(|place| self.running.remove(place));
-        if self.record.deleted && ended.is_some() {
-            self.leftover.ended(&self.standing);
-        }
         let quick = |r: &Running| now.duration_since(r.started) < QUICK;
         self.is_quick = delivered && ended.as_ref().is_some_and(quick);
         if delivered {

@@ -241,11 +241,6 @@ impl Pipeline {
         self.dispatcher.refresh().await
     }
 
-    /// An endpoint's health was reset by hand: what this process held against it is forgotten.
-    pub fn forgive(&self, endpoint_id: &str) {
-        self.dispatcher.gate.forget(endpoint_id);
-    }
-
     /// All endpoints that are not deleted, by id.
     #[must_use]
     pub fn endpoints(&self) -> Vec<Arc<EndpointRecord>> {

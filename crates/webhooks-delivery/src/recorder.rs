@@ -9,11 +9,11 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 use webhooks_core::storage::{EndpointGate, GateChange, SettleAs, Settled, Settlement};
-use webhooks_core::{AttemptRecord, Clock, Result, WebhookError, WebhookEvent};
+use webhooks_core::{AttemptRecord, Clock, Result, Timestamp, WebhookError, WebhookEvent};
 
 use crate::committer::check_answers;
 use crate::dispatcher::Dispatcher;
-use crate::lane::Lane;
+use crate::lane::{Lane, LaneState};
 use crate::notice::Notice;
 use crate::parked::Parked;
 use crate::parts::Parts;
@@ -232,14 +232,12 @@ async fn set_gates(
     let since = dispatcher.directory.revision();
     let mut refused = store_gates(dispatcher, &gates).await;
     let later: Vec<_> = gates.iter().map(|gate| gate.endpoint_id.clone()).collect();
-    let mut stored = Vec::with_capacity(gates.len());
+    let (mut stored, mut told) = (Vec::with_capacity(gates.len()), Vec::new());
     for (n, (gate, notice)) in gates.into_iter().zip(notices).enumerate() {
         match refused.remove(&n) {
             None => {
                 stored.push(gate);
-                if let Some(notice) = notice {
-                    dispatcher.notices.tell(|| notice);
-                }
+                told.push(notice);
             }
             Some(error) => {
                 let stored_later = |m: &usize| !refused.contains_key(m);
@@ -253,6 +251,13 @@ async fn set_gates(
     }
     dispatcher.work.notify_one();
     gates_stored(dispatcher, &stored, since).await;
+    for (gate, notice) in stored.iter().zip(told) {
+        let lane = dispatcher.directory.get(&gate.endpoint_id);
+        let is_void = lane.is_some_and(|lane| !lane.lock().is_in(gate.epoch));
+        if let Some(notice) = notice.filter(|_| !is_void) {
+            dispatcher.notices.tell(|| notice);
+        }
+    }
 }
 
 /// Those that the storage refuses for good, by their places.
@@ -299,20 +304,29 @@ async fn gates_stored(dispatcher: &Arc<Dispatcher>, gates: &[EndpointGate], sinc
         if let Some(lane) = dispatcher.directory.get(&gate.endpoint_id) {
             // What was read since may know of the hold, and of who has ended it since.
             must_read |= until.is_none() || lane.lock().record.revision > since;
-            closed.push((lane, until));
+            closed.push((lane, gate.epoch, until));
         }
     }
     if !must_read {
-        closed
-            .iter()
-            .for_each(|(lane, until)| lane.lock().was_stored(*until));
+        each_in_its_epoch(&closed, LaneState::was_stored);
         return;
     }
     drop(none_is_read);
     if dispatcher.try_refresh().await {
-        closed
-            .iter()
-            .for_each(|(lane, until)| lane.lock().was_read(*until));
+        each_in_its_epoch(&closed, LaneState::was_read);
+    }
+}
+
+/// Acts on what was stored, but for what the storage has passed over because it was void.
+fn each_in_its_epoch(
+    closed: &[(Arc<Lane>, Option<u64>, Option<Timestamp>)],
+    act: impl Fn(&mut LaneState, Option<Timestamp>),
+) {
+    for (lane, epoch, until) in closed {
+        let mut state = lane.lock();
+        if state.is_in(*epoch) {
+            act(&mut state, *until);
+        }
     }
 }
 

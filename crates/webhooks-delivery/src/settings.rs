@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use webhooks_core::storage::Retention;
-use webhooks_core::{MAX_TIMEOUT_SECONDS, RateLimitConfig, Result, RetryStrategy, WebhookError};
+use webhooks_core::{
+    MAX_TIMEOUT_SECONDS, RateLimitConfig, Result, RetryStrategy, WebhookEndpoint, WebhookError,
+};
 
 /// How one process delivers.
 #[derive(Clone, Debug)]
@@ -20,6 +22,12 @@ pub struct Settings {
     pub max_in_flight: usize,
     /// Requests in flight to one endpoint at most. Defaults to 16.
     pub max_in_flight_per_endpoint: usize,
+    /// Requests in flight to the endpoints of one tenant at most; `None` means half of
+    /// `max_in_flight`.
+    pub max_in_flight_per_tenant: Option<usize>,
+    /// The longest timeout of an endpoint with a tenant, where the system's is not longer. Defaults
+    /// to 120 s; 1 to 3,600 whole seconds.
+    pub max_tenant_timeout: Duration,
     /// Leases at most while an endpoint's circuit is not closed, by all processes together.
     /// Defaults to 3.
     pub half_open_max_requests: u32,
@@ -36,6 +44,44 @@ impl Settings {
     /// Deliveries in hand at most: leased by this process and not settled. A batch counts as one.
     pub(crate) const fn max_in_hand(&self) -> usize {
         self.max_in_flight.saturating_mul(8)
+    }
+
+    pub(crate) fn max_in_flight_per_tenant(&self) -> usize {
+        let half = || self.max_in_flight.div_ceil(2);
+        self.max_in_flight_per_tenant.unwrap_or_else(half)
+    }
+
+    /// The deadline of one attempt at this endpoint: its own or the system's, and at most what its
+    /// kind may have, whatever was stored before that was set.
+    #[must_use]
+    pub fn timeout_of(&self, endpoint: &WebhookEndpoint) -> Duration {
+        match endpoint.timeout_seconds {
+            0 => self.timeout,
+            seconds => Duration::from_secs(seconds).min(self.longest_timeout(endpoint)),
+        }
+    }
+
+    fn longest_timeout(&self, endpoint: &WebhookEndpoint) -> Duration {
+        match endpoint.tenant {
+            Some(_) => self.max_tenant_timeout.max(self.timeout),
+            None => Duration::from_secs(MAX_TIMEOUT_SECONDS),
+        }
+    }
+
+    /// Refuses an endpoint with a longer timeout than its kind may have.
+    ///
+    /// # Errors
+    ///
+    /// [`WebhookError::InvalidEndpoint`] that names the bound.
+    pub fn check_timeout(&self, endpoint: &WebhookEndpoint) -> Result<()> {
+        let (seconds, most) = (endpoint.timeout_seconds, self.longest_timeout(endpoint));
+        if Duration::from_secs(seconds) <= most {
+            return Ok(());
+        }
+        let most = most.as_secs();
+        let text =
+            format!("timeout_seconds is {seconds}, at most {most} for an endpoint with a tenant");
+        Err(WebhookError::InvalidEndpoint(text.into()))
     }
 
     /// Checks the bounds.
@@ -58,6 +104,14 @@ impl Settings {
         bound("max_in_flight", self.max_in_flight as u64, 1, 65_536)?;
         let per_endpoint = self.max_in_flight_per_endpoint as u64;
         bound("max_in_flight_per_endpoint", per_endpoint, 1, 65_536)?;
+        let per_tenant = self.max_in_flight_per_tenant() as u64;
+        bound("max_in_flight_per_tenant", per_tenant, 1, 65_536)?;
+        bound(
+            "max_tenant_timeout_seconds",
+            self.max_tenant_timeout.as_secs(),
+            1,
+            MAX_TIMEOUT_SECONDS,
+        )?;
         bound("max_body_bytes", self.max_body_bytes as u64, 256, 64 << 20)?;
         if self.auto_disable_after.is_some_and(|after| after.is_zero()) {
             return Err(WebhookError::InvalidConfig(
@@ -85,6 +139,8 @@ impl Default for Settings {
             workers: 4,
             max_in_flight: 256,
             max_in_flight_per_endpoint: 16,
+            max_in_flight_per_tenant: None,
+            max_tenant_timeout: Duration::from_secs(120),
             half_open_max_requests: 3,
             max_body_bytes: 256 << 10,
             retention: Retention::default(),

@@ -1,42 +1,71 @@
 //! How many requests may be in flight.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::lane::LaneState;
+use crate::lane::{Lane, LaneState};
+use crate::settings::Settings;
 
 /// The requests in flight of this process. Those at doubtful endpoints, which may hold them for
-/// long, get at most half of the slots together.
+/// long, get at most half of the slots together; those at endpoints with a longer timeout than the
+/// system's, which may hold them for longer still, a quarter; and so does no tenant get all of them.
 #[derive(Debug)]
 pub(crate) struct Slots {
     most: usize,
+    most_per_tenant: usize,
+    /// The system's timeout.
+    timeout: Duration,
     /// Requests in flight or about to be.
     taken: AtomicUsize,
     /// Those of them at doubtful endpoints.
     doubtful: AtomicUsize,
+    /// Those of them at endpoints with a longer timeout than the system's.
+    patient: AtomicUsize,
+}
+
+/// Why there is no slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Full {
+    /// None is free.
+    All,
+    /// The lane's tenant has its share. The lane waits until one of the tenant's requests ends.
+    Tenant,
 }
 
 impl Slots {
-    pub(crate) const fn new(most: usize) -> Self {
+    pub(crate) fn new(settings: &Settings) -> Self {
         Self {
-            most,
+            most: settings.max_in_flight,
+            most_per_tenant: settings.max_in_flight_per_tenant(),
+            timeout: settings.timeout,
             taken: AtomicUsize::new(0),
             doubtful: AtomicUsize::new(0),
+            patient: AtomicUsize::new(0),
         }
     }
 
-    /// Takes a slot, if one is free.
-    pub(crate) fn take(&self) -> bool {
+    /// Takes a slot for a request of this lane, if one is free.
+    pub(crate) fn take(&self, lane: &Arc<Lane>) -> Result<(), Full> {
+        let share = lane.tenant_share.as_ref();
+        if share.is_some_and(|share| !share.take(lane, self.most_per_tenant)) {
+            return Err(Full::Tenant);
+        }
         let one_more = |taken| (taken < self.most).then_some(taken + 1);
-        self.taken
-            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_more)
-            .is_ok()
+        let order = Ordering::SeqCst;
+        let taken = self.taken.fetch_update(order, order, one_more);
+        if let (Err(_), Some(share)) = (taken, share) {
+            share.leave_unused();
+        }
+        taken.map(drop).map_err(|_| Full::All)
     }
 
-    /// Gives a slot back.
-    pub(crate) fn free(&self) {
+    /// Gives a slot of this lane back; a lane that has waited for it.
+    pub(crate) fn free(&self, lane: &Lane) -> Option<Arc<Lane>> {
         self.taken.fetch_sub(1, Ordering::SeqCst);
+        lane.tenant_share.as_ref()?.free()
     }
 
     /// Requests in flight or about to be.
@@ -49,9 +78,10 @@ impl Slots {
         self.taken() >= self.most
     }
 
-    /// Whether the lane must wait until requests at other doubtful endpoints end.
+    /// Whether the lane must wait until requests at other endpoints of its kind end.
     pub(crate) fn stalls(&self, state: &LaneState, moment: Instant) -> bool {
-        self.left_for_doubtful() == 0 && state.is_doubtful(moment)
+        let doubtful = self.left_for_doubtful() == 0 && state.is_doubtful(moment);
+        doubtful || (self.left_for_patient() == 0 && state.is_patient(self.timeout))
     }
 
     /// Requests that doubtful endpoints may start now.
@@ -60,20 +90,38 @@ impl Slots {
         most.saturating_sub(self.doubtful.load(Ordering::Relaxed))
     }
 
-    /// Counts what a lane has in flight anew; whether doubtful endpoints have less now.
-    pub(crate) fn recount(&self, state: &mut LaneState, moment: Instant) -> bool {
-        let before = state.doubtful;
-        state.doubtful = match state.is_doubtful(moment) {
-            true => state.in_flight() + state.reserved,
-            false => 0,
-        };
-        if state.doubtful < before {
-            self.doubtful
-                .fetch_sub(before - state.doubtful, Ordering::Relaxed);
-        } else {
-            self.doubtful
-                .fetch_add(state.doubtful - before, Ordering::Relaxed);
-        }
-        state.doubtful < before
+    /// Requests that endpoints with a longer timeout may start now. They leave as many again for
+    /// doubtful ones of which nobody knows more than that nothing was sent to them lately.
+    fn left_for_patient(&self) -> usize {
+        let most = self.most.div_ceil(4);
+        most.saturating_sub(self.patient.load(Ordering::Relaxed))
     }
+
+    /// Counts what a lane has in flight anew; whether endpoints of its kind have less now.
+    pub(crate) fn recount(&self, state: &mut LaneState, moment: Instant) -> bool {
+        let requests = state.in_flight() + state.reserved;
+        let doubtful = if state.is_doubtful(moment) {
+            requests
+        } else {
+            0
+        };
+        let patient = if state.is_patient(self.timeout) {
+            requests
+        } else {
+            0
+        };
+        let fewer_doubtful = replace(&self.doubtful, &mut state.doubtful, doubtful);
+        let fewer_patient = replace(&self.patient, &mut state.patient, patient);
+        fewer_doubtful || fewer_patient
+    }
+}
+
+/// Counts what a lane has of all anew; whether it has less now.
+fn replace(all: &AtomicUsize, counted: &mut usize, now: usize) -> bool {
+    let before = std::mem::replace(counted, now);
+    match now.checked_sub(before) {
+        Some(more) => all.fetch_add(more, Ordering::Relaxed),
+        None => all.fetch_sub(before - now, Ordering::Relaxed),
+    };
+    now < before
 }

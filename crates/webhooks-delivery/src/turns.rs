@@ -1,7 +1,7 @@
 //! Whose turn it is.
 
 use std::collections::VecDeque;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use crate::dispatcher::lock;
@@ -13,6 +13,9 @@ use crate::lane::{Lane, LaneState};
 pub(crate) struct Turns {
     next: Mutex<VecDeque<Arc<Lane>>>,
     stalled: Mutex<VecDeque<Arc<Lane>>>,
+    /// Lanes that get a turn as soon as nobody holds another lane's lock.
+    woken: Mutex<Vec<Arc<Lane>>>,
+    has_woken: AtomicBool,
 }
 
 impl Turns {
@@ -30,8 +33,20 @@ impl Turns {
         lock(&self.next).push_front(lane.clone());
     }
 
-    /// The lane whose turn it is; its flag is the caller's to clear.
+    /// Gives the lane a turn soon. Its own lock is not needed, so that the holder of another lane's
+    /// can do it.
+    pub(crate) fn wake(&self, lane: Arc<Lane>) {
+        lock(&self.woken).push(lane);
+        self.has_woken.store(true, Ordering::SeqCst);
+    }
+
+    /// The lane whose turn it is; its flag is the caller's to clear, who holds no lane's lock.
     pub(crate) fn next(&self) -> Option<Arc<Lane>> {
+        if self.has_woken.swap(false, Ordering::SeqCst) {
+            for lane in std::mem::take(&mut *lock(&self.woken)) {
+                self.push(&lane, &mut lane.lock());
+            }
+        }
         lock(&self.next).pop_front()
     }
 

@@ -1,7 +1,6 @@
 //! Asking an endpoint whether it wants our webhooks, before it gets any.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use webhooks_core::{
@@ -36,10 +35,6 @@ impl Pipeline {
         };
         let event_type = EventType::new(PING_EVENT)?;
         let body = envelope(event_id, &event_type, now, &sent, MAX_BODY)?;
-        let timeout = match endpoint.timeout_seconds {
-            0 => self.settings().timeout,
-            seconds => Duration::from_secs(seconds),
-        };
         let attempt = Attempt {
             endpoint,
             event_id,
@@ -48,7 +43,7 @@ impl Pipeline {
             number: 1,
             body: &body,
             now,
-            timeout,
+            timeout: self.settings().timeout_of(endpoint),
             whole_answer: true,
         };
         let result = self.transport().send(&attempt).await?;

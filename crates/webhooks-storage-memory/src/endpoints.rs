@@ -21,14 +21,16 @@ impl State {
             return Saved::Conflict;
         }
         let stays = live.is_some_and(|entry| entry.definition.tenant == endpoint.tenant);
+        let is_new = known.is_none();
         let handle = known.unwrap_or_else(|| self.add_endpoint(endpoint));
         let entry = self.endpoints.at_mut(handle);
         entry.definition = endpoint.clone().into();
-        if entry.deleted_at.take().is_some() {
-            entry.gate = GateState::default();
-        } else if endpoint.enabled {
+        if endpoint.enabled {
             entry.gate.disabled = None;
         }
+        entry.deleted_at = None;
+        // What is decided by what an earlier one answers is void.
+        entry.gate.epoch += u64::from(!stays && !is_new);
         if !stays {
             self.incarnations = self.incarnations.wrapping_add(1).max(1);
             self.endpoints.at_mut(handle).incarnation = self.incarnations;
@@ -93,7 +95,10 @@ impl State {
             enabled: false,
             ..WebhookEndpoint::default()
         });
-        entry.gate = GateState::default();
+        entry.gate = GateState {
+            epoch: entry.gate.epoch,
+            ..GateState::default()
+        };
         self.touch(handle);
         self.cancel_waiting(handle, CancelReason::EndpointDeleted, now);
         true
@@ -146,7 +151,8 @@ impl State {
                 continue;
             };
             let entry = self.endpoints.at_mut(handle);
-            if !entry.is_deleted() && change_gate(entry, gate.change) {
+            let is_void = gate.epoch.is_some_and(|epoch| epoch < entry.gate.epoch);
+            if !entry.is_deleted() && !is_void && change_gate(entry, gate.change) {
                 self.touch(handle);
                 self.admit(handle, now);
             }
@@ -185,12 +191,14 @@ fn change_gate(entry: &mut EndpointEntry, change: GateChange) -> bool {
     let enabled = &mut entry.definition.enabled;
     let before = (entry.gate.clone(), *enabled);
     let gate = &mut entry.gate;
+    let is_off_by_hand = !*enabled && !gate.disabled.is_some_and(DisabledBy::is_by_answers);
     match change {
         GateChange::Pause => gate.paused = true,
         GateChange::Resume => {
             gate.paused = false;
             gate.held_until = None;
         }
+        GateChange::Disable(by) if by.is_by_answers() && is_off_by_hand => {}
         GateChange::Disable(by) => {
             *enabled = false;
             if gate.disabled != Some(DisabledBy::Unverified) {
@@ -203,7 +211,14 @@ fn change_gate(entry: &mut EndpointEntry, change: GateChange) -> bool {
             *enabled = true;
             *gate = GateState {
                 paused: gate.paused,
-                ..GateState::default()
+                ..gate.anew()
+            };
+        }
+        GateChange::Reset => {
+            *gate = GateState {
+                paused: gate.paused,
+                disabled: gate.disabled,
+                ..gate.anew()
             };
         }
         GateChange::Hold { until } => gate.held_until = gate.held_until.max(Some(until)),

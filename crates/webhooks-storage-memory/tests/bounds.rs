@@ -207,6 +207,7 @@ async fn a_backlog_that_is_closed_costs_a_claim_nothing() {
     storage.enqueue(&backlog, None, NOW).await.unwrap();
     let gate = webhooks_core::storage::EndpointGate {
         endpoint_id: "closed".into(),
+        epoch: None,
         change: webhooks_core::storage::GateChange::Pause,
     };
     storage.set_gates(&[gate], NOW).await.unwrap();

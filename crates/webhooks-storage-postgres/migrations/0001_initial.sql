@@ -44,6 +44,7 @@ CREATE TABLE webhook_endpoints (
     held_until       timestamptz,
     max_leased       integer,
     failing_since    timestamptz,
+    gate_epoch       bigint NOT NULL DEFAULT 0,
     revision         bigint NOT NULL,
     -- The revision of the last change of the definition, which gates do not move.
     definition_revision bigint NOT NULL,

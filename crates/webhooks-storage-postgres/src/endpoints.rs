@@ -220,6 +220,7 @@ impl Database {
                 held_until: time("held_until")?,
                 max_leased: max_leased.map(|n| u32::try_from(n).unwrap_or(0)),
                 failing_since: time("failing_since")?,
+                epoch: get_u64(row, "gate_epoch")?,
             },
             revision: get_u64(row, "revision")?,
             definition_revision: get_u64(row, "definition_revision")?,

@@ -19,6 +19,7 @@ struct Parameters<'a> {
     at: Option<SystemTime>,
     number: Option<i32>,
     by: Option<&'static str>,
+    epoch: Option<i64>,
 }
 
 impl Database {
@@ -38,10 +39,18 @@ impl Database {
         let error = |error| storage_error(WHAT, &error);
         let now = time(now);
         let parameters: Vec<_> = gates.iter().map(parameters).collect();
-        let rows: Vec<[&(dyn ToSql + Sync); 6]> = parameters
+        let rows: Vec<[&(dyn ToSql + Sync); 7]> = parameters
             .iter()
-            .map(|p| -> [&(dyn ToSql + Sync); 6] {
-                [&p.endpoint_id, &p.kind, &p.at, &p.number, &p.by, &now]
+            .map(|p| -> [&(dyn ToSql + Sync); 7] {
+                [
+                    &p.endpoint_id,
+                    &p.kind,
+                    &p.at,
+                    &p.number,
+                    &p.by,
+                    &now,
+                    &p.epoch,
+                ]
             })
             .collect();
         let transaction = self.begin(&mut connection, WHAT).await?;
@@ -61,6 +70,9 @@ fn parameters(gate: &EndpointGate) -> Parameters<'_> {
         at: None,
         number: None,
         by: None,
+        epoch: gate
+            .epoch
+            .map(|epoch| i64::try_from(epoch).unwrap_or(i64::MAX)),
     };
     parameters.kind = match gate.change {
         GateChange::Pause => "pause",
@@ -70,6 +82,7 @@ fn parameters(gate: &EndpointGate) -> Parameters<'_> {
             "disable"
         }
         GateChange::Enable => "enable",
+        GateChange::Reset => "reset",
         GateChange::Hold { until } => {
             parameters.at = Some(time(until));
             "hold"
@@ -92,7 +105,10 @@ pub(crate) fn open_something(gates: &[EndpointGate]) -> bool {
     gates.iter().any(|gate| {
         matches!(
             gate.change,
-            GateChange::Resume | GateChange::Enable | GateChange::LimitLeased(_)
+            GateChange::Resume
+                | GateChange::Enable
+                | GateChange::Reset
+                | GateChange::LimitLeased(_)
         )
     })
 }

@@ -42,6 +42,7 @@ async fn round(storage: &PostgresStorage, worker: &WorkerId) -> Vec<DeliveryId> 
 fn pause(id: &str) -> webhooks_core::storage::EndpointGate {
     webhooks_core::storage::EndpointGate {
         endpoint_id: id.into(),
+        epoch: None,
         change: webhooks_core::storage::GateChange::Resume,
     }
 }

@@ -133,6 +133,7 @@ async fn all_nodes_together_keep_a_limit_of_leases() {
     storage.save_endpoint(&endpoint("a")).await.unwrap();
     let gate = EndpointGate {
         endpoint_id: "a".into(),
+        epoch: None,
         change: GateChange::LimitLeased(Some(5)),
     };
     storage.set_gates(&[gate], now).await.unwrap();
@@ -287,6 +288,7 @@ async fn a_change_of_a_gate_does_not_wait_for_who_stores_deliveries() {
     other.batch_execute(&storing).await.unwrap();
     let gate = EndpointGate {
         endpoint_id: "a".into(),
+        epoch: None,
         change: GateChange::FailingSince(now),
     };
     let gates = [gate];

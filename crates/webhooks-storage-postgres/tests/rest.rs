@@ -103,6 +103,7 @@ async fn an_endpoint_whose_hold_ends_is_not_forgotten() {
     send(&storage, "a", 1, now).await;
     let hold = EndpointGate {
         endpoint_id: "a".into(),
+        epoch: None,
         change: GateChange::Hold { until: later },
     };
     storage.set_gates(&[hold], now).await.unwrap();

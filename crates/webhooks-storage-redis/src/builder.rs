@@ -1,16 +1,18 @@
 use std::time::Duration;
 
 use fred::clients::Client;
-use fred::interfaces::ConfigInterface;
+use fred::error::Error;
+use fred::interfaces::{ConfigInterface, LuaInterface};
 use fred::types::Value;
 use webhooks_core::{EncryptionKeys, Result, WebhookError};
 
 use crate::args::Args;
 use crate::connection::{Connection, RedisClients};
 use crate::durability::{DurabilityWarning, ServerInfo};
-use crate::error::storage_error;
+use crate::error::{is_refused, storage_error};
 use crate::keys::Keys;
 use crate::redis_storage::RedisStorage;
+use crate::reply::Reply;
 use crate::script::Script;
 use crate::wake::Wake;
 
@@ -69,7 +71,7 @@ impl RedisStorageBuilder {
         self
     }
 
-    /// Connects, and checks the server's version and settings.
+    /// Connects, and checks the server's version and settings, and the user's rights.
     ///
     /// Clients that are not connected yet are connected. A subscription with a connection of its
     /// own hears of new work.
@@ -77,8 +79,8 @@ impl RedisStorageBuilder {
     /// # Errors
     ///
     /// [`InvalidConfig`](WebhookError::InvalidConfig) when a setting is out of its bounds, when the
-    /// prefix was used with another number of partitions, or when the server is older than
-    /// version 6.2; [`StorageError`](WebhookError::StorageError) when it cannot be reached, or the
+    /// prefix was used with another number of partitions, when the user lacks a right that the storage
+    /// needs, which the text names, or when the server is older than version 6.2; [`StorageError`](WebhookError::StorageError) when it cannot be reached, or the
     /// keys open none of the endpoints that were changed first.
     pub async fn connect(self) -> Result<RedisStorage> {
         self.validate()?;
@@ -86,10 +88,13 @@ impl RedisStorageBuilder {
         let (client, revivals) = client.map_err(|error| storage_error(&error))?;
         let client = client.clone();
         let keys = Keys::new(&self.prefix, self.partitions);
-        let wake = Wake::subscribe(&client, &keys.channel()).await;
-        let wake = wake.map_err(|error| storage_error(&error))?;
+        let channel = keys.channel();
         let connection = Connection::new(self.clients, keys, revivals);
         let warnings = check(&connection, &client).await?;
+        let asked = Wake::ask(&client, &channel).await;
+        asked.map_err(|error| refused(&error, "+subscribe", &format!("&{channel}")))?;
+        let wake = Wake::subscribe(&client, &channel).await;
+        let wake = wake.map_err(|error| storage_error(&error))?;
         for warning in &warnings {
             tracing::warn!(%warning, "Redis can lose what it acknowledged");
         }
@@ -121,11 +126,20 @@ impl RedisStorageBuilder {
 async fn check(connection: &Connection, client: &Client) -> Result<Vec<DurabilityWarning>> {
     let appendfsync = appendfsync(client).await;
     let partitions = connection.keys.partitions();
+    let pattern = format!("~{{{}:*", connection.keys.prefix());
     let mut warnings = Vec::new();
     for partition in 0..partitions {
         let mut args = Args::default();
         args.number(partitions);
-        let mut reply = connection.run(partition, Script::Start, "0", &args).await?;
+        let answer = connection.try_run(partition, Script::Start, "0", &args);
+        let answer = answer
+            .await
+            .map_err(|error| refused(&error, "+eval", &pattern))?;
+        let mut reply = Reply::new(answer)?;
+        let missing = reply.text()?;
+        if !missing.is_empty() {
+            return Err(lacks(&missing));
+        }
         let kept: usize = reply.number()?;
         if kept != partitions {
             return Err(WebhookError::InvalidConfig(
@@ -136,8 +150,7 @@ async fn check(connection: &Connection, client: &Client) -> Result<Vec<Durabilit
                 .into(),
             ));
         }
-        let info = [reply.text()?, reply.text()?, reply.text()?].concat();
-        let info = ServerInfo::new(info);
+        let info = ServerInfo::new(reply.text()?);
         info.check_version()?;
         for warning in info.warnings(appendfsync.as_deref()) {
             if !warnings.contains(&warning) {
@@ -145,7 +158,35 @@ async fn check(connection: &Connection, client: &Client) -> Result<Vec<Durabilit
             }
         }
     }
+    // What is called by these names later: their errors would come one by one.
+    let unknown = client.evalsha::<Value, _, _, _>("0".repeat(40), Vec::<String>::new(), ());
+    if let Err(error) = unknown.await.map(drop)
+        && is_refused(&error)
+    {
+        return Err(lacks("+evalsha"));
+    }
+    let loaded = client.script_load::<Value, _>("return 0").await;
+    loaded.map_err(|error| refused(&error, "+script|load", ""))?;
     Ok(warnings)
+}
+
+/// The error of a command, which the first rule would allow, or the second for what it is to touch.
+fn refused(error: &Error, command: &str, access: &str) -> WebhookError {
+    if !is_refused(error) {
+        return storage_error(error);
+    }
+    // Only what is said of keys and channels does not say "run".
+    let is_command = error.details().contains(" run ");
+    lacks(if is_command { command } else { access })
+}
+
+fn lacks(rules: &str) -> WebhookError {
+    WebhookError::InvalidConfig(
+        format!(
+            "the user of Redis lacks rights: {rules} (the least access list is in storage-redis.md)"
+        )
+        .into(),
+    )
 }
 
 /// How often the append-only file is synced, unless the server does not tell: hosted ones often

@@ -16,6 +16,9 @@ pub enum DurabilityWarning {
     /// `appendfsync` is `no`: a crash of the machine loses as much as the kernel had not written
     /// yet, usually up to 30 seconds.
     NeverSynced,
+    /// The user may not ask for `INFO`: what a crash can lose, and whether the server is old enough, is
+    /// not known.
+    Unknown,
     /// `maxmemory-policy` is not `noeviction`: a full server drops keys, deliveries among them.
     Evicts {
         /// The policy that is set.
@@ -28,6 +31,9 @@ impl fmt::Display for DurabilityWarning {
         match self {
             Self::NoAppendOnlyFile => f.write_str(
                 "appendonly is off: a restart of Redis loses deliveries, set appendonly yes",
+            ),
+            Self::Unknown => f.write_str(
+                "the user lacks +info: what a crash loses and the version of Redis are not known",
             ),
             Self::NeverSynced => f.write_str(
                 "appendfsync is no: a crash of the machine loses deliveries, set everysec or always",
@@ -51,8 +57,11 @@ impl ServerInfo {
         Self { text }
     }
 
-    /// Refuses a server that is too old.
+    /// Refuses a server that is too old, unless it does not tell.
     pub(crate) fn check_version(&self) -> Result<()> {
+        if self.text.is_empty() {
+            return Ok(());
+        }
         let version = self.field("redis_version").unwrap_or("unknown");
         let mut parts = version.split('.').map(|n| n.parse::<u32>().unwrap_or(0));
         let found = (parts.next().unwrap_or(0), parts.next().unwrap_or(0));
@@ -71,6 +80,9 @@ impl ServerInfo {
     /// What the server can lose; `appendfsync` is unknown where the server does not tell it.
     pub(crate) fn warnings(&self, appendfsync: Option<&str>) -> Vec<DurabilityWarning> {
         let mut warnings = Vec::new();
+        if self.text.is_empty() {
+            return vec![DurabilityWarning::Unknown];
+        }
         if self.field("aof_enabled") != Some("1") {
             warnings.push(DurabilityWarning::NoAppendOnlyFile);
         } else if appendfsync == Some("no") {
@@ -112,6 +124,9 @@ mod tests {
         assert!(good.warnings(Some("everysec")).is_empty());
         assert_eq!(good.warnings(Some("no")), [DurabilityWarning::NeverSynced]);
         let bad = info("aof_enabled:0\nmaxmemory_policy:allkeys-lru\n");
+        let silent = info("");
+        assert!(silent.check_version().is_ok());
+        assert_eq!(silent.warnings(None), [DurabilityWarning::Unknown]);
         let policy = "allkeys-lru".into();
         assert_eq!(
             bad.warnings(None),

@@ -4,7 +4,7 @@ use webhooks_core::storage::{
     DisabledBy, EndpointChanges, EndpointGate, EndpointRecord, Expected, GateChange, GateState,
     Saved, WebhookStorage,
 };
-use webhooks_core::{KeptEndpoint, Result, Timestamp, WebhookEndpoint};
+use webhooks_core::{KeptEndpoint, Result, Timestamp, WebhookEndpoint, WebhookError};
 
 use crate::args::Args;
 use crate::redis_storage::RedisStorage;
@@ -78,11 +78,15 @@ impl RedisStorage {
         if revision == 0 {
             return Ok(Saved::Conflict);
         }
-        self.announce_changes(partition).await?;
-        if replaced {
-            self.cancel_replaced(partition, &endpoint.id).await?;
-        }
-        Ok(Saved::Stored(revision))
+        let rest = async {
+            self.announce_changes(partition).await?;
+            if replaced {
+                self.cancel_replaced(partition, &endpoint.id).await?;
+            }
+            Ok(Saved::Stored(revision))
+        };
+        // It is saved, whatever the error of what follows says of itself.
+        rest.await.map_err(WebhookError::perhaps_done)
     }
 
     /// Cancels what waits for earlier incarnations of an endpoint.
@@ -109,15 +113,22 @@ impl RedisStorage {
         let now = now.as_millis().to_string();
         let mut args = Args::default();
         args.text(id).number(webhooks_core::unique_number());
-        loop {
+        let run = || {
             let script = Script::DeleteEndpoint;
-            let mut reply = self.connection.run(partition, script, &now, &args).await?;
-            let (found, more) = (reply.flag()?, reply.flag()?);
-            if !more {
-                self.announce_changes(partition).await?;
-                return Ok(found);
+            self.connection.run(partition, script, &now, &args)
+        };
+        let mut reply = run().await?;
+        let rest = async {
+            loop {
+                let (found, more) = (reply.flag()?, reply.flag()?);
+                if !more {
+                    self.announce_changes(partition).await?;
+                    return Ok(found);
+                }
+                reply = run().await?;
             }
-        }
+        };
+        rest.await.map_err(WebhookError::perhaps_done)
     }
 
     pub(crate) async fn changed_endpoints(
@@ -166,7 +177,9 @@ impl RedisStorage {
             args.number(gates.len());
             for gate in gates {
                 let (change, value) = written(gate.change);
+                let epoch = gate.epoch.map(|epoch| epoch.to_string());
                 args.text(&gate.endpoint_id).text(change).text(&value);
+                args.text(&epoch.unwrap_or_default());
             }
             let script = Script::SetGates;
             let mut changed = self.connection.run(partition, script, &now, &args).await?;
@@ -324,6 +337,7 @@ fn gate(fields: &mut Reply) -> Result<GateState> {
         held_until: fields.optional()?.map(Timestamp::from_millis),
         max_leased: fields.optional()?,
         failing_since: fields.optional()?.map(Timestamp::from_millis),
+        epoch: fields.optional()?.unwrap_or(0),
     })
 }
 
@@ -334,6 +348,7 @@ fn written(change: GateChange) -> (&'static str, String) {
         GateChange::Pause => ("pause", String::new()),
         GateChange::Resume => ("resume", String::new()),
         GateChange::Enable => ("enable", String::new()),
+        GateChange::Reset => ("reset", String::new()),
         GateChange::Recovered => ("recovered", String::new()),
         GateChange::Disable(DisabledBy::Operator) => ("disable", "operator".into()),
         GateChange::Disable(DisabledBy::Gone) => ("disable", "gone".into()),

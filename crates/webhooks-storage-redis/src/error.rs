@@ -47,6 +47,11 @@ pub(crate) fn is_full(error: &Error) -> bool {
     code(error) == "OOM" || error.details().contains(" OOM command not allowed")
 }
 
+/// Whether the user has no right to what was asked.
+pub(crate) fn is_refused(error: &Error) -> bool {
+    code(error) == "NOPERM"
+}
+
 /// Whether the server does not know a script, and therefore ran nothing.
 pub(crate) fn is_unknown_script(error: &Error) -> bool {
     code(error) == "NOSCRIPT"

@@ -108,7 +108,15 @@ impl RedisStorage {
             }
             let script = Script::Change;
             let now = now.as_millis().to_string();
-            let mut reply = self.connection.run(partition, script, &now, &args).await?;
+            let answer = self.connection.run(partition, script, &now, &args).await;
+            let mut reply = answer.map_err(|error| {
+                if before == query.before.map(|id| id.as_uuid()) {
+                    error
+                } else {
+                    // The runs before this one have changed something.
+                    error.perhaps_done()
+                }
+            })?;
             changed += reply.number::<usize>()?;
             before = Uuid::try_parse(&reply.text()?).ok();
             if before.is_none() {

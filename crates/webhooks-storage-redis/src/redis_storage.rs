@@ -169,7 +169,8 @@ impl WebhookStorage for RedisStorage {
     }
 
     async fn beat(&self, worker: Option<&WorkerId>, at: Option<Timestamp>) -> Result<Beat> {
-        self.beat_all(worker, at).await
+        let beaten = self.beat_all(worker, at).await;
+        beaten.map_err(WebhookError::perhaps_done)
     }
 
     async fn deliveries(&self, query: &DeliveryQuery) -> Result<Page<DeliveryRecord>> {
@@ -185,7 +186,7 @@ impl WebhookStorage for RedisStorage {
         now: Timestamp,
     ) -> Result<Changed> {
         query.validate_filters()?;
-        self.change_matching(query, to, limit, now).await
+        self.in_parts(self.change_matching(query, to, limit, now).await)
     }
 
     async fn counts(&self, endpoint_id: Option<&str>) -> Result<Counts> {
@@ -193,7 +194,8 @@ impl WebhookStorage for RedisStorage {
     }
 
     async fn sweep(&self, retention: &Retention, limit: usize, now: Timestamp) -> Result<Swept> {
-        self.sweep_all(retention, limit, now).await
+        let swept = self.sweep_all(retention, limit, now).await;
+        swept.map_err(WebhookError::perhaps_done)
     }
 
     async fn wait(&self) -> Result<()> {

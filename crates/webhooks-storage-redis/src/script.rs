@@ -15,6 +15,8 @@ macro_rules! scripts {
                 match self {
                     $(Self::$name => concat!(
                         include_str!("lua/common.lua"),
+                        "\n", include_str!("lua/places.lua"),
+                        "\n", include_str!("lua/events.lua"),
                         $("\n", include_str!(concat!("lua/", $file)),)+
                     ),)+
                 }
@@ -44,7 +46,7 @@ scripts! {
     SaveEndpoint "save_endpoint.lua";
     SetGates "set_gates.lua";
     Settle "settle.lua";
-    Start "start.lua";
+    Start "rights.lua" "start.lua";
     Sweep "sweep.lua";
     Unannounced "unannounced.lua";
 }

@@ -4,9 +4,12 @@ use fred::clients::{Client, SubscriberClient};
 use fred::error::Error;
 use fred::interfaces::{ClientLike, EventInterface, PubsubInterface};
 use fred::types::config::ReconnectPolicy;
+use fred::types::{ClusterHash, CustomCommand, Value};
 use tokio::sync::Notify;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::task::JoinHandle;
+
+use crate::error::is_refused;
 
 /// Hears of new work by a subscription of its own.
 ///
@@ -18,6 +21,34 @@ pub(crate) struct Wake {
 }
 
 impl Wake {
+    /// Asks whether the user may subscribe, on a connection for this alone, and fails if not. A
+    /// subscriber's own call does not wait for the answer, and fred takes the one of a success for a
+    /// message: then the answer to the call behind it, which lacks its arguments, comes in its place.
+    pub(crate) async fn ask(like: &Client, channel: &str) -> Result<(), Error> {
+        let connection = like.connection_config().clone();
+        let client = Client::new(
+            like.client_config(),
+            Some(like.perf_config()),
+            Some(connection),
+            None,
+        );
+        let _connection = client.init().await?;
+        let command = CustomCommand::new_static("SUBSCRIBE", ClusterHash::Custom(0), false);
+        let subscribed = client.custom::<Value, _>(command.clone(), vec![channel]);
+        let malformed = client.custom::<Value, &str>(command, vec![]);
+        let answer = tokio::select! {
+            biased;
+            answer = subscribed => answer,
+            // It is sent once it was polled, behind the other.
+            answer = malformed => answer,
+        };
+        tokio::spawn(async move { client.quit().await });
+        match answer {
+            Err(error) if is_refused(&error) => Err(error),
+            _ => Ok(()),
+        }
+    }
+
     pub(crate) async fn subscribe(like: &Client, channel: &str) -> Result<Self, Error> {
         let policy = like.client_reconnect_policy();
         let subscriber = SubscriberClient::new(

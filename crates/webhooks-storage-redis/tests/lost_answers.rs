@@ -277,6 +277,7 @@ async fn changes_of_endpoints_are_made_once() {
     assert!(t.storage.get_endpoint("b").await.unwrap().is_some());
     let gate = |change| EndpointGate {
         endpoint_id: "b".into(),
+        epoch: None,
         change,
     };
     let gates = [

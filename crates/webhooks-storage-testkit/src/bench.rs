@@ -60,8 +60,20 @@ impl Bench {
     }
 
     pub(crate) async fn gate_at(&self, id: &str, change: GateChange, now: Timestamp) {
+        self.gate_of(id, None, change, now).await;
+    }
+
+    /// Changes a gate, as was decided in this epoch.
+    pub(crate) async fn gate_of(
+        &self,
+        id: &str,
+        epoch: Option<u64>,
+        change: GateChange,
+        now: Timestamp,
+    ) {
         let gate = EndpointGate {
             endpoint_id: id.into(),
+            epoch,
             change,
         };
         self.storage.set_gates(&[gate], now).await.unwrap();

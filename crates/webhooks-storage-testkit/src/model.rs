@@ -108,7 +108,8 @@ impl Claimable {
 }
 
 impl Model {
-    pub(crate) fn save(&mut self, saved: &WebhookEndpoint, now: Timestamp) {
+    /// Saves a definition; whether a new incarnation begins.
+    pub(crate) fn save(&mut self, saved: &WebhookEndpoint, now: Timestamp) -> bool {
         let id = &saved.id;
         let known = self.endpoints.get(id).filter(|e| !e.deleted);
         if known.is_none_or(|e| e.tenant != saved.tenant) {
@@ -118,6 +119,7 @@ impl Model {
         let known = self.endpoints.remove(id).filter(|e| !e.deleted);
         let stays = known.as_ref().filter(|e| e.tenant == saved.tenant);
         let incarnation = stays.map_or(self.incarnations, |e| e.incarnation);
+        let is_new = stays.is_none();
         let mut gate = known.map(|e| e.gate).unwrap_or_default();
         if saved.enabled {
             gate.disabled = None;
@@ -131,6 +133,7 @@ impl Model {
             gate,
         };
         self.endpoints.insert(id.clone(), endpoint);
+        is_new
     }
 
     pub(crate) fn tenant(&self, id: &str) -> Option<String> {
@@ -154,14 +157,19 @@ impl Model {
         }
     }
 
-    pub(crate) fn gate(&mut self, id: &str, change: GateChange) {
-        let Some(endpoint) = self.endpoints.get_mut(id).filter(|e| !e.deleted) else {
+    /// Changes a gate, by what was decided so many epochs ago.
+    pub(crate) fn gate(&mut self, id: &str, change: GateChange, epochs_ago: u64) {
+        let endpoint = self.endpoints.get_mut(id).filter(|e| !e.deleted);
+        let Some(endpoint) = endpoint.filter(|e| e.gate.epoch == 0 || epochs_ago == 0) else {
             return;
         };
         let gate = &mut endpoint.gate;
+        let is_by_answers = gate.disabled.is_some_and(DisabledBy::is_by_answers);
+        let is_off_by_hand = !endpoint.enabled && !is_by_answers;
         match change {
             GateChange::Pause => gate.paused = true,
             GateChange::Resume => (gate.paused, gate.held_until) = (false, None),
+            GateChange::Disable(by) if by.is_by_answers() && is_off_by_hand => {}
             GateChange::Disable(by) => {
                 endpoint.enabled = false;
                 if gate.disabled != Some(DisabledBy::Unverified) {
@@ -172,8 +180,12 @@ impl Model {
             GateChange::Enable => {
                 endpoint.enabled = true;
                 let paused = gate.paused;
-                *gate = GateState::default();
+                *gate = gate.anew();
                 gate.paused = paused;
+            }
+            GateChange::Reset => {
+                gate.epoch += 1;
+                (gate.held_until, gate.max_leased, gate.failing_since) = (None, None, None);
             }
             GateChange::Hold { until } => gate.held_until = gate.held_until.max(Some(until)),
             GateChange::LimitLeased(most) => gate.max_leased = most,

@@ -12,7 +12,8 @@ pub(crate) enum Operation {
     /// Of an endpoint, enabled or not, for one of two tenants or for none, with a batch or not.
     Save(usize, bool, Option<bool>, bool),
     Delete(usize),
-    Gate(usize, u8),
+    /// With how many epochs ago it was decided, if it says so.
+    Gate(usize, u8, Option<u64>),
     Enqueue(Vec<Send>),
     Claim {
         worker: usize,
@@ -50,7 +51,8 @@ pub(crate) fn operation() -> impl Strategy<Value = Operation> {
             any::<bool>())
             .prop_map(|(e, on, tenant, batches)| Operation::Save(e, on, tenant, batches)),
         1 => at.clone().prop_map(Operation::Delete),
-        3 => (at.clone(), 0..9_u8).prop_map(|(e, change)| Operation::Gate(e, change)),
+        3 => (at.clone(), 0..10_u8, prop::option::of(0..2_u64))
+            .prop_map(|(e, change, epochs_ago)| Operation::Gate(e, change, epochs_ago)),
         8 => prop::collection::vec(send(), 1..4).prop_map(Operation::Enqueue),
         8 => (worker.clone(), 0..8_usize, 1..4_usize, any::<bool>()).prop_map(
             |(worker, limit, per_endpoint, suspects)| {

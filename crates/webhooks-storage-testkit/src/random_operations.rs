@@ -82,10 +82,13 @@ impl Run {
                 let expected = self.model.delete(ENDPOINTS[*at], self.now);
                 assert_eq!(deleted.unwrap(), expected);
             }
-            Operation::Gate(at, change) => {
-                let change = self.gate_change(*change);
-                self.bench.gate_at(ENDPOINTS[*at], change, self.now).await;
-                self.model.gate(ENDPOINTS[*at], change);
+            Operation::Gate(at, change, epochs_ago) => {
+                let (id, change) = (ENDPOINTS[*at], self.gate_change(*change));
+                let known = self.model.endpoints.get(id);
+                let epoch = known.map_or(0, |endpoint| endpoint.gate.epoch);
+                let epoch = epochs_ago.map(|n| epoch.saturating_sub(n));
+                self.bench.gate_of(id, epoch, change, self.now).await;
+                self.model.gate(id, change, epochs_ago.unwrap_or(0));
             }
             Operation::Enqueue(sends) => self.enqueue(sends).await,
             Operation::Claim {
@@ -130,7 +133,12 @@ impl Run {
             false => self.model.tenant(id),
         };
         self.storage().save_endpoint(&endpoint).await.unwrap();
-        self.model.save(&endpoint, self.now);
+        if self.model.save(&endpoint, self.now) {
+            // Counted on from where it was, for as long as the storage keeps the tombstone.
+            let epoch = self.bench.record(id).await.gate.epoch;
+            let saved = self.model.endpoints.get_mut(id).unwrap();
+            saved.gate.epoch = epoch;
+        }
     }
 
     fn gate_change(&self, n: u8) -> GateChange {
@@ -144,6 +152,7 @@ impl Run {
             },
             6 => GateChange::LimitLeased(Some(2)),
             7 => GateChange::LimitLeased(None),
+            8 => GateChange::Reset,
             _ => GateChange::FailingSince(self.now),
         }
     }

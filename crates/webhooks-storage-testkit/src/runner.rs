@@ -123,6 +123,9 @@ macro_rules! __cases {
                 a_disabled_endpoint_gives_nothing
                 the_limit_of_leases_binds_all_workers
                 closed_endpoints_do_not_hide_open_ones
+                a_reset_clears_what_holds_an_endpoint_back
+                what_was_decided_in_an_earlier_epoch_is_void
+                answers_disable_nothing_that_was_disabled_by_hand
             }
             settle {
                 delivered_ends_it

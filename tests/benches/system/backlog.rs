@@ -90,6 +90,7 @@ async fn prepare(storage: &Arc<dyn WebhookStorage>, sink: &SinkProcess) -> Resul
     }
     let hold = EndpointGate {
         endpoint_id: "dead".into(),
+        epoch: None,
         change: GateChange::Hold {
             until: now().after(Duration::from_secs(3_600)),
         },

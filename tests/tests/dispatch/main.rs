@@ -22,6 +22,7 @@ mod remote;
 mod remote_storage;
 mod retries;
 mod sending;
+mod shares;
 mod shutdown;
 mod soak;
 mod support;

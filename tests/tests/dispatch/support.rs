@@ -145,6 +145,7 @@ impl Node {
     pub(crate) async fn change(&self, endpoint_id: &str, change: GateChange) {
         let gate = EndpointGate {
             endpoint_id: endpoint_id.into(),
+            epoch: None,
             change,
         };
         let now = self.pipeline.now();

@@ -225,6 +225,7 @@ async fn it_starts_beside_suspects_of_others(place: &Place) {
     suspects(&*storage, "paused", 50).await;
     let gate = EndpointGate {
         endpoint_id: "paused".into(),
+        epoch: None,
         change: GateChange::Pause,
     };
     let now = storage.beat(None, None).await.unwrap().now;

@@ -53,12 +53,27 @@ impl WebhookStorage for ListStorage {
         if !expected.is_met_by(found.as_ref().map(|record| record.definition_revision)) {
             return Ok(Saved::Conflict);
         }
-        let mut gate = found.as_ref().map(|r| r.gate.clone()).unwrap_or_default();
+        let revision = lists.revision + 1;
+        let is_live = found.is_some();
+        let stays = found.filter(|r| r.endpoint.tenant == endpoint.tenant);
+        let known = lists
+            .endpoints
+            .iter()
+            .find(|e| e.endpoint.id == endpoint.id);
+        let gate = known.map(|record| match is_live {
+            true => record.gate.clone(),
+            false => GateState {
+                epoch: record.gate.epoch,
+                ..GateState::default()
+            },
+        });
+        let is_known = gate.is_some();
+        let mut gate = gate.unwrap_or_default();
         if endpoint.enabled {
             gate.disabled = None;
         }
-        let revision = lists.revision + 1;
-        let stays = found.filter(|r| r.endpoint.tenant == endpoint.tenant);
+        // What is decided by what an earlier incarnation answers is void.
+        gate.epoch += u64::from(is_known && stays.is_none());
         let record = EndpointRecord {
             endpoint: endpoint.clone().into(),
             gate,
@@ -128,7 +143,9 @@ impl WebhookStorage for ListStorage {
     async fn set_gates(&self, gates: &[EndpointGate], _now: Timestamp) -> Result<()> {
         let mut lists = self.lists();
         for gate in gates {
-            if let Some(record) = lists.endpoint(&gate.endpoint_id) {
+            let is_void = |r: &&mut EndpointRecord| gate.epoch.is_some_and(|e| e < r.gate.epoch);
+            let record = lists.endpoint(&gate.endpoint_id);
+            if let Some(record) = record.filter(|record| !is_void(record)) {
                 change_gate(record, gate.change);
                 lists.touch(&gate.endpoint_id);
             }
@@ -238,9 +255,11 @@ impl WebhookStorage for ListStorage {
 fn change_gate(record: &mut EndpointRecord, change: GateChange) {
     let enabled = &mut Arc::make_mut(&mut record.endpoint).enabled;
     let gate = &mut record.gate;
+    let is_off_by_hand = !*enabled && !gate.disabled.is_some_and(DisabledBy::is_by_answers);
     match change {
         GateChange::Pause => gate.paused = true,
         GateChange::Resume => (gate.paused, gate.held_until) = (false, None),
+        GateChange::Disable(by) if by.is_by_answers() && is_off_by_hand => {}
         GateChange::Disable(by) => {
             *enabled = false;
             if gate.disabled != Some(DisabledBy::Unverified) {
@@ -253,7 +272,14 @@ fn change_gate(record: &mut EndpointRecord, change: GateChange) {
             let paused = gate.paused;
             *gate = GateState {
                 paused,
-                ..GateState::default()
+                ..gate.anew()
+            };
+        }
+        GateChange::Reset => {
+            *gate = GateState {
+                paused: gate.paused,
+                disabled: gate.disabled,
+                ..gate.anew()
             };
         }
         GateChange::Hold { until } => gate.held_until = gate.held_until.max(Some(until)),

@@ -107,6 +107,22 @@ pub struct GateState {
     pub max_leased: Option<u32>,
     /// Since when every attempt has failed.
     pub failing_since: Option<Timestamp>,
+    /// How often what processes know of the endpoint's health was declared void: by
+    /// [`Enable`](GateChange::Enable), [`Reset`](GateChange::Reset), and with each new
+    /// [incarnation](EndpointRecord::incarnation) after the first.
+    #[serde(default)]
+    pub epoch: u64,
+}
+
+impl GateState {
+    /// What is left of it when an endpoint begins anew: nothing, in a new epoch.
+    #[must_use]
+    pub fn anew(&self) -> Self {
+        Self {
+            epoch: self.epoch.wrapping_add(1),
+            ..Self::default()
+        }
+    }
 }
 
 /// Who disabled an endpoint at run time.
@@ -124,11 +140,22 @@ pub enum DisabledBy {
     Unverified,
 }
 
+impl DisabledBy {
+    /// Whether a process decided it by what the endpoint answered. What was decided by hand stays.
+    #[must_use]
+    pub const fn is_by_answers(self) -> bool {
+        matches!(self, Self::Gone | Self::Failing)
+    }
+}
+
 /// A change of one endpoint's [`GateState`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EndpointGate {
     /// Whose gate.
     pub endpoint_id: Arc<str>,
+    /// The [epoch](GateState::epoch) of what it was decided by: in a later one it is void, and
+    /// nothing changes. `None` for what holds in any, as what is decided by hand does.
+    pub epoch: Option<u64>,
     /// What changes; everything else stays.
     pub change: GateChange,
 }
@@ -141,11 +168,15 @@ pub enum GateChange {
     /// Clears `paused` and `held_until`.
     Resume,
     /// Sets `enabled` to false and `disabled` to this, unless that is
-    /// [`Unverified`](DisabledBy::Unverified) already.
+    /// [`Unverified`](DisabledBy::Unverified) already. One by [answers](DisabledBy::is_by_answers)
+    /// changes nothing of an endpoint that was disabled by hand.
     Disable(DisabledBy),
-    /// Sets `enabled` to true and clears everything but `paused`, unless the endpoint is
-    /// [unverified](DisabledBy::Unverified): only a saved definition enables that.
+    /// Sets `enabled` to true, clears everything but `paused` and begins a new epoch, unless the
+    /// endpoint is [unverified](DisabledBy::Unverified): only a saved definition enables that.
     Enable,
+    /// Clears `held_until`, `max_leased` and `failing_since`, and begins a new epoch: circuits that
+    /// processes hold open are closed.
+    Reset,
     /// Moves `held_until` to this time, never to an earlier one.
     Hold {
         /// When the hold ends.

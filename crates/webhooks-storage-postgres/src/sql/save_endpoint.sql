@@ -22,6 +22,8 @@ WITH numbered AS (
         definition_revision = excluded.revision,
         incarnation = CASE WHEN $17::boolean THEN excluded.revision ELSE e.incarnation END,
         is_replaced = e.is_replaced OR $17,
+        -- What is decided by what an earlier incarnation answers is void.
+        gate_epoch = CASE WHEN $17 THEN e.gate_epoch + 1 ELSE e.gate_epoch END,
         -- The gate stays; who was deleted begins with a fresh one.
         paused = e.paused AND e.deleted_at IS NULL,
         disabled_by = CASE WHEN e.deleted_at IS NULL AND NOT excluded.enabled

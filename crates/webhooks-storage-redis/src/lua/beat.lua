@@ -4,11 +4,22 @@ local worker, request, mode = take(), take(), take()
 local silence, most, poison = tonumber(take()), tonumber(take()), tonumber(take())
 local uptime = take() == '1'
 
--- A restart of the server must not make every worker look dead.
+-- A restart of the server must not make every worker look dead. Where it does not tell when it
+-- started, a time in which nobody beat counts as one: of those that live each has then half of the
+-- silence left to come back.
 local started = -math.huge
-if uptime then
-  local up = string.match(redis.call('INFO', 'server'), 'uptime_in_seconds:(%d+)')
-  started = now_ms - tonumber(up or 0) * 1000
+local function find_start()
+  local info = redis.pcall('INFO', 'server')
+  local up = type(info) == 'string' and string.match(info, 'uptime_in_seconds:(%d+)')
+  if up then
+    started = now_ms - tonumber(up) * 1000
+    return
+  end
+  local v = redis.call('HMGET', key('alive'), 'seen', 'since')
+  local goes_on = v[1] and now_ms - tonumber(v[1]) < silence / 2
+  local since = goes_on and v[2] or now
+  redis.call('HSET', key('alive'), 'seen', now, 'since', since)
+  started = tonumber(since)
 end
 
 local function answer(rescued, lost, more, before)
@@ -63,6 +74,8 @@ local v = redis.call('HMGET', own, 'beaten', 'lost', 'request', 'rescued', 'was_
 if v[3] == request then
   return answer(tonumber(v[4]), tonumber(v[5]), tonumber(v[6]), v[7])
 end
+write_when_full()
+if uptime then find_start() end
 local before = v[1] or ''
 local lost, in_a_row = 0, mode == 'on'
 if mode == 'beat' then

@@ -5,6 +5,7 @@ local FOLLOWING = { ready = 'suspect', suspect = 'scheduled' }
 local MOST = 500
 local e = endpoint(id)
 if not e then return { '', 0 } end
+write_when_full()
 local members = redis.call('ZRANGE', key(place, id), offset, offset + MOST - 1)
 read_rows(ids_of(members))
 for _, member in ipairs(members) do

@@ -6,6 +6,9 @@ local answer_key = key('answer', request)
 local known = redis.call('HMGET', answer_key, 'changed', 'next')
 if known[1] then return { tonumber(known[1]), known[2] } end
 
+-- A replay is work that is added.
+if to ~= 'replay' then write_when_full() end
+
 local CHANGES = {}
 
 function CHANGES.replay(d, e)

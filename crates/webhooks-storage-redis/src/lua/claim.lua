@@ -50,6 +50,9 @@ elseif kept[1] and tonumber(kept[1]) > tonumber(request) then
   return answer(now)
 end
 
+-- What was accepted goes out, so that it can be swept.
+write_when_full()
+
 -- Makes the scheduled deliveries ready whose time has come, a fair share of each endpoint.
 local function promote()
   local due = redis.call('ZRANGEBYSCORE', key('due'), '-inf', now, 'LIMIT', 0, 100)

@@ -14,8 +14,9 @@ for i = 1, tonumber(take()) do
     answers[i] = { 2, v[1] }
   else
     if not lives or v[1] ~= event then
-      redis.call('DEL', at)
+      -- In this order, so that a full server refuses it: the event would be refused, too.
       redis.call('HSET', at, 'event', event, 'at', now)
+      redis.call('HDEL', at, 'ids')
       redis.call('PEXPIRE', at, window + 3600000)
     end
     answers[i] = { 0 }

@@ -4,6 +4,7 @@ local id, request = take(), take()
 local e = endpoint(id)
 if not e then return { 0, 0 } end
 local at = key('endpoint', id)
+write_when_full()
 if e.deleted then
   if redis.call('HGET', at, 'deleted_by') ~= request then return { 0, 0 } end
 else

@@ -15,6 +15,8 @@ elseif expected ~= 'any' and not (live and v[1] == expected) then
   return { '0', 0 }
 end
 
+-- Not a new endpoint, but a change of one: it may stop work, or end the use of a secret.
+if live then write_when_full() end
 local defined = number(redis.call('INCR', key('definitions')))
 redis.call('HSET', at, 'defined', defined, 'saved_by', request)
 if part == 'secrets' then
@@ -34,7 +36,11 @@ elseif fields[4] == '1' then
   redis.call('HDEL', at, 'disabled')
 end
 local begins = not live or v[3] ~= fields[12]
-if begins then redis.call('HSET', at, 'incarnation', defined) end
+if begins then
+  redis.call('HSET', at, 'incarnation', defined)
+  -- What is decided by what an earlier incarnation answers is void.
+  if e then redis.call('HINCRBY', at, 'epoch', 1) end
+end
 redis.call('ZREM', key('holds'), id)
 touch(id)
 if e then

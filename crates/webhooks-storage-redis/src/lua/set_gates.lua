@@ -3,6 +3,10 @@ local CHANGES = {
   pause = function(at) redis.call('HSET', at, 'paused', '1') end,
   resume = function(at) redis.call('HDEL', at, 'paused', 'held_until') end,
   disable = function(at, by)
+    local v = redis.call('HMGET', at, 'enabled', 'disabled')
+    local by_answers = { gone = true, failing = true }
+    -- Answers change nothing that was decided by hand.
+    if by_answers[by] and v[1] ~= '1' and not by_answers[v[2]] then return end
     if redis.call('HGET', at, 'disabled') == 'unverified' then by = 'unverified' end
     redis.call('HSET', at, 'enabled', '0', 'disabled', by)
   end,
@@ -11,6 +15,11 @@ local CHANGES = {
     if redis.call('HGET', at, 'disabled') == 'unverified' then return end
     redis.call('HSET', at, 'enabled', '1')
     redis.call('HDEL', at, 'disabled', 'held_until', 'max_leased', 'failing_since')
+    redis.call('HINCRBY', at, 'epoch', 1)
+  end,
+  reset = function(at)
+    redis.call('HDEL', at, 'held_until', 'max_leased', 'failing_since')
+    redis.call('HINCRBY', at, 'epoch', 1)
   end,
   hold = function(at, time)
     local held = redis.call('HGET', at, 'held_until')
@@ -31,20 +40,24 @@ local CHANGES = {
 
 local function read(at)
   local v = redis.call('HMGET', at, 'enabled', 'paused', 'disabled', 'held_until', 'max_leased',
-    'failing_since')
-  for i = 1, 6 do v[i] = v[i] or '-' end
+    'failing_since', 'epoch')
+  for i = 1, 7 do v[i] = v[i] or '-' end
   return table.concat(v, ' ')
 end
 
+write_when_full()
 local changed = {}
 for _ = 1, tonumber(take()) do
-  local id, change, value = take(), take(), take()
+  local id, change, value, epoch = take(), take(), take(), take()
   local e, at = endpoint(id), key('endpoint', id)
-  if e and not e.deleted then
+  -- What was decided before somebody enabled or reset it is void.
+  local is_void = epoch ~= ''
+    and tonumber(epoch) < tonumber(redis.call('HGET', at, 'epoch') or 0)
+  if e and not e.deleted and not is_void then
     local before = read(at)
     CHANGES[change](at, value)
     if read(at) ~= before then
-      if change == 'resume' or change == 'enable' then redis.call('ZREM', key('holds'), id) end
+      if change == 'resume' or change == 'enable' or change == 'reset' then redis.call('ZREM', key('holds'), id) end
       reload(e)
       e.admit = true
       touch(id)

@@ -61,6 +61,7 @@ for i = 1, tonumber(take()) do
   settlements[i], ids[i] = s, s.id
 end
 read_rows(ids)
+write_when_full()
 for i, s in ipairs(settlements) do answers[i] = settle(s) end
 flush()
 return answers

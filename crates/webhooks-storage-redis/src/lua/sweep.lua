@@ -7,8 +7,7 @@ local cutoffs = { waiting = tonumber(take()), ended = tonumber(take()), dead = t
 local PHASES = { 'waiting', 'ended', 'dead', 'file', 'log', 'tombstones' }
 local budget = 2 * limit + 100
 local swept = 0
--- A full server refuses what may need memory, unless a script has begun to write: this one frees some.
-redis.call('HDEL', key('sweep'), 'none')
+write_when_full()
 local state = redis.call('HMGET', key('sweep'), 'phase', 'cursor', 'filed_to')
 local phase, cursor, filed_to = tonumber(state[1] or 1), state[2] or '-', state[3] or ''
 

@@ -8,6 +8,7 @@
 
 pub mod proxy;
 pub mod server;
+pub mod user;
 pub mod work;
 
 use fred::interfaces::{ClientLike, KeysInterface};

@@ -108,7 +108,7 @@ pub(crate) async fn saving_a_deleted_endpoint_revives_it_with_a_fresh_gate(t: &B
     t.storage.delete_endpoint("a", t.at(0)).await.unwrap();
     t.save(&["a"]).await;
     let record = t.record("a").await;
-    assert!(!record.deleted && record.gate == GateState::default());
+    assert!(!record.deleted && record.gate == GateState::default().anew());
     assert_eq!(t.state(old).await, DeliveryState::Cancelled);
     t.lease_one("a").await;
 }
@@ -238,7 +238,7 @@ pub(crate) async fn enabling_clears_everything_but_a_pause(t: &Bench) {
     let record = t.record("a").await;
     let paused = GateState {
         paused: true,
-        ..GateState::default()
+        ..GateState::default().anew()
     };
     assert!(record.endpoint.enabled);
     assert_eq!(record.gate, paused);
@@ -293,6 +293,7 @@ pub(crate) async fn gates_of_unknown_endpoints_are_passed_over(t: &Bench) {
     t.storage.delete_endpoint("gone", t.at(0)).await.unwrap();
     let pause = |id: &str| EndpointGate {
         endpoint_id: id.into(),
+        epoch: None,
         change: GateChange::Pause,
     };
     let gates = [pause("nobody"), pause("gone"), pause("a")];
@@ -305,6 +306,7 @@ pub(crate) async fn gates_of_one_call_are_changed_in_order(t: &Bench) {
     t.save(&["a"]).await;
     let change = |change| EndpointGate {
         endpoint_id: "a".into(),
+        epoch: None,
         change,
     };
     let gates = [

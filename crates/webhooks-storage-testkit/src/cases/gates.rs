@@ -1,5 +1,5 @@
-use webhooks_core::WorkerId;
-use webhooks_core::storage::{Claim, DisabledBy, GateChange, SettleAs};
+use webhooks_core::storage::{Claim, DisabledBy, GateChange, GateState, SettleAs};
+use webhooks_core::{WebhookEndpoint, WorkerId};
 
 use crate::bench::{Bench, by_endpoint, endpoint};
 
@@ -95,4 +95,88 @@ pub(crate) async fn closed_endpoints_do_not_hide_open_ones(t: &Bench) {
         ..t.claim_at(t.at(0))
     };
     assert_eq!(t.claim(claim).await.deliveries.len(), 3);
+}
+
+pub(crate) async fn a_reset_clears_what_holds_an_endpoint_back(t: &Bench) {
+    t.save(&["a"]).await;
+    for change in [
+        GateChange::Pause,
+        GateChange::Disable(DisabledBy::Failing),
+        GateChange::Hold { until: t.at(60) },
+        GateChange::LimitLeased(Some(3)),
+        GateChange::FailingSince(t.at(-60)),
+        GateChange::Reset,
+    ] {
+        t.gate("a", change).await;
+    }
+    let record = t.record("a").await;
+    let reset = GateState {
+        paused: true,
+        disabled: Some(DisabledBy::Failing),
+        ..GateState::default().anew()
+    };
+    assert_eq!((record.endpoint.enabled, record.gate), (false, reset));
+}
+
+pub(crate) async fn what_was_decided_in_an_earlier_epoch_is_void(t: &Bench) {
+    t.save(&["a"]).await;
+    let decided = [
+        GateChange::Hold { until: t.at(60) },
+        GateChange::LimitLeased(Some(3)),
+        GateChange::FailingSince(t.at(-60)),
+        GateChange::Disable(DisabledBy::Gone),
+    ];
+    let of_tenant = WebhookEndpoint {
+        tenant: Some("org_1".into()),
+        ..endpoint("a")
+    };
+    for step in 0..4 {
+        let epoch = t.record("a").await.gate.epoch;
+        match step {
+            0 => t.gate("a", GateChange::Enable).await,
+            1 => t.gate("a", GateChange::Reset).await,
+            2 => t.storage.save_endpoint(&of_tenant).await.unwrap(),
+            _ => {
+                t.storage.delete_endpoint("a", t.at(0)).await.unwrap();
+                t.save(&["a"]).await;
+            }
+        }
+        let before = t.record("a").await;
+        assert!(before.gate.epoch > epoch, "step {step} begins one");
+        for change in decided {
+            t.gate_of("a", Some(epoch), change, t.at(0)).await;
+        }
+        let after = t.record("a").await;
+        assert_eq!(
+            (&after.gate, after.revision),
+            (&before.gate, before.revision)
+        );
+        assert!(after.endpoint.enabled);
+    }
+    let epoch = t.record("a").await.gate.epoch;
+    for change in decided {
+        t.gate_of("a", Some(epoch), change, t.at(0)).await;
+    }
+    let gate = t.record("a").await.gate;
+    assert_eq!(
+        (gate.held_until, gate.max_leased),
+        (Some(t.at(60)), Some(3))
+    );
+    assert_eq!(gate.disabled, Some(DisabledBy::Gone));
+}
+
+pub(crate) async fn answers_disable_nothing_that_was_disabled_by_hand(t: &Bench) {
+    let off = WebhookEndpoint {
+        enabled: false,
+        ..endpoint("b")
+    };
+    t.save(&["a"]).await;
+    t.storage.save_endpoint(&off).await.unwrap();
+    t.gate("a", GateChange::Disable(DisabledBy::Operator)).await;
+    for (id, by) in [("a", Some(DisabledBy::Operator)), ("b", None)] {
+        t.gate(id, GateChange::Disable(DisabledBy::Failing)).await;
+        let record = t.record(id).await;
+        assert_eq!(record.gate.disabled, by);
+        assert!(!record.takes_events());
+    }
 }
