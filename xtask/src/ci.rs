@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use crate::{Result, callgrind, deny, features, layers, process, test};
+use crate::{Result, callgrind, demo, deny, features, layers, process, test};
 
 /// Runs one step after the other up to the first that fails, and tells how long each took.
 pub(crate) fn run() -> Result {
@@ -15,6 +15,7 @@ pub(crate) fn run() -> Result {
     step("features", features::run)?;
     step("docs", docs)?;
     step("test", || test::run(&[]))?;
+    step("demo", demo::check)?;
     step("callgrind", || callgrind::run(&[]))?;
     step("deny", deny::run)
 }

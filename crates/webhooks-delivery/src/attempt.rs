@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::task::AbortHandle;
-use tokio::time::Instant;
 use tracing::Instrument;
 use webhooks_core::storage::{
     DisabledBy, EndpointRecord, GateChange, SettleAs, Settlement, WORKER_DEAD_AFTER,
@@ -18,6 +17,7 @@ use webhooks_core::{
 use crate::dispatcher::Dispatcher;
 use crate::lane::{Lane, LaneState};
 use crate::load::Load;
+use crate::moment;
 use crate::notice::Notice;
 use crate::queue::settle_as;
 use crate::recorder::Entry;
@@ -116,7 +116,7 @@ impl Attempting {
     fn end(&mut self, result: &DeliveryResult) -> Option<AbortHandle> {
         let (load, permit) = (self.load.take()?, self.permit.take()?);
         let dispatcher = &self.dispatcher;
-        let moment = Instant::now();
+        let moment = moment::now();
         let now = dispatcher.clock.at(moment);
         let circuit = verdict(result).and_then(|verdict| permit.settle(verdict, now));
 
@@ -351,7 +351,7 @@ impl Drop for Attempting {
             let mut state = self.lane.lock();
             state.put_back(load, false);
             self.dispatcher.give_back(&self.lane, &mut state, now);
-            let moment = Instant::now();
+            let moment = moment::now();
             state.ended(self.id, false, moment);
             self.dispatcher.slot_freed(&self.lane, &mut state, moment);
         }

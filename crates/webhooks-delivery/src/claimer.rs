@@ -11,6 +11,7 @@ use webhooks_core::{Clock, Result, Timestamp, WebhookDelivery};
 
 use crate::dispatcher::Dispatcher;
 use crate::lane::Lane;
+use crate::moment;
 use crate::retrying::{Retrying, error_source};
 
 /// How often the storage is asked at least, for work that nobody told of.
@@ -87,7 +88,7 @@ async fn claim(dispatcher: &Arc<Dispatcher>) -> Result<Asked> {
     let _claiming = dispatcher.hand.claiming();
     let (limit, room) = dispatcher.room();
     let limit = limit.min(BATCH);
-    if limit == 0 || !dispatcher.heartbeat.is_valid(Instant::now()) {
+    if limit == 0 || !dispatcher.heartbeat.is_valid(moment::now()) {
         dispatcher.hand.left_some();
         return Ok(Asked::Rest { next_due: None });
     }

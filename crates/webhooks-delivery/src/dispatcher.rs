@@ -21,6 +21,7 @@ use crate::heartbeat::Heartbeat;
 use crate::identity::Identity;
 use crate::lane::{Lane, LaneState, Running};
 use crate::load::{Load, Next};
+use crate::moment;
 use crate::notice::Notices;
 use crate::recorder::Recorder;
 use crate::retrying::error_source;
@@ -147,7 +148,7 @@ impl Dispatcher {
         while let Some(lane) = self.turns.next() {
             let mut state = lane.lock();
             state.in_turns = false;
-            let moment = Instant::now();
+            let moment = moment::now();
             match self.start_next(&lane, &mut state, seat, moment) {
                 Turn::Again => self.turns.push(&lane, &mut state),
                 Turn::Over => {}
@@ -301,7 +302,7 @@ impl Dispatcher {
     /// waited for that, or for what others had left running, or for a place that a lane of its
     /// tenant did not use.
     pub(crate) fn tick(self: &Arc<Self>) {
-        let moment = Instant::now();
+        let moment = moment::now();
         for lane in self.hand.lanes() {
             let mut state = lane.lock();
             self.recount(&mut state, moment);

@@ -6,6 +6,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 use webhooks_core::storage::WORKER_DEAD_AFTER;
 
+use crate::moment;
+
 /// Requests stop this long before others may take the deliveries, for clocks that drift and a
 /// task that is scheduled late.
 const MARGIN: Duration = Duration::from_secs(2);
@@ -13,6 +15,7 @@ const MARGIN: Duration = Duration::from_secs(2);
 /// Until when this process may start requests, counted from its last beat that the storage took.
 #[derive(Debug)]
 pub(crate) struct Heartbeat {
+    /// A [`moment`], as all that it is told.
     epoch: Instant,
     /// In milliseconds after `epoch`; 0 before the first beat.
     valid_until: AtomicU64,
@@ -23,7 +26,7 @@ pub(crate) struct Heartbeat {
 impl Heartbeat {
     pub(crate) fn new() -> Self {
         Self {
-            epoch: Instant::now(),
+            epoch: moment::now(),
             valid_until: AtomicU64::new(0),
             era: AtomicU64::new(0),
         }
@@ -31,7 +34,7 @@ impl Heartbeat {
 
     /// The storage took a beat that was sent at `asked`.
     pub(crate) fn beaten(&self, asked: Instant) {
-        let until = asked.duration_since(self.epoch) + WORKER_DEAD_AFTER - MARGIN;
+        let until = asked.saturating_duration_since(self.epoch) + WORKER_DEAD_AFTER - MARGIN;
         self.valid_until.store(millis(until), Ordering::Release);
     }
 
@@ -54,4 +57,19 @@ impl Heartbeat {
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_right_to_start_counts_from_when_the_beat_was_sent() {
+        let heartbeat = Heartbeat::new();
+        let sent = heartbeat.epoch + Duration::from_secs(1);
+        assert!(!heartbeat.is_valid(sent), "before the first beat");
+        heartbeat.beaten(sent);
+        assert!(heartbeat.is_valid(sent + Duration::from_millis(9_999)));
+        assert!(!heartbeat.is_valid(sent + Duration::from_secs(10)));
+    }
 }

@@ -33,6 +33,7 @@ mod left_running;
 mod load;
 mod lost_claims;
 mod metrics;
+mod moment;
 mod network;
 mod no_answer;
 mod notice;

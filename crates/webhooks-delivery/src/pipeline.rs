@@ -24,6 +24,7 @@ use crate::dispatcher::{Dispatcher, Parts};
 use crate::lane::LaneRef;
 use crate::lost_claims::give_back_lost_claims;
 use crate::metrics::{AttemptCounter, AttemptMetrics, RefusedMetrics};
+use crate::moment;
 use crate::notice::NoticeStream;
 use crate::outbox::keep_emptying;
 use crate::outgoing::{Outgoing, Sent};
@@ -326,7 +327,7 @@ impl Pipeline {
     pub fn is_alive(&self) -> bool {
         let dispatcher = &self.dispatcher;
         let holds_leases =
-            dispatcher.settings.workers == 0 || dispatcher.heartbeat.is_valid(Instant::now());
+            dispatcher.settings.workers == 0 || dispatcher.heartbeat.is_valid(moment::now());
         holds_leases
             && !dispatcher.is_stopping()
             && self.committer.is_alive()

@@ -8,6 +8,7 @@ use webhooks_core::storage::Beat;
 use webhooks_core::{Clock, Result};
 
 use crate::dispatcher::Dispatcher;
+use crate::moment;
 use crate::retrying::error_source;
 
 /// Between two beats. Well under what the storage asks for, since the same call tells of changed
@@ -46,7 +47,7 @@ pub(crate) async fn keep_beating(dispatcher: Arc<Dispatcher>) {
 }
 
 async fn beat(dispatcher: &Arc<Dispatcher>) -> Result<Beat> {
-    let asked = Instant::now();
+    let asked = moment::now();
     let leases = dispatcher.settings.workers > 0;
     let beat = if leases {
         dispatcher.identity.beat(&*dispatcher.storage).await?
@@ -62,7 +63,7 @@ async fn beat(dispatcher: &Arc<Dispatcher>) -> Result<Beat> {
         dispatcher.leases_lost();
     }
     if leases {
-        let had_stopped = !dispatcher.heartbeat.is_valid(Instant::now());
+        let had_stopped = !dispatcher.heartbeat.is_valid(moment::now());
         dispatcher.heartbeat.beaten(asked);
         if had_stopped {
             dispatcher.dispatch();
@@ -101,6 +102,9 @@ pub(crate) async fn keep_sweeping(dispatcher: Arc<Dispatcher>) {
     loop {
         tokio::time::sleep(SWEEP).await;
         loop {
+            if !dispatcher.clock.is_told() {
+                break;
+            }
             let (retention, now) = (&dispatcher.settings.retention, dispatcher.clock.now());
             let began = Instant::now();
             match dispatcher.storage.sweep(retention, SWEEP_ROWS, now).await {

@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
 use webhooks_core::storage::{
     Claim, EndpointRecord, Enqueued, NewDelivery, NewEvent, SettleAs, Settled, Settlement,
     WORKER_BEAT_EVERY, WebhookStorage,
@@ -17,6 +16,7 @@ use webhooks_core::{
 use crate::clock::StorageClock;
 use crate::dispatcher::lock;
 use crate::identity::Identity;
+use crate::moment;
 
 /// A persistent priority queue of deliveries, on any storage.
 ///
@@ -256,7 +256,7 @@ async fn beat(
     clock: &StorageClock,
     identity: &Identity,
 ) -> Result<bool> {
-    let asked = Instant::now();
+    let asked = moment::now();
     let beat = identity.beat(storage).await?;
     clock.set(beat.now, asked);
     Ok(beat.lost)

@@ -7,13 +7,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 use webhooks_core::storage::{EndpointGate, GateChange, SettleAs, Settled, Settlement};
 use webhooks_core::{AttemptRecord, Clock, Result, Timestamp, WebhookError, WebhookEvent};
 
 use crate::committer::check_answers;
 use crate::dispatcher::Dispatcher;
 use crate::lane::{Lane, LaneState};
+use crate::moment;
 use crate::notice::Notice;
 use crate::parked::Parked;
 use crate::parts::Parts;
@@ -369,7 +370,7 @@ async fn settle(
         }
     }
     let heartbeat = &dispatcher.heartbeat;
-    let holds = heartbeat.is_valid(Instant::now()) && heartbeat.era() == era;
+    let holds = heartbeat.is_valid(moment::now()) && heartbeat.era() == era;
     (all, perhaps_before && holds)
 }
 

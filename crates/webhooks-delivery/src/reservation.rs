@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use tokio::time::Instant;
 use webhooks_core::{Clock, WebhookDelivery};
 
 use crate::dispatcher::Dispatcher;
 use crate::lane::Lane;
+use crate::moment;
 
 /// A place in the hand for a delivery that is about to be stored; given back when it is dropped
 /// unused.
@@ -27,7 +27,7 @@ impl Reservation {
         if state.backlog || state.batches() {
             return None;
         }
-        let moment = Instant::now();
+        let moment = moment::now();
         let now = dispatcher.clock.at(moment);
         let free = state.record.gate.max_leased.is_none() && state.is_open(now);
         // The storage keeps the limit in its claims.
@@ -54,7 +54,7 @@ impl Reservation {
         let (dispatcher, lane) = (&self.dispatcher, &self.lane);
         let mut state = lane.lock();
         state.reserved -= 1;
-        let moment = Instant::now();
+        let moment = moment::now();
         let now = dispatcher.clock.at(moment);
         let leased = self.era == dispatcher.heartbeat.era() && dispatcher.holds_leases(moment);
         if leased && state.is_open(now) {
@@ -79,7 +79,7 @@ impl Drop for Reservation {
         if !self.is_used {
             let mut state = self.lane.lock();
             state.reserved -= 1;
-            self.dispatcher.recount(&mut state, Instant::now());
+            self.dispatcher.recount(&mut state, moment::now());
             drop(state);
             let hand = &self.dispatcher.hand;
             if hand.take_out(&self.lane, 1) || hand.wants_more() {

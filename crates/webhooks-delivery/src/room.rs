@@ -8,6 +8,7 @@ use webhooks_core::storage::Room;
 
 use crate::dispatcher::Dispatcher;
 use crate::lane::{Lane, LaneState};
+use crate::moment;
 
 impl Dispatcher {
     /// Deliveries that can be claimed, and the lanes that differ from what any lane can take.
@@ -34,7 +35,7 @@ impl Dispatcher {
     /// How many more deliveries of the lane can be claimed.
     pub(crate) fn room_of(&self, lane: &Lane) -> usize {
         let state = lane.lock();
-        let moment = Instant::now();
+        let moment = moment::now();
         let is_open = state.is_open(self.clock.at(moment));
         match is_open && !self.slots.stalls(&state, moment) {
             true => whole_loads(&state, self.per_lane(&state).saturating_sub(state.in_hand)),

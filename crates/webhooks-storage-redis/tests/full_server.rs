@@ -23,7 +23,8 @@ use webhooks_core::storage::{
     Saved, SettleAs, Settled, WebhookStorage,
 };
 use webhooks_core::{
-    AttemptRecord, DeadReason, DeliveryState, Timestamp, WebhookEndpoint, WebhookError, WorkerId,
+    AttemptRecord, DeadReason, DeliveryState, Timestamp, WebhookDelivery, WebhookEndpoint,
+    WebhookError, WorkerId,
 };
 use webhooks_storage_redis::RedisStorage;
 
@@ -148,7 +149,8 @@ async fn what_stops_work_works() {
             secret: "another that is not real".into(),
             ..disabled
         };
-        storage.save_secrets(&rotated, revision).await.unwrap();
+        let saved = storage.save_secrets(&rotated, revision).await.unwrap();
+        assert!(matches!(saved, Saved::Stored(_)), "{saved:?}");
         let other_tenant = WebhookEndpoint {
             tenant: Some("t".into()),
             ..endpoint("d")
@@ -189,6 +191,19 @@ async fn what_frees_memory_works() {
     }
 }
 
+fn attempt(of: &WebhookDelivery, at: Timestamp) -> AttemptRecord {
+    AttemptRecord {
+        delivery_id: of.id,
+        number: 1,
+        started_at: at,
+        duration: Duration::from_millis(1),
+        status: Some(200),
+        failure: None,
+        response: Bytes::from_static(b"ok"),
+        ambiguous: false,
+    }
+}
+
 #[tokio::test]
 async fn what_was_accepted_goes_out() {
     for partitions in [1, 3] {
@@ -217,16 +232,7 @@ async fn what_was_accepted_goes_out() {
             .zip(ways.into_iter().cycle())
             .map(|(delivery, way)| {
                 let mut outcome = settlement(delivery, way);
-                outcome.attempt = Some(AttemptRecord {
-                    delivery_id: delivery.id,
-                    number: 1,
-                    started_at: at,
-                    duration: Duration::from_millis(1),
-                    status: Some(200),
-                    failure: None,
-                    response: Bytes::from_static(b"ok"),
-                    ambiguous: false,
-                });
+                outcome.attempt = Some(attempt(delivery, at));
                 outcome
             })
             .collect();

@@ -39,6 +39,31 @@ async fn far_off(
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_beat_that_takes_long_makes_no_retry_early() {
+    for (before, after) in [(0, 8), (4, 4), (8, 0)] {
+        let times = Arc::new(std::sync::Mutex::new(Vec::new()));
+        let noted = times.clone();
+        let (node, remote) = far_off(1, move |call| {
+            noted.lock().unwrap().push(tokio::time::Instant::now());
+            match call.nth {
+                1 => Reply::RetryAfter(503, secs(8)),
+                _ => Reply::Status(200),
+            }
+        })
+        .await;
+        tokio::time::sleep(secs(2)).await;
+        *remote.slow_beat.lock().unwrap() = Some([secs(before), secs(after)]);
+        tokio::time::sleep(secs(1)).await;
+        node.send_to("a").await;
+        assert!(node.drain(secs(60)).await);
+        let times = times.lock().unwrap();
+        let waited = times[1] - times[0];
+        assert!(waited >= secs(8), "{waited:?} with {before} and {after}");
+        assert!(waited < secs(14), "{waited:?} with {before} and {after}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_hold_counts_at_once_though_older_endpoints_are_still_being_read() {
     // The definition changes while the hold is on its way to the storage.
     for offset in (0..300).step_by(20) {

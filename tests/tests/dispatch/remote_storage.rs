@@ -23,6 +23,8 @@ pub(crate) struct RemoteStorage {
     pub(crate) aside: Mutex<Vec<(EventId, String)>>,
     /// Of this endpoint every outcome, gate and event of the outbox is refused for good.
     refused: Mutex<Option<&'static str>>,
+    /// How long the next beat takes before it is carried out, and after that.
+    pub(crate) slow_beat: Mutex<Option<[Duration; 2]>>,
     /// How many answers to settlements are left out.
     pub(crate) left_out: Mutex<usize>,
     /// How many deliveries each call of `enqueue` brought.
@@ -50,6 +52,7 @@ impl RemoteStorage {
             outbox: Mutex::default(),
             aside: Mutex::default(),
             refused: Mutex::default(),
+            slow_beat: Mutex::default(),
             left_out: Mutex::default(),
             enqueued: Mutex::default(),
         })
@@ -185,8 +188,11 @@ impl WebhookStorage for RemoteStorage {
     }
 
     async fn beat(&self, worker: Option<&WorkerId>, at: Option<Timestamp>) -> Result<Beat> {
+        let [before, after] = self.slow_beat.lock().unwrap().take().unwrap_or_default();
         let beat = async {
+            sleep(before).await;
             let beat = self.inner.beat(worker, at).await?;
+            sleep(after).await;
             let outbox = !self.outbox.lock().unwrap().is_empty();
             Ok(Beat { outbox, ..beat })
         };

@@ -74,7 +74,10 @@ async fn suspects(
         idempotency_key: None,
         deliveries: deliveries.collect(),
     };
-    storage.enqueue(&[new.clone()], None, start).await.unwrap();
+    storage
+        .enqueue(std::slice::from_ref(&new), None, start)
+        .await
+        .unwrap();
     for crash in 0..2_u64 {
         let worker = WorkerId::named(&format!("victim_{crash}"));
         let at = |second: u64| start.after(Duration::from_secs(crash * 100 + second));

@@ -24,13 +24,30 @@ use clap::Parser;
 #[derive(Parser)]
 #[command(name = "quickstart", version)]
 struct Arguments {
-    #[command(flatten)]
-    job: Option<send_file::Job>,
+    /// A file with one event a line, `{"event": "user.created", "data": {..}}`; `-` is standard input.
+    #[arg(long, value_name = "FILE", requires_all = ["endpoint", "secret"])]
+    events: Option<String>,
+    /// Where they go: an http or https URL.
+    #[arg(long, value_name = "URL", requires = "events")]
+    endpoint: Option<String>,
+    /// What signs them.
+    #[arg(long, requires = "events")]
+    secret: Option<String>,
+}
+
+impl Arguments {
+    fn job(self) -> Option<send_file::Job> {
+        Some(send_file::Job {
+            events: self.events?,
+            endpoint: self.endpoint?,
+            secret: self.secret?,
+        })
+    }
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let ended = match Arguments::parse().job {
+    let ended = match Arguments::parse().job() {
         None => demo::run().await,
         Some(job) => send_file::run(&job).await,
     };

@@ -8,7 +8,6 @@ use better_auth_webhooks::storage::MemoryStorage;
 use better_auth_webhooks::{
     NetworkPolicy, Notice, NoticeStream, RetryStrategy, WebhookEndpoint, WebhookSystem,
 };
-use clap::Args;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, BufReader};
@@ -17,17 +16,10 @@ use tokio::io::{AsyncBufRead, AsyncBufReadExt, BufReader};
 const MOST: usize = 500;
 
 /// What to send, and where.
-#[derive(Args)]
 pub(crate) struct Job {
-    /// A file with one event a line, `{"event": "user.created", "data": {..}}`; `-` is standard input.
-    #[arg(long, value_name = "FILE", requires_all = ["endpoint", "secret"])]
-    events: String,
-    /// Where they go: an http or https URL.
-    #[arg(long, value_name = "URL")]
-    endpoint: String,
-    /// What signs them.
-    #[arg(long)]
-    secret: String,
+    pub(crate) events: String,
+    pub(crate) endpoint: String,
+    pub(crate) secret: String,
 }
 
 #[derive(Deserialize)]
