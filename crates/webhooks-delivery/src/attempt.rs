@@ -158,7 +158,7 @@ impl Attempting {
         // Without a verdict.
         drop(self.permit.take());
         let dispatcher = &self.dispatcher;
-        let moment = Instant::now();
+        let moment = moment::now();
         let now = dispatcher.clock.at(moment);
         let mut state = self.lane.lock();
         let until = now.after(state.untried());
