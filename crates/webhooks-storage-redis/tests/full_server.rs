@@ -130,6 +130,7 @@ async fn what_stops_work_works() {
         ] {
             let gates = ["a", "b", "c", "d"].map(|id| EndpointGate {
                 endpoint_id: id.into(),
+                epoch: None,
                 change,
             });
             storage.set_gates(&gates, at).await.unwrap();

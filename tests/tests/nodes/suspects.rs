@@ -179,14 +179,14 @@ async fn slow() -> Receiver {
 async fn it_starts_at_an_endpoint_that_is_busy(place: &Place) {
     let receiver = slow().await;
     let definition = endpoint("a", &receiver.url());
-    arrives(place, definition, builder(), &receiver).await;
+    Box::pin(arrives(place, definition, builder(), &receiver)).await;
 }
 
 async fn it_starts_at_an_endpoint_that_takes_a_request_at_a_time(place: &Place) {
     let receiver = slow().await;
     let definition = endpoint("a", &receiver.url());
     let builder = builder().max_in_flight_per_endpoint(1);
-    arrives(place, definition, builder, &receiver).await;
+    Box::pin(arrives(place, definition, builder, &receiver)).await;
 }
 
 async fn it_starts_alone_at_an_endpoint_that_batches(place: &Place) {
@@ -202,7 +202,7 @@ async fn it_starts_alone_at_an_endpoint_that_batches(place: &Place) {
     };
     // It has a delivery id of its own only if no others are with it.
     let builder = builder().max_in_flight_per_endpoint(1);
-    arrives(place, definition, builder, &receiver).await;
+    Box::pin(arrives(place, definition, builder, &receiver)).await;
 }
 
 async fn it_starts_at_an_endpoint_with_a_rate_limit(place: &Place) {
@@ -214,7 +214,7 @@ async fn it_starts_at_an_endpoint_with_a_rate_limit(place: &Place) {
         }),
         ..endpoint("a", &receiver.url())
     };
-    arrives(place, definition, builder(), &receiver).await;
+    Box::pin(arrives(place, definition, builder(), &receiver)).await;
 }
 
 async fn it_starts_beside_suspects_of_others(place: &Place) {
@@ -234,5 +234,5 @@ async fn it_starts_beside_suspects_of_others(place: &Place) {
     let now = storage.beat(None, None).await.unwrap().now;
     storage.set_gates(&[gate], now).await.unwrap();
     let definition = endpoint("a", &receiver.url());
-    arrives(place, definition, builder(), &receiver).await;
+    Box::pin(arrives(place, definition, builder(), &receiver)).await;
 }
