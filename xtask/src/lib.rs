@@ -14,6 +14,7 @@ mod callgrind;
 mod ci;
 mod demo;
 mod deny;
+mod egress;
 mod faults;
 mod features;
 mod fuzz;
@@ -30,6 +31,7 @@ mod workspace;
 
 use std::process::ExitCode;
 
+pub use self::egress::EgressProxy;
 pub use self::faults::require_faketime;
 pub use self::install::TempFolder;
 pub use self::pgbouncer::PgBouncer;

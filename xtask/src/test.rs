@@ -5,7 +5,7 @@ use std::process::Command;
 use crate::Result;
 use crate::process::{self, Stop};
 use crate::services::{POSTGRES_URL, REDIS_URL, Services};
-use crate::{install, pgbouncer};
+use crate::{egress, install, pgbouncer};
 
 /// Runs all tests and the examples in the docs. With arguments, which go to the test runner, only
 /// the tests that they select.
@@ -19,6 +19,7 @@ pub(crate) fn run(args: &[String]) -> Result {
     if args.is_empty() {
         // Before the tests, which are processes of their own.
         pgbouncer::find_or_install()?;
+        egress::find_or_install_all()?;
     }
     let with_services = |mut command: Command| {
         command.env(POSTGRES_URL, &services.postgres_url);

@@ -6,7 +6,9 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use webhooks_core::storage::{Retention, WebhookStorage};
 use webhooks_core::{CircuitBreakerConfig, RateLimitConfig, Result, RetryStrategy, Transport};
-use webhooks_delivery::{DeliveryEngine, NetworkPolicy, Pipeline, Resolve, Settings, TlsOptions};
+use webhooks_delivery::{
+    DeliveryEngine, NetworkPolicy, Pipeline, ProxyConfig, Resolve, Settings, TlsOptions,
+};
 use webhooks_resilience::ResilienceGate;
 
 use crate::WebhookSystem;
@@ -23,7 +25,7 @@ pub struct WebhookSystemBuilder {
     tls: TlsOptions,
     max_idle_connections: Option<usize>,
     response_limits: Option<(usize, usize)>,
-    proxy: Option<String>,
+    proxy: Option<ProxyConfig>,
     endpoint_rules: EndpointRules,
 }
 
@@ -155,10 +157,11 @@ impl WebhookSystemBuilder {
         self
     }
 
-    /// Sends every request through a tunnel (`CONNECT`) of this proxy, `http://host:port`, to
-    /// addresses that were judged here. Defaults to none; the environment is never asked.
-    pub fn proxy(mut self, url: impl Into<String>) -> Self {
-        self.proxy = Some(url.into());
+    /// Sends every request through a tunnel of this [proxy](ProxyConfig), given by its URL, such as
+    /// `http://user:password@host:port`: to addresses that were judged here, or to names that the proxy
+    /// resolves. Defaults to none; the environment is never asked.
+    pub fn proxy(mut self, proxy: impl Into<ProxyConfig>) -> Self {
+        self.proxy = Some(proxy.into());
         self
     }
 
@@ -232,7 +235,7 @@ impl WebhookSystemBuilder {
                 engine = engine.response_limits(read, kept);
             }
             if let Some(proxy) = self.proxy {
-                engine = engine.proxy(&proxy)?;
+                engine = engine.proxy(proxy)?;
             }
             let engine: Arc<dyn Transport> = Arc::new(engine.build()?);
             Ok(engine)

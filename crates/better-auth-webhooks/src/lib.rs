@@ -56,8 +56,8 @@ pub use webhooks_core::{
 pub use webhooks_core::{Ed25519Key, Ed25519PublicKey};
 pub use webhooks_delivery::{
     AttemptMetrics, AttemptedDelivery, DeliveryEngine, DeliveryEngineBuilder, EndpointMetrics,
-    Metrics, NetworkPolicy, Notice, NoticeStream, RefusedMetrics, Resolve, SystemResolver,
-    TlsOptions, WebhookQueue, parse_retry_after,
+    Metrics, NetworkPolicy, Notice, NoticeStream, ProxyConfig, RefusedMetrics, Resolve,
+    SystemResolver, TlsOptions, WebhookQueue, parse_retry_after,
 };
 #[cfg(feature = "receiver")]
 pub use webhooks_receiver::{

@@ -71,7 +71,7 @@ impl DeliveryEngine {
     /// [`WebhookError::EndpointNotFound`] when the delivery does not know its endpoint, and
     /// [`WebhookError::DeliveryFailed`] that is [transient](WebhookError::is_transient) when nothing
     /// was sent, through no fault of the endpoint: this process is short of descriptors, local ports
-    /// or memory. That is no attempt; [give it back](crate::WebhookQueue::requeue).
+    /// or memory, or the proxy is not there, or not for us. That is no attempt; [give it back](crate::WebhookQueue::requeue).
     pub async fn deliver(&self, delivery: &WebhookDelivery) -> Result<DeliveryResult> {
         let endpoint = delivery
             .endpoint
@@ -97,15 +97,23 @@ impl DeliveryEngine {
 
     async fn attempt(&self, attempt: &Attempt<'_>) -> Result<DeliveryResult, Untried> {
         match self.try_once(attempt).await {
-            Err(Untried::Shortage) => Box::pin(self.try_with_room(attempt)).await,
-            tried => tried,
+            Ok(result) => Ok(result),
+            Err(untried) => Box::pin(self.try_again(untried, attempt)).await,
         }
     }
 
-    /// Tries again with what others of this process free. Each try has the whole deadline: the
-    /// endpoint does not pay for the waits.
-    async fn try_with_room(&self, attempt: &Attempt<'_>) -> Result<DeliveryResult, Untried> {
-        for wait in self.scarcity.waits() {
+    /// Tries again, if others of this process may free what is short. Each try has the whole deadline:
+    /// the endpoint does not pay for the waits.
+    async fn try_again(
+        &self,
+        untried: Untried,
+        attempt: &Attempt<'_>,
+    ) -> Result<DeliveryResult, Untried> {
+        self.scarcity.say(untried);
+        if untried != Untried::Shortage {
+            return Err(untried);
+        }
+        for wait in Scarcity::waits() {
             self.scarcity.make_room(&self.idle, wait).await;
             match self.try_once(attempt).await {
                 Err(Untried::Shortage) => {}
@@ -171,7 +179,7 @@ impl DeliveryEngine {
             Err(unsent) => {
                 let endpoint = attempt.endpoint;
                 let customer = endpoint.tenant.as_deref().unwrap_or(&endpoint.id);
-                Box::pin(self.send_anew(target, customer, unsent)).await?
+                Box::pin(self.send_anew(target, customer, attempt.timeout, unsent)).await?
             }
         };
         let (status, body) = {
@@ -196,9 +204,10 @@ impl DeliveryEngine {
         &self,
         target: &Arc<Target>,
         customer: &str,
+        within: Duration,
         request: Request<Body>,
     ) -> Result<(Response<Incoming>, Box<Connection>), NoAnswer> {
-        let mut connection = self.connect(target, customer).await?;
+        let mut connection = self.connect(target, customer, within).await?;
         match connection.send(request, self.reading.bytes()).await {
             Ok(response) => Ok((response, connection)),
             Err(error) => Err(classify::by_error(error.error()).into()),
@@ -209,9 +218,10 @@ impl DeliveryEngine {
         &self,
         target: &Arc<Target>,
         customer: &str,
+        within: Duration,
     ) -> Result<Box<Connection>, NoAnswer> {
         let judged = Instant::now();
-        let link = self.connector.connect(target, customer).await?;
+        let link = self.connector.connect(target, customer, within).await?;
         Connection::start(Arc::clone(target), link, judged)
             .await
             .map_err(|error| classify::by_error(&error).into())

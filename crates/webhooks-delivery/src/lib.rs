@@ -7,7 +7,7 @@
 //! | what | where |
 //! |---|---|
 //! | the whole of it | [`Pipeline`], [`Settings`], [`Notice`] |
-//! | one request | [`DeliveryEngine`], [`NetworkPolicy`], [`Resolve`], [`TlsOptions`] |
+//! | one request | [`DeliveryEngine`], [`NetworkPolicy`], [`ProxyConfig`], [`Resolve`], [`TlsOptions`] |
 //! | the queue by hand | [`WebhookQueue`] |
 
 mod answer;
@@ -64,7 +64,7 @@ mod verification;
 
 pub use self::engine::{DeliveryEngine, DeliveryEngineBuilder};
 pub use self::metrics::{AttemptMetrics, EndpointMetrics, Metrics, RefusedMetrics};
-pub use self::network::{NetworkPolicy, Resolve, SystemResolver};
+pub use self::network::{NetworkPolicy, ProxyConfig, Resolve, SystemResolver};
 pub use self::notice::{AttemptedDelivery, Notice, NoticeStream};
 pub use self::outgoing::{Outgoing, Sent};
 pub use self::pipeline::Pipeline;

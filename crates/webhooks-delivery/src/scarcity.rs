@@ -1,4 +1,4 @@
-//! What an engine does when its process is short of descriptors, ports or memory.
+//! What an engine does when its process is short of descriptors, ports or memory, or lacks its proxy.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use crate::idle_pool::IdlePool;
+use crate::network::Untried;
 
 /// The waits between the tries of one attempt.
 const WAITS: [Duration; 7] = [
@@ -30,8 +31,7 @@ pub(crate) struct Scarcity {
 
 impl Scarcity {
     /// The waits of one attempt.
-    pub(crate) fn waits(&self) -> impl Iterator<Item = Duration> + use<> {
-        self.say();
+    pub(crate) fn waits() -> impl Iterator<Item = Duration> {
         WAITS.into_iter()
     }
 
@@ -41,15 +41,13 @@ impl Scarcity {
         sleep(wait).await;
     }
 
-    fn say(&self) {
+    /// Tells the operator, not for each request.
+    pub(crate) fn say(&self, untried: Untried) {
         let now = Instant::now();
         let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
         if said.is_none_or(|at| now - at >= SAID_EVERY) {
             *said = Some(now);
-            tracing::warn!(
-                "this process is short of descriptors, local ports or memory: idle connections are \
-                 closed, and requests wait"
-            );
+            tracing::warn!("requests wait, since {untried}");
         }
     }
 }

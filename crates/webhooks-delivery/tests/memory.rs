@@ -8,7 +8,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::io::{self, BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -169,6 +169,8 @@ async fn receivers_of_the_second_process() {
 /// The second process, and what it told.
 struct Receivers {
     process: Child,
+    /// Open until the end: its test runner says after a minute that it still runs, and dies if it cannot.
+    told: Option<BufReader<ChildStdout>>,
     ports: Vec<[u16; 2]>,
     roots: String,
 }
@@ -183,12 +185,15 @@ impl Receivers {
                 .stdout(Stdio::piped())
                 .spawn()
                 .unwrap(),
+            told: None,
             ports: Vec::new(),
             roots: String::new(),
         };
-        let mut lines = BufReader::new(receivers.process.stdout.take().unwrap()).lines();
+        let mut told = BufReader::new(receivers.process.stdout.take().unwrap());
         while receivers.roots.is_empty() {
-            let line = lines.next().unwrap().unwrap();
+            let mut line = String::new();
+            assert!(told.read_line(&mut line).unwrap() > 0);
+            let line = line.trim_end();
             if let Some((plain, tls)) = line.strip_prefix("ports ").and_then(|l| l.split_once(' '))
             {
                 receivers
@@ -199,6 +204,7 @@ impl Receivers {
                 receivers.roots = roots.replace('|', "\n");
             }
         }
+        receivers.told = Some(told);
         receivers
     }
 }

@@ -11,7 +11,7 @@ use super::DeliveryEngine;
 use crate::answer::Reading;
 use crate::file_limit::FileLimit;
 use crate::idle_pool::IdlePool;
-use crate::network::{Connector, Proxy};
+use crate::network::{Connector, Proxy, ProxyConfig};
 use crate::scarcity::Scarcity;
 use crate::{NetworkPolicy, Resolve, SystemResolver, TlsOptions};
 
@@ -65,15 +65,16 @@ impl DeliveryEngineBuilder {
         self
     }
 
-    /// Sends every request, also over plain http, through a tunnel (`CONNECT`) of this proxy,
-    /// `http://host:port`. Names are resolved and judged here all the same, and the proxy is asked
-    /// for the judged address. Defaults to none; the environment is never looked at.
+    /// Sends every request, also over plain http, through a tunnel of this [proxy](ProxyConfig), such
+    /// as `http://user:password@host:port`. Unless the proxy is to resolve names, they are resolved and
+    /// judged here all the same, and it is asked for the judged address. Defaults to none; the
+    /// environment is never looked at.
     ///
     /// # Errors
     ///
-    /// [`WebhookError::InvalidConfig`] when it is not of that form.
-    pub fn proxy(mut self, url: &str) -> Result<Self> {
-        self.proxy = Some(Proxy::new(url)?);
+    /// [`WebhookError::InvalidConfig`] when the URL is not of that form.
+    pub fn proxy(mut self, proxy: impl Into<ProxyConfig>) -> Result<Self> {
+        self.proxy = Some(proxy.into().build()?);
         Ok(self)
     }
 

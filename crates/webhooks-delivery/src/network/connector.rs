@@ -8,12 +8,15 @@ use std::time::Duration;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
 use url::{Host, Url};
 
 use super::shortage::is_shortage;
-use super::{Link, NetworkPolicy, Proxy, Refusal, Resolve, Untried, dial::dial, name_rules};
+use super::{
+    Destination, Link, NetworkPolicy, Proxy, Refusal, Resolve, Untried, Wire, dial::dial,
+    name_rules,
+};
 
 /// How long a TCP connection may take to open, within the deadline of its attempt.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -94,43 +97,54 @@ impl Connector {
         &self.policy
     }
 
-    /// Opens a connection for a customer, judging afresh what it goes to.
+    /// Opens a connection for a customer, judging afresh what it goes to. `within` is the time that
+    /// its whole attempt has.
     pub(crate) async fn connect(
         &self,
         target: &Target,
         customer: &str,
+        within: Duration,
     ) -> Result<Link, ConnectFailure> {
-        let addresses = self.judged(target, customer).await?;
-        let stream = timeout(CONNECT_TIMEOUT, self.open(&addresses))
-            .await
-            .map_err(|_| ConnectFailure::Tcp)?
-            .map_err(|error| ConnectFailure::at(ConnectFailure::Tcp, &error))?;
-        // A request is one write or two: waiting to fill a segment only delays it.
-        stream.set_nodelay(true).map_err(|_| ConnectFailure::Tcp)?;
+        let destinations = self.judged(target, customer).await?;
+        let wire = match &self.proxy {
+            None => Wire::Tcp(dial_all(&destinations).await?),
+            Some(proxy) => self.tunnel(proxy, &destinations, within).await?,
+        };
         if target.tls {
-            self.handshake(target, stream).await
+            self.handshake(target, wire).await
         } else {
-            Ok(Link::plain(stream))
+            Ok(Link::plain(wire))
         }
     }
 
-    async fn open(&self, addresses: &[SocketAddr]) -> io::Result<TcpStream> {
-        match &self.proxy {
-            None => dial(addresses).await,
-            Some(proxy) => proxy.tunnel(&*self.resolver, addresses).await,
-        }
+    async fn tunnel(
+        &self,
+        proxy: &Proxy,
+        destinations: &[Destination],
+        within: Duration,
+    ) -> Result<Wire, ConnectFailure> {
+        let now = Instant::now();
+        // A proxy that hangs must show as such before the attempt ends, which would be the endpoint's.
+        let reached_by = now + CONNECT_TIMEOUT.min(within / 2);
+        let opened_by = now + CONNECT_TIMEOUT;
+        let resolver = &*self.resolver;
+        proxy
+            .tunnel(resolver, &self.tls, destinations, reached_by, opened_by)
+            .await
     }
 
-    /// The addresses that may be dialled, all of them judged just now.
+    /// Where to connect to, all of it judged just now; a name that the proxy resolves was judged
+    /// with its URL.
     async fn judged(
         &self,
         target: &Target,
         customer: &str,
-    ) -> Result<Vec<SocketAddr>, ConnectFailure> {
+    ) -> Result<Vec<Destination>, ConnectFailure> {
+        let at = |ip| Destination::Address(SocketAddr::new(ip, target.port));
         let literal = |ip: IpAddr| {
             self.policy
                 .check_literal(ip)
-                .map(|()| vec![SocketAddr::new(ip, target.port)])
+                .map(|()| vec![at(ip)])
                 .map_err(|_: Refusal| ConnectFailure::Literal)
         };
         let name = match &target.host {
@@ -138,6 +152,10 @@ impl Connector {
             Host::Ipv6(ip) => return literal((*ip).into()),
             Host::Domain(name) => name,
         };
+        if self.proxy.as_ref().is_some_and(Proxy::resolves_names) {
+            let name = name_rules::relative(name).to_owned();
+            return Ok(vec![Destination::Name(name, target.port)]);
+        }
         let answer = self.resolver.resolve_for(name, customer).await;
         let answer = answer.map_err(|error| ConnectFailure::at(ConnectFailure::Dns, &error))?;
         if answer.is_empty() {
@@ -146,7 +164,7 @@ impl Connector {
         let open: Vec<_> = answer
             .into_iter()
             .filter(|ip| self.policy.allows_address(*ip))
-            .map(|ip| SocketAddr::new(ip, target.port))
+            .map(at)
             .collect();
         if open.is_empty() {
             return Err(ConnectFailure::Addresses);
@@ -154,10 +172,24 @@ impl Connector {
         Ok(open)
     }
 
-    async fn handshake(&self, target: &Target, stream: TcpStream) -> Result<Link, ConnectFailure> {
+    async fn handshake(&self, target: &Target, wire: Wire) -> Result<Link, ConnectFailure> {
         let name = target.server_name().ok_or(ConnectFailure::Tls)?;
-        let stream = self.tls.connect(name, stream).await;
+        let stream = self.tls.connect(name, wire).await;
         let stream = stream.map_err(|error| ConnectFailure::at(ConnectFailure::Tls, &error))?;
         Ok(Link::tls(stream))
     }
+}
+
+/// A connection to the first of these addresses that answers.
+async fn dial_all(destinations: &[Destination]) -> Result<TcpStream, ConnectFailure> {
+    let addresses: Vec<_> = destinations
+        .iter()
+        .filter_map(Destination::address)
+        .collect();
+    let failed = |error: io::Error| ConnectFailure::at(ConnectFailure::Tcp, &error);
+    let stream = timeout(CONNECT_TIMEOUT, dial(&addresses)).await;
+    let stream = stream.map_err(|_| ConnectFailure::Tcp)?.map_err(failed)?;
+    // A request is one write or two: waiting to fill a segment only delays it.
+    stream.set_nodelay(true).map_err(failed)?;
+    Ok(stream)
 }

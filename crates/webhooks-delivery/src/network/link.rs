@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
+use super::Wire;
 use super::head_form::HeadForm;
 
 /// A connection, plain or under TLS.
@@ -23,8 +23,8 @@ pub(crate) struct Link {
 
 #[derive(Debug)]
 enum Stream {
-    Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
+    Plain(Wire),
+    Tls(Box<TlsStream<Wire>>),
 }
 
 /// How many more bytes a connection brings before it fails with [`AnswerTooLong`].
@@ -85,11 +85,11 @@ impl fmt::Display for AnswerTooLong {
 impl std::error::Error for AnswerTooLong {}
 
 impl Link {
-    pub(crate) fn plain(stream: TcpStream) -> Self {
+    pub(crate) fn plain(stream: Wire) -> Self {
         Self::new(Stream::Plain(stream))
     }
 
-    pub(crate) fn tls(stream: TlsStream<TcpStream>) -> Self {
+    pub(crate) fn tls(stream: TlsStream<Wire>) -> Self {
         Self::new(Stream::Tls(Box::new(stream)))
     }
 

@@ -1,65 +1,136 @@
-//! An egress proxy that tunnels connections with `CONNECT` (RFC 9110 section 9.3.6).
+//! Connections through an egress proxy.
 
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use url::{Host, Url};
-use webhooks_core::{Result, WebhookError};
+use rustls::pki_types::ServerName;
+use tokio::time::{Instant, timeout_at};
+use tokio_rustls::TlsConnector;
+use url::Host;
+use zeroize::Zeroizing;
 
-use super::{Resolve, dial::dial};
-
-/// The longest head of the proxy's answer, in bytes.
-const MAX_HEAD: usize = 8 * 1024;
+use super::shortage::is_shortage;
+use super::{ConnectFailure, Resolve, Untried, Wire, dial::dial, http_tunnel, name_rules, socks};
 
 /// An egress proxy. It is the operator's own, so that its address is not judged; what it is asked
 /// to connect to was.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Proxy {
-    host: Host<String>,
-    port: u16,
+    pub(super) protocol: Protocol,
+    pub(super) host: Host<String>,
+    pub(super) port: u16,
+    /// It is asked for names.
+    pub(super) resolves_names: bool,
+    pub(super) login: Option<Login>,
+}
+
+/// How it is spoken to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    Http,
+    Https,
+    Socks5,
+}
+
+/// Who we are to it.
+#[derive(Clone)]
+pub(crate) struct Login {
+    pub(super) user: Zeroizing<Vec<u8>>,
+    pub(super) password: Zeroizing<Vec<u8>>,
+}
+
+/// What it is asked to connect to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Destination {
+    /// That was judged.
+    Address(SocketAddr),
+    /// A name, with its port, which it resolves.
+    Name(String, u16),
+}
+
+/// Why it gave no tunnel.
+#[derive(Debug)]
+pub(super) enum Refused {
+    /// It works, and could not or would not reach the destination.
+    Destination,
+    /// It does not do what a proxy does, or not for us.
+    Proxy(&'static str),
 }
 
 impl Proxy {
-    pub(crate) fn new(url: &str) -> Result<Self> {
-        let invalid = || {
-            WebhookError::InvalidConfig(
-                "the proxy is not of the form http://host:port, without user and path".into(),
-            )
-        };
-        let url = Url::parse(url).map_err(|_| invalid())?;
-        let plain = url.scheme() == "http"
-            && url.path() == "/"
-            && url.username().is_empty()
-            && url.password().is_none()
-            && url.query().is_none()
-            && url.fragment().is_none();
-        match (url.host(), url.port_or_known_default()) {
-            (Some(host), Some(port)) if plain => Ok(Self {
-                host: host.to_owned(),
-                port,
-            }),
-            _ => Err(invalid()),
-        }
+    /// Whether it is asked for names.
+    pub(crate) const fn resolves_names(&self) -> bool {
+        self.resolves_names
     }
 
-    /// A connection through the proxy to the first of `targets` that it reaches.
+    /// A connection through the proxy to the first of `destinations` that it reaches. What goes
+    /// wrong before it is asked for one, until `reached_by`, is no failure of theirs.
     pub(crate) async fn tunnel(
         &self,
         resolver: &dyn Resolve,
-        targets: &[SocketAddr],
-    ) -> io::Result<TcpStream> {
-        let addresses = self.addresses(resolver).await?;
-        let mut failure = io::Error::from(io::ErrorKind::AddrNotAvailable);
-        for target in targets {
-            let mut stream = dial(&addresses).await?;
-            match connect(&mut stream, *target).await {
-                Ok(()) => return Ok(stream),
-                Err(error) => failure = error,
+        tls: &TlsConnector,
+        destinations: &[Destination],
+        reached_by: Instant,
+        opened_by: Instant,
+    ) -> Result<Wire, ConnectFailure> {
+        for (nth, destination) in destinations.iter().enumerate() {
+            let by = if nth == 0 { reached_by } else { opened_by };
+            let reached = timeout_at(by, self.reach(resolver, tls)).await;
+            let reached = reached.unwrap_or(Err(Untried::Proxy("cannot be reached in time")));
+            let mut wire = match reached {
+                Ok(wire) => wire,
+                Err(untried) if nth == 0 => return Err(ConnectFailure::Untried(untried)),
+                // It was there for the ones before, which it did not reach.
+                Err(_) => break,
+            };
+            let asked = timeout_at(opened_by, self.ask(&mut wire, destination));
+            match asked.await {
+                Ok(Ok(())) => return Ok(wire),
+                Ok(Err(Refused::Proxy(why))) => {
+                    return Err(ConnectFailure::Untried(Untried::Proxy(why)));
+                }
+                Ok(Err(Refused::Destination)) => {}
+                // It works at it: whom it is to reach does not answer.
+                Err(_) => break,
             }
         }
-        Err(failure)
+        Err(ConnectFailure::Tcp)
+    }
+
+    /// A connection to the proxy that can be asked for a destination.
+    async fn reach(&self, resolver: &dyn Resolve, tls: &TlsConnector) -> Result<Wire, Untried> {
+        let unreachable = |error: io::Error| match is_shortage(&error) {
+            true => Untried::Shortage,
+            false => Untried::Proxy("cannot be reached"),
+        };
+        let addresses = self.addresses(resolver).await.map_err(unreachable)?;
+        let stream = dial(&addresses).await.map_err(unreachable)?;
+        stream.set_nodelay(true).map_err(unreachable)?;
+        match self.protocol {
+            Protocol::Http => Ok(Wire::Tcp(stream)),
+            Protocol::Https => {
+                let no_tls = Untried::Proxy("cannot be spoken to under TLS");
+                let name = self.server_name().ok_or(no_tls)?;
+                let stream = tls.connect(name, stream).await.map_err(|_| no_tls)?;
+                Ok(Wire::Tls(Box::new(stream)))
+            }
+            Protocol::Socks5 => {
+                let mut wire = Wire::Tcp(stream);
+                let greeted = socks::greet(&mut wire, self.login.as_ref()).await;
+                greeted.map_err(Untried::Proxy)?;
+                Ok(wire)
+            }
+        }
+    }
+
+    async fn ask(&self, wire: &mut Wire, destination: &Destination) -> Result<(), Refused> {
+        match self.protocol {
+            Protocol::Http | Protocol::Https => {
+                http_tunnel::open(wire, destination, self.login.as_ref()).await
+            }
+            Protocol::Socks5 => socks::connect(wire, destination).await,
+        }
     }
 
     async fn addresses(&self, resolver: &dyn Resolve) -> io::Result<Vec<SocketAddr>> {
@@ -71,21 +142,43 @@ impl Proxy {
         let with_port = |ip| SocketAddr::new(ip, self.port);
         Ok(answer.into_iter().map(with_port).collect())
     }
-}
 
-async fn connect(stream: &mut TcpStream, target: SocketAddr) -> io::Result<()> {
-    let request = format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n");
-    stream.write_all(request.as_bytes()).await?;
-    let mut head = Vec::with_capacity(256);
-    while !head.ends_with(b"\r\n\r\n") {
-        // One byte at a time: what follows the head belongs to the tunnel.
-        head.push(stream.read_u8().await?);
-        if head.len() > MAX_HEAD {
-            return Err(io::ErrorKind::InvalidData.into());
+    fn server_name(&self) -> Option<ServerName<'static>> {
+        match &self.host {
+            Host::Domain(name) => ServerName::try_from(name_rules::relative(name).to_owned()).ok(),
+            Host::Ipv4(ip) => Some(ServerName::from(std::net::IpAddr::from(*ip))),
+            Host::Ipv6(ip) => Some(ServerName::from(std::net::IpAddr::from(*ip))),
         }
     }
-    match head.strip_prefix(b"HTTP/1.") {
-        Some([_, b' ', b'2', _, _, b' ' | b'\r', ..]) => Ok(()),
-        _ => Err(io::ErrorKind::ConnectionRefused.into()),
+}
+
+impl fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Proxy")
+            .field("protocol", &self.protocol)
+            .field("host", &self.host)
+            .field("port", &self.port)
+            .field("resolves_names", &self.resolves_names)
+            .field("login", &self.login.is_some())
+            .finish()
+    }
+}
+
+impl Destination {
+    /// The address, if it is one.
+    pub(crate) const fn address(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Address(address) => Some(*address),
+            Self::Name(..) => None,
+        }
+    }
+}
+
+impl fmt::Display for Destination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(address) => address.fmt(f),
+            Self::Name(name, port) => write!(f, "{name}:{port}"),
+        }
     }
 }

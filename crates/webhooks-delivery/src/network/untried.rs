@@ -9,13 +9,18 @@ use webhooks_core::WebhookError;
 pub(crate) enum Untried {
     /// This process is short of descriptors, local ports or memory.
     Shortage,
+    /// The egress proxy is not there, or not for us; what is wrong with it.
+    Proxy(&'static str),
 }
 
 impl fmt::Display for Untried {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Shortage => "this process is short of descriptors, local ports or memory",
-        })
+        match self {
+            Self::Shortage => {
+                f.write_str("this process is short of descriptors, local ports or memory")
+            }
+            Self::Proxy(problem) => write!(f, "the proxy {problem}"),
+        }
     }
 }
 

@@ -20,6 +20,7 @@ mod hostile_receivers;
 mod keep_alive;
 #[cfg(test)]
 mod odd_answers;
+#[cfg(test)]
 mod proxy;
 #[cfg(test)]
 mod request_targets;

@@ -169,6 +169,11 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
+    /// Notes what came as if it were a request.
+    pub(crate) fn log(&self, text: String) {
+        self.log.lock().unwrap().push(text);
+    }
+
     /// Reads and logs one request; an error when the client has closed.
     pub(crate) async fn request(&mut self) -> io::Result<String> {
         let mut text = Vec::new();
