@@ -1,6 +1,10 @@
 //! Deliveries through real egress proxies.
 
-#![expect(clippy::unwrap_used, reason = "these are helpers of tests")]
+#![expect(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a failed test may panic in its helpers too"
+)]
 
 use std::io;
 use std::net::IpAddr;
