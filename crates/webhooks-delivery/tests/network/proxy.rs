@@ -26,7 +26,7 @@ async fn the_proxy_is_asked_for_the_judged_address_also_for_http() {
     let engine = builder()
         .network_policy(NetworkPolicy::default().allow_http())
         .resolver(Scripted::new(&[&["10.0.0.1", "93.184.216.34"]]))
-        .proxy(&format!("http://{}", proxy.address))
+        .proxy(format!("http://{}", proxy.address))
         .unwrap()
         .build()
         .unwrap();
@@ -47,7 +47,7 @@ async fn a_refused_address_is_not_asked_for_and_a_refusing_proxy_is_a_failed_con
         builder()
             .network_policy(NetworkPolicy::default().allow_http())
             .resolver(Scripted::new(&[&[ip]]))
-            .proxy(&format!("http://{}", proxy.address))
+            .proxy(format!("http://{}", proxy.address))
             .unwrap()
             .build()
             .unwrap()
