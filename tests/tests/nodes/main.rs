@@ -10,6 +10,7 @@
 
 mod definitions;
 mod event_data;
+mod fan_outs;
 mod incarnations;
 mod outbox;
 mod place;
