@@ -72,12 +72,14 @@ impl WebhookSystem {
         EventBuilder::new(self.clone(), event)
     }
 
-    /// Sends several events in one commit, at most 1,000: one answer for each, in order.
+    /// Sends several events, at most 1,000: one answer for each, in order. They are stored in one
+    /// commit if they have 256 deliveries at most, else in several, one after the other.
     ///
     /// # Errors
     ///
     /// As [`send_webhook`](Self::send_webhook). What concerns one event is its own answer; what
-    /// concerns the storage is that of the call.
+    /// concerns the storage is that of the call; or, once a commit is stored, of the events behind
+    /// it. A batch that makes more than 1,000,000 deliveries is refused before anything is stored.
     pub async fn send_batch(
         &self,
         events: impl IntoIterator<Item = OutgoingEvent>,

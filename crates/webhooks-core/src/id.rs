@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 use uuid::fmt::Hyphenated;
 
@@ -101,6 +102,28 @@ uuid_id! {
     DeliveryId, "delivery_"
 }
 
+impl DeliveryId {
+    /// The id that one event's delivery to one endpoint has whoever makes it: where deliveries are
+    /// made in several steps, a step that is made again makes none twice. It sorts by the event's
+    /// time, and has the form of every other.
+    #[must_use]
+    pub fn of(event: EventId, endpoint_id: &str) -> Self {
+        let hash = Sha256::new()
+            .chain_update(event.0)
+            .chain_update(endpoint_id)
+            .finalize();
+        let mut bytes = event.0.into_bytes();
+        // The first six are the milliseconds.
+        for (byte, hashed) in bytes.iter_mut().skip(6).zip(hash) {
+            *byte = hashed;
+        }
+        let uuid = uuid::Builder::from_bytes(bytes)
+            .with_variant(uuid::Variant::RFC4122)
+            .with_version(uuid::Version::SortRand);
+        Self(uuid.into_uuid())
+    }
+}
+
 /// Identifies one running process (one dispatcher) that leases deliveries.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -151,6 +174,19 @@ mod tests {
         assert_eq!(early.to_string().parse::<EventId>().unwrap(), early);
         assert_eq!(early.as_uuid().get_version_num(), 7);
         assert!(early.to_string().starts_with("webhook_"));
+    }
+
+    #[test]
+    fn the_delivery_of_an_event_to_an_endpoint_is_always_the_same() {
+        let event = EventId::new(Timestamp::from_secs(1_000));
+        let id = DeliveryId::of(event, "a");
+        assert_eq!(id, DeliveryId::of(event, "a"));
+        assert_ne!(id, DeliveryId::of(event, "b"));
+        let other = EventId::new(Timestamp::from_secs(1_000));
+        assert_ne!(id, DeliveryId::of(other, "a"));
+        assert_eq!(id.as_uuid().get_version_num(), 7);
+        assert!(id < DeliveryId::new(Timestamp::from_secs(1_001)));
+        assert!(id > DeliveryId::new(Timestamp::from_secs(999)));
     }
 
     #[test]

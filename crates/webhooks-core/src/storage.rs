@@ -7,6 +7,7 @@ mod claim;
 mod counts;
 mod endpoints;
 mod enqueue;
+mod fan_out;
 mod outbox;
 mod query;
 mod settlement;
@@ -28,6 +29,7 @@ pub use self::endpoints::{
     Saved,
 };
 pub use self::enqueue::{Enqueued, NewDelivery, NewEvent};
+pub use self::fan_out::{FanOut, FanOutPart, PartPlace};
 pub use self::outbox::OutboxEvent;
 pub use self::query::{Change, Changed, DeliveryQuery, DeliveryRecord, MAX_PAGE, Page};
 pub use self::settlement::{SettleAs, Settled, Settlement};
@@ -121,6 +123,28 @@ pub trait WebhookStorage: Debug + Send + Sync + 'static {
         worker: Option<&WorkerId>,
         now: Timestamp,
     ) -> Result<Vec<Enqueued>>;
+
+    /// Stores one part of the deliveries of an event that is for more endpoints than one call is to
+    /// store, and what is needed to go on, both in one commit. The answer is `None`, and nothing is
+    /// stored, if the fan-out is not there any more: it is done, or its payload was erased; or if
+    /// another node has taken the event out of the outbox.
+    ///
+    /// The default stores the parts and nothing else: a fan-out whose sender dies does not go on.
+    async fn fan_out(&self, part: &FanOutPart, now: Timestamp) -> Result<Option<Enqueued>> {
+        let events = std::slice::from_ref(&part.event);
+        if part.place == PartPlace::FirstOfOutbox {
+            let answers = self.enqueue_outbox(events, None, now).await?;
+            return Ok(answers.into_iter().next().flatten());
+        }
+        Ok(self.enqueue(events, None, now).await?.pop())
+    }
+
+    /// Fan-outs that are not done and of which no part was stored since this time, in any order, at
+    /// most `limit` of them. The default keeps none.
+    async fn fan_outs(&self, idle_since: Timestamp, limit: usize) -> Result<Vec<FanOut>> {
+        let _ = (idle_since, limit);
+        Ok(Vec::new())
+    }
 
     /// Leases ready deliveries to a worker, taking from endpoints in turn, in the order of
     /// [`sort_key`](crate::Priority::sort_key) within each. Of an endpoint with a
@@ -218,6 +242,13 @@ pub trait WebhookStorage: Debug + Send + Sync + 'static {
         std::future::pending().await
     }
 
+    /// Whether [`fan_out`](Self::fan_out) keeps what is needed to go on, and
+    /// [`fan_outs`](Self::fan_outs) gives it. The default says no; then what fails in the middle is
+    /// the sender's error.
+    fn keeps_fan_outs(&self) -> bool {
+        false
+    }
+
     /// Whether [`claim`](Self::claim) keeps rate limits itself, for all processes together. The
     /// default says no; then each process keeps them on its own.
     fn limits_rate(&self) -> bool {
@@ -306,6 +337,14 @@ impl<T: WebhookStorage + ?Sized> WebhookStorage for Arc<T> {
         (**self).enqueue(events, worker, now).await
     }
 
+    async fn fan_out(&self, part: &FanOutPart, now: Timestamp) -> Result<Option<Enqueued>> {
+        (**self).fan_out(part, now).await
+    }
+
+    async fn fan_outs(&self, idle_since: Timestamp, limit: usize) -> Result<Vec<FanOut>> {
+        (**self).fan_outs(idle_since, limit).await
+    }
+
     async fn claim(&self, claim: &Claim<'_>) -> Result<Claimed> {
         (**self).claim(claim).await
     }
@@ -373,6 +412,10 @@ impl<T: WebhookStorage + ?Sized> WebhookStorage for Arc<T> {
 
     async fn wait(&self) -> Result<()> {
         (**self).wait().await
+    }
+
+    fn keeps_fan_outs(&self) -> bool {
+        (**self).keeps_fan_outs()
     }
 
     fn limits_rate(&self) -> bool {

@@ -16,16 +16,30 @@ pub(crate) type OneOrMore<T> = SmallVec<[T; 1]>;
 
 /// Events of one commit at most.
 const BATCH: usize = 256;
-/// Deliveries after which no further sender shares a commit.
-pub(crate) const BATCH_DELIVERIES: usize = 4_096;
-/// Bytes of events after which no further sender shares a commit: a database has a longest message.
+/// Bytes that one commit stores at most, but for an event that has more: a database has a longest
+/// message, and serves others meanwhile only where its calls are short.
 pub(crate) const BATCH_BYTES: usize = 8 << 20;
+/// What a delivery counts as at least, of these: no commit has more than 256. For as many endpoints
+/// Redis takes ten milliseconds, in which it does nothing else.
+const DELIVERY_WEIGHT: usize = 32 << 10;
 /// Events that wait for their commit at most.
 const QUEUE: usize = 16_384;
 /// Bytes of events that wait for their commit at most, with their deliveries.
 const QUEUE_BYTES: usize = 256 << 20;
 /// Bytes of a delivery that waits for its commit, with its reservation.
 const DELIVERY_BYTES: usize = size_of::<NewDelivery>() + size_of::<(usize, Reservation)>();
+
+/// What an event with so many deliveries counts as, of the bytes of a commit. Some storages keep the
+/// payload with each delivery.
+pub(crate) fn weight(payload: usize, deliveries: usize) -> usize {
+    let each = payload.max(DELIVERY_WEIGHT);
+    each.saturating_mul(deliveries).max(payload)
+}
+
+/// Deliveries of an event with this payload that one commit stores at most.
+pub(crate) fn most_deliveries(payload: usize) -> usize {
+    (BATCH_BYTES / payload.max(DELIVERY_WEIGHT)).max(1)
+}
 
 /// An event on its way into the storage.
 #[derive(Debug)]
@@ -47,14 +61,10 @@ struct Queued {
 }
 
 impl Queued {
-    fn deliveries(&self) -> usize {
+    fn weight(&self) -> usize {
         let events = self.sendings.iter().map(|sending| &sending.event);
-        events.map(|event| event.deliveries.len()).sum()
-    }
-
-    fn payload_bytes(&self) -> usize {
-        let events = self.sendings.iter().map(|sending| &sending.event.event);
-        events.map(|event| event.payload.len()).sum()
+        let weights = events.map(|new| weight(new.event.payload.len(), new.deliveries.len()));
+        weights.fold(0, usize::saturating_add)
     }
 }
 
@@ -75,7 +85,6 @@ impl Committer {
 
     /// Stores events in one commit, with those that others send at the same time.
     pub(crate) async fn store(&self, sendings: OneOrMore<Sending>) -> Result<OneOrMore<Sent>> {
-        let full = || WebhookError::Overloaded("the queue of events to be stored is full".into());
         let events = || sendings.iter().map(|sending| &sending.event);
         let bytes: usize = events().map(|new| new.event.payload.len()).sum();
         if bytes > QUEUE_BYTES {
@@ -83,14 +92,7 @@ impl Committer {
             return Err(WebhookError::InvalidEvent(text.into()));
         }
         let deliveries: usize = events().map(|new| new.deliveries.len()).sum();
-        let held = bytes.saturating_add(deliveries.saturating_mul(DELIVERY_BYTES));
-        // However many endpoints one call is for, it may wait alone.
-        let bytes = u32::try_from(held.min(QUEUE_BYTES)).map_err(|_| full())?;
-        let bytes = self
-            .bytes
-            .clone()
-            .try_acquire_many_owned(bytes)
-            .map_err(|_| full())?;
+        let bytes = self.hold(bytes + deliveries * DELIVERY_BYTES)?;
         let (answer, answered) = oneshot::channel();
         let queued = Queued {
             sendings,
@@ -105,6 +107,14 @@ impl Committer {
         answered.await.map_err(|_| ended().perhaps_done())?
     }
 
+    /// Takes so many of the bytes that may wait.
+    pub(crate) fn hold(&self, bytes: usize) -> Result<OwnedSemaphorePermit> {
+        // However many endpoints one call is for, it may wait alone.
+        let bytes = u32::try_from(bytes.min(QUEUE_BYTES)).map_err(|_| full())?;
+        let held = self.bytes.clone().try_acquire_many_owned(bytes);
+        held.map_err(|_| full())
+    }
+
     /// Whether its task runs.
     pub(crate) fn is_alive(&self) -> bool {
         !self.queue.is_closed()
@@ -116,12 +126,16 @@ impl Committer {
     }
 }
 
+fn full() -> WebhookError {
+    WebhookError::Overloaded("the queue of events to be stored is full".into())
+}
+
 fn ended() -> WebhookError {
     WebhookError::ShutDown("the system has ended".into())
 }
 
 async fn commit_all(mut queued: mpsc::Receiver<Queued>, dispatcher: Arc<Dispatcher>) {
-    // One that the last commit had no bytes left for.
+    // One that the last commit had no room left for.
     let mut kept = None;
     loop {
         let first = match kept.take() {
@@ -133,16 +147,15 @@ async fn commit_all(mut queued: mpsc::Receiver<Queued>, dispatcher: Arc<Dispatch
         };
         others_come(&queued).await;
         let mut batch = Batch::default();
-        let (mut deliveries, mut bytes) = (first.deliveries(), first.payload_bytes());
+        let mut weight = first.weight();
         batch.push(first);
-        while batch.events.len() < BATCH && deliveries < BATCH_DELIVERIES {
+        while batch.events.len() < BATCH {
             let Ok(next) = queued.try_recv() else { break };
-            bytes = bytes.saturating_add(next.payload_bytes());
-            if bytes > BATCH_BYTES {
+            weight = weight.saturating_add(next.weight());
+            if weight > BATCH_BYTES {
                 kept = Some(next);
                 break;
             }
-            deliveries += next.deliveries();
             batch.push(next);
         }
         commit(&dispatcher, batch).await;
@@ -283,7 +296,7 @@ fn is_refusal(error: &WebhookError) -> bool {
 }
 
 /// Takes in hand what was stored leased, and sees to the rest being claimed.
-fn accept(
+pub(crate) fn accept(
     dispatcher: &Arc<Dispatcher>,
     event: &NewEvent,
     enqueued: &Enqueued,

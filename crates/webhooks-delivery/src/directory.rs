@@ -81,6 +81,11 @@ impl Directory {
         self.read().index.matches(tenant, event_type)
     }
 
+    /// How many endpoints there are.
+    pub(crate) fn len(&self) -> usize {
+        self.read().lanes.len()
+    }
+
     /// How many endpoints a tenant has.
     pub(crate) fn count_of(&self, tenant: &str) -> usize {
         self.read().tenants.get(tenant).map_or(0, |t| t.endpoints)

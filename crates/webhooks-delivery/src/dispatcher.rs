@@ -16,6 +16,7 @@ use webhooks_core::{Clock, Gate, Permit, Result, Transport, WebhookDelivery, Wor
 use crate::attempt::Attempting;
 use crate::clock::StorageClock;
 use crate::directory::Directory;
+use crate::fan_out::FanOuts;
 use crate::hand::Hand;
 use crate::heartbeat::Heartbeat;
 use crate::identity::Identity;
@@ -54,6 +55,7 @@ pub(crate) struct Dispatcher {
     pub(crate) work: Notify,
     /// There may be something in the outbox.
     pub(crate) outbox: Notify,
+    pub(crate) fan_outs: FanOuts,
     /// Events that were set aside in the outbox.
     pub(crate) outbox_refused: AtomicUsize,
     /// A claim or a commit failed, and perhaps only its answer was lost.
@@ -106,6 +108,7 @@ impl Dispatcher {
             suspect: SuspectPlace::default(),
             work: Notify::new(),
             outbox: Notify::new(),
+            fan_outs: FanOuts::default(),
             outbox_refused: AtomicUsize::new(0),
             leases_unknown: Notify::new(),
             stopping: AtomicBool::new(false),

@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use serde_json::value::RawValue;
-use webhooks_core::storage::{NewDelivery, NewEvent, OutboxEvent};
+use webhooks_core::storage::{NewDelivery, NewEvent, OutboxEvent, PartPlace};
 use webhooks_core::{
     Clock, DeliveryId, EventId, Result, WebhookError, WebhookEvent, committed_envelope,
 };
 
-use crate::committer::{BATCH_BYTES, BATCH_DELIVERIES, check_answers};
+use crate::committer::{BATCH_BYTES, check_answers, most_deliveries, weight};
 use crate::dispatcher::Dispatcher;
+use crate::fan_out::fan_out;
 use crate::lane::LaneRef;
 use crate::parts::Parts;
 use crate::retrying::Retrying;
@@ -45,25 +46,45 @@ async fn empty(dispatcher: &Arc<Dispatcher>) -> Result<usize> {
     // After the events, so that each meets every endpoint that was there when it was committed.
     dispatcher.refresh().await?;
     let mut left = 0;
-    let mut matched = Vec::with_capacity(events.len());
+    let (mut matched, mut for_many) = (Vec::with_capacity(events.len()), Vec::new());
     for event in events {
         let id = event.id;
         match new_event(dispatcher, event) {
-            Ok(event) => matched.push(event),
+            Ok((event, lanes)) if lanes.len() > most_deliveries(event.event.payload.len()) => {
+                for_many.push((event, lanes));
+            }
+            Ok((event, lanes)) => matched.push(with_deliveries(dispatcher, event, lanes)),
             Err(error) => left += set_aside(dispatcher, id, &error).await?,
         }
     }
-    for events in commits(&matched) {
-        left += store(dispatcher, events).await?;
+    left += store(dispatcher, &matched).await?;
+    // These take longer.
+    for (event, lanes) in for_many {
+        left += fan_out_event(dispatcher, event, lanes).await?;
     }
     Ok(left)
+}
+
+/// Takes an event for many endpoints out of the outbox, with the first part of its deliveries, and
+/// stores the others; how many left it.
+async fn fan_out_event(
+    dispatcher: &Arc<Dispatcher>,
+    event: NewEvent,
+    lanes: Vec<LaneRef>,
+) -> Result<usize> {
+    let id = event.event.id;
+    match fan_out(dispatcher, event, lanes, PartPlace::FirstOfOutbox).await {
+        Ok(stored) => Ok(stored.into_iter().count()),
+        Err(error) if error.is_transient() => Err(error),
+        Err(error) => set_aside(dispatcher, id, &error).await,
+    }
 }
 
 /// Stores events and takes them out of the outbox; how many left it. An event that the storage
 /// refuses alone is set aside, so that those beside and behind it go on.
 async fn store(dispatcher: &Arc<Dispatcher>, events: &[NewEvent]) -> Result<usize> {
     let (storage, worker) = (&dispatcher.storage, dispatcher.worker());
-    let weight = |event: &NewEvent| event.event.payload.len();
+    let weight = |new: &NewEvent| weight(new.event.payload.len(), new.deliveries.len());
     let mut parts = Parts::new(events.iter().map(weight), BATCH, BATCH_BYTES);
     let mut left = 0;
     while let Some(part) = parts.next() {
@@ -104,24 +125,9 @@ async fn set_aside(dispatcher: &Dispatcher, id: EventId, error: &WebhookError) -
     Ok(1)
 }
 
-/// The events of each commit, which has a bounded number of deliveries but for the last event's.
-fn commits(events: &[NewEvent]) -> impl Iterator<Item = &[NewEvent]> {
-    let mut deliveries = 0;
-    events.split_inclusive(move |event| {
-        deliveries += event.deliveries.len();
-        let is_full = deliveries >= BATCH_DELIVERIES;
-        if is_full {
-            deliveries = 0;
-        }
-        is_full
-    })
-}
-
-fn new_event(dispatcher: &Dispatcher, event: OutboxEvent) -> Result<NewEvent> {
+/// The event with a delivery for each of these endpoints.
+fn with_deliveries(dispatcher: &Dispatcher, event: NewEvent, lanes: Vec<LaneRef>) -> NewEvent {
     let now = dispatcher.clock.now();
-    let lanes = dispatcher
-        .directory
-        .matches(event.tenant.as_ref(), &event.event_type);
     let deliver = |LaneRef(lane): LaneRef| NewDelivery {
         id: DeliveryId::new(now),
         endpoint_id: lane.endpoint_id.clone(),
@@ -129,16 +135,27 @@ fn new_event(dispatcher: &Dispatcher, event: OutboxEvent) -> Result<NewEvent> {
         by_name: false,
         lease: false,
     };
+    NewEvent {
+        deliveries: lanes.into_iter().map(deliver).collect(),
+        ..event
+    }
+}
+
+/// The event, and who gets it.
+fn new_event(dispatcher: &Dispatcher, event: OutboxEvent) -> Result<(NewEvent, Vec<LaneRef>)> {
+    let lanes = dispatcher
+        .directory
+        .matches(event.tenant.as_ref(), &event.event_type);
     let retries = dispatcher.settings.retry_strategy.max_retries;
     // It is committed, so that no limit applies any more.
     let data: &RawValue = serde_json::from_slice(&event.data)?;
     let payload = committed_envelope(event.id, &event.event_type, event.created_at, data)?;
-    Ok(NewEvent {
+    let event = NewEvent {
         priority: event.priority,
         due_at: event.due_at,
         max_retries: event.max_retries.unwrap_or(retries),
         idempotency_key: event.idempotency_key,
-        deliveries: lanes.into_iter().map(deliver).collect(),
+        deliveries: Vec::new(),
         event: Arc::new(WebhookEvent {
             id: event.id,
             event_type: event.event_type,
@@ -146,5 +163,6 @@ fn new_event(dispatcher: &Dispatcher, event: OutboxEvent) -> Result<NewEvent> {
             payload,
             created_at: event.created_at,
         }),
-    })
+    };
+    Ok((event, lanes))
 }

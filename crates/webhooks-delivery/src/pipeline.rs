@@ -5,23 +5,19 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde::Serialize;
-use smallvec::{SmallVec, smallvec};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, OnceCell};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
-use webhooks_core::storage::{EndpointRecord, Enqueued, NewDelivery, NewEvent, WebhookStorage};
-use webhooks_core::{
-    Circuit, Clock, DeliveryId, EventType, Gate, Result, Timestamp, Transport, WebhookError,
-    WebhookEvent, WorkerId, check_endpoint_id,
-};
+use webhooks_core::storage::{EndpointRecord, WebhookStorage};
+use webhooks_core::{Circuit, Clock, Gate, Result, Timestamp, Transport, WorkerId};
 
 use crate::claimer::claim_work;
 use crate::clock::StorageClock;
-use crate::committer::{Committer, OneOrMore, Sending};
+use crate::committer::Committer;
 use crate::directory::Directory;
 use crate::dispatcher::{Dispatcher, Parts};
-use crate::lane::LaneRef;
+use crate::fan_out::keep_fanning_out;
 use crate::lost_claims::give_back_lost_claims;
 use crate::metrics::{AttemptCounter, AttemptMetrics, RefusedMetrics};
 use crate::moment;
@@ -30,7 +26,7 @@ use crate::outbox::keep_emptying;
 use crate::outgoing::{Outgoing, Sent};
 use crate::pulse;
 use crate::recorder::{Recorder, write_down};
-use crate::reservation::Reservation;
+use crate::sender::Sender;
 use crate::settings::Settings;
 
 /// One process's way of events: from a sender into the storage, and out to the endpoints. Its
@@ -43,8 +39,6 @@ pub struct Pipeline {
     tasks: Vec<JoinHandle<()>>,
 }
 
-/// Events of one call at most.
-const MAX_BATCH: usize = 1_000;
 /// The longest deadline, a century: the clock ends some time after it.
 const MAX_DEADLINE: Duration = Duration::from_secs(100 * 365 * 86_400);
 /// Between two looks at whether this process is done.
@@ -91,6 +85,7 @@ impl Pipeline {
             runtime.spawn(pulse::keep_ticking(dispatcher.clone())),
             runtime.spawn(pulse::keep_sweeping(dispatcher.clone())),
             runtime.spawn(keep_emptying(dispatcher.clone())),
+            runtime.spawn(keep_fanning_out(dispatcher.clone())),
             runtime.spawn(give_back_lost_claims(dispatcher.clone())),
         ];
         let help = Arc::new(Notify::new());
@@ -130,107 +125,28 @@ impl Pipeline {
         data: &(impl Serialize + ?Sized),
     ) -> Result<Sent> {
         self.ready().await?;
-        let sending = self.prepare(send, data)?;
-        let sent = self.store(smallvec![sending]).await?.pop();
-        sent.ok_or_else(|| WebhookError::StorageError("the storage gave no answer".into()))
+        self.sender().send(send, data).await
     }
 
-    /// Stores several events in one commit: one answer for each, in order.
+    /// Stores several events, in one commit if that is not too large: one answer for each, in order.
     ///
     /// # Errors
     ///
     /// As [`send`](Self::send): what concerns one event is its own answer, what concerns the
-    /// storage is that of all.
+    /// storage is that of all; or, once some are stored, of those that are not.
     pub async fn send_all(
         &self,
         events: &[(Outgoing<'_>, &(impl Serialize + ?Sized))],
     ) -> Result<Vec<Result<Sent>>> {
         self.ready().await?;
-        if events.len() > MAX_BATCH {
-            let text = format!("a batch holds {} events, at most {MAX_BATCH}", events.len());
-            return Err(WebhookError::InvalidEvent(text.into()));
-        }
-        let (mut good, mut answers) = (SmallVec::new(), Vec::new());
-        for (send, data) in events {
-            answers.push(self.prepare(send, *data).map(|sending| good.push(sending)));
-        }
-        let mut sent = self.store(good).await?.into_iter();
-        let lost = || WebhookError::StorageError("the storage gave too few answers".into());
-        Ok(answers
-            .into_iter()
-            .map(|answer| answer.and_then(|()| sent.next().ok_or_else(lost)))
-            .collect())
+        self.sender().send_all(events).await
     }
 
-    async fn store(&self, sendings: OneOrMore<Sending>) -> Result<OneOrMore<Sent>> {
-        let to_store =
-            |s: &Sending| !s.event.deliveries.is_empty() || s.event.idempotency_key.is_some();
-        if !sendings.iter().any(to_store) {
-            let nowhere = |s: &Sending| Sent::new(&s.event, Enqueued::NoEndpoint);
-            return Ok(sendings.iter().map(nowhere).collect());
+    const fn sender(&self) -> Sender<'_> {
+        Sender {
+            dispatcher: &self.dispatcher,
+            committer: &self.committer,
         }
-        self.committer.store(sendings).await
-    }
-
-    /// Checks everything, writes the envelope, finds the endpoints, and reserves the requests that
-    /// can start at once.
-    fn prepare(&self, send: &Outgoing<'_>, data: &(impl Serialize + ?Sized)) -> Result<Sending> {
-        let dispatcher = &self.dispatcher;
-        if dispatcher.is_stopping() {
-            return Err(WebhookError::ShutDown("no event is taken any more".into()));
-        }
-        send.check()?;
-        let now = dispatcher.clock.now();
-        let tenant: Option<Arc<str>> = send.tenant.map(Into::into);
-        let event_type = EventType::sent(send.event_type)?;
-        let limit = dispatcher.settings.max_body_bytes;
-        let event = WebhookEvent::new(event_type, tenant, data, limit, now)?;
-        let lanes = self.recipients(send.endpoint_id, &event)?;
-        let mut reservations = SmallVec::new();
-        let mut deliveries = Vec::with_capacity(lanes.len());
-        for (n, LaneRef(lane)) in lanes.into_iter().enumerate() {
-            let (endpoint_id, incarnation) = (lane.endpoint_id.clone(), lane.incarnation);
-            let reservation = if send.delay.is_zero() {
-                Reservation::new(dispatcher, lane)
-            } else {
-                None
-            };
-            deliveries.push(NewDelivery {
-                id: DeliveryId::new(now),
-                endpoint_id,
-                incarnation: Some(incarnation),
-                by_name: send.endpoint_id.is_some(),
-                lease: reservation.is_some(),
-            });
-            reservations.extend(reservation.map(|reservation| (n, reservation)));
-        }
-        let event = NewEvent {
-            event: Arc::new(event),
-            priority: send.priority,
-            due_at: now.after(send.delay),
-            max_retries: dispatcher.settings.retry_strategy.max_retries,
-            idempotency_key: send.idempotency_key.map(Into::into),
-            deliveries,
-        };
-        Ok(Sending {
-            event,
-            reservations,
-        })
-    }
-
-    fn recipients(&self, endpoint_id: Option<&str>, event: &WebhookEvent) -> Result<Vec<LaneRef>> {
-        let directory = &self.dispatcher.directory;
-        let Some(id) = endpoint_id else {
-            return Ok(directory.matches(event.tenant.as_ref(), &event.event_type));
-        };
-        check_endpoint_id(id)?;
-        let lane = directory
-            .get(id)
-            .filter(|lane| lane.record().takes_events());
-        let lane = lane.ok_or_else(|| {
-            WebhookError::EndpointNotFound(format!("{id:?}, or it is disabled").into())
-        })?;
-        Ok(vec![LaneRef(lane)])
     }
 
     /// Reads endpoints that changed, so that what this process has just stored takes effect.

@@ -72,7 +72,7 @@ impl State {
         // The same event is the same call sent twice, not a second event.
         (first.event_id != new.event.id).then(|| Enqueued::Duplicate {
             event_id: first.event_id,
-            delivery_ids: first.delivery_ids.to_vec(),
+            delivery_ids: first.delivery_ids.clone(),
         })
     }
 

@@ -1,4 +1,4 @@
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use webhooks_core::storage::IDEMPOTENCY_WINDOW;
@@ -11,7 +11,7 @@ pub(crate) type TenantKey = (Option<Arc<str>>, Arc<str>);
 #[derive(Clone, Debug)]
 pub(crate) struct FirstSend {
     pub(crate) event_id: EventId,
-    pub(crate) delivery_ids: Box<[DeliveryId]>,
+    pub(crate) delivery_ids: Vec<DeliveryId>,
     at: Timestamp,
 }
 
@@ -27,16 +27,25 @@ impl IdempotencyKeys {
         self.sent.get(key).filter(|first| !is_over(first.at, now))
     }
 
+    /// Keeps what an event made; of the same event, what it made besides.
     pub(crate) fn insert(
         &mut self,
         key: TenantKey,
         event_id: EventId,
-        delivery_ids: Vec<DeliveryId>,
+        mut delivery_ids: Vec<DeliveryId>,
         at: Timestamp,
     ) {
+        let known = self.sent.get_mut(&key);
+        if let Some(known) = known.filter(|known| known.event_id == event_id) {
+            let there: HashSet<_> = known.delivery_ids.iter().copied().collect();
+            delivery_ids.retain(|id| !there.contains(id));
+            known.delivery_ids.append(&mut delivery_ids);
+            return;
+        }
+        delivery_ids.shrink_to_fit();
         let first = FirstSend {
             event_id,
-            delivery_ids: delivery_ids.into(),
+            delivery_ids,
             at,
         };
         self.by_age.push_back((at, key.clone()));

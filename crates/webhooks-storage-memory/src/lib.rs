@@ -13,6 +13,7 @@ mod clock;
 mod endpoint_entry;
 mod endpoints;
 mod enqueue;
+mod fan_outs;
 mod filling;
 mod idempotency;
 mod limits;

@@ -33,6 +33,7 @@ impl State {
         limit: usize,
         now: Timestamp,
     ) -> Changed {
+        self.end_fan_outs(query, to);
         let mut erased = HashMap::new();
         let (found, next) = self.find(query, limit, MOST_SCANNED, |row| self.applies(row, to));
         let mut changed = 0;

@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use tokio::sync::Notify;
 use webhooks_core::storage::{
     Beat, Change, Changed, Claim, Claimed, Counts, DeliveryQuery, DeliveryRecord, EndpointChanges,
-    EndpointGate, EndpointRecord, Enqueued, Expected, HeldLease, NewEvent, Page, Retention, Saved,
-    Settled, Settlement, Swept, WebhookStorage,
+    EndpointGate, EndpointRecord, Enqueued, Expected, FanOut, FanOutPart, HeldLease, NewEvent,
+    Page, Retention, Saved, Settled, Settlement, Swept, WebhookStorage,
 };
 use webhooks_core::{Clock, DeliveryId, Result, Timestamp, WebhookEndpoint, WorkerId};
 
@@ -135,6 +135,18 @@ impl WebhookStorage for MemoryStorage {
         now: Timestamp,
     ) -> Result<Vec<Enqueued>> {
         self.change_state(|state| state.enqueue(events, worker, now))
+    }
+
+    async fn fan_out(&self, part: &FanOutPart, now: Timestamp) -> Result<Option<Enqueued>> {
+        self.change_state(|state| state.fan_out(part, now))
+    }
+
+    async fn fan_outs(&self, idle_since: Timestamp, limit: usize) -> Result<Vec<FanOut>> {
+        Ok(self.lock().fan_outs(idle_since, limit))
+    }
+
+    fn keeps_fan_outs(&self) -> bool {
+        true
     }
 
     async fn claim(&self, claim: &Claim<'_>) -> Result<Claimed> {

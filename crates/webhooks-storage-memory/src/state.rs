@@ -3,12 +3,15 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use webhooks_core::storage::Counts;
-use webhooks_core::{CancelReason, DeadReason, DeliveryId, DeliveryState, Timestamp, WorkerId};
+use webhooks_core::{
+    CancelReason, DeadReason, DeliveryId, DeliveryState, EventId, Timestamp, WorkerId,
+};
 
 use crate::MemoryLimits;
 use crate::arena::Arena;
 use crate::attempt_log::AttemptLog;
 use crate::endpoint_entry::EndpointEntry;
+use crate::fan_outs::Unfinished;
 use crate::idempotency::IdempotencyKeys;
 use crate::ready_ring::ReadyRing;
 use crate::row::Row;
@@ -40,6 +43,7 @@ pub(crate) struct State {
     pub(crate) ended: VecDeque<(u32, u64)>,
     pub(crate) log: AttemptLog,
     pub(crate) keys: IdempotencyKeys,
+    pub(crate) fan_outs: BTreeMap<EventId, Unfinished>,
     /// The totals; as in [`EndpointEntry`], `held` is computed when it is asked for.
     pub(crate) counts: Counts,
     pub(crate) next_seq: u64,
@@ -69,6 +73,7 @@ impl State {
             ended: VecDeque::new(),
             log: AttemptLog::default(),
             keys: IdempotencyKeys::default(),
+            fan_outs: BTreeMap::new(),
             counts: Counts::default(),
             next_seq: 0,
             incarnations: 0,

@@ -73,6 +73,7 @@ impl State {
         let mut beat = Beat {
             now,
             revision: self.revision,
+            outbox: !self.fan_outs.is_empty(),
             ..Beat::default()
         };
         let Some(id) = worker else {

@@ -246,6 +246,22 @@ CREATE TABLE webhook_outbox_refused (
 
 CREATE INDEX idx_webhook_outbox_refused ON webhook_outbox_refused (refused_at);
 
+-- Events for more endpoints than one commit is to store, of which some have their deliveries: those up
+-- to `up_to`, by id. Any node goes on with one that nobody has moved for a while.
+CREATE TABLE webhook_fan_outs (
+    event_id        uuid PRIMARY KEY,
+    event_type      text NOT NULL,
+    tenant          text,
+    idempotency_key text,
+    priority        smallint NOT NULL,
+    max_retries     integer NOT NULL,
+    created_at      timestamptz NOT NULL,
+    due_at          timestamptz NOT NULL,
+    moved_at        timestamptz NOT NULL,
+    up_to           text COLLATE "C" NOT NULL,
+    payload         json NOT NULL
+);
+
 -- The rule of a name that this one breaks, if it breaks one; as in webhooks-core.
 CREATE FUNCTION webhook_name_problem(field text, name text) RETURNS text
 LANGUAGE sql IMMUTABLE SET standard_conforming_strings = on AS $$

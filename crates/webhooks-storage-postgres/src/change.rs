@@ -55,6 +55,8 @@ impl Database {
         now: Timestamp,
     ) -> Result<Changed> {
         const WHAT: &str = "change deliveries";
+        // First: what a part stores after this, it does not store at all.
+        self.end_fan_outs(query, to).await?;
         let mut filter = Filter::new(query);
         let most = filter.parameter(long(limit));
         let branches: Vec<_> = steps(to)

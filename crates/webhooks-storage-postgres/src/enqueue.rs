@@ -4,6 +4,7 @@ use std::time::SystemTime;
 
 use sha2::{Digest, Sha256};
 use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 use webhooks_core::storage::{Enqueued, NewEvent};
 use webhooks_core::{DeliveryId, EventId, Result, Timestamp, WorkerId};
@@ -12,11 +13,11 @@ use crate::columns::{get, int, long, time, unknown};
 use crate::database::Database;
 use crate::raw_json::RawJson;
 
-const ENQUEUE: &str = include_str!("sql/enqueue.sql");
+pub(crate) const ENQUEUE: &str = include_str!("sql/enqueue.sql");
 
 /// Events and their deliveries, column by column.
 #[derive(Default)]
-struct Columns<'a> {
+pub(crate) struct Columns<'a> {
     n: Vec<i32>,
     id: Vec<Uuid>,
     event_type: Vec<&'a str>,
@@ -66,8 +67,48 @@ impl<'a> Columns<'a> {
     }
 }
 
+impl<'a> Columns<'a> {
+    pub(crate) fn of(events: &'a [NewEvent]) -> Self {
+        let mut columns = Self::default();
+        events.iter().for_each(|event| columns.push(event));
+        columns
+    }
+
+    /// As [`ENQUEUE`] takes them.
+    pub(crate) fn parameters<'p>(
+        &'p self,
+        worker: &'p Option<&'p str>,
+        now: &'p SystemTime,
+        from_outbox: &'p bool,
+    ) -> [&'p (dyn ToSql + Sync); 21] {
+        [
+            &self.n,
+            &self.id,
+            &self.event_type,
+            &self.tenant,
+            &self.payload,
+            &self.created_at,
+            &self.priority,
+            &self.sort_key,
+            &self.due_at,
+            &self.max_retries,
+            &self.delivery_n,
+            &self.delivery_id,
+            &self.endpoint_id,
+            &self.lease,
+            worker,
+            now,
+            from_outbox,
+            &self.keyed_n,
+            &self.key,
+            &self.incarnation,
+            &self.by_name,
+        ]
+    }
+}
+
 /// The same key of two tenants is two keys, whatever the two texts are.
-fn key_of(tenant: Option<&str>, key: &str) -> Vec<u8> {
+pub(crate) fn key_of(tenant: Option<&str>, key: &str) -> Vec<u8> {
     let mut hash = Sha256::new();
     hash.update([u8::from(tenant.is_some())]);
     let tenant = tenant.unwrap_or_default();
@@ -93,43 +134,18 @@ impl Database {
         if events.is_empty() {
             return Ok(Vec::new());
         }
-        let mut c = Columns::default();
-        events.iter().for_each(|event| c.push(event));
-        let rows = self
-            .query(
-                "enqueue events",
-                ENQUEUE,
-                &[
-                    &c.n,
-                    &c.id,
-                    &c.event_type,
-                    &c.tenant,
-                    &c.payload,
-                    &c.created_at,
-                    &c.priority,
-                    &c.sort_key,
-                    &c.due_at,
-                    &c.max_retries,
-                    &c.delivery_n,
-                    &c.delivery_id,
-                    &c.endpoint_id,
-                    &c.lease,
-                    &worker.map(WorkerId::as_str),
-                    &time(now),
-                    &from_outbox,
-                    &c.keyed_n,
-                    &c.key,
-                    &c.incarnation,
-                    &c.by_name,
-                ],
-            )
-            .await?;
-        answers(events, &rows)
+        let columns = Columns::of(events);
+        let (worker, now) = (worker.map(WorkerId::as_str), time(now));
+        let parameters = columns.parameters(&worker, &now, &from_outbox);
+        answers(
+            events,
+            &self.query("enqueue events", ENQUEUE, &parameters).await?,
+        )
     }
 }
 
 /// Everything was stored but for what the rows say.
-fn answers(events: &[NewEvent], rows: &[Row]) -> Result<Vec<Option<Enqueued>>> {
+pub(crate) fn answers(events: &[NewEvent], rows: &[Row]) -> Result<Vec<Option<Enqueued>>> {
     let mut missing = vec![Vec::new(); events.len()];
     let mut others = vec![None; events.len()];
     for row in rows {

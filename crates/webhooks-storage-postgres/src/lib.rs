@@ -21,6 +21,7 @@ mod definition_change;
 mod endpoints;
 mod enqueue;
 mod error;
+mod fan_out;
 mod filter;
 mod gates;
 mod leases;

@@ -3,8 +3,8 @@ use deadpool_postgres::Pool;
 use tokio_postgres::GenericClient;
 use webhooks_core::storage::{
     Beat, Change, Changed, Claim, Claimed, Counts, DeliveryQuery, DeliveryRecord, EndpointChanges,
-    EndpointGate, EndpointRecord, Enqueued, Expected, HeldLease, NewEvent, OutboxEvent, Page,
-    Retention, Saved, Settled, Settlement, Swept, WebhookStorage,
+    EndpointGate, EndpointRecord, Enqueued, Expected, FanOut, FanOutPart, HeldLease, NewEvent,
+    OutboxEvent, Page, Retention, Saved, Settled, Settlement, Swept, WebhookStorage,
 };
 use webhooks_core::{
     DeliveryId, EventId, Reencrypted, Result, Timestamp, WebhookEndpoint, WorkerId,
@@ -98,15 +98,19 @@ impl PostgresStorage {
             .enqueue(events, worker, now, from_outbox)
             .await;
         // After an error too: perhaps only the answer was lost.
+        self.events_came(events, worker.is_some(), now);
+        answers
+    }
+
+    fn events_came(&self, events: &[NewEvent], leasing: bool, now: Timestamp) {
         let mut is_work = false;
-        for (endpoint_id, sort_key) in arriving(events, worker.is_some(), now) {
+        for (endpoint_id, sort_key) in arriving(events, leasing, now) {
             self.memory.arrived(endpoint_id, sort_key);
             is_work = true;
         }
         if is_work {
             self.wake.work();
         }
-        answers
     }
 }
 
@@ -155,6 +159,23 @@ impl WebhookStorage for PostgresStorage {
         let answers = self.store(events, worker, now, false).await?;
         // Only those of the outbox can be another node's.
         Ok(answers.into_iter().flatten().collect())
+    }
+
+    async fn fan_out(&self, part: &FanOutPart, now: Timestamp) -> Result<Option<Enqueued>> {
+        if part.event.due_at > now {
+            self.memory.scheduled(part.event.due_at);
+        }
+        let answer = self.database.fan_out(part, now).await;
+        self.events_came(std::slice::from_ref(&part.event), false, now);
+        answer
+    }
+
+    async fn fan_outs(&self, idle_since: Timestamp, limit: usize) -> Result<Vec<FanOut>> {
+        self.database.fan_outs(idle_since, limit).await
+    }
+
+    fn keeps_fan_outs(&self) -> bool {
+        true
     }
 
     async fn claim(&self, claim: &Claim<'_>) -> Result<Claimed> {

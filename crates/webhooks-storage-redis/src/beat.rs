@@ -87,6 +87,7 @@ impl RedisStorage {
         };
         let more = reply.flag()?;
         beat.before = reply.optional()?.map(Timestamp::from_millis);
+        beat.outbox = reply.flag()?;
         if partition != REGISTRY {
             self.announce(partition, reply).await?;
         }

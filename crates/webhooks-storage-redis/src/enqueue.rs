@@ -2,10 +2,11 @@ use std::collections::HashSet;
 
 use futures_util::future::try_join_all;
 use uuid::Uuid;
-use webhooks_core::storage::{Enqueued, IDEMPOTENCY_WINDOW, NewDelivery, NewEvent};
+use webhooks_core::storage::{Enqueued, FanOutPart, IDEMPOTENCY_WINDOW, NewDelivery, NewEvent};
 use webhooks_core::{DeliveryId, EventId, Result, Timestamp, WorkerId};
 
 use crate::args::Args;
+use crate::fan_out::write_part;
 use crate::keys::idempotency_name;
 use crate::redis_storage::RedisStorage;
 use crate::reply::ids;
@@ -19,6 +20,8 @@ pub(crate) enum Answer {
     Stored(Vec<Uuid>),
     /// The first event of the idempotency key, and its deliveries.
     Duplicate(Uuid, Vec<Uuid>),
+    /// A part of a fan-out that is not there.
+    Gone,
 }
 
 impl RedisStorage {
@@ -33,10 +36,26 @@ impl RedisStorage {
         }
         let has_key = events.iter().any(|event| event.idempotency_key.is_some());
         if has_key && self.connection.keys.partitions() > 1 {
-            return self.store_keyed(events, worker, now).await;
+            return self.store_keyed(events, None, worker, now).await;
         }
         let all: Vec<_> = events.iter().collect();
         self.store(&all, worker, now).await
+    }
+
+    /// Stores a part of a fan-out where there is one partition, together with where the next one
+    /// goes on.
+    pub(crate) async fn store_part_whole(
+        &self,
+        part: &FanOutPart,
+        now: Timestamp,
+    ) -> Result<Option<Enqueued>> {
+        let events = [&part.event];
+        let stored = self.store_in(0, &events, Some(part), None, now).await?;
+        let answers: Vec<_> = stored.into_iter().map(|(_, answer)| answer).collect();
+        if answers.iter().any(|answer| matches!(answer, Answer::Gone)) {
+            return Ok(None);
+        }
+        Ok(Some(enqueued(&part.event, answers)))
     }
 
     /// Stores events, in one script per partition that they touch.
@@ -49,7 +68,7 @@ impl RedisStorage {
         now: Timestamp,
     ) -> Result<Vec<Enqueued>> {
         let partitions = 0..self.connection.keys.partitions();
-        let calls = partitions.map(|partition| self.store_part(partition, events, worker, now));
+        let calls = partitions.map(|partition| self.store_in(partition, events, None, worker, now));
         let mut answers: Vec<Vec<Answer>> = events.iter().map(|_| Vec::new()).collect();
         for (index, answer) in try_join_all(calls).await?.into_iter().flatten() {
             if let Some(of_event) = answers.get_mut(index) {
@@ -64,10 +83,11 @@ impl RedisStorage {
 
     /// Stores the part of the events that is kept in this partition. The answers, each with the
     /// place of its event.
-    async fn store_part(
+    async fn store_in(
         &self,
         partition: usize,
         events: &[&NewEvent],
+        part: Option<&FanOutPart>,
         worker: Option<&WorkerId>,
         now: Timestamp,
     ) -> Result<Vec<(usize, Answer)>> {
@@ -78,12 +98,12 @@ impl RedisStorage {
                 |d: &&NewDelivery| self.connection.keys.partition_of(&d.endpoint_id) == partition;
             let deliveries: Vec<_> = event.deliveries.iter().filter(here).collect();
             let key = idempotency_name(event).filter(|_| is_only);
-            if deliveries.is_empty() && key.is_none() {
+            if deliveries.is_empty() && key.is_none() && part.is_none() {
                 continue;
             }
             total += deliveries.len();
             places.push(place);
-            write_event(&mut written, event, key.as_deref(), &deliveries);
+            write_event(&mut written, event, key.as_deref(), part, &deliveries);
         }
         if places.is_empty() {
             return Ok(Vec::new());
@@ -101,10 +121,10 @@ impl RedisStorage {
         let mut answers = Vec::with_capacity(places.len());
         for place in places {
             let mut answer = reply.list()?;
-            let answer = if answer.flag()? {
-                Answer::Duplicate(answer.uuid()?, ids(&answer.text()?)?)
-            } else {
-                Answer::Stored(ids(&answer.text()?)?)
+            let answer = match answer.number::<u8>()? {
+                0 => Answer::Stored(ids(&answer.text()?)?),
+                1 => Answer::Duplicate(answer.uuid()?, ids(&answer.text()?)?),
+                _ => Answer::Gone,
             };
             answers.push((place, answer));
         }
@@ -112,7 +132,13 @@ impl RedisStorage {
     }
 }
 
-fn write_event(args: &mut Args, new: &NewEvent, key: Option<&str>, deliveries: &[&NewDelivery]) {
+fn write_event(
+    args: &mut Args,
+    new: &NewEvent,
+    key: Option<&str>,
+    part: Option<&FanOutPart>,
+    deliveries: &[&NewDelivery],
+) {
     let event = &new.event;
     args.uuid(event.id.as_uuid())
         .written(|to| rows::write_event(to, event))
@@ -121,8 +147,9 @@ fn write_event(args: &mut Args, new: &NewEvent, key: Option<&str>, deliveries: &
         .number(new.priority.sort_key(event.created_at))
         .number(new.due_at.as_millis())
         .number(new.max_retries)
-        .text(key.unwrap_or_default())
-        .number(deliveries.len());
+        .text(key.unwrap_or_default());
+    write_part(args, part);
+    args.number(deliveries.len());
     for delivery in deliveries {
         args.uuid(delivery.id.as_uuid())
             .text(&delivery.endpoint_id)
@@ -141,6 +168,7 @@ fn enqueued(event: &NewEvent, answers: Vec<Answer>) -> Enqueued {
     for answer in answers {
         match answer {
             Answer::Stored(missing) => gone.extend(missing),
+            Answer::Gone => {}
             Answer::Duplicate(first, deliveries) => return duplicate(first, deliveries),
         }
     }
@@ -158,7 +186,10 @@ fn enqueued(event: &NewEvent, answers: Vec<Answer>) -> Enqueued {
 }
 
 pub(crate) fn duplicate(first: Uuid, deliveries: Vec<Uuid>) -> Enqueued {
-    let deliveries = deliveries.into_iter().map(DeliveryId::from_uuid);
+    // Parts that two nodes made may overlap.
+    let mut known = HashSet::with_capacity(deliveries.len());
+    let deliveries = deliveries.into_iter().filter(|id| known.insert(*id));
+    let deliveries = deliveries.map(DeliveryId::from_uuid);
     Enqueued::Duplicate {
         event_id: EventId::from_uuid(first),
         delivery_ids: deliveries.collect(),

@@ -10,7 +10,7 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use uuid::Uuid;
-use webhooks_core::storage::{Enqueued, IDEMPOTENCY_WINDOW, NewEvent};
+use webhooks_core::storage::{Enqueued, FanOutPart, IDEMPOTENCY_WINDOW, NewEvent};
 use webhooks_core::{Result, Timestamp, WorkerId};
 
 use crate::args::Args;
@@ -43,9 +43,12 @@ struct Open<'a> {
 }
 
 impl RedisStorage {
+    /// Stores events with keys; and begins the fan-out of `part`, whose event is the only one, before
+    /// its key is kept.
     pub(crate) async fn store_keyed(
         &self,
         events: &[NewEvent],
+        part: Option<&FanOutPart>,
         worker: Option<&WorkerId>,
         now: Timestamp,
     ) -> Result<Vec<Enqueued>> {
@@ -63,9 +66,12 @@ impl RedisStorage {
             let (claimed, waiting) = self
                 .claim_keys(&open, pauses >= PAUSES, &mut answers, now)
                 .await?;
+            if let Some(part) = part.filter(|_| !claimed.is_empty()) {
+                self.fan_out_step("begin", part, now).await?;
+            }
             let stored: Vec<_> = claimed.iter().map(|open| open.event).collect();
             let outcomes = self.store(&stored, worker, now).await?;
-            self.keep_keys(&stored, &outcomes, now).await?;
+            self.keep_keys(&stored, &outcomes, None, now).await?;
             for (open, outcome) in claimed.iter().zip(outcomes) {
                 if let Some(answer) = answers.get_mut(open.place) {
                     *answer = Some(outcome);
@@ -140,11 +146,13 @@ impl RedisStorage {
         Ok((claimed, waiting))
     }
 
-    /// Keeps which deliveries the events of claimed keys made.
-    async fn keep_keys(
+    /// Keeps which deliveries the events of claimed keys made; or what a part made besides, which
+    /// begins `from` this endpoint.
+    pub(crate) async fn keep_keys(
         &self,
         events: &[&NewEvent],
         outcomes: &[Enqueued],
+        from: Option<&str>,
         now: Timestamp,
     ) -> Result<()> {
         let mut by_partition: HashMap<usize, (usize, Args)> = HashMap::new();
@@ -157,6 +165,7 @@ impl RedisStorage {
             *count += 1;
             args.text(&name)
                 .uuid(event.event.id.as_uuid())
+                .text(from.unwrap_or_default())
                 .text(&made(event, outcome));
         }
         let now = now.as_millis().to_string();

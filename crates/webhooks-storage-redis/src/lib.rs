@@ -17,6 +17,7 @@ mod durability;
 mod endpoints;
 mod enqueue;
 mod error;
+mod fan_out;
 mod idempotency;
 mod keys;
 mod query;

@@ -37,6 +37,8 @@ impl RedisStorage {
         limit: usize,
         now: Timestamp,
     ) -> Result<Changed> {
+        // First: what a part stores after this, it does not store at all.
+        self.end_fan_outs(query, to).await?;
         let (mut changed, mut next) = (0, None);
         for partition in self.partitions_of(query) {
             let left = limit.saturating_sub(changed);
@@ -130,7 +132,7 @@ impl RedisStorage {
 }
 
 /// The arguments that say which deliveries.
-fn filter(query: &DeliveryQuery, before: Option<Uuid>) -> Args {
+pub(crate) fn filter(query: &DeliveryQuery, before: Option<Uuid>) -> Args {
     let uuid = |id: Uuid| id.as_hyphenated().to_string();
     let time = |at: Timestamp| at.as_millis().to_string();
     let mut args = Args::default();

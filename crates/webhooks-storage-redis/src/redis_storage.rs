@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use fred::clients::Pool;
 use webhooks_core::storage::{
     Beat, Change, Changed, Claim, Claimed, Counts, DeliveryQuery, DeliveryRecord, EndpointChanges,
-    EndpointGate, EndpointRecord, Enqueued, Expected, HeldLease, NewEvent, Page, Retention, Saved,
-    Settled, Settlement, Swept, WebhookStorage,
+    EndpointGate, EndpointRecord, Enqueued, Expected, FanOut, FanOutPart, HeldLease, NewEvent,
+    Page, Retention, Saved, Settled, Settlement, Swept, WebhookStorage,
 };
 use webhooks_core::{
     DeliveryId, EncryptionKeys, Reencrypted, Result, Timestamp, WebhookEndpoint, WebhookError,
@@ -154,6 +154,18 @@ impl WebhookStorage for RedisStorage {
         now: Timestamp,
     ) -> Result<Vec<Enqueued>> {
         self.in_parts(self.store_events(events, worker, now).await)
+    }
+
+    async fn fan_out(&self, part: &FanOutPart, now: Timestamp) -> Result<Option<Enqueued>> {
+        self.in_parts(self.store_part(part, now).await)
+    }
+
+    async fn fan_outs(&self, idle_since: Timestamp, limit: usize) -> Result<Vec<FanOut>> {
+        self.idle_fan_outs(idle_since, limit).await
+    }
+
+    fn keeps_fan_outs(&self) -> bool {
+        true
     }
 
     async fn claim(&self, claim: &Claim<'_>) -> Result<Claimed> {

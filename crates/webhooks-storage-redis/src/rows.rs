@@ -124,7 +124,7 @@ pub(crate) fn tenant_line(tenant: &str) -> String {
     serde_json::Value::from(tenant).to_string()
 }
 
-fn read_event(id: Uuid, mut text: Bytes) -> Result<WebhookEvent> {
+pub(crate) fn read_event(id: Uuid, mut text: Bytes) -> Result<WebhookEvent> {
     let mut line = || {
         let end = text.iter().position(|byte| *byte == b'\n');
         let line = text.split_to(end.ok_or_else(broken)? + 1);
@@ -144,10 +144,10 @@ fn read_event(id: Uuid, mut text: Bytes) -> Result<WebhookEvent> {
     })
 }
 
-fn number<N: FromStr>(text: &str) -> Result<N> {
+pub(crate) fn number<N: FromStr>(text: &str) -> Result<N> {
     text.parse().map_err(|_| broken())
 }
 
-fn broken() -> webhooks_core::WebhookError {
+pub(crate) fn broken() -> webhooks_core::WebhookError {
     malformed("holds a broken delivery or event")
 }

@@ -8,6 +8,7 @@ pub(crate) mod counts;
 pub(crate) mod deliveries;
 pub(crate) mod endpoints;
 pub(crate) mod enqueue;
+pub(crate) mod fan_outs;
 pub(crate) mod gates;
 pub(crate) mod incarnations;
 pub(crate) mod random;

@@ -85,6 +85,19 @@ macro_rules! __cases {
                 what_is_made_later_has_its_payload
                 a_worker_may_have_any_name
             }
+            fan_outs {
+                parts_make_one_event
+                parts_that_are_made_again_store_nothing_twice
+                a_key_names_what_all_parts_made
+                a_key_that_was_used_begins_nothing
+                everything_that_is_needed_to_go_on_is_kept
+                what_is_still_under_way_is_left_alone
+                a_fan_out_never_goes_back
+                a_part_without_its_fan_out_stores_nothing
+                erasing_an_event_ends_its_fan_out
+                a_change_of_others_leaves_a_fan_out
+                a_beat_tells_of_a_fan_out
+            }
             claim {
                 higher_priorities_go_first
                 an_old_low_goes_before_a_new_critical

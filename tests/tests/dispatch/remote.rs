@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use serde_json::json;
 use webhooks_core::storage::{GateChange, OutboxEvent, WebhookStorage};
 use webhooks_core::{DeliveryState, EventId, EventType, Priority, WebhookEndpoint};
 use webhooks_delivery::{Notice, Outgoing, Settings};
@@ -320,7 +321,7 @@ async fn a_delivery_is_told_of_though_the_answer_that_it_is_stored_was_lost() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn events_for_many_endpoints_share_a_commit_of_bounded_size() {
+async fn however_many_endpoints_an_event_has_a_commit_is_bounded() {
     let (node, remote) = far_off(5, |_| Reply::Status(200)).await;
     for n in 0..1_000 {
         let endpoint = endpoint(&format!("a{n}"));
@@ -328,18 +329,66 @@ async fn events_for_many_endpoints_share_a_commit_of_bounded_size() {
     }
     node.pipeline.refresh().await.unwrap();
     let later = Outgoing {
-        delay: secs(1),
+        delay: secs(3_600),
         ..outgoing(None)
     };
-    let sends = (0..100).map(|_| node.send(&later));
-    futures_util::future::try_join_all(sends).await.unwrap();
+    let sends = (0..20).map(|_| node.send(&later));
+    let sent = futures_util::future::try_join_all(sends).await.unwrap();
+    assert!(sent.iter().all(|sent| sent.delivery_ids.len() == 1_001));
     let commits = remote.enqueued.lock().unwrap();
-    assert_eq!(commits.iter().sum::<usize>(), 100 * 1_001);
-    assert!(
-        commits.iter().all(|most| *most <= 4_096 + 1_001),
-        "{commits:?}"
+    assert_eq!(commits.iter().sum::<usize>(), 20 * 1_001);
+    assert!(commits.iter().all(|most| *most <= 256), "{commits:?}");
+    assert!(commits.len() <= 20 * 4, "{commits:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_for_some_endpoints_share_commits_of_a_bounded_size() {
+    let (node, remote) = far_off(5, |_| Reply::Status(200)).await;
+    for n in 0..39 {
+        let endpoint = endpoint(&format!("a{n}"));
+        node.storage.save_endpoint(&endpoint).await.unwrap();
+    }
+    node.pipeline.refresh().await.unwrap();
+    let later = Outgoing {
+        delay: secs(3_600),
+        ..outgoing(None)
+    };
+    let data = json!({});
+    let batch = vec![(later.clone(), &data); 60];
+    let (sent, alone) = tokio::join!(
+        node.pipeline.send_all(&batch),
+        futures_util::future::try_join_all((0..40).map(|_| node.send(&later)))
     );
-    assert!(commits.len() < 25, "{commits:?}");
+    assert!(sent.unwrap().iter().all(Result::is_ok));
+    assert_eq!(alone.unwrap().len(), 40);
+    let commits = remote.enqueued.lock().unwrap();
+    assert_eq!(commits.iter().sum::<usize>(), 100 * 40);
+    assert!(commits.iter().all(|most| *most <= 256), "{commits:?}");
+    assert!(commits.len() <= 20, "{commits:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_that_fails_in_the_middle_tells_what_is_stored() {
+    let (node, remote) = far_off(5, |_| Reply::Status(200)).await;
+    for n in 0..199 {
+        let endpoint = endpoint(&format!("a{n}"));
+        node.storage.save_endpoint(&endpoint).await.unwrap();
+    }
+    node.pipeline.refresh().await.unwrap();
+    let data = json!({});
+    let batch = vec![(outgoing(None), &data); 5];
+    let failing = async {
+        while remote.enqueued.lock().unwrap().len() < 2 {
+            tokio::time::sleep(millis(1)).await;
+        }
+        remote.lose(Some(Lost::Calls));
+    };
+    let (answers, ()) = tokio::join!(node.pipeline.send_all(&batch), failing);
+    let answers = answers.unwrap();
+    let stored = answers.iter().take_while(|answer| answer.is_ok()).count();
+    assert!((1..5).contains(&stored), "{answers:?}");
+    assert!(answers.iter().skip(stored).all(Result::is_err));
+    assert_eq!(node.counts().await.enqueued, stored as u64 * 200);
 }
 
 #[tokio::test(start_paused = true)]

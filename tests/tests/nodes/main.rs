@@ -10,6 +10,7 @@
 
 mod definitions;
 mod event_data;
+mod fan_outs;
 mod health;
 mod incarnations;
 mod outbox;

@@ -12,6 +12,7 @@ use better_auth_webhooks::{
 };
 use deadpool_postgres::{Manager, Pool, Runtime};
 use fred::prelude::*;
+use fred::types::CustomCommand;
 use tokio_postgres::NoTls;
 
 /// Where the systems of a test keep everything.
@@ -93,6 +94,25 @@ impl Place {
         client
     }
 
+    /// Whether a thousand endpoints take seconds to register.
+    pub(crate) const fn registers_slowly(&self) -> bool {
+        matches!(self.engine, Engine::Postgres)
+    }
+
+    /// How long a call of this storage has kept the database from others at most, where calls do.
+    pub(crate) async fn longest_call(&self) -> Duration {
+        if !matches!(self.engine, Engine::Redis) {
+            return Duration::ZERO;
+        }
+        let log = redis_slowlog().await.into_array();
+        let calls = log.into_iter().filter(|call| {
+            // Tests that run beside this one have calls of their own.
+            format!("{call:?}").contains(&self.name)
+        });
+        let micros = calls.filter_map(|call| call.into_array().get(2)?.as_u64());
+        Duration::from_micros(micros.max().unwrap_or(0))
+    }
+
     /// A system of its own on this storage.
     pub(crate) async fn node(&self) -> WebhookSystem {
         self.node_with(builder()).await
@@ -101,6 +121,15 @@ impl Place {
     pub(crate) async fn node_with(&self, builder: WebhookSystemBuilder) -> WebhookSystem {
         builder.build(self.storage().await)
     }
+}
+
+async fn redis_slowlog() -> Value {
+    let client = Builder::from_config(Config::from_url(&server("REDIS")).unwrap())
+        .build()
+        .unwrap();
+    client.init().await.unwrap();
+    let slowlog = CustomCommand::new_static("SLOWLOG", None, false);
+    client.custom(slowlog, vec!["GET", "-1"]).await.unwrap()
 }
 
 fn server(kind: &str) -> String {

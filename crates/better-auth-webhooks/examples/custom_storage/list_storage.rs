@@ -4,8 +4,9 @@ use std::time::SystemTime;
 use async_trait::async_trait;
 use better_auth_webhooks::storage::{
     Beat, Change, Changed, Claim, Claimed, Counts, DeliveryQuery, DeliveryRecord, DisabledBy,
-    EndpointChanges, EndpointGate, EndpointRecord, Enqueued, Expected, GateChange, GateState,
-    HeldLease, NewEvent, Page, Retention, Saved, Settled, Settlement, Swept, WebhookStorage,
+    EndpointChanges, EndpointGate, EndpointRecord, Enqueued, Expected, FanOut, FanOutPart,
+    GateChange, GateState, HeldLease, NewEvent, Page, Retention, Saved, Settled, Settlement, Swept,
+    WebhookStorage,
 };
 use better_auth_webhooks::{
     CancelReason, DeliveryId, Result, Timestamp, WebhookEndpoint, WorkerId,
@@ -166,6 +167,23 @@ impl WebhookStorage for ListStorage {
         Ok(answers.collect())
     }
 
+    async fn fan_out(&self, part: &FanOutPart, now: Timestamp) -> Result<Option<Enqueued>> {
+        Ok(self.lists().fan_out(part, now))
+    }
+
+    async fn fan_outs(&self, idle_since: Timestamp, limit: usize) -> Result<Vec<FanOut>> {
+        let lists = self.lists();
+        let idle = lists.fan_outs.iter().filter(|(_, at)| *at <= idle_since);
+        Ok(idle
+            .take(limit)
+            .map(|(fan_out, _)| fan_out.clone())
+            .collect())
+    }
+
+    fn keeps_fan_outs(&self) -> bool {
+        true
+    }
+
     async fn claim(&self, claim: &Claim<'_>) -> Result<Claimed> {
         Ok(self.lists().claim(claim))
     }
@@ -196,6 +214,7 @@ impl WebhookStorage for ListStorage {
         let mut beat = Beat {
             now,
             revision: lists.revision,
+            outbox: !lists.fan_outs.is_empty(),
             ..Beat::default()
         };
         let Some(id) = worker else {
@@ -239,6 +258,9 @@ impl WebhookStorage for ListStorage {
         now: Timestamp,
     ) -> Result<Changed> {
         let mut lists = self.lists();
+        lists
+            .fan_outs
+            .retain(|(fan_out, _)| !FanOut::ends_with(&fan_out.event, query, to));
         let matching = lists.rows.iter().filter(|row| row.matches(query));
         let mut ids: Vec<_> = matching.map(|row| row.delivery.id).collect();
         ids.sort_by_key(|id| std::cmp::Reverse(*id));

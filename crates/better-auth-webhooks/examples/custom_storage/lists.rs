@@ -2,8 +2,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use better_auth_webhooks::storage::{
-    Change, Counts, EndpointRecord, Enqueued, IDEMPOTENCY_WINDOW, NewEvent, Retention, Settled,
-    Swept,
+    Change, Counts, EndpointRecord, Enqueued, FanOut, FanOutPart, IDEMPOTENCY_WINDOW, NewEvent,
+    PartPlace, Retention, Settled, Swept,
 };
 use better_auth_webhooks::{
     AttemptRecord, CancelReason, DeadReason, DeliveryId, DeliveryState, EventId, Timestamp,
@@ -23,6 +23,8 @@ pub(crate) struct Lists {
     pub(crate) log: Vec<AttemptRecord>,
     pub(crate) keys: Vec<Key>,
     pub(crate) workers: HashMap<WorkerId, Worker>,
+    /// Those that are not done, each with when its last part was stored.
+    pub(crate) fan_outs: Vec<(FanOut, Timestamp)>,
 }
 
 #[derive(Debug)]
@@ -147,12 +149,12 @@ impl Lists {
     ) -> Enqueued {
         self.keys
             .retain(|key| now.since(key.at) < IDEMPOTENCY_WINDOW);
-        let mut keys = self.keys.iter();
-        let known = keys.find(|key| {
+        let known = self.keys.iter().position(|key| {
             Some(&key.key) == new.idempotency_key.as_ref() && key.tenant == new.event.tenant
         });
         // The same event under its own key is the same call, made again.
-        if let Some(first) = known.filter(|first| first.event_id != new.event.id) {
+        let first = known.and_then(|place| self.keys.get(place));
+        if let Some(first) = first.filter(|first| first.event_id != new.event.id) {
             return Enqueued::Duplicate {
                 event_id: first.event_id,
                 delivery_ids: first.delivery_ids.clone(),
@@ -175,7 +177,11 @@ impl Lists {
                 self.rows.push(row);
             }
         }
-        if let Some(key) = &new.idempotency_key {
+        if let Some(first) = known.and_then(|place| self.keys.get_mut(place)) {
+            let more = made.iter().filter(|id| !first.delivery_ids.contains(id));
+            let more: Vec<_> = more.copied().collect();
+            first.delivery_ids.extend(more);
+        } else if let Some(key) = &new.idempotency_key {
             self.keys.push(Key {
                 tenant: new.event.tenant.clone(),
                 key: Arc::clone(key),
@@ -189,6 +195,32 @@ impl Lists {
             true => Enqueued::NoEndpoint,
             false => Enqueued::Stored { missing, dead },
         }
+    }
+
+    /// Stores a part of an event for many endpoints, and where the next one goes on.
+    pub(crate) fn fan_out(&mut self, part: &FanOutPart, now: Timestamp) -> Option<Enqueued> {
+        let is_same = |f: &(FanOut, Timestamp)| f.0.event.event.id == part.event.event.id;
+        let begun = self.fan_outs.iter().position(is_same);
+        match part.place {
+            PartPlace::First => {}
+            PartPlace::Later if begun.is_some() => {}
+            PartPlace::Later | PartPlace::FirstOfOutbox => return None,
+        }
+        let answer = self.enqueue(&part.event, None, now);
+        if matches!(answer, Enqueued::Duplicate { .. }) {
+            return Some(answer);
+        }
+        let before = begun.map(|place| self.fan_outs.remove(place).0.up_to);
+        if let Some(up_to) = part.up_to.clone() {
+            let event = NewEvent {
+                deliveries: Vec::new(),
+                ..part.event.clone()
+            };
+            // Two nodes may be at it: it never goes back.
+            let up_to = before.map_or(up_to.clone(), |before| before.max(up_to));
+            self.fan_outs.push((FanOut { event, up_to }, now));
+        }
+        Some(answer)
     }
 
     /// Whether the change applied.

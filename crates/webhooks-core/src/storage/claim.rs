@@ -68,6 +68,7 @@ pub struct Beat {
     /// When the worker had beaten before, if it has and that is known: a process that knows of no
     /// such beat of its own is not the only one under its id.
     pub before: Option<Timestamp>,
-    /// There is something in the [outbox](super::WebhookStorage::read_outbox).
+    /// There is something in the [outbox](super::WebhookStorage::read_outbox), or a
+    /// [fan-out](super::WebhookStorage::fan_outs) that is not done.
     pub outbox: bool,
 }

@@ -18,5 +18,5 @@ SELECT c.now, r.revision, coalesce(b.was_lost, false) AS lost,
         AS silent,
     EXISTS (SELECT FROM @.webhook_workers d WHERE d.seen_at < c.now - interval '12 seconds'
         AND NOT d.given_up) AS newly_silent,
-    EXISTS (SELECT FROM @.webhook_outbox) AS outbox
+    EXISTS (SELECT FROM @.webhook_outbox) OR EXISTS (SELECT FROM @.webhook_fan_outs) AS outbox
 FROM clock c CROSS JOIN @.webhook_revision r LEFT JOIN beaten b ON true

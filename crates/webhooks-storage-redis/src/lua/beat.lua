@@ -1,5 +1,6 @@
 -- A beat of a worker, and the taking back of what dead workers hold, a bounded number at a time.
--- Answers {now, revision, rescued, lost, more to rescue, the beat before, endpoints to announce, ...}.
+-- Answers {now, revision, rescued, lost, more to rescue, the beat before, whether a fan-out is not
+-- done, endpoints to announce, ...}.
 local worker, request, mode = take(), take(), take()
 local silence, most, poison = tonumber(take()), tonumber(take()), tonumber(take())
 local uptime = take() == '1'
@@ -23,7 +24,8 @@ local function find_start()
 end
 
 local function answer(rescued, lost, more, before)
-  local out = { now, redis.call('GET', key('revision')) or '0', rescued, lost, more, before or '' }
+  local out = { now, redis.call('GET', key('revision')) or '0', rescued, lost, more, before or '',
+    redis.call('EXISTS', key('fan_outs')) }
   local unannounced = redis.call('HSCAN', key('unannounced'), 0, 'COUNT', 100)[2]
   for i = 1, #unannounced do out[#out + 1] = unannounced[i] end
   return out

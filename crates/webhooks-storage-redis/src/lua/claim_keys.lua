@@ -9,7 +9,7 @@ for i = 1, tonumber(take()) do
   local v = redis.call('HMGET', at, 'event', 'ids', 'at')
   local lives = v[1] and tonumber(v[3]) + window > now_ms
   if lives and v[1] ~= event and v[2] then
-    answers[i] = { 1, v[1], v[2] }
+    answers[i] = { 1, v[1], ids_of_key(name) }
   elseif lives and v[1] ~= event and v[1] ~= force then
     answers[i] = { 2, v[1] }
   else

@@ -1,5 +1,6 @@
 -- Stores the deliveries of events. What is there already stays as it is, so that a call can be
--- sent again. Answers per event: {0, ids of those without endpoint} or {1, first event, its ids}.
+-- sent again. Answers per event: {0, ids of those without endpoint}, {1, first event, its ids}, or {2}
+-- for a part of a fan-out that is not there.
 local worker, window = take(), tonumber(take())
 local total = take()
 local seq = redis.call('INCRBY', key('seq'), total) - total
@@ -14,7 +15,14 @@ local function look_up(sent)
   end
   -- Hardly ever is there any, and then one call has told so.
   if found == 0 then return end
-  for _, at in ipairs(keys) do there[at] = redis.call('EXISTS', at) == 1 end
+  for _, event in ipairs(sent) do
+    there[event.at] = redis.call('EXISTS', event.at) == 1
+    if there[event.at] then
+      local ids = {}
+      for i, d in ipairs(event.deliveries) do ids[i] = d.id end
+      read_rows(ids)
+    end
+  end
 end
 
 local function make(event, d)
@@ -53,20 +61,27 @@ end
 
 -- The answer that was given for this idempotency key before, to another event.
 local function first_send(event)
-  local v = redis.call('HMGET', key('key', event.key), 'event', 'ids', 'at')
-  if v[1] and v[1] ~= event.id and tonumber(v[3]) + window > now_ms then
-    return { 1, v[1], v[2] }
+  local v = redis.call('HMGET', key('key', event.key), 'event', 'at')
+  if v[1] and v[1] ~= event.id and tonumber(v[2]) + window > now_ms then
+    return { 1, v[1], ids_of_key(event.key) }
   end
 end
 
 local function keep_key(event, ids)
   local at = key('key', event.key)
+  if event.part.is_later then
+    keep_more(event.key, event.id, event.part.from, table.concat(ids, ' '))
+    return
+  end
   redis.call('HSET', at, 'event', event.id, 'ids', table.concat(ids, ' '), 'at', now)
   redis.call('PEXPIRE', at, window + 3600000)
 end
 
 local function enqueue(event)
-  if event.key ~= '' then
+  if event.part.is_later then
+    if not has_fan_out(event.id) then return { 2 } end
+    move_fan_out(event.id, event.part)
+  elseif event.key ~= '' then
     local first = first_send(event)
     if first then return first end
   end
@@ -85,13 +100,16 @@ local function enqueue(event)
   end
   if #made > 0 then keep_event(event, made) end
   if event.key ~= '' then keep_key(event, ids) end
+  if event.part.is_first and event.part.up_to ~= '' then
+    begin_fan_out(event.id, event.part, event.text, event.part.up_to)
+  end
   return { 0, table.concat(missing, ' ') }
 end
 
 local sent = {}
 for i = 1, tonumber(take()) do
   local event = { id = take(), text = take(), created = take(), priority = take(), sort = take(),
-    due = take(), max_retries = take(), key = take(), deliveries = {} }
+    due = take(), max_retries = take(), key = take(), part = take_part(), deliveries = {} }
   event.at = key('event', event.id)
   event.tenant = select(3, string.match(event.text, HEAD))
   for n = 1, tonumber(take()) do

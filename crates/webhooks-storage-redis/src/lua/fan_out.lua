@@ -1,0 +1,10 @@
+-- One step of a fan-out whose deliveries live in several partitions: it begins with nothing stored, is
+-- looked for, and moves on. Answers {whether it is there}.
+local id, step, part, event = take(), take(), take_part(), take()
+if step == 'begin' then
+  begin_fan_out(id, part, event, '')
+  return { 1 }
+end
+if not has_fan_out(id) then return { 0 } end
+if step == 'move' then move_fan_out(id, part) end
+return { 1 }
