@@ -93,7 +93,8 @@ impl Lists {
         let others = others.into_iter().take(due.unwrap_or(0));
         let mut ready: Vec<_> = others.collect();
         ready.extend(suspects.into_iter().take(claim.suspects));
-        ready.sort_by_key(|place| row(place).map(Row::sort_key));
+        // Of the same key, in the order of arrival.
+        ready.sort_by_key(|place| (row(place).map(Row::sort_key), *place));
         ready.truncate(room);
         (ready, due.err())
     }
