@@ -157,7 +157,7 @@ async fn arrives(
     let busy = Busy::keep(&system, 100);
     tokio::time::sleep(LATER).await;
     let before = receiver.count();
-    assert!(before > 10, "it is not busy: {before}");
+    assert!(before > 2, "it is not busy: {before}");
     let has_arrived = || {
         let received = receiver.received().into_iter();
         let mut ids = received.map(|r| r.header("x-webhook-delivery").to_owned());
