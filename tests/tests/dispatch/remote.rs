@@ -250,7 +250,8 @@ async fn what_was_given_back_is_not_sent_when_its_answer_comes_after_all() {
             ..outgoing(None)
         };
         let (sent, ()) = tokio::join!(node.send(&send), async {
-            tokio::time::sleep(secs(1)).await;
+            // By then the claimers have asked again; what is claimed once more is told at once.
+            tokio::time::sleep(secs(10)).await;
             remote.slow_down(None);
         });
         sent.unwrap();
