@@ -8,7 +8,7 @@ use crate::redis_storage::RedisStorage;
 use crate::script::Script;
 
 /// Deliveries that one run of the script takes back at most.
-const MOST_RESCUED: usize = 500;
+const MOST_RESCUED: usize = 250;
 
 /// How a beat of one partition goes.
 #[derive(Clone, Copy, Debug)]

@@ -14,6 +14,8 @@ use crate::script::Script;
 
 /// The partition that numbers the changes of all endpoints.
 pub(crate) const REGISTRY: usize = 0;
+/// Gates that one run of a script changes at most.
+const MOST_GATES: usize = 250;
 
 impl RedisStorage {
     pub(crate) async fn save_whole(
@@ -172,7 +174,11 @@ impl RedisStorage {
             by_partition.entry(partition).or_default().push(gate);
         }
         let now = now.as_millis().to_string();
-        for (partition, gates) in by_partition {
+        let mut all = Vec::new();
+        for (partition, of) in &by_partition {
+            all.extend(of.chunks(MOST_GATES).map(|gates| (*partition, gates)));
+        }
+        for (partition, gates) in all {
             let mut args = Args::default();
             args.number(gates.len());
             for gate in gates {

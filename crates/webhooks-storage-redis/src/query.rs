@@ -13,8 +13,10 @@ use crate::reply::{Reply, malformed};
 use crate::rows::{Events, Row, tenant_line};
 use crate::script::Script;
 
-/// Rows that one run of a script lists or changes at most.
-const MOST_ROWS: usize = 500;
+/// Rows that one run of a script lists at most.
+const MOST_LISTED: usize = 500;
+/// Rows that one run of a script changes at most, for which it takes some milliseconds.
+const MOST_CHANGED: usize = 200;
 
 impl RedisStorage {
     pub(crate) async fn list(&self, query: &DeliveryQuery) -> Result<Page<DeliveryRecord>> {
@@ -67,7 +69,7 @@ impl RedisStorage {
         let mut records = Vec::new();
         let mut before = query.before.map(|id| id.as_uuid());
         while records.len() < query.limit {
-            let most = (query.limit - records.len()).min(MOST_ROWS);
+            let most = (query.limit - records.len()).min(MOST_LISTED);
             let mut args = filter(query, before);
             args.number(most).flag(query.with_attempts);
             let script = Script::Deliveries;
@@ -103,7 +105,7 @@ impl RedisStorage {
         while changed < limit {
             let mut args = filter(query, before);
             args.text(name)
-                .number((limit - changed).min(MOST_ROWS))
+                .number((limit - changed).min(MOST_CHANGED))
                 .number(webhooks_core::unique_number());
             for level in 0..4 {
                 args.number(Priority::from_level(level).sort_key(now));

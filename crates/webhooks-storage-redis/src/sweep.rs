@@ -7,8 +7,8 @@ use crate::args::Args;
 use crate::redis_storage::RedisStorage;
 use crate::script::Script;
 
-/// Rows that one run of the script drops at most.
-const MOST_ROWS: usize = 500;
+/// Rows that one run of the script drops at most, for which it takes some milliseconds.
+const MOST_ROWS: usize = 150;
 
 impl RedisStorage {
     /// Sweeps the partitions in turn, until the limit is met.

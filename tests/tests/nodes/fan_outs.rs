@@ -26,7 +26,7 @@ on_each_storage! {
 
 /// Of one call that keeps the database from others: far from the seconds that all deliveries took,
 /// and from what a busy machine makes of some milliseconds.
-const LONGEST: Duration = Duration::from_millis(300);
+const LONGEST: Duration = Duration::from_secs(1);
 
 /// A node that only stores what is sent.
 fn sender() -> WebhookSystemBuilder {

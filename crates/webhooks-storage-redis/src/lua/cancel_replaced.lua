@@ -2,7 +2,7 @@
 -- would do it too, but only for what it meets. Answers {place, offset} to go on from, or {'', 0}.
 local id, place, offset = take(), take(), tonumber(take())
 local FOLLOWING = { ready = 'suspect', suspect = 'scheduled' }
-local MOST = 500
+local MOST = 250
 local e = endpoint(id)
 if not e then return { '', 0 } end
 write_when_full()

@@ -13,7 +13,7 @@ for _ = 1, tonumber(take()) do
 end
 
 -- Bounds of one run: deliveries made ready, endpoints whose hold ends, endpoints passed over.
-local MOST_PROMOTED, MOST_HOLDS, MOST_VISITS = 1000, 200, 500
+local MOST_PROMOTED, MOST_HOLDS, MOST_VISITS = 250, 200, 500
 
 local given, ids = {}, {}
 local slot_key = key('claim', worker .. ':' .. slot)

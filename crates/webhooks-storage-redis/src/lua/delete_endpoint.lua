@@ -21,7 +21,7 @@ else
   touch(id)
   reload(e)
 end
-cancel_waiting(e, 500)
+cancel_waiting(e, 250)
 local more = e.counts.ready + e.counts.scheduled > 0 and 1 or 0
 flush()
 return { 1, more }
