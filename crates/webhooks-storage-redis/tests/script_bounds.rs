@@ -91,6 +91,7 @@ async fn no_script_of_delivering_takes_long() {
     assert_eq!(storage.counts(None).await.unwrap().scheduled, 0);
     let gates = ids.iter().map(|id| EndpointGate {
         endpoint_id: id.as_str().into(),
+        epoch: None,
         change: GateChange::Pause,
     });
     let gates: Vec<_> = gates.collect();
