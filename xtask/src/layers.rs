@@ -3,6 +3,8 @@
 //! Development dependencies are free: only what a crate brings to its users counts.
 
 use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use crate::workspace::Package;
 use crate::{Result, process, workspace};
@@ -70,10 +72,20 @@ const RUNTIMES: &[&str] = &[
 /// How many crates a consumer builds who depends on the receiver alone, the receiver included.
 const RECEIVER_CRATES: usize = 45;
 
+/// Folders of a crate that import nothing of the rest of it.
+const CLOSED: &[(&str, &str)] = &[("crates/webhooks-delivery/src/http", "crate::http")];
+
 /// Checks all rules.
 pub(crate) fn run() -> Result {
     let packages = workspace::packages()?;
     let mut broken: Vec<String> = packages.iter().flat_map(direct).collect();
+    for (folder, path) in CLOSED {
+        for file in sources(&workspace::root()?.join(folder))? {
+            let text = fs::read_to_string(&file).map_err(|e| format!("{}: {e}", file.display()))?;
+            let upward = upward(path, &text);
+            broken.extend(upward.map(|line| format!("{} must not {line}", file.display())));
+        }
+    }
     for name in WITHOUT_RUNTIME {
         if packages.iter().any(|package| package.name == *name) {
             broken.extend(transitive(name, &tree(name)?));
@@ -83,6 +95,28 @@ pub(crate) fn run() -> Result {
         return Ok(());
     }
     Err(broken.join("\n"))
+}
+
+/// The Rust files in a folder and in those below it.
+fn sources(folder: &Path) -> Result<Vec<PathBuf>> {
+    let unreadable = |e| format!("{}: {e}", folder.display());
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).map_err(unreadable)? {
+        let path = entry.map_err(unreadable)?.path();
+        if path.is_dir() {
+            files.extend(sources(&path)?);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+    Ok(files)
+}
+
+/// The imports of a file that are of its crate and not below this path.
+fn upward<'a>(path: &str, text: &'a str) -> impl Iterator<Item = &'a str> {
+    let below = format!("use {path}::");
+    let lines = text.lines().map(str::trim_start);
+    lines.filter(move |line| line.starts_with("use crate::") && !line.starts_with(&below))
 }
 
 /// The rules that the crate's own manifest breaks.
@@ -164,6 +198,13 @@ mod tests {
             dependencies: dependencies.iter().map(|&d| d.to_owned()).collect(),
             ..Package::default()
         }
+    }
+
+    #[test]
+    fn an_import_from_outside_a_closed_folder_is_named() {
+        let text = "use std::fmt;\nuse crate::http::tls::Tls;\nuse crate::https;\n    use crate::lane::Lane;\n";
+        let found: Vec<_> = upward("crate::http", text).collect();
+        assert_eq!(found, ["use crate::https;", "use crate::lane::Lane;"]);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use webhooks_core::storage::{
 };
 use webhooks_core::{
     Attempt, AttemptRecord, CancelReason, Circuit, CircuitState, Clock, DeliveryResult,
-    FailureKind, Outcome, Permit, Timestamp, Verdict, WebhookDelivery, WebhookError,
+    FailureKind, Outcome, Permit, Timestamp, WebhookDelivery, WebhookError,
 };
 
 use crate::dispatcher::Dispatcher;
@@ -19,7 +19,7 @@ use crate::lane::{Lane, LaneState};
 use crate::load::Load;
 use crate::moment;
 use crate::notice::Notice;
-use crate::queue::settle_as;
+use crate::outcome::{settle_as, verdict};
 use crate::recorder::Entry;
 use crate::seat::{self, Seat};
 
@@ -365,15 +365,6 @@ impl Drop for Attempting {
             state.ended(self.id, false, moment);
             self.dispatcher.slot_freed(&self.lane, &mut state, moment);
         }
-    }
-}
-
-/// What the attempt says of the endpoint's health; nothing, if it was not asked.
-fn verdict(result: &DeliveryResult) -> Option<Verdict> {
-    match result.failure() {
-        Some(FailureKind::UrlRefused | FailureKind::Unbuildable) => None,
-        Some(failure) if failure.trips_circuit() => Some(Verdict::Failed),
-        Some(_) | None => Some(Verdict::Alive),
     }
 }
 

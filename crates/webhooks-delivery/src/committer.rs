@@ -2,17 +2,14 @@
 
 use std::sync::Arc;
 
-use smallvec::SmallVec;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use webhooks_core::storage::{Enqueued, NewDelivery, NewEvent};
 use webhooks_core::{Clock, DeliveryId, Lease, Result, WebhookDelivery, WebhookError};
 
 use crate::dispatcher::Dispatcher;
+use crate::one_or_more::OneOrMore;
 use crate::outgoing::Sent;
 use crate::reservation::Reservation;
-
-/// Nearly always one, which then needs no allocation of its own.
-pub(crate) type OneOrMore<T> = SmallVec<[T; 1]>;
 
 /// Events of one commit at most.
 const BATCH: usize = 256;

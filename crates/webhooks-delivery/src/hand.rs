@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::Notify;
 use webhooks_core::storage::Room;
 
-use crate::dispatcher::lock;
 use crate::lane::{Lane, LaneState};
 use crate::leases::Leases;
+use crate::lock::lock;
 
 /// The deliveries that this process has leased and not settled, and the lanes they are in. They are
 /// counted as the requests that carry them, so that one endpoint's large batches leave room for

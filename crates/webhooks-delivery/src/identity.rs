@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use webhooks_core::storage::{Beat, WebhookStorage};
 use webhooks_core::{Result, Timestamp, WorkerId};
 
-use crate::dispatcher::lock;
+use crate::lock::lock;
 
 /// The worker id of a process, which is its own for as long as its beats show nobody else's beats
 /// between them. Another holder is a copy of this process: of its machine's memory, say.

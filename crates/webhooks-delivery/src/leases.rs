@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use webhooks_core::storage::{HeldLease, Settlement};
 use webhooks_core::{DeliveryId, WebhookDelivery};
 
-use crate::dispatcher::lock;
+use crate::lock::lock;
 
 /// For longer than any call of a storage takes.
 const REMEMBERED: Duration = Duration::from_secs(600);

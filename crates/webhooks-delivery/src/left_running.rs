@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use url::Url;
 use webhooks_core::WebhookEndpoint;
 
-use crate::dispatcher::lock;
+use crate::lock::lock;
 
 /// Requests in flight at endpoints that were deleted or replaced. They count against the caps of
 /// those that have the id now, and of the same tenant's at the same host, until the last of them

@@ -10,67 +10,57 @@
 //! | one request | [`DeliveryEngine`], [`NetworkPolicy`], [`ProxyConfig`], [`Resolve`], [`TlsOptions`] |
 //! | the queue by hand | [`WebhookQueue`] |
 
-mod answer;
 mod attempt;
 mod claimer;
-mod classify;
 mod clock;
 mod committer;
-mod connection;
 mod directory;
 mod dispatcher;
-mod engine;
 mod fan_out;
-mod file_limit;
 mod gating;
 mod hand;
-mod header_room;
 mod heartbeat;
-mod http_date;
+mod http;
 mod identity;
-mod idle_pool;
 mod lane;
 mod leases;
 mod left_running;
 mod load;
+mod lock;
 mod lost_claims;
 mod metrics;
 mod moment;
-mod network;
-mod no_answer;
 mod notice;
+mod one_or_more;
 mod outbox;
+mod outcome;
 mod outgoing;
 mod parked;
 mod parts;
 mod pipeline;
-mod prepared;
 mod pulse;
 mod queue;
 mod recorder;
 mod release;
 mod reservation;
-mod retry_after;
 mod retrying;
 mod room;
-mod scarcity;
 mod seat;
 mod sender;
 mod settings;
 mod slots;
 mod suspect_place;
 mod tenant_share;
-mod tls;
 mod turns;
 mod verification;
 
-pub use self::engine::{DeliveryEngine, DeliveryEngineBuilder};
+pub use self::http::{
+    DeliveryEngine, DeliveryEngineBuilder, NetworkPolicy, ProxyConfig, Resolve, SystemResolver,
+    TlsOptions, parse_retry_after,
+};
 pub use self::metrics::{AttemptMetrics, EndpointMetrics, Metrics, RefusedMetrics};
-pub use self::network::{NetworkPolicy, ProxyConfig, Resolve, SystemResolver};
 pub use self::notice::{AttemptedDelivery, Notice, NoticeStream};
 pub use self::outgoing::{Outgoing, Sent};
 pub use self::pipeline::Pipeline;
 pub use self::queue::WebhookQueue;
-pub use self::retry_after::parse_retry_after;
 pub use self::settings::Settings;
-pub use self::tls::TlsOptions;

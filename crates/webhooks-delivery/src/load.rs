@@ -9,8 +9,8 @@ use webhooks_core::{
     BATCH_EVENT, BatchConfig, DeliveryId, EventId, Timestamp, WebhookDelivery, batch_envelope,
 };
 
-use crate::committer::OneOrMore;
 use crate::lane::LaneState;
+use crate::one_or_more::OneOrMore;
 
 /// What one request carries: a delivery, or a batch of them.
 #[derive(Debug)]

@@ -9,14 +9,15 @@ use webhooks_core::storage::{
     WORKER_BEAT_EVERY, WebhookStorage,
 };
 use webhooks_core::{
-    AttemptRecord, Clock, DeadReason, DeliveryResult, Lease, Result, RetryStrategy, Timestamp,
-    WebhookDelivery, WebhookError, WorkerId,
+    AttemptRecord, Clock, DeliveryResult, Lease, Result, RetryStrategy, WebhookDelivery,
+    WebhookError, WorkerId,
 };
 
 use crate::clock::StorageClock;
-use crate::dispatcher::lock;
 use crate::identity::Identity;
+use crate::lock::lock;
 use crate::moment;
+use crate::outcome::settle_as;
 
 /// A persistent priority queue of deliveries, on any storage.
 ///
@@ -260,32 +261,6 @@ async fn beat(
     let beat = identity.beat(storage).await?;
     clock.set(beat.now, asked);
     Ok(beat.lost)
-}
-
-/// Where a delivery goes after an attempt.
-pub(crate) fn settle_as(
-    retry_strategy: &RetryStrategy,
-    delivery: &WebhookDelivery,
-    result: &DeliveryResult,
-    now: Timestamp,
-) -> SettleAs {
-    let Some(failure) = result.failure() else {
-        return SettleAs::Delivered;
-    };
-    if failure.is_permanent() {
-        return SettleAs::Dead {
-            reason: DeadReason::PermanentFailure,
-        };
-    }
-    if delivery.is_last_attempt() {
-        return SettleAs::Dead {
-            reason: DeadReason::AttemptsExhausted,
-        };
-    }
-    let backoff = retry_strategy.calculate_delay(delivery.attempts);
-    SettleAs::Retry {
-        at: now.after(backoff.max(result.retry_after.unwrap_or_default())),
-    }
 }
 
 impl Drop for Beating {

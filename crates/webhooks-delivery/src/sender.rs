@@ -9,10 +9,11 @@ use webhooks_core::{
     Clock, DeliveryId, EventType, Result, WebhookError, WebhookEvent, check_endpoint_id,
 };
 
-use crate::committer::{BATCH_BYTES, Committer, OneOrMore, Sending, most_deliveries, weight};
+use crate::committer::{BATCH_BYTES, Committer, Sending, most_deliveries, weight};
 use crate::dispatcher::Dispatcher;
 use crate::fan_out::fan_out;
 use crate::lane::LaneRef;
+use crate::one_or_more::OneOrMore;
 use crate::outgoing::{Outgoing, Sent};
 use crate::reservation::Reservation;
 

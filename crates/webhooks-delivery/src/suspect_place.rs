@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use webhooks_core::storage::Settlement;
 use webhooks_core::{DeliveryId, WebhookDelivery};
 
-use crate::dispatcher::lock;
+use crate::lock::lock;
 
 /// The place of the one suspect delivery that this process holds, or asks for. There is one place,
 /// so that the next death shows which delivery is guilty.

@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use crate::dispatcher::lock;
 use crate::lane::Lane;
+use crate::lock::lock;
 
 /// The requests in flight of one tenant, and its lanes that wait for one of them to end. However
 /// many endpoints a tenant has, and whatever they do, others have the rest of the slots.

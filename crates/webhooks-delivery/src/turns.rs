@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use crate::dispatcher::lock;
 use crate::lane::{Lane, LaneState};
+use crate::lock::lock;
 
 /// Lanes with something to start, each in its turn, and those that wait for other doubtful lanes
 /// to end a request. Flags of the lane keep it from being in a queue twice.

@@ -12,8 +12,8 @@ use smallvec::SmallVec;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, interval};
 
-use crate::connection::Connection;
-use crate::network::Target;
+use crate::http::connection::Connection;
+use crate::http::network::Target;
 
 /// How often connections that became too old are looked for.
 const SWEEP: Duration = Duration::from_secs(15);

@@ -15,8 +15,8 @@ use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::time::Instant;
 
-use crate::header_room::HeaderRoom;
-use crate::network::{Allowance, Link, Target};
+use crate::http::header_buffers::HeaderBuffers;
+use crate::http::network::{Allowance, Link, Target};
 
 /// How long the verdict over a connection's address stands.
 const VERDICT: Duration = Duration::from_secs(300);
@@ -38,7 +38,7 @@ pub(crate) struct Connection {
     judged: Instant,
     /// When its last request began.
     used: Instant,
-    pub(crate) room: HeaderRoom,
+    pub(crate) room: HeaderBuffers,
 }
 
 impl Connection {
@@ -66,7 +66,7 @@ impl Connection {
             allowance,
             judged,
             used: judged,
-            room: HeaderRoom::default(),
+            room: HeaderBuffers::default(),
         }))
     }
 

@@ -12,9 +12,9 @@ use hyper::body::{Body, Incoming};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use crate::connection::Connection;
-use crate::idle_pool::IdlePool;
-use crate::parse_retry_after;
+use crate::http::connection::Connection;
+use crate::http::idle_pool::IdlePool;
+use crate::http::retry_after::parse_retry_after;
 
 /// The longest wait that an answer can ask for.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 3_600);

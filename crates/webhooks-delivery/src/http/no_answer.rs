@@ -2,7 +2,7 @@
 
 use webhooks_core::FailureKind;
 
-use crate::network::{ConnectFailure, Untried};
+use crate::http::network::{ConnectFailure, Untried};
 
 /// Why no answer came to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

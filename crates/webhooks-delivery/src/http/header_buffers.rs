@@ -9,14 +9,14 @@ const MAX_HEADERS: usize = 64;
 /// Where the headers of a connection's requests are written: what one request had is used by the
 /// next, so that it is not allocated anew for each.
 #[derive(Debug, Default)]
-pub(crate) struct HeaderRoom {
+pub(crate) struct HeaderBuffers {
     /// Empty between two requests.
     pub(crate) headers: HeaderMap,
     /// Values are cut off its front; once they are gone it begins from there again.
     pub(crate) values: BytesMut,
 }
 
-impl HeaderRoom {
+impl HeaderBuffers {
     /// Takes the headers of an answer back, since hyper puts them where the request's were.
     pub(crate) fn keep(&mut self, mut headers: HeaderMap) {
         headers.clear();

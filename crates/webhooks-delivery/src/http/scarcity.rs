@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use crate::idle_pool::IdlePool;
-use crate::network::Untried;
+use crate::http::idle_pool::IdlePool;
+use crate::http::network::Untried;
 
 /// The waits between the tries of one attempt.
 const WAITS: [Duration; 7] = [

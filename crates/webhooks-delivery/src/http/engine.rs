@@ -18,15 +18,15 @@ use webhooks_core::{
 };
 
 pub use self::builder::DeliveryEngineBuilder;
-use crate::answer::{Answer, Reading};
-use crate::classify;
-use crate::connection::Connection;
-use crate::header_room::HeaderRoom;
-use crate::idle_pool::IdlePool;
-use crate::network::{Connector, Target, Untried, url_rules};
-use crate::no_answer::NoAnswer;
-use crate::prepared::{Parts, Prepared};
-use crate::scarcity::Scarcity;
+use crate::http::answer::{Answer, Reading};
+use crate::http::classify;
+use crate::http::connection::Connection;
+use crate::http::header_buffers::HeaderBuffers;
+use crate::http::idle_pool::IdlePool;
+use crate::http::network::{Connector, Target, Untried, url_rules};
+use crate::http::no_answer::NoAnswer;
+use crate::http::prepared::{Parts, Prepared};
+use crate::http::scarcity::Scarcity;
 
 type Body = Full<bytes::Bytes>;
 
@@ -159,7 +159,7 @@ impl DeliveryEngine {
         let mut kept = self.idle.take(&prepared.target, started);
         let request = match &mut kept {
             Some(kept) => prepared.request(attempt, &mut kept.room),
-            None => prepared.request(attempt, &mut HeaderRoom::default()),
+            None => prepared.request(attempt, &mut HeaderBuffers::default()),
         };
         let request = request.ok_or(FailureKind::Unbuildable)?;
         let target = &prepared.target;

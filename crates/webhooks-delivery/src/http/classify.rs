@@ -6,7 +6,7 @@ use std::io;
 use http::StatusCode;
 use webhooks_core::{FailureKind, Outcome, WebhookEndpoint};
 
-use crate::network::AnswerTooLong;
+use crate::http::network::AnswerTooLong;
 
 /// What the status of an answer means, where the endpoint accepts what it says it does.
 pub(crate) fn by_status(endpoint: &WebhookEndpoint, status: StatusCode) -> Outcome {

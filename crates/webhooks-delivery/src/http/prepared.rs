@@ -13,8 +13,8 @@ use webhooks_core::{
 };
 use zeroize::Zeroizing;
 
-use crate::header_room::HeaderRoom;
-use crate::network::{JudgedUrl, Target};
+use crate::http::header_buffers::HeaderBuffers;
+use crate::http::network::{JudgedUrl, Target};
 
 const EVENT_ID: HeaderName = HeaderName::from_static("x-webhook-id");
 const EVENT_TYPE: HeaderName = HeaderName::from_static("x-webhook-event");
@@ -67,7 +67,7 @@ impl Prepared {
     pub(crate) fn request(
         &self,
         attempt: &Attempt<'_>,
-        room: &mut HeaderRoom,
+        room: &mut HeaderBuffers,
     ) -> Option<Request<Full<Bytes>>> {
         let mut request = Request::new(Full::new(attempt.body.clone()));
         *request.method_mut() = Method::POST;
@@ -87,7 +87,7 @@ impl Parts {
         })
     }
 
-    fn headers_of(&self, attempt: &Attempt<'_>, room: &mut HeaderRoom) -> Option<HeaderMap> {
+    fn headers_of(&self, attempt: &Attempt<'_>, room: &mut HeaderBuffers) -> Option<HeaderMap> {
         let mut headers = std::mem::take(&mut room.headers);
         let mut values = Values(&mut room.values);
         values.0.reserve(USUAL_VALUES);

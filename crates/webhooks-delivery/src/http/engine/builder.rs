@@ -8,12 +8,12 @@ use std::time::Duration;
 use webhooks_core::{Clock, MAX_TIMEOUT_SECONDS, Result, WebhookError};
 
 use super::DeliveryEngine;
-use crate::answer::Reading;
-use crate::file_limit::FileLimit;
-use crate::idle_pool::IdlePool;
-use crate::network::{Connector, Proxy, ProxyConfig};
-use crate::scarcity::Scarcity;
-use crate::{NetworkPolicy, Resolve, SystemResolver, TlsOptions};
+use crate::http::answer::Reading;
+use crate::http::file_limit::FileLimit;
+use crate::http::idle_pool::IdlePool;
+use crate::http::network::{Connector, Proxy, ProxyConfig};
+use crate::http::scarcity::Scarcity;
+use crate::http::{NetworkPolicy, Resolve, SystemResolver, TlsOptions};
 
 /// Sets up a [`DeliveryEngine`].
 #[must_use]

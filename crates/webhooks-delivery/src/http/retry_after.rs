@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use crate::http_date;
+use crate::http::http_date;
 
 /// The most digits of a number of seconds, and the longest date, that are looked at.
 const MAX_DIGITS: usize = 512;
