@@ -9,6 +9,7 @@ use zeroize::Zeroize;
 use crate::{
     BatchConfig, EventFilter, PRIVATE_KEY_PREFIX, RateLimitConfig, Result, StandardSigner,
     Timestamp, WebhookError,
+    field_rule::{ENCRYPTED_PREFIX, bound, broken},
     header_rule::check_headers,
     text_rule::{id_problem, name_problem},
 };
@@ -23,9 +24,6 @@ const MAX_FILTERS: usize = 256;
 pub const MAX_TIMEOUT_SECONDS: u64 = 3_600;
 /// The most secrets that sign while a rotation runs, the current one aside.
 const MAX_PREVIOUS_SECRETS: usize = 4;
-/// What encrypted credentials start with where they are stored; no secret and no value of a header
-/// may start so itself.
-pub const ENCRYPTED_PREFIX: &str = "enc1:";
 /// The most statuses that count as accepted besides 2xx.
 const MAX_ACCEPTED_STATUSES: usize = 32;
 /// The answer that disables an endpoint.
@@ -135,7 +133,11 @@ impl WebhookEndpoint {
         )?;
         self.check_secrets()?;
         self.filters()?;
-        check_headers(self)?;
+        check_headers(
+            &self.headers,
+            self.content_type.as_deref(),
+            self.user_agent.as_deref(),
+        )?;
         self.check_accepted_statuses()?;
         if let Some(rate_limit) = &self.rate_limit {
             rate_limit.validate()?;
@@ -256,28 +258,6 @@ impl WebhookEndpoint {
             format!("accepted_statuses has {status}, it needs 300 to 599 without {GONE}")
         }))
     }
-}
-
-pub(crate) fn broken(problem: Option<String>) -> Result<()> {
-    match problem {
-        None => Ok(()),
-        Some(problem) => Err(WebhookError::InvalidEndpoint(problem.into())),
-    }
-}
-
-pub(crate) fn bound<N: PartialOrd + fmt::Display>(
-    field: &str,
-    value: N,
-    least: N,
-    most: N,
-    unit: &str,
-) -> Result<()> {
-    if value < least || value > most {
-        return Err(WebhookError::InvalidEndpoint(
-            format!("{field} has {value} {unit}, it needs {least} to {most}").into(),
-        ));
-    }
-    Ok(())
 }
 
 impl Default for WebhookEndpoint {

@@ -1,11 +1,11 @@
 //! Which headers the requests of an endpoint may carry besides the sender's.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use http::{HeaderName, HeaderValue};
 
-use crate::endpoint::{ENCRYPTED_PREFIX, bound, broken};
-use crate::{Result, WebhookEndpoint};
+use crate::Result;
+use crate::field_rule::{ENCRYPTED_PREFIX, bound, broken};
 
 /// The most headers of one endpoint.
 const MAX_HEADERS: usize = 64;
@@ -42,8 +42,11 @@ const RESERVED: [&str; 18] = [
 ];
 
 /// Checks `headers`, `content_type` and `user_agent`.
-pub(crate) fn check_headers(endpoint: &WebhookEndpoint) -> Result<()> {
-    let headers = &endpoint.headers;
+pub(crate) fn check_headers(
+    headers: &HashMap<String, String>,
+    content_type: Option<&str>,
+    user_agent: Option<&str>,
+) -> Result<()> {
     bound("headers", headers.len(), 0, MAX_HEADERS, "headers")?;
     let mut seen = HashSet::new();
     for (name, value) in headers {
@@ -54,17 +57,14 @@ pub(crate) fn check_headers(endpoint: &WebhookEndpoint) -> Result<()> {
     }
     let bytes = headers.iter().map(|(name, value)| name.len() + value.len());
     bound("headers", bytes.sum(), 0, MAX_BYTES, "bytes")?;
-    if let Some(content_type) = &endpoint.content_type {
+    if let Some(content_type) = content_type {
         replaced("content_type", content_type)?;
         if !is_media_type(content_type) {
             let problem = "content_type is not a media type (RFC 9110 section 8.3.1)";
             broken(Some(problem.into()))?;
         }
     }
-    endpoint
-        .user_agent
-        .as_ref()
-        .map_or(Ok(()), |user_agent| replaced("user_agent", user_agent))
+    user_agent.map_or(Ok(()), |user_agent| replaced("user_agent", user_agent))
 }
 
 fn name_problem(name: &str, seen: &mut HashSet<HeaderName>) -> Option<String> {
@@ -132,10 +132,10 @@ fn is_media_type(value: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn refusal(change: impl FnOnce(&mut WebhookEndpoint)) -> String {
-        let mut changed = WebhookEndpoint::default();
-        change(&mut changed);
-        check_headers(&changed).unwrap_err().to_string()
+    fn refusal(name: &str, value: &str) -> String {
+        let headers = HashMap::from([(name.to_owned(), value.to_owned())]);
+        let refused = check_headers(&headers, None, None).unwrap_err();
+        refused.to_string()
     }
 
     #[test]
@@ -147,30 +147,27 @@ mod tests {
             "Proxy-Authorization",
             "TE",
         ] {
-            let text = refusal(|e| drop(e.headers.insert(name.into(), "x".into())));
+            let text = refusal(name, "x");
             assert!(text.contains(name) && text.contains("reserved"), "{text}");
         }
-        let text = refusal(|e| drop(e.headers.insert("User-Agent".into(), "x".into())));
+        let text = refusal("User-Agent", "x");
         assert!(text.contains("content_type or user_agent"), "{text}");
-        let text = refusal(|e| drop(e.headers.insert("a b".into(), "x".into())));
+        let text = refusal("a b", "x");
         assert!(text.contains("not a header name"), "{text}");
         for value in ["x\r\nHost: y", "\0", "\u{7f}", "é", "\u{200b}"] {
-            let text = refusal(|e| drop(e.headers.insert("a".into(), value.into())));
+            let text = refusal("a", value);
             assert!(text.contains("visible ASCII"), "{value:?}: {text}");
         }
-        let text = refusal(|e| drop(e.headers.insert("x".into(), "enc1:".into())));
+        let text = refusal("x", "enc1:");
         assert!(text.contains("a value that starts with enc1:"), "{text}");
     }
 
     #[test]
     fn names_and_the_whole_are_bounded() {
         let with = |count: usize, name: usize, value: usize| {
-            let mut endpoint = WebhookEndpoint::default();
-            for n in 0..count {
-                let name = format!("{n:0>name$}");
-                endpoint.headers.insert(name, "v".repeat(value));
-            }
-            check_headers(&endpoint).map_err(|error| error.to_string())
+            let header = |n| (format!("{n:0>name$}"), "v".repeat(value));
+            let headers = (0..count).map(header).collect();
+            check_headers(&headers, None, None).map_err(|error| error.to_string())
         };
         assert!(with(1, 256, 4_096).is_ok());
         let text = with(1, 257, 1).unwrap_err();
@@ -183,13 +180,7 @@ mod tests {
 
     #[test]
     fn a_content_type_is_a_media_type_and_a_user_agent_plain_text() {
-        let with = |value: &str| {
-            let endpoint = WebhookEndpoint {
-                content_type: Some(value.into()),
-                ..WebhookEndpoint::default()
-            };
-            check_headers(&endpoint)
-        };
+        let with = |value: &str| check_headers(&HashMap::new(), Some(value), None);
         for good in [
             "application/cloudevents+json; charset=utf-8",
             "application/json ;v=1",
@@ -211,7 +202,8 @@ mod tests {
             assert!(text.contains("content_type"), "{bad:?}: {text}");
         }
         for bad in [String::new(), "x".repeat(257), "a\nb".into(), "é".into()] {
-            let text = refusal(|e| e.user_agent = Some(bad.clone()));
+            let refused = check_headers(&HashMap::new(), None, Some(&bad));
+            let text = refused.unwrap_err().to_string();
             assert!(text.contains("user_agent"), "{bad:?}: {text}");
         }
     }

@@ -26,6 +26,7 @@ mod envelope;
 mod error;
 mod event;
 mod event_type;
+mod field_rule;
 mod filter;
 mod filter_index;
 mod gate;
@@ -55,8 +56,7 @@ pub use self::ed25519::{Ed25519Key, Ed25519PublicKey, PUBLIC_KEY_PREFIX};
 #[cfg(feature = "encryption")]
 pub use self::encryption::{EncryptionKeys, Reencrypted};
 pub use self::endpoint::{
-    ENCRYPTED_PREFIX, MAX_TIMEOUT_SECONDS, MAX_URL, PreviousSecret, SignatureScheme,
-    WebhookEndpoint,
+    MAX_TIMEOUT_SECONDS, MAX_URL, PreviousSecret, SignatureScheme, WebhookEndpoint,
 };
 pub use self::envelope::{
     BATCH_EVENT, ENVELOPE_VERSION, PING_EVENT, batch_envelope, committed_envelope, envelope,
@@ -64,6 +64,7 @@ pub use self::envelope::{
 pub use self::error::{Detail, Result, WebhookError};
 pub use self::event::WebhookEvent;
 pub use self::event_type::{EventType, MAX_EVENT_TYPE};
+pub use self::field_rule::ENCRYPTED_PREFIX;
 pub use self::filter::EventFilter;
 pub use self::filter_index::FilterIndex;
 pub use self::gate::{Admission, Gate, HeldBy, Permit, Verdict};

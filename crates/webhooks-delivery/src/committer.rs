@@ -9,6 +9,7 @@ use webhooks_core::{Clock, DeliveryId, Lease, Result, WebhookDelivery, WebhookEr
 use crate::dispatcher::Dispatcher;
 use crate::one_or_more::OneOrMore;
 use crate::outgoing::Sent;
+use crate::parts::check_answers;
 use crate::reservation::Reservation;
 
 /// Events of one commit at most.
@@ -272,15 +273,6 @@ async fn enqueue(dispatcher: &Dispatcher, batch: &Batch) -> Result<Vec<Enqueued>
         .enqueue(&batch.events, Some(&worker), now)
         .await?;
     check_answers(batch.events.len(), stored)
-}
-
-/// The answers, if there is one to each question: else nobody knows whose they are.
-pub(crate) fn check_answers<T>(asked: usize, answers: Vec<T>) -> Result<Vec<T>> {
-    if answers.len() == asked {
-        return Ok(answers);
-    }
-    let answered = answers.len();
-    Err(WebhookError::wrong_number_of_answers(asked, answered))
 }
 
 /// Whether the storage refused what was to be stored, so that less of it may fare better.

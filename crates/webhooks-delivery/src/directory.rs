@@ -39,7 +39,7 @@ struct Inner {
 struct Tenant {
     /// How many it has.
     endpoints: usize,
-    share: Arc<TenantShare>,
+    share: Arc<TenantShare<Lane>>,
 }
 
 impl Directory {
@@ -172,7 +172,7 @@ impl Inner {
         });
     }
 
-    fn share_of(&mut self, tenant: Option<&str>) -> Option<Arc<TenantShare>> {
+    fn share_of(&mut self, tenant: Option<&str>) -> Option<Arc<TenantShare<Lane>>> {
         let known = self.tenants.entry(tenant?.to_owned()).or_default();
         Some(known.share.clone())
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use tokio::runtime::Handle;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tokio::time::Instant;
 use webhooks_core::storage::WebhookStorage;
 use webhooks_core::{Clock, Gate, Permit, Result, Transport, WebhookDelivery, WorkerId};
@@ -16,7 +16,6 @@ use webhooks_core::{Clock, Gate, Permit, Result, Transport, WebhookDelivery, Wor
 use crate::attempt::Attempting;
 use crate::clock::StorageClock;
 use crate::directory::Directory;
-use crate::fan_out::FanOuts;
 use crate::hand::Hand;
 use crate::heartbeat::Heartbeat;
 use crate::identity::Identity;
@@ -55,7 +54,10 @@ pub(crate) struct Dispatcher {
     pub(crate) work: Notify,
     /// There may be something in the outbox.
     pub(crate) outbox: Notify,
-    pub(crate) fan_outs: FanOuts,
+    /// The storage may have fan-outs that are not done.
+    pub(crate) fan_out_work: Notify,
+    /// One part of a fan-out at a time, so that those of many senders do not crowd out the rest.
+    pub(crate) fan_out_turn: Semaphore,
     /// Events that were set aside in the outbox.
     pub(crate) outbox_refused: AtomicUsize,
     /// A claim or a commit failed, and perhaps only its answer was lost.
@@ -108,7 +110,8 @@ impl Dispatcher {
             suspect: SuspectPlace::default(),
             work: Notify::new(),
             outbox: Notify::new(),
-            fan_outs: FanOuts::default(),
+            fan_out_work: Notify::new(),
+            fan_out_turn: Semaphore::new(1),
             outbox_refused: AtomicUsize::new(0),
             leases_unknown: Notify::new(),
             stopping: AtomicBool::new(false),

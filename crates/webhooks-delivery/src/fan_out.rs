@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use smallvec::SmallVec;
-use tokio::sync::{Notify, Semaphore};
 use webhooks_core::storage::{Enqueued, FanOut, FanOutPart, NewDelivery, NewEvent, PartPlace};
 use webhooks_core::{Clock, DeliveryId, Result};
 
@@ -26,29 +25,11 @@ const SPREAD: Duration = Duration::from_secs(2);
 /// Fan-outs that are read at once: each with its payload.
 const READ: usize = 4;
 
-/// What a process has of all its fan-outs.
-#[derive(Debug)]
-pub(crate) struct FanOuts {
-    /// The storage may have some that are not done.
-    pub(crate) work: Notify,
-    /// One part at a time, so that those of many senders do not crowd out everything else.
-    turn: Semaphore,
-}
-
-impl Default for FanOuts {
-    fn default() -> Self {
-        Self {
-            work: Notify::new(),
-            turn: Semaphore::new(1),
-        }
-    }
-}
-
 /// Goes on with fan-outs that nobody moves, whenever a beat says that there may be some.
 pub(crate) async fn keep_fanning_out(dispatcher: Arc<Dispatcher>) {
     let mut retrying = Retrying::new("go on with events for many endpoints");
     loop {
-        dispatcher.fan_outs.work.notified().await;
+        dispatcher.fan_out_work.notified().await;
         while !dispatcher.is_stopping() {
             match go_on(&dispatcher).await {
                 Ok(0) => break,
@@ -158,7 +139,7 @@ fn part(event: &NewEvent, lanes: &[LaneRef], place: PartPlace, has_more: bool) -
 }
 
 async fn store(dispatcher: &Arc<Dispatcher>, part: &FanOutPart) -> Result<Option<Enqueued>> {
-    let turn = dispatcher.fan_outs.turn.acquire().await;
+    let turn = dispatcher.fan_out_turn.acquire().await;
     let now = dispatcher.clock.now();
     let stored = dispatcher.storage.fan_out(part, now).await?;
     drop(turn);

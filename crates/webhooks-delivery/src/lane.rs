@@ -42,7 +42,7 @@ pub(crate) struct Lane {
     /// It waits for other doubtful lanes to end a request.
     pub(crate) is_stalled: AtomicBool,
     /// What its tenant's lanes have in flight together, if it has a tenant.
-    pub(crate) tenant_share: Option<Arc<TenantShare>>,
+    pub(crate) tenant_share: Option<Arc<TenantShare<Self>>>,
     /// It waits for another lane of its tenant to end a request.
     pub(crate) awaits_share: AtomicBool,
     state: Mutex<LaneState>,
@@ -119,7 +119,7 @@ impl Lane {
         number: u64,
         endpoint_id: Arc<str>,
         record: Arc<EndpointRecord>,
-        tenant_share: Option<Arc<TenantShare>>,
+        tenant_share: Option<Arc<TenantShare<Self>>>,
     ) -> Self {
         let incarnation = record.incarnation;
         let state = LaneState {

@@ -53,6 +53,7 @@ mod suspect_place;
 mod tenant_share;
 mod turns;
 mod verification;
+mod writer;
 
 pub use self::http::{
     DeliveryEngine, DeliveryEngineBuilder, NetworkPolicy, ProxyConfig, Resolve, SystemResolver,

@@ -9,11 +9,11 @@ use webhooks_core::{
     Clock, DeliveryId, EventId, Result, WebhookError, WebhookEvent, committed_envelope,
 };
 
-use crate::committer::{BATCH_BYTES, check_answers, most_deliveries, weight};
+use crate::committer::{BATCH_BYTES, most_deliveries, weight};
 use crate::dispatcher::Dispatcher;
 use crate::fan_out::fan_out;
 use crate::lane::LaneRef;
-use crate::parts::Parts;
+use crate::parts::{Parts, check_answers};
 use crate::retrying::Retrying;
 
 /// Events of one commit at most.

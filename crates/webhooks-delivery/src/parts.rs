@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use webhooks_core::{Result, WebhookError};
+
 /// Places of items that are still to be stored, in parts: each of a bounded number and weight, and
 /// smaller ones where the storage refuses one, so that one item holds no other up.
 #[derive(Debug)]
@@ -76,4 +78,13 @@ mod tests {
         }
         assert_eq!((stored, alone), (vec![0, 1, 2, 4], vec![3]));
     }
+}
+
+/// The answers, if there is one to each question: else nobody knows whose they are.
+pub(crate) fn check_answers<T>(asked: usize, answers: Vec<T>) -> Result<Vec<T>> {
+    if answers.len() == asked {
+        return Ok(answers);
+    }
+    let answered = answers.len();
+    Err(WebhookError::wrong_number_of_answers(asked, answered))
 }

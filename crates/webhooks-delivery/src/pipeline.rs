@@ -25,9 +25,10 @@ use crate::notice::NoticeStream;
 use crate::outbox::keep_emptying;
 use crate::outgoing::{Outgoing, Sent};
 use crate::pulse;
-use crate::recorder::{Recorder, write_down};
+use crate::recorder::Recorder;
 use crate::sender::Sender;
 use crate::settings::Settings;
+use crate::writer::write_down;
 
 /// One process's way of events: from a sender into the storage, and out to the endpoints. Its
 /// tasks end when it is dropped.

@@ -72,7 +72,7 @@ async fn beat(dispatcher: &Arc<Dispatcher>) -> Result<Beat> {
     }
     if beat.outbox {
         dispatcher.outbox.notify_one();
-        dispatcher.fan_outs.work.notify_one();
+        dispatcher.fan_out_work.notify_one();
     }
     if beat.rescued > 0 {
         tracing::warn!(

@@ -50,7 +50,7 @@ impl Slots {
     /// Takes a slot for a request of this lane, if one is free.
     pub(crate) fn take(&self, lane: &Arc<Lane>) -> Result<(), Full> {
         let share = lane.tenant_share.as_ref();
-        if share.is_some_and(|share| !share.take(lane, self.most_per_tenant)) {
+        if share.is_some_and(|share| !share.take(lane, &lane.awaits_share, self.most_per_tenant)) {
             return Err(Full::Tenant);
         }
         let one_more = |taken| (taken < self.most).then_some(taken + 1);
@@ -65,7 +65,9 @@ impl Slots {
     /// Gives a slot of this lane back; a lane that has waited for it.
     pub(crate) fn free(&self, lane: &Lane) -> Option<Arc<Lane>> {
         self.taken.fetch_sub(1, Ordering::SeqCst);
-        lane.tenant_share.as_ref()?.free()
+        let next = lane.tenant_share.as_ref()?.free()?;
+        next.awaits_share.store(false, Ordering::SeqCst);
+        Some(next)
     }
 
     /// Requests in flight or about to be.

@@ -1,23 +1,23 @@
 //! How many requests one tenant may have in flight, at whichever endpoints.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use crate::lane::Lane;
 use crate::lock::lock;
 
 /// The requests in flight of one tenant, and its lanes that wait for one of them to end. However
 /// many endpoints a tenant has, and whatever they do, others have the rest of the slots.
-#[derive(Debug, Default)]
-pub(crate) struct TenantShare {
+#[derive(Debug)]
+pub(crate) struct TenantShare<L> {
     in_flight: AtomicUsize,
-    waiting: Mutex<VecDeque<Arc<Lane>>>,
+    waiting: Mutex<VecDeque<Arc<L>>>,
 }
 
-impl TenantShare {
-    /// Takes a place for a request of this lane, or lets the lane wait for one.
-    pub(crate) fn take(&self, lane: &Arc<Lane>, most: usize) -> bool {
+impl<L> TenantShare<L> {
+    /// Takes a place for a request of this lane, or lets the lane wait for one; `awaits` says that it
+    /// does, and is the lane's.
+    pub(crate) fn take(&self, lane: &Arc<L>, awaits: &AtomicBool, most: usize) -> bool {
         if self.try_take(most) {
             return true;
         }
@@ -27,7 +27,7 @@ impl TenantShare {
         if self.try_take(most) {
             return true;
         }
-        if !lane.awaits_share.swap(true, Ordering::SeqCst) {
+        if !awaits.swap(true, Ordering::SeqCst) {
             waiting.push_back(lane.clone());
         }
         false
@@ -40,12 +40,10 @@ impl TenantShare {
             .is_ok()
     }
 
-    /// Gives a place back; the lane that has waited longest for one.
-    pub(crate) fn free(&self) -> Option<Arc<Lane>> {
+    /// Gives a place back; the lane that has waited longest for one, which no longer does.
+    pub(crate) fn free(&self) -> Option<Arc<L>> {
         self.in_flight.fetch_sub(1, Ordering::SeqCst);
-        let lane = lock(&self.waiting).pop_front()?;
-        lane.awaits_share.store(false, Ordering::SeqCst);
-        Some(lane)
+        lock(&self.waiting).pop_front()
     }
 
     /// Gives a place back that no slot was free for. A lane that waits for a place would find no
@@ -57,5 +55,14 @@ impl TenantShare {
     /// Whether nothing of the tenant is in flight.
     pub(crate) fn is_idle(&self) -> bool {
         self.in_flight.load(Ordering::SeqCst) == 0
+    }
+}
+
+impl<L> Default for TenantShare<L> {
+    fn default() -> Self {
+        Self {
+            in_flight: AtomicUsize::new(0),
+            waiting: Mutex::default(),
+        }
     }
 }

@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use zeroize::Zeroizing;
 
 use super::Wire;
-use super::proxy::{Destination, Login, Refused};
+use super::tunnel::{Destination, Login, Refused};
 
 /// The longest head of the proxy's answer, in bytes.
 const MAX_HEAD: usize = 8 * 1024;

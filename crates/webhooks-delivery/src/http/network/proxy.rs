@@ -8,9 +8,9 @@ use rustls::pki_types::ServerName;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 use url::Host;
-use zeroize::Zeroizing;
 
 use super::shortage::is_shortage;
+use super::tunnel::{Destination, Login, Refused};
 use super::{ConnectFailure, Resolve, Untried, Wire, dial::dial, http_tunnel, name_rules, socks};
 
 /// An egress proxy. It is the operator's own, so that its address is not judged; what it is asked
@@ -31,31 +31,6 @@ pub(crate) enum Protocol {
     Http,
     Https,
     Socks5,
-}
-
-/// Who we are to it.
-#[derive(Clone)]
-pub(crate) struct Login {
-    pub(super) user: Zeroizing<Vec<u8>>,
-    pub(super) password: Zeroizing<Vec<u8>>,
-}
-
-/// What it is asked to connect to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Destination {
-    /// That was judged.
-    Address(SocketAddr),
-    /// A name, with its port, which it resolves.
-    Name(String, u16),
-}
-
-/// Why it gave no tunnel.
-#[derive(Debug)]
-pub(super) enum Refused {
-    /// It works, and could not or would not reach the destination.
-    Destination,
-    /// It does not do what a proxy does, or not for us.
-    Proxy(&'static str),
 }
 
 impl Proxy {
@@ -161,24 +136,5 @@ impl fmt::Debug for Proxy {
             .field("resolves_names", &self.resolves_names)
             .field("login", &self.login.is_some())
             .finish()
-    }
-}
-
-impl Destination {
-    /// The address, if it is one.
-    pub(crate) const fn address(&self) -> Option<SocketAddr> {
-        match self {
-            Self::Address(address) => Some(*address),
-            Self::Name(..) => None,
-        }
-    }
-}
-
-impl fmt::Display for Destination {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Address(address) => address.fmt(f),
-            Self::Name(name, port) => write!(f, "{name}:{port}"),
-        }
     }
 }

@@ -7,7 +7,8 @@ use url::{Host, Url};
 use webhooks_core::{Result, WebhookError};
 use zeroize::Zeroizing;
 
-use super::proxy::{Login, Protocol, Proxy};
+use super::proxy::{Protocol, Proxy};
+use super::tunnel::Login;
 
 /// An egress proxy, by its URL: `http://` and `https://` tunnel with `CONNECT`, `socks5://` and
 /// `socks5h://` with SOCKS5. User name and password are part of the URL, percent-encoded where they

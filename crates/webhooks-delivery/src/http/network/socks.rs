@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use zeroize::Zeroizing;
 
 use super::Wire;
-use super::proxy::{Destination, Login, Refused};
+use super::tunnel::{Destination, Login, Refused};
 
 const VERSION: u8 = 5;
 const NO_LOGIN: u8 = 0;
