@@ -52,7 +52,7 @@ impl Pipeline {
     ///
     /// # Errors
     ///
-    /// [`WebhookError::InvalidConfig`] that names the setting out of its bounds.
+    /// [`InvalidConfig`](webhooks_core::WebhookError::InvalidConfig) that names the setting out of its bounds.
     ///
     /// # Panics
     ///
@@ -105,7 +105,7 @@ impl Pipeline {
     ///
     /// # Errors
     ///
-    /// [`WebhookError::StorageError`] when the storage fails; the next call tries again.
+    /// [`StorageError`](webhooks_core::WebhookError::StorageError) when the storage fails; the next call tries again.
     pub async fn ready(&self) -> Result<()> {
         self.started
             .get_or_try_init(|| pulse::first_beat(&self.dispatcher))
@@ -117,9 +117,15 @@ impl Pipeline {
     ///
     /// # Errors
     ///
-    /// [`WebhookError::InvalidEvent`] for a field out of its bounds, before anything is stored;
-    /// [`WebhookError::EndpointNotFound`] when it is for one endpoint that does not take events;
-    /// [`WebhookError::Overloaded`], [`WebhookError::ShutDown`] and [`WebhookError::StorageError`].
+    /// [`InvalidEvent`] for a field out of its bounds, before anything is stored;
+    /// [`EndpointNotFound`] when it is for one endpoint that does not take events; [`Overloaded`],
+    /// [`ShutDown`] and [`StorageError`].
+    ///
+    /// [`InvalidEvent`]: webhooks_core::WebhookError::InvalidEvent
+    /// [`EndpointNotFound`]: webhooks_core::WebhookError::EndpointNotFound
+    /// [`Overloaded`]: webhooks_core::WebhookError::Overloaded
+    /// [`ShutDown`]: webhooks_core::WebhookError::ShutDown
+    /// [`StorageError`]: webhooks_core::WebhookError::StorageError
     pub async fn send(
         &self,
         send: &Outgoing<'_>,
@@ -154,7 +160,7 @@ impl Pipeline {
     ///
     /// # Errors
     ///
-    /// [`WebhookError::StorageError`] when the storage fails.
+    /// [`StorageError`](webhooks_core::WebhookError::StorageError) when the storage fails.
     pub async fn refresh(&self) -> Result<()> {
         self.dispatcher.refresh().await
     }
@@ -272,7 +278,7 @@ impl Pipeline {
     ///
     /// # Errors
     ///
-    /// [`WebhookError::StorageError`] when the storage fails.
+    /// [`StorageError`](webhooks_core::WebhookError::StorageError) when the storage fails.
     pub async fn drain(&self, deadline: Duration) -> Result<bool> {
         self.ready().await?;
         let until = Instant::now() + deadline.min(MAX_DEADLINE);
