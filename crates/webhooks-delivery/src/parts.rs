@@ -51,6 +51,15 @@ impl Parts {
     }
 }
 
+/// The answers, if there is one to each question: else nobody knows whose they are.
+pub(crate) fn check_answers<T>(asked: usize, answers: Vec<T>) -> Result<Vec<T>> {
+    if answers.len() == asked {
+        return Ok(answers);
+    }
+    let answered = answers.len();
+    Err(WebhookError::wrong_number_of_answers(asked, answered))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -78,13 +87,4 @@ mod tests {
         }
         assert_eq!((stored, alone), (vec![0, 1, 2, 4], vec![3]));
     }
-}
-
-/// The answers, if there is one to each question: else nobody knows whose they are.
-pub(crate) fn check_answers<T>(asked: usize, answers: Vec<T>) -> Result<Vec<T>> {
-    if answers.len() == asked {
-        return Ok(answers);
-    }
-    let answered = answers.len();
-    Err(WebhookError::wrong_number_of_answers(asked, answered))
 }
