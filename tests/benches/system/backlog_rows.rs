@@ -50,10 +50,11 @@ async fn fill_table(url: &str, schema: &str, endpoint_id: &str, deliveries: usiz
     let insert = format!(
         "INSERT INTO {schema}.webhook_queue (id, endpoint_id, event_id, sort_key, token,
             created_at, queued_at, updated_at, next_retry_at, attempts, max_retries, priority,
-            is_ready, status, event_type, payload)
-        SELECT id, $1, id, $2::bigint + n, 0, now(), now(), now(), now(), 0, 11, 1, true,
-            'pending', 'user.created', $3::text::json
+            is_ready, status, event_type, payload, incarnation, by_name)
+        SELECT i.id, $1, i.id, $2::bigint + n, 0, now(), now(), now(), now(), 0, 11, 1, true,
+            'pending', 'user.created', $3::text::json, e.incarnation, false
         FROM generate_series(1, $4::bigint) n,
+            (SELECT incarnation FROM {schema}.webhook_endpoints WHERE id = $1) e,
             LATERAL (SELECT ('01900000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid) i (id)"
     );
     let client = postgres(url).await?;

@@ -17,9 +17,10 @@ const DELIVERIES: usize = 20_000;
 
 const INSERT: &str = "INSERT INTO limit_queue (id, endpoint_id, event_id, seq, sort_key, token,
         created_at, queued_at, updated_at, next_retry_at, attempts, max_retries, crashes, priority,
-        is_ready, status, event_type, worker, payload)
+        is_ready, status, event_type, worker, payload, incarnation, by_name)
     SELECT id, 'endpoint_1', id, 1, 1, 1, now(), now(), now(), now(), 0, 11, 0, 1, true,
-        'processing', 'user.created', 'worker_01900000-0000-7000-8000-000000000000', payload::json
+        'processing', 'user.created', 'worker_01900000-0000-7000-8000-000000000000', payload::json,
+        1, false
     FROM unnest($1::uuid[], $2::text[]) AS d (id, payload)";
 const END: &str = "WITH gone AS (
         DELETE FROM limit_queue WHERE id = ANY ($1::uuid[]) RETURNING id)
