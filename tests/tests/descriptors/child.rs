@@ -1,6 +1,7 @@
 use std::fmt::Debug;
 use std::fs::File;
 use std::net::{TcpStream, UdpSocket};
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use crate::hosts::Hosts;
 use better_auth_webhooks::storage::{DeliveryQuery, MemoryStorage};
 use better_auth_webhooks::{NetworkPolicy, WebhookEndpoint, WebhookError, WebhookSystem};
 use serde_json::json;
+use tokio::runtime::Builder;
 use tokio::time::{Instant, sleep};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
@@ -16,8 +18,9 @@ use webhooks_core::{CircuitState, DeliveryState, EventType, WebhookDelivery, Web
 use webhooks_delivery::DeliveryEngine;
 use webhooks_resilience::SystemClock;
 
-pub(crate) const SCENARIO: &str = "DESCRIPTORS_SCENARIO";
-pub(crate) const PORT: &str = "DESCRIPTORS_PORT";
+/// The first argument of a process that is to run the scenario of the next, with hosts at the port of
+/// the last.
+pub(crate) const SCENARIO: &str = "--scenario";
 
 const HOSTS: usize = 1_500;
 
@@ -52,22 +55,26 @@ impl Subscriber for Warnings {
     fn exit(&self, _: &Id) {}
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "the other tests run it, in processes with few descriptors"]
-async fn scenario() {
+/// Runs a scenario; it panics where that fails.
+pub(crate) fn main(args: &[String]) -> ExitCode {
     tracing::subscriber::set_global_default(Warnings).unwrap();
-    match std::env::var(SCENARIO).unwrap().as_str() {
-        "crowd" => crowd().await,
-        "none left" => none_left().await,
-        "names" => names().await,
-        "ports" => ports().await,
-        "slow names" => slow_names().await,
-        other => unreachable!("no scenario {other}"),
-    }
-}
-
-fn port() -> u16 {
-    std::env::var(PORT).unwrap().parse().unwrap()
+    let port = args[1].parse().unwrap();
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        match args[0].as_str() {
+            "crowd" => crowd(port).await,
+            "none left" => none_left(port).await,
+            "names" => names(port).await,
+            "ports" => ports().await,
+            "slow names" => slow_names().await,
+            other => unreachable!("no scenario {other}"),
+        }
+    });
+    ExitCode::SUCCESS
 }
 
 fn system() -> WebhookSystem {
@@ -87,13 +94,13 @@ fn endpoint(id: &str, url: String) -> WebhookEndpoint {
     }
 }
 
-fn host(n: usize) -> String {
+fn host(port: u16, n: usize) -> String {
     format!(
         "http://127.{}.{}.{}:{}/",
         1 + n % 7,
         n / 250,
         1 + n % 250,
-        port()
+        port
     )
 }
 
@@ -134,10 +141,10 @@ async fn assert_delivered_at_first(system: &WebhookSystem, count: usize) {
 }
 
 /// Many hosts that keep connections, then somebody else.
-async fn crowd() {
+async fn crowd(port: u16) {
     let system = system();
     for n in 0..HOSTS {
-        let endpoint = endpoint(&n.to_string(), host(n));
+        let endpoint = endpoint(&n.to_string(), host(port, n));
         system.register_endpoint(endpoint).await.unwrap();
     }
     system
@@ -146,7 +153,7 @@ async fn crowd() {
         .unwrap();
     let other = WebhookEndpoint {
         events: vec!["other".into()],
-        ..endpoint("other", host(HOSTS))
+        ..endpoint("other", host(port, HOSTS))
     };
     system.register_endpoint(other).await.unwrap();
     let started = Instant::now();
@@ -226,27 +233,31 @@ async fn by_hand(url: &str) -> Result<bool, WebhookError> {
     Ok(engine.deliver(&delivery).await?.is_delivered())
 }
 
-async fn register_all(system: &WebhookSystem) {
-    for (id, url) in [("other", host(0)), ("0", host(1)), ("1", host(2))] {
+async fn register_all(system: &WebhookSystem, port: u16) {
+    for (id, url) in [
+        ("other", host(port, 0)),
+        ("0", host(port, 1)),
+        ("1", host(port, 2)),
+    ] {
         system.register_endpoint(endpoint(id, url)).await.unwrap();
     }
 }
 
 /// The program itself has taken all descriptors, for a while.
-async fn none_left() {
+async fn none_left(port: u16) {
     let system = system();
-    register_all(&system).await;
+    register_all(&system, port).await;
     let verifying = WebhookSystem::builder()
         .network_policy(NetworkPolicy::permissive())
         .require_verification(true)
         .build(MemoryStorage::new());
-    register_all(&verifying).await;
+    register_all(&verifying, port).await;
     let files = take_all_files();
     let receipt = system
         .send_webhook("user.created", json!({}))
         .await
         .unwrap();
-    says_that_nothing_was_sent(&by_hand(&host(0)).await.unwrap_err());
+    says_that_nothing_was_sent(&by_hand(&host(port, 0)).await.unwrap_err());
     says_that_nothing_was_sent(&verifying.verify_endpoint("other").await.unwrap_err());
     sleep(Duration::from_secs(8)).await;
     for id in &receipt.delivery_ids {
@@ -258,14 +269,14 @@ async fn none_left() {
         (0, 0)
     );
     drop(files);
-    assert!(by_hand(&host(0)).await.unwrap());
+    assert!(by_hand(&host(port, 0)).await.unwrap());
     assert!(system.drain(Duration::from_secs(40)).await.unwrap());
     assert_delivered_at_first(&system, 3).await;
 }
 
 /// What resolves names says the same of a name that is not there and of a missing descriptor.
-async fn names() {
-    let url = format!("http://localhost:{}/", port());
+async fn names(port: u16) {
+    let url = format!("http://localhost:{port}/");
     assert!(by_hand(&url).await.unwrap());
     // The connection of that engine closes.
     sleep(Duration::from_millis(300)).await;
