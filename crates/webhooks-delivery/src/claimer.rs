@@ -152,8 +152,7 @@ async fn ask(
         rate_limit: dispatcher.settings.rate_limit,
     };
     let mut claimed = dispatcher.storage.claim(&claim).await?;
-    let leases = &dispatcher.hand.leases;
-    claimed.deliveries.retain(|d| leases.arrives(d));
+    dispatcher.hand.leases.arrive(&mut claimed.deliveries);
     Ok(claimed)
 }
 

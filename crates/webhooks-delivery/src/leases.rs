@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use tokio::time::Instant;
-use webhooks_core::storage::{HeldLease, Settlement};
+use webhooks_core::storage::HeldLease;
 use webhooks_core::{DeliveryId, WebhookDelivery};
 
 use crate::lock::lock;
@@ -31,22 +31,21 @@ impl Leases {
     /// Takes note of a delivery that an answer brought. It must not be taken in hand if its lease was
     /// given back as lost while that answer was on its way.
     pub(crate) fn arrives(&self, delivery: &WebhookDelivery) -> bool {
-        let Some(lease) = &delivery.lease else {
-            return true;
-        };
-        let key = (delivery.id, lease.token);
-        let mut known = lock(&self.0);
-        let is_ours = !known.given_back.contains_key(&key);
-        if is_ours {
-            known.held.insert(key);
-        }
-        is_ours
+        lock(&self.0).arrives(delivery)
     }
 
-    /// What came of the delivery is stored.
-    pub(crate) fn settled(&self, settlement: &Settlement) {
-        let key = (settlement.delivery_id, settlement.token);
-        lock(&self.0).held.remove(&key);
+    /// The same of all that a claim brought: those that must not be taken in hand are left out.
+    pub(crate) fn arrive(&self, deliveries: &mut Vec<WebhookDelivery>) {
+        let mut known = lock(&self.0);
+        deliveries.retain(|delivery| known.arrives(delivery));
+    }
+
+    /// What came of these is stored.
+    pub(crate) fn settled(&self, leases: &[LeaseKey]) {
+        let mut known = lock(&self.0);
+        for lease in leases {
+            known.held.remove(lease);
+        }
     }
 
     /// Parts what the storage says is held here, and nobody here knows of, in what is lost, since it
@@ -70,6 +69,20 @@ impl Leases {
             .given_back
             .extend(lost.iter().map(|lease| (key(lease), now)));
         (lost, new)
+    }
+}
+
+impl Known {
+    fn arrives(&mut self, delivery: &WebhookDelivery) -> bool {
+        let Some(lease) = &delivery.lease else {
+            return true;
+        };
+        let key = (delivery.id, lease.token);
+        let is_ours = !self.given_back.contains_key(&key);
+        if is_ours {
+            self.held.insert(key);
+        }
+        is_ours
     }
 }
 

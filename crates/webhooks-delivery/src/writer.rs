@@ -92,6 +92,7 @@ async fn settle_all(
     // Those that are parked too: their requests have ended, and the process is still there.
     is_work |= dispatcher.suspect.settled(&settlements);
     let mut lanes = Vec::with_capacity(settlements.len());
+    let mut leases = Vec::with_capacity(settlements.len());
     for ((settled, settlement), (event, lane)) in settled.into_iter().zip(settlements).zip(of_whom)
     {
         let settled = match settled {
@@ -106,7 +107,7 @@ async fn settle_all(
                 continue;
             }
         };
-        dispatcher.hand.leases.settled(&settlement);
+        leases.push((settlement.delivery_id, settlement.token));
         let is_stored = match settled {
             Settled::Applied => true,
             Settled::Stale => has_settled_before,
@@ -119,6 +120,7 @@ async fn settle_all(
         }
         lanes.extend(lane);
     }
+    dispatcher.hand.leases.settled(&leases);
     is_work | dispatcher.hand.take_out_all(&lanes)
 }
 
