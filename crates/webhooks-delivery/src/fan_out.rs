@@ -22,44 +22,49 @@ use crate::retrying::{Retrying, error_source};
 /// nodes that see it do not all begin at once.
 const IDLE: Duration = Duration::from_secs(5);
 const SPREAD: Duration = Duration::from_secs(2);
-/// Fan-outs that are read at once: each with its payload.
+/// Fan-outs that are read at once, besides those that have just failed: each with its payload.
 const READ: usize = 4;
+/// Those that may fail until the next time.
+const MAX_FAILED: usize = 256;
 
 /// Goes on with fan-outs that nobody moves, whenever a beat says that there may be some.
 pub(crate) async fn keep_fanning_out(dispatcher: Arc<Dispatcher>) {
     let mut retrying = Retrying::new("go on with events for many endpoints");
     loop {
         dispatcher.fan_out_work.notified().await;
-        while !dispatcher.is_stopping() {
-            match go_on(&dispatcher).await {
-                Ok(0) => break,
-                Ok(_) => retrying.succeeded(),
-                Err(error) => retrying.pause(&error).await,
-            }
+        match finish_all(&dispatcher).await {
+            Ok(()) => retrying.succeeded(),
+            Err(error) => retrying.pause(&error).await,
         }
     }
 }
 
-/// Finishes some; how many. What fails is left for the next time.
-async fn go_on(dispatcher: &Arc<Dispatcher>) -> Result<usize> {
-    let idle = IDLE + SPREAD.mul_f64(fastrand::f64());
-    let since = dispatcher.clock.now().before(idle);
-    let found = dispatcher.storage.fan_outs(since, READ).await?;
-    if found.is_empty() {
-        return Ok(0);
-    }
-    dispatcher.refresh().await?;
-    let (mut done, mut failed) = (0, None);
-    for FanOut { event, up_to } in found {
-        let (tenant, event_type) = (event.event.tenant.as_ref(), &event.event.event_type);
-        let mut lanes = dispatcher.directory.matches(tenant, event_type);
-        lanes.retain(|LaneRef(lane)| lane.endpoint_id > up_to);
-        match fan_out(dispatcher, event, lanes, PartPlace::Later).await {
-            Ok(_) => done += 1,
-            Err(error) => failed = Some(error),
+/// Finishes what nobody moves. What fails is left for the next time, and holds up nothing beside it.
+async fn finish_all(dispatcher: &Arc<Dispatcher>) -> Result<()> {
+    let (mut failed, mut last_error) = (Vec::new(), None);
+    while !dispatcher.is_stopping() && failed.len() < MAX_FAILED {
+        let idle = IDLE + SPREAD.mul_f64(fastrand::f64());
+        let since = dispatcher.clock.now().before(idle);
+        let read = READ + failed.len();
+        let mut found = dispatcher.storage.fan_outs(since, read).await?;
+        found.retain(|found| !failed.contains(&found.event.event.id));
+        if found.is_empty() {
+            break;
+        }
+        dispatcher.refresh().await?;
+        for FanOut { event, up_to } in found {
+            let (id, tenant) = (event.event.id, event.event.tenant.as_ref());
+            let mut lanes = dispatcher
+                .directory
+                .matches(tenant, &event.event.event_type);
+            lanes.retain(|LaneRef(lane)| lane.endpoint_id > up_to);
+            if let Err(error) = fan_out(dispatcher, event, lanes, PartPlace::Later).await {
+                failed.push(id);
+                last_error = Some(error);
+            }
         }
     }
-    failed.map_or(Ok(done), Err)
+    last_error.map_or(Ok(()), Err)
 }
 
 /// Stores an event for these endpoints. `None` if the storage has it no more.

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use webhooks_core::storage::{OutboxEvent, WebhookStorage};
-use webhooks_core::{EventId, EventType, Priority, WebhookEndpoint};
+use webhooks_core::storage::{
+    FanOutPart, NewDelivery, NewEvent, OutboxEvent, PartPlace, WebhookStorage,
+};
+use webhooks_core::{DeliveryId, EventId, EventType, Priority, WebhookEndpoint, WebhookEvent};
 use webhooks_delivery::Settings;
 use webhooks_tests::{Call, Reply, ScriptedTransport};
 
@@ -160,4 +162,56 @@ async fn a_refused_event_of_the_outbox_is_set_aside_and_holds_no_other_up() {
             .any(|(_, why)| why.contains("value out of range"))
     );
     assert_eq!(node.pipeline.refused().outbox_events, 7);
+}
+
+/// Begins an event of a tenant for `first`, and leaves it there.
+async fn begin_fan_out(node: &Node, tenant: &str, first: &str) {
+    let (event_type, now) = (EventType::new(EVENT).unwrap(), node.pipeline.now());
+    let data = serde_json::json!({});
+    let event = WebhookEvent::new(event_type, Some(tenant.into()), &data, 1_024, now).unwrap();
+    let delivery = NewDelivery {
+        id: DeliveryId::of(event.id, first),
+        endpoint_id: first.into(),
+        incarnation: None,
+        by_name: false,
+        lease: false,
+    };
+    let part = FanOutPart {
+        event: NewEvent {
+            event: Arc::new(event),
+            priority: Priority::Normal,
+            due_at: now,
+            max_retries: 0,
+            idempotency_key: None,
+            deliveries: vec![delivery],
+        },
+        place: PartPlace::First,
+        up_to: Some(first.into()),
+    };
+    node.storage.fan_out(&part, now).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn refused_parts_of_events_hold_no_other_event_up_and_are_tried_again() {
+    let (node, remote) = node(|_| Reply::Status(200)).await;
+    for tenant in ["bad", "good"] {
+        node.add(WebhookEndpoint {
+            tenant: Some(tenant.into()),
+            ..endpoint(&format!("a_{tenant}"))
+        })
+        .await;
+    }
+    remote.refuse(Some("bad"));
+    for _ in 0..20 {
+        begin_fan_out(&node, "bad", "a_bad").await;
+    }
+    begin_fan_out(&node, "good", "a_good").await;
+    tokio::time::sleep(secs(30)).await;
+    assert_eq!(node.transport.calls_to("good").len(), 1);
+    assert!(node.transport.calls_to("bad").is_empty());
+    remote.refuse(None);
+    tokio::time::sleep(secs(400)).await;
+    assert_eq!(node.transport.calls_to("bad").len(), 20);
+    assert!(node.drain(secs(10)).await);
+    assert_eq!(node.counts().await.delivered, 42);
 }

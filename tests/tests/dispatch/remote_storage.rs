@@ -5,8 +5,9 @@ use async_trait::async_trait;
 use tokio::time::sleep;
 use webhooks_core::storage::{
     Beat, Change, Changed, Claim, Claimed, Counts, DeliveryQuery, DeliveryRecord, EndpointChanges,
-    EndpointGate, EndpointRecord, Enqueued, Expected, HeldLease, NewEvent, OutboxEvent, Page,
-    Retention, Saved, SettleAs, Settled, Settlement, Swept, WebhookStorage,
+    EndpointGate, EndpointRecord, Enqueued, Expected, FanOut, FanOutPart, HeldLease, NewEvent,
+    OutboxEvent, Page, PartPlace, Retention, Saved, SettleAs, Settled, Settlement, Swept,
+    WebhookStorage,
 };
 use webhooks_core::{
     DeliveryId, EventId, Result, Timestamp, WebhookEndpoint, WebhookError, WorkerId,
@@ -188,6 +189,22 @@ impl WebhookStorage for RemoteStorage {
         enqueued
     }
 
+    async fn fan_out(&self, part: &FanOutPart, now: Timestamp) -> Result<Option<Enqueued>> {
+        if part.place == PartPlace::FirstOfOutbox {
+            let events = std::slice::from_ref(&part.event);
+            let answers = self.enqueue_outbox(events, None, now).await?;
+            return Ok(answers.into_iter().next().flatten());
+        }
+        let deliveries = &part.event.deliveries;
+        self.refuses(deliveries.iter().map(|delivery| &delivery.endpoint_id))?;
+        self.enqueued.lock().unwrap().push(deliveries.len());
+        self.call(self.inner.fan_out(part, now)).await
+    }
+
+    async fn fan_outs(&self, idle_since: Timestamp, limit: usize) -> Result<Vec<FanOut>> {
+        self.call(self.inner.fan_outs(idle_since, limit)).await
+    }
+
     async fn claim(&self, claim: &Claim<'_>) -> Result<Claimed> {
         let (inner, worker) = (self.inner.clone(), claim.worker.clone());
         let (now, limit) = (claim.now, claim.limit);
@@ -240,7 +257,7 @@ impl WebhookStorage for RemoteStorage {
             sleep(before).await;
             let beat = self.inner.beat(worker, at).await?;
             sleep(after).await;
-            let outbox = !self.outbox.lock().unwrap().is_empty();
+            let outbox = beat.outbox || !self.outbox.lock().unwrap().is_empty();
             Ok(Beat { outbox, ..beat })
         };
         self.call(beat).await
@@ -302,5 +319,9 @@ impl WebhookStorage for RemoteStorage {
 
     async fn wait(&self) -> Result<()> {
         self.inner.wait().await
+    }
+
+    fn keeps_fan_outs(&self) -> bool {
+        self.inner.keeps_fan_outs()
     }
 }
