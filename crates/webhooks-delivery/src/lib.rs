@@ -10,50 +10,18 @@
 //! | one request | [`DeliveryEngine`], [`NetworkPolicy`], [`ProxyConfig`], [`Resolve`], [`TlsOptions`] |
 //! | the queue by hand | [`WebhookQueue`] |
 
-mod attempt;
-mod claimer;
-mod clock;
-mod committer;
-mod directory;
-mod dispatcher;
-mod fan_out;
-mod gating;
-mod hand;
-mod heartbeat;
 mod http;
-mod identity;
-mod lane;
-mod leases;
-mod left_running;
-mod load;
 mod lock;
-mod lost_claims;
 mod metrics;
-mod moment;
 mod notice;
 mod one_or_more;
-mod outbox;
-mod outcome;
 mod outgoing;
-mod parked;
-mod parts;
 mod pipeline;
-mod pulse;
 mod queue;
-mod recorder;
-mod release;
-mod reservation;
-mod retrying;
-mod room;
-mod seat;
-mod sender;
+mod runtime;
+mod schedule;
 mod settings;
-mod slots;
-mod suspect_place;
-mod tenant_share;
-mod turns;
 mod verification;
-mod writer;
 
 pub use self::http::{
     DeliveryEngine, DeliveryEngineBuilder, NetworkPolicy, ProxyConfig, Resolve, SystemResolver,

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
-use webhooks_core::Circuit;
 use webhooks_core::storage::Counts;
+use webhooks_core::{Circuit, DeliveryResult, Outcome};
 
 /// The longest latency that is told apart, in microseconds: one hour.
 const LONGEST: u64 = 3_600_000_000;
@@ -56,8 +56,7 @@ pub struct EndpointMetrics {
     pub in_flight: usize,
 }
 
-/// How attempts went, as this process has seen them since it started; those at an endpoint are no
-/// longer counted once it is deleted. Latencies are those of
+/// How attempts went, as this process has seen them since it started. Latencies are those of
 /// successful attempts, in milliseconds, exact to about 6 %.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct AttemptMetrics {
@@ -89,7 +88,16 @@ pub(crate) struct AttemptCounter {
 }
 
 impl AttemptCounter {
-    pub(crate) fn succeeded(&mut self, latency: Duration) {
+    /// Counts the attempt with this number.
+    pub(crate) fn count(&mut self, number: u32, result: &DeliveryResult) {
+        self.retried += u64::from(number > 1);
+        match result.outcome {
+            Outcome::Delivered => self.succeeded(result.duration),
+            Outcome::Failed(_) => self.failed += 1,
+        }
+    }
+
+    fn succeeded(&mut self, latency: Duration) {
         let micros = u64::try_from(latency.as_micros())
             .unwrap_or(LONGEST)
             .clamp(1, LONGEST);
@@ -98,27 +106,6 @@ impl AttemptCounter {
         }
         if let Some(latency) = &mut self.latency {
             latency.saturating_record(micros);
-        }
-    }
-
-    pub(crate) const fn failed(&mut self) {
-        self.failed += 1;
-    }
-
-    pub(crate) const fn retried(&mut self) {
-        self.retried += 1;
-    }
-
-    pub(crate) fn add(&mut self, other: &Self) {
-        self.failed += other.failed;
-        self.retried += other.retried;
-        match (&mut self.latency, &other.latency) {
-            (Some(mine), Some(others)) => {
-                // Both have the same bounds, so nothing can be out of range.
-                let _ = mine.add(others);
-            }
-            (None, Some(others)) => self.latency = Some(others.clone()),
-            (_, None) => {}
         }
     }
 

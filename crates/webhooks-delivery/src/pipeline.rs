@@ -1,7 +1,7 @@
 //! One process's way of events: from a sender into the storage, and out to the endpoints.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -10,32 +10,31 @@ use tokio::sync::{Notify, OnceCell};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use webhooks_core::storage::{EndpointRecord, WebhookStorage};
-use webhooks_core::{Admission, Circuit, Clock, Result, Timestamp, Transport, WorkerId};
+use webhooks_core::{Admission, Circuit, Clock, Result, Timestamp, Transport};
 
-use crate::claimer::claim_work;
-use crate::clock::StorageClock;
-use crate::committer::Committer;
-use crate::directory::Directory;
-use crate::dispatcher::{Dispatcher, Parts};
-use crate::fan_out::keep_fanning_out;
-use crate::lost_claims::give_back_lost_claims;
-use crate::metrics::{AttemptCounter, AttemptMetrics, RefusedMetrics};
-use crate::moment;
-use crate::notice::NoticeStream;
-use crate::outbox::keep_emptying;
+use crate::metrics::{AttemptMetrics, RefusedMetrics};
+use crate::notice::{NoticeStream, Notices};
 use crate::outgoing::{Outgoing, Sent};
-use crate::pulse;
-use crate::recorder::Recorder;
-use crate::sender::Sender;
+use crate::runtime::{
+    Claimer, Committer, Driver, EndpointReader, FanOuts, LostLeases, Outbox, Recorder, Recording,
+    Requests, Sender, StorageClock, Upkeep, Worker, keep_sweeping, keep_ticking,
+};
+use crate::schedule::{Now, Scheduler};
 use crate::settings::Settings;
-use crate::writer::write_down;
 
 /// One process's way of events: from a sender into the storage, and out to the endpoints. Its
 /// tasks end when it is dropped.
 #[derive(Debug)]
 pub struct Pipeline {
-    dispatcher: Arc<Dispatcher>,
-    committer: Committer,
+    settings: Settings,
+    transport: Arc<dyn Transport>,
+    worker: Arc<Worker>,
+    driver: Arc<Driver>,
+    endpoints: Arc<EndpointReader>,
+    sender: Sender,
+    upkeep: Arc<Upkeep>,
+    recording: Arc<Recording>,
+    outbox_refused: Arc<AtomicUsize>,
     started: OnceCell<()>,
     tasks: Vec<JoinHandle<()>>,
 }
@@ -65,37 +64,37 @@ impl Pipeline {
     ) -> Result<Self> {
         settings.validate()?;
         let clock = Arc::new(StorageClock::new());
+        let transport = transport(clock.clone())?;
         let runtime = Handle::current();
-        let (recorder, entries) = Recorder::new();
-        let dispatcher = Arc::new(Dispatcher::new(Parts {
-            storage,
-            transport: transport(clock.clone())?,
-            admission,
-            clock,
-            directory: Arc::new(Directory::default()),
-            recorder,
-            worker: WorkerId::unique(),
-            settings,
-            runtime: runtime.clone(),
-        }));
-        let (committer, committing) = Committer::new(dispatcher.clone());
-        let mut tasks = vec![
-            runtime.spawn(committing),
-            runtime.spawn(write_down(entries, dispatcher.clone())),
-            runtime.spawn(pulse::keep_beating(dispatcher.clone())),
-            runtime.spawn(pulse::keep_ticking(dispatcher.clone())),
-            runtime.spawn(pulse::keep_sweeping(dispatcher.clone())),
-            runtime.spawn(keep_emptying(dispatcher.clone())),
-            runtime.spawn(keep_fanning_out(dispatcher.clone())),
-            runtime.spawn(give_back_lost_claims(dispatcher.clone())),
-        ];
-        let help = Arc::new(Notify::new());
-        for n in 0..dispatcher.settings.workers {
-            tasks.push(runtime.spawn(claim_work(dispatcher.clone(), n == 0, help.clone())));
-        }
+        let requests = Requests::new(transport.clone(), settings.clone(), runtime.clone());
+        let scheduler = Scheduler::new(settings.clone(), storage.limits_rate(), admission);
+        let driver = Driver::new(scheduler, clock.clone(), requests, Notices::new());
+        let driver = Arc::new(driver);
+        let worker = Arc::new(Worker::new(storage.clone(), clock));
+        let endpoints = Arc::new(EndpointReader::new(storage, driver.clone()));
+        let parts = Parts {
+            driver: driver.clone(),
+            worker: worker.clone(),
+            endpoints: endpoints.clone(),
+            leases_unknown: Arc::default(),
+        };
+        let mut tasks = Vec::new();
+        let mut spawn = |task: Task| tasks.push(runtime.spawn(task));
+        let recording = parts.record(&mut spawn);
+        let (sender, fan_outs) = parts.send(&settings, &mut spawn);
+        let outbox_refused = Arc::default();
+        let upkeep = parts.keep_up(&settings, fan_outs, &outbox_refused, &mut spawn);
+        parts.claim(&settings, &mut spawn);
         Ok(Self {
-            dispatcher,
-            committer,
+            settings,
+            transport,
+            worker,
+            driver,
+            endpoints,
+            sender,
+            upkeep,
+            recording,
+            outbox_refused,
             started: OnceCell::new(),
             tasks,
         })
@@ -108,7 +107,7 @@ impl Pipeline {
     /// [`StorageError`](webhooks_core::WebhookError::StorageError) when the storage fails; the next call tries again.
     pub async fn ready(&self) -> Result<()> {
         self.started
-            .get_or_try_init(|| pulse::first_beat(&self.dispatcher))
+            .get_or_try_init(|| self.upkeep.first_beat())
             .await?;
         Ok(())
     }
@@ -132,7 +131,7 @@ impl Pipeline {
         data: &(impl Serialize + ?Sized),
     ) -> Result<Sent> {
         self.ready().await?;
-        self.sender().send(send, data).await
+        self.sender.send(send, data).await
     }
 
     /// Stores several events, in one commit if that is not too large: one answer for each, in order.
@@ -146,14 +145,7 @@ impl Pipeline {
         events: &[(Outgoing<'_>, &(impl Serialize + ?Sized))],
     ) -> Result<Vec<Result<Sent>>> {
         self.ready().await?;
-        self.sender().send_all(events).await
-    }
-
-    const fn sender(&self) -> Sender<'_> {
-        Sender {
-            dispatcher: &self.dispatcher,
-            committer: &self.committer,
-        }
+        self.sender.send_all(events).await
     }
 
     /// Reads endpoints that changed, so that what this process has just stored takes effect.
@@ -162,19 +154,13 @@ impl Pipeline {
     ///
     /// [`StorageError`](webhooks_core::WebhookError::StorageError) when the storage fails.
     pub async fn refresh(&self) -> Result<()> {
-        self.dispatcher.refresh().await
+        self.endpoints.refresh().await
     }
 
     /// All endpoints that are not deleted, by id.
     #[must_use]
     pub fn endpoints(&self) -> Vec<Arc<EndpointRecord>> {
-        let mut records: Vec<_> = self
-            .dispatcher
-            .directory
-            .all()
-            .iter()
-            .map(|lane| lane.record())
-            .collect();
+        let mut records = self.driver.look(|scheduler, _| scheduler.all_endpoints());
         records.sort_by(|a, b| a.endpoint.id.cmp(&b.endpoint.id));
         records
     }
@@ -182,94 +168,88 @@ impl Pipeline {
     /// How many endpoints a tenant has.
     #[must_use]
     pub fn endpoints_of(&self, tenant: &str) -> usize {
-        self.dispatcher.directory.count_of(tenant)
+        self.driver
+            .look(|scheduler, _| scheduler.endpoints_of(tenant))
     }
 
     /// One endpoint.
     #[must_use]
     pub fn endpoint(&self, id: &str) -> Option<Arc<EndpointRecord>> {
-        self.dispatcher.directory.get(id).map(|lane| lane.record())
+        self.driver.look(|scheduler, _| scheduler.endpoint(id))
     }
 
     /// Storage time.
     #[must_use]
     pub fn now(&self) -> Timestamp {
-        self.dispatcher.clock.now()
+        self.worker.now()
     }
 
     /// The storage.
     #[must_use]
     pub fn storage(&self) -> &Arc<dyn WebhookStorage> {
-        &self.dispatcher.storage
+        &self.worker.storage
     }
 
     /// What sends requests.
     #[must_use]
     pub fn transport(&self) -> &Arc<dyn Transport> {
-        &self.dispatcher.transport
+        &self.transport
     }
 
     /// The settings.
     #[must_use]
-    pub fn settings(&self) -> &Settings {
-        &self.dispatcher.settings
+    pub const fn settings(&self) -> &Settings {
+        &self.settings
     }
 
     /// Everything that happens from now on.
     #[must_use]
     pub fn notices(&self) -> NoticeStream {
-        self.dispatcher.notices.listen()
+        self.driver.notices().listen()
     }
 
-    /// This process's attempts, at all endpoints that are not deleted.
+    /// This process's attempts, at all endpoints.
     #[must_use]
     pub fn attempts(&self) -> AttemptMetrics {
-        let mut all = AttemptCounter::default();
-        for lane in self.dispatcher.directory.all() {
-            all.add(&lane.lock().attempts);
-        }
-        all.metrics()
+        self.driver.look(|scheduler, _| scheduler.attempts())
     }
 
     /// This process's attempts at one endpoint, its circuit, and its requests in flight.
     #[must_use]
     pub fn endpoint_attempts(&self, id: &str) -> Option<(AttemptMetrics, Circuit, usize)> {
-        let lane = self.dispatcher.directory.get(id)?;
-        let circuit = self.dispatcher.admission.circuit(id, self.now());
-        let state = lane.lock();
-        Some((state.attempts.metrics(), circuit, state.in_flight()))
+        self.driver
+            .look(|scheduler, now| scheduler.endpoint_attempts(now, id))
     }
 
     /// Claims again soon, since something was changed by hand.
     pub fn look_for_work(&self) {
-        self.dispatcher.work.notify_one();
+        self.driver.claim.notify_one();
     }
 
     /// Whether the tasks run, and hold their leases.
     #[must_use]
     pub fn is_alive(&self) -> bool {
-        let dispatcher = &self.dispatcher;
-        let holds_leases =
-            dispatcher.settings.workers == 0 || dispatcher.heartbeat.is_valid(moment::now());
-        holds_leases
-            && !dispatcher.is_stopping()
-            && self.committer.is_alive()
-            && self.tasks.iter().all(|task| !task.is_finished())
+        let leases = self.settings.workers > 0;
+        let is_alive = |scheduler: &Scheduler, now: Now| match leases {
+            true => scheduler.holds_leases(now.moment),
+            false => !scheduler.is_stopping(),
+        };
+        self.driver.look(is_alive) && self.tasks.iter().all(|task| !task.is_finished())
     }
 
     /// Whether what comes of requests is written down: not while the storage refuses some of it or
     /// fails again and again.
     #[must_use]
     pub fn is_settling(&self) -> bool {
-        self.dispatcher.recorder.is_writing()
+        self.recording.is_well()
     }
 
     /// What the storage refuses for good.
     #[must_use]
     pub fn refused(&self) -> RefusedMetrics {
         RefusedMetrics {
-            outcomes: self.dispatcher.recorder.parked(),
-            outbox_events: self.dispatcher.outbox_refused.load(Ordering::Relaxed),
+            outcomes: self.recording.parked(),
+            outbox_events: self.outbox_refused.load(Ordering::Relaxed),
         }
     }
 
@@ -283,7 +263,8 @@ impl Pipeline {
         self.ready().await?;
         let until = Instant::now() + deadline.min(MAX_DEADLINE);
         loop {
-            let is_idle = self.committer.is_idle() && self.dispatcher.hand.is_empty();
+            let holds_none = self.driver.look(|scheduler, _| scheduler.is_idle());
+            let is_idle = self.sender.is_idle() && holds_none;
             // The outbox first: what leaves it is counted from then on.
             if is_idle && !self.storage().beat(None, None).await?.outbox {
                 let counts = self.storage().counts(None).await?;
@@ -304,25 +285,25 @@ impl Pipeline {
     /// to be cut off.
     pub async fn shut_down(&self, deadline: Duration) -> bool {
         let until = Instant::now() + deadline.min(MAX_DEADLINE);
-        self.dispatcher.stop();
+        self.driver.stop();
         let ended = self
-            .wait_for(until, |dispatcher| dispatcher.slots.taken() == 0)
+            .wait_until(until, |scheduler| scheduler.in_flight() == 0)
             .await;
         if !ended {
-            self.dispatcher.abort();
+            self.driver.cut_off();
         }
         // What is left to store is little; a storage that is down must not hold us for ever.
         let until = until.max(Instant::now()) + Duration::from_secs(5);
-        self.wait_for(until, |dispatcher| {
-            dispatcher.hand.is_empty() && dispatcher.recorder.is_idle()
+        self.wait_until(until, |scheduler| {
+            scheduler.is_idle() && scheduler.is_written() && self.recording.is_done()
         })
         .await;
         self.tasks.iter().for_each(JoinHandle::abort);
         ended
     }
 
-    async fn wait_for(&self, until: Instant, done: impl Fn(&Dispatcher) -> bool) -> bool {
-        while !(done(&self.dispatcher) && self.committer.is_idle()) {
+    async fn wait_until(&self, until: Instant, done: impl Fn(&Scheduler) -> bool) -> bool {
+        while !(self.driver.look(|scheduler, _| done(scheduler)) && self.sender.is_idle()) {
             if Instant::now() >= until {
                 return false;
             }
@@ -334,8 +315,113 @@ impl Pipeline {
 
 impl Drop for Pipeline {
     fn drop(&mut self) {
-        self.dispatcher.stop();
-        self.dispatcher.abort();
+        self.driver.stop();
+        self.driver.cut_off();
         self.tasks.iter().for_each(JoinHandle::abort);
+    }
+}
+
+/// A task of the pipeline.
+type Task = futures_util::future::BoxFuture<'static, ()>;
+
+/// What the tasks of a pipeline share.
+struct Parts {
+    driver: Arc<Driver>,
+    worker: Arc<Worker>,
+    endpoints: Arc<EndpointReader>,
+    /// A claim or a commit failed, and perhaps only its answer was lost.
+    leases_unknown: Arc<Notify>,
+}
+
+impl Parts {
+    /// What writes down, and what finds leases that nobody knows of.
+    fn record(&self, spawn: &mut impl FnMut(Task)) -> Arc<Recording> {
+        let recording = Arc::new(Recording::default());
+        let recorder = Recorder {
+            driver: self.driver.clone(),
+            worker: self.worker.clone(),
+            endpoints: self.endpoints.clone(),
+            recording: recording.clone(),
+        };
+        spawn(Box::pin(recorder.run()));
+        let lost = LostLeases {
+            driver: self.driver.clone(),
+            worker: self.worker.clone(),
+            unknown: self.leases_unknown.clone(),
+        };
+        spawn(Box::pin(lost.keep_giving_back()));
+        recording
+    }
+
+    /// What stores events.
+    fn send(&self, settings: &Settings, spawn: &mut impl FnMut(Task)) -> (Sender, Arc<FanOuts>) {
+        let (driver, worker) = (self.driver.clone(), self.worker.clone());
+        let fan_outs = FanOuts::new(driver.clone(), worker.clone(), self.endpoints.clone());
+        let fan_outs = Arc::new(fan_outs);
+        let leases_unknown = self.leases_unknown.clone();
+        let (committer, committing) =
+            Committer::new(driver.clone(), worker.clone(), leases_unknown);
+        spawn(Box::pin(committing));
+        let sender = Sender {
+            driver,
+            worker,
+            committer,
+            fan_outs: fan_outs.clone(),
+            settings: settings.clone(),
+        };
+        (sender, fan_outs)
+    }
+
+    /// What is done by the clock, and what a beat tells of.
+    fn keep_up(
+        &self,
+        settings: &Settings,
+        fan_outs: Arc<FanOuts>,
+        refused: &Arc<AtomicUsize>,
+        spawn: &mut impl FnMut(Task),
+    ) -> Arc<Upkeep> {
+        let outbox = Outbox {
+            driver: self.driver.clone(),
+            worker: self.worker.clone(),
+            endpoints: self.endpoints.clone(),
+            fan_outs: fan_outs.clone(),
+            max_retries: settings.retry_strategy.max_retries,
+            refused: refused.clone(),
+        };
+        let upkeep = Arc::new(Upkeep {
+            driver: self.driver.clone(),
+            worker: self.worker.clone(),
+            endpoints: self.endpoints.clone(),
+            leases: settings.workers > 0,
+            outbox: Arc::default(),
+            fan_outs: Arc::default(),
+        });
+        spawn(Box::pin(outbox.keep_emptying(upkeep.outbox.clone())));
+        spawn(Box::pin(fan_outs.keep_finishing(upkeep.fan_outs.clone())));
+        spawn(Box::pin(upkeep.clone().keep_beating()));
+        spawn(Box::pin(keep_ticking(self.driver.clone())));
+        spawn(Box::pin(keep_sweeping(
+            self.worker.clone(),
+            settings.retention,
+        )));
+        upkeep
+    }
+
+    /// What claims.
+    fn claim(&self, settings: &Settings, spawn: &mut impl FnMut(Task)) {
+        let claimer = Claimer {
+            driver: self.driver.clone(),
+            worker: self.worker.clone(),
+            endpoints: self.endpoints.clone(),
+            rate_limit: settings.rate_limit,
+            leases_unknown: self.leases_unknown.clone(),
+            help: Arc::default(),
+        };
+        if settings.workers > 0 {
+            spawn(Box::pin(claimer.clone().watch()));
+        }
+        for _ in 1..settings.workers {
+            spawn(Box::pin(claimer.clone().help()));
+        }
     }
 }

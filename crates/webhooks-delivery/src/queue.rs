@@ -9,15 +9,12 @@ use webhooks_core::storage::{
     WORKER_BEAT_EVERY, WebhookStorage,
 };
 use webhooks_core::{
-    AttemptRecord, Clock, DeliveryResult, Lease, Result, RetryStrategy, WebhookDelivery,
-    WebhookError, WorkerId,
+    AttemptRecord, DeliveryResult, Lease, Result, RetryStrategy, WebhookDelivery, WebhookError,
 };
 
-use crate::clock::StorageClock;
-use crate::identity::Identity;
 use crate::lock::lock;
-use crate::moment;
-use crate::outcome::settle_as;
+use crate::runtime::{StorageClock, Worker};
+use crate::schedule::settle_as;
 
 /// A persistent priority queue of deliveries, on any storage.
 ///
@@ -26,9 +23,7 @@ use crate::outcome::settle_as;
 /// others get it back within 20 s.
 #[derive(Debug)]
 pub struct WebhookQueue {
-    storage: Arc<dyn WebhookStorage>,
-    clock: Arc<StorageClock>,
-    identity: Arc<Identity>,
+    worker: Arc<Worker>,
     retry_strategy: RetryStrategy,
     beating: tokio::sync::OnceCell<Beating>,
     /// Leased and not handed out, because who asked was cut off: nobody else can take these.
@@ -44,9 +39,7 @@ impl WebhookQueue {
     #[must_use]
     pub fn new(storage: Arc<dyn WebhookStorage>, retry_strategy: RetryStrategy) -> Self {
         Self {
-            storage,
-            clock: Arc::new(StorageClock::new()),
-            identity: Arc::new(Identity::new(WorkerId::unique())),
+            worker: Arc::new(Worker::new(storage, Arc::new(StorageClock::new()))),
             retry_strategy,
             beating: tokio::sync::OnceCell::new(),
             leased: Arc::default(),
@@ -62,7 +55,7 @@ impl WebhookQueue {
     /// endpoint's backlog is full, and [`WebhookError::StorageError`].
     pub async fn enqueue(&self, delivery: WebhookDelivery) -> Result<()> {
         self.ready().await?;
-        let now = self.clock.now();
+        let now = self.worker.now();
         // Who asks for no delay gets none, though his clock may be ahead of the storage's.
         let is_delayed = delivery.due_at > delivery.event.created_at;
         let due_at = if is_delayed { delivery.due_at } else { now };
@@ -80,7 +73,7 @@ impl WebhookQueue {
                 lease: false,
             }],
         };
-        let stored = self.storage.enqueue(&[event], None, now).await?;
+        let stored = self.worker.storage.enqueue(&[event], None, now).await?;
         match stored.first() {
             Some(Enqueued::Stored { missing, dead }) if missing.is_empty() && dead.is_empty() => {
                 Ok(())
@@ -114,7 +107,7 @@ impl WebhookQueue {
             let Some(endpoint_id) = first else {
                 return Ok(None);
             };
-            let record = self.storage.endpoint_record(&endpoint_id).await?;
+            let record = self.worker.storage.endpoint_record(&endpoint_id).await?;
             if let Some(error) = record.as_ref().and_then(|r| r.unreadable.as_ref()) {
                 return Err(error.clone());
             }
@@ -127,26 +120,25 @@ impl WebhookQueue {
                 return Ok(Some(delivery));
             }
             // The storage cancels it: nobody is there for it any more.
-            let at = self.clock.now();
+            let at = self.worker.now();
             drop(self.settle(&delivery, SettleAs::Release { at }, None).await);
         }
     }
 
     /// Leases in a task of its own, which goes on when who asked is dropped.
     async fn lease_one(&self) -> Result<()> {
-        let (storage, worker) = (self.storage.clone(), self.identity.worker());
-        let (leased, now) = (self.leased.clone(), self.clock.now());
+        let (worker, leased) = (self.worker.clone(), self.leased.clone());
         let leasing = tokio::spawn(async move {
             let claim = Claim {
-                worker: &worker,
-                now,
+                worker: &worker.id(),
+                now: worker.now(),
                 limit: 1,
                 per_endpoint: 1,
                 room: &[],
                 poison_suspects: 1,
                 rate_limit: None,
             };
-            let claimed = storage.claim(&claim).await?;
+            let claimed = worker.storage.claim(&claim).await?;
             lock(&leased).extend(claimed.deliveries);
             Ok(())
         });
@@ -169,7 +161,7 @@ impl WebhookQueue {
     /// [`WebhookError::DeliveryNotFound`] when it is not leased to this queue (any more), and
     /// [`WebhookError::StorageError`].
     pub async fn requeue(&self, delivery: WebhookDelivery) -> Result<()> {
-        let at = delivery.due_at.max(self.clock.now());
+        let at = delivery.due_at.max(self.worker.now());
         self.settle(&delivery, SettleAs::Release { at }, None).await
     }
 
@@ -183,7 +175,7 @@ impl WebhookQueue {
         delivery: &WebhookDelivery,
         result: &DeliveryResult,
     ) -> Result<()> {
-        let settle_as = settle_as(&self.retry_strategy, delivery, result, self.clock.now());
+        let settle_as = settle_as(&self.retry_strategy, delivery, result, self.worker.now());
         let attempt = AttemptRecord {
             delivery_id: delivery.id,
             number: delivery.attempts.saturating_add(1),
@@ -216,8 +208,9 @@ impl WebhookQueue {
             attempt,
         };
         let settled = self
+            .worker
             .storage
-            .settle(worker, &[settlement], self.clock.now())
+            .settle(worker, &[settlement], self.worker.now())
             .await?;
         match settled.first() {
             Some(Settled::Applied | Settled::Cancelled) => Ok(()),
@@ -234,33 +227,20 @@ impl WebhookQueue {
     }
 
     async fn start_beating(&self) -> Result<Beating> {
-        beat(&*self.storage, &self.clock, &self.identity).await?;
-        let (storage, clock) = (self.storage.clone(), self.clock.clone());
-        let (identity, leased) = (self.identity.clone(), self.leased.clone());
+        self.worker.beat(true).await?;
+        let (worker, leased) = (self.worker.clone(), self.leased.clone());
         Ok(Beating(tokio::spawn(async move {
             loop {
                 tokio::time::sleep(WORKER_BEAT_EVERY).await;
-                match beat(&*storage, &clock, &identity).await {
+                match worker.beat(true).await {
                     // Others take these now.
-                    Ok(lost) if lost => lock(&leased).clear(),
+                    Ok((beat, _)) if beat.lost => lock(&leased).clear(),
                     Ok(_) => {}
                     Err(error) => tracing::warn!(%error, "cannot beat"),
                 }
             }
         })))
     }
-}
-
-/// Whether all leases were lost.
-async fn beat(
-    storage: &dyn WebhookStorage,
-    clock: &StorageClock,
-    identity: &Identity,
-) -> Result<bool> {
-    let asked = moment::now();
-    let beat = identity.beat(storage).await?;
-    clock.set(beat.now, asked);
-    Ok(beat.lost)
 }
 
 impl Drop for Beating {

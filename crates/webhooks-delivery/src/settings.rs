@@ -41,8 +41,8 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Deliveries in hand at most: leased by this process and not settled. A batch counts as one.
-    pub(crate) const fn max_in_hand(&self) -> usize {
+    /// Deliveries that this process leases and has not settled at most. A batch counts as one.
+    pub(crate) const fn max_leased(&self) -> usize {
         self.max_in_flight.saturating_mul(8)
     }
 

@@ -1,0 +1,160 @@
+//! Makes requests.
+
+use std::borrow::Cow;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use slab::Slab;
+use tokio::runtime::Handle;
+use tokio::task::AbortHandle;
+use tracing::Instrument;
+use webhooks_core::{
+    Attempt, BATCH_EVENT, DeliveryId, DeliveryResult, EventId, FailureKind, Outcome, Result,
+    Timestamp, Transport, WebhookError, WebhookEvent, batch_envelope,
+};
+
+use super::driver::Driver;
+use crate::lock::lock;
+use crate::schedule::{Content, Request, Scheduler};
+use crate::settings::Settings;
+
+/// What makes requests, and the tasks that do.
+#[derive(Debug)]
+pub(crate) struct Requests {
+    pub(crate) transport: Arc<dyn Transport>,
+    settings: Settings,
+    /// Where requests run, whoever starts them.
+    runtime: Handle,
+    tasks: Mutex<Slab<AbortHandle>>,
+}
+
+impl Requests {
+    pub(crate) fn new(transport: Arc<dyn Transport>, settings: Settings, runtime: Handle) -> Self {
+        Self {
+            transport,
+            settings,
+            runtime,
+            tasks: Mutex::default(),
+        }
+    }
+
+    /// Makes a request in a task of its own, and those that follow it there.
+    pub(super) fn start(&self, driver: Arc<Driver>, request: Request) {
+        let mut tasks = lock(&self.tasks);
+        let entry = tasks.vacant_entry();
+        // It cannot be over before its handle is kept: it needs the lock for that.
+        let task = self.runtime.spawn(make_all(driver, request, entry.key()));
+        entry.insert(task.abort_handle());
+    }
+
+    /// Ends all tasks.
+    pub(super) fn abort(&self) {
+        lock(&self.tasks).drain().for_each(|task| task.abort());
+    }
+
+    fn is_over(&self, task: usize) {
+        lock(&self.tasks).try_remove(task);
+    }
+
+    /// Makes a request. A transport that panics has failed.
+    async fn make(&self, request: &Request) -> Result<DeliveryResult> {
+        let envelope = Envelope::of(request);
+        let attempt = Attempt {
+            endpoint: &request.record.endpoint,
+            event_id: envelope.event_id,
+            event_type: envelope.event_type,
+            delivery_id: envelope.delivery_id,
+            number: request.number,
+            body: &envelope.body,
+            now: request.started_at,
+            timeout: self.settings.timeout_of(&request.record.endpoint),
+            whole_response: false,
+        };
+        let span = tracing::info_span!(
+            "attempt",
+            endpoint_id = %request.record.endpoint.id,
+            event_id = %attempt.event_id,
+            delivery_id = %attempt.delivery_id,
+            attempt = attempt.number,
+        );
+        let sent = AssertUnwindSafe(async { self.transport.send(&attempt).await }).catch_unwind();
+        let result = sent.instrument(span.clone()).await;
+        let result = result.unwrap_or_else(|_| Ok(panicked(request.started_at)));
+        span.in_scope(|| log(result.as_ref()));
+        result
+    }
+}
+
+/// Makes a request and those that follow it in this task.
+async fn make_all(driver: Arc<Driver>, first: Request, task: usize) {
+    let mut next = Some(first);
+    while let Some(request) = next {
+        let result = driver.requests().make(&request).await;
+        next = driver.tell_end(|scheduler: &mut Scheduler, now| match &result {
+            Ok(result) => scheduler.ended(now, request.id, result),
+            Err(_) => scheduler.ended_untried(now, request.id),
+        });
+    }
+    driver.requests().is_over(task);
+}
+
+/// The body of a request and its ids; a batch gets an envelope and ids of its own.
+struct Envelope<'a> {
+    event_id: EventId,
+    event_type: &'a str,
+    delivery_id: DeliveryId,
+    body: Cow<'a, Bytes>,
+}
+
+impl<'a> Envelope<'a> {
+    fn of(request: &'a Request) -> Self {
+        match &request.content {
+            Content::One(event) => Self {
+                event_id: event.id,
+                event_type: &event.event_type,
+                delivery_id: request.delivery_id,
+                body: Cow::Borrowed(&event.payload),
+            },
+            Content::Batch(events) => Self::batch(events, request.started_at),
+        }
+    }
+
+    fn batch(events: &[Arc<WebhookEvent>], now: Timestamp) -> Self {
+        let id = EventId::new(now);
+        let bodies = events.iter().map(|event| &event.payload);
+        Self {
+            event_id: id,
+            event_type: BATCH_EVENT,
+            delivery_id: DeliveryId::new(now),
+            body: Cow::Owned(batch_envelope(id, now, bodies)),
+        }
+    }
+}
+
+/// What came of a request whose transport panicked. It may have been sent.
+fn panicked(started_at: Timestamp) -> DeliveryResult {
+    DeliveryResult {
+        outcome: Outcome::Failed(FailureKind::Reset),
+        status: None,
+        started_at,
+        duration: std::time::Duration::ZERO,
+        retry_after: None,
+        response: Bytes::new(),
+    }
+}
+
+fn log(result: std::result::Result<&DeliveryResult, &WebhookError>) {
+    let result = match result {
+        Ok(result) => result,
+        Err(error) => return tracing::info!(%error, "not tried"),
+    };
+    let duration_ms = result.duration.as_millis();
+    match result.failure() {
+        None => tracing::debug!(status = result.status, duration_ms, "delivered"),
+        Some(failure) => {
+            tracing::info!(status = result.status, duration_ms, %failure, "attempt failed");
+        }
+    }
+}

@@ -1,0 +1,312 @@
+//! Stores events, many senders' in one commit.
+
+use std::sync::Arc;
+
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use webhooks_core::storage::{Enqueued, NewDelivery, NewEvent};
+use webhooks_core::{Result, WebhookError, WorkerId};
+
+use super::driver::Driver;
+use super::worker::Worker;
+use crate::one_or_more::OneOrMore;
+use crate::outgoing::Sent;
+use crate::schedule::{Place, Stored};
+
+/// Events of one commit at most.
+const BATCH: usize = 256;
+/// Bytes that one commit stores at most, but for an event that has more: a database has a longest
+/// message, and serves others meanwhile only where its calls are short.
+pub(crate) const BATCH_BYTES: usize = 8 << 20;
+/// What a delivery counts as at least, of these: no commit has more than 256. For as many endpoints
+/// Redis takes ten milliseconds, in which it does nothing else.
+const DELIVERY_WEIGHT: usize = 32 << 10;
+/// Events that wait for their commit at most.
+const QUEUE: usize = 16_384;
+/// Bytes of events that wait for their commit at most, with their deliveries.
+const QUEUE_BYTES: usize = 256 << 20;
+/// Bytes of a delivery that waits for its commit, with its place.
+const DELIVERY_BYTES: usize = size_of::<NewDelivery>() + size_of::<(usize, Place)>();
+
+/// What an event with so many deliveries counts as, of the bytes of a commit. Some storages keep the
+/// payload with each delivery.
+pub(crate) fn weight(payload: usize, deliveries: usize) -> usize {
+    let each = payload.max(DELIVERY_WEIGHT);
+    each.saturating_mul(deliveries).max(payload)
+}
+
+/// Deliveries of an event with this payload that one commit stores at most.
+pub(crate) fn most_deliveries(payload: usize) -> usize {
+    (BATCH_BYTES / payload.max(DELIVERY_WEIGHT)).max(1)
+}
+
+/// An event on its way into the storage.
+#[derive(Debug)]
+pub(crate) struct Sending {
+    pub(crate) event: NewEvent,
+    /// For deliveries that are stored leased: which of the event's, and its place. Whoever drops the
+    /// event gives them back.
+    pub(crate) places: OneOrMore<(usize, Place)>,
+}
+
+/// Where a sender waits for what became of its events.
+type Answer = oneshot::Sender<Result<OneOrMore<Sent>>>;
+
+/// What one sender wants stored together.
+#[derive(Debug)]
+struct Queued {
+    sendings: OneOrMore<Sending>,
+    answer: Answer,
+    bytes: OwnedSemaphorePermit,
+}
+
+impl Queued {
+    fn weight(&self) -> usize {
+        let events = self.sendings.iter().map(|sending| &sending.event);
+        let weights = events.map(|new| weight(new.event.payload.len(), new.deliveries.len()));
+        weights.fold(0, usize::saturating_add)
+    }
+}
+
+/// The end that takes events.
+#[derive(Debug)]
+pub(crate) struct Committer {
+    driver: Arc<Driver>,
+    queue: mpsc::Sender<Queued>,
+    bytes: Arc<Semaphore>,
+}
+
+impl Committer {
+    /// A committer, and its task. `leases_unknown` is told when a commit failed that may have leased
+    /// something all the same.
+    pub(crate) fn new(
+        driver: Arc<Driver>,
+        worker: Arc<Worker>,
+        leases_unknown: Arc<Notify>,
+    ) -> (Self, impl Future<Output = ()> + Send) {
+        let (queue, queued) = mpsc::channel(QUEUE);
+        let committing = Committing {
+            driver: driver.clone(),
+            worker,
+            leases_unknown,
+        };
+        let committer = Self {
+            driver,
+            queue,
+            bytes: Arc::new(Semaphore::new(QUEUE_BYTES)),
+        };
+        (committer, committing.run(queued))
+    }
+
+    /// Stores events in one commit, with those that others send at the same time.
+    pub(crate) async fn store(&self, sendings: OneOrMore<Sending>) -> Result<OneOrMore<Sent>> {
+        let (answer, answered) = oneshot::channel();
+        self.put_in_queue(sendings, answer)?;
+        // It may have been on its way into the storage.
+        answered.await.map_err(|_| ended().perhaps_done())?
+    }
+
+    fn put_in_queue(&self, sendings: OneOrMore<Sending>, answer: Answer) -> Result<()> {
+        let bytes = match self.hold_all(&sendings) {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                self.give_up(&sendings);
+                return Err(error);
+            }
+        };
+        let queued = Queued {
+            sendings,
+            answer,
+            bytes,
+        };
+        let (queued, error) = match self.queue.try_send(queued) {
+            Ok(()) => return Ok(()),
+            Err(mpsc::error::TrySendError::Full(queued)) => (queued, full()),
+            Err(mpsc::error::TrySendError::Closed(queued)) => (queued, ended()),
+        };
+        self.give_up(&queued.sendings);
+        Err(error)
+    }
+
+    /// Takes as many of the bytes that may wait as these events have.
+    fn hold_all(&self, sendings: &[Sending]) -> Result<OwnedSemaphorePermit> {
+        let events = || sendings.iter().map(|sending| &sending.event);
+        let bytes: usize = events().map(|new| new.event.payload.len()).sum();
+        if bytes > QUEUE_BYTES {
+            let text = format!("the events are {bytes} bytes together, at most {QUEUE_BYTES}");
+            return Err(WebhookError::InvalidEvent(text.into()));
+        }
+        let deliveries: usize = events().map(|new| new.deliveries.len()).sum();
+        self.hold(bytes + deliveries * DELIVERY_BYTES)
+    }
+
+    fn give_up(&self, sendings: &[Sending]) {
+        let places = sendings.iter().flat_map(|sending| &sending.places);
+        let places = places.map(|(_, place)| *place);
+        self.driver
+            .tell(|scheduler, now| scheduler.give_up(now, places));
+    }
+
+    /// Takes so many of the bytes that may wait.
+    pub(crate) fn hold(&self, bytes: usize) -> Result<OwnedSemaphorePermit> {
+        // However many endpoints one call is for, it may wait alone.
+        let bytes = u32::try_from(bytes.min(QUEUE_BYTES)).map_err(|_| full())?;
+        let held = self.bytes.clone().try_acquire_many_owned(bytes);
+        held.map_err(|_| full())
+    }
+
+    /// Whether no event waits.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.bytes.available_permits() == QUEUE_BYTES
+    }
+}
+
+fn full() -> WebhookError {
+    WebhookError::Overloaded("the queue of events to be stored is full".into())
+}
+
+fn ended() -> WebhookError {
+    WebhookError::ShutDown("the system has ended".into())
+}
+
+/// What stores events.
+struct Committing {
+    driver: Arc<Driver>,
+    worker: Arc<Worker>,
+    leases_unknown: Arc<Notify>,
+}
+
+impl Committing {
+    async fn run(self, mut queued: mpsc::Receiver<Queued>) {
+        // One that the last commit had no room left for.
+        let mut kept = None;
+        loop {
+            let first = match kept.take() {
+                Some(first) => first,
+                None => match queued.recv().await {
+                    Some(first) => first,
+                    None => break,
+                },
+            };
+            others_come(&queued).await;
+            let mut batch = Batch::default();
+            let mut weight = first.weight();
+            batch.push(first);
+            while batch.events.len() < BATCH {
+                let Ok(next) = queued.try_recv() else { break };
+                weight = weight.saturating_add(next.weight());
+                if weight > BATCH_BYTES {
+                    kept = Some(next);
+                    break;
+                }
+                batch.push(next);
+            }
+            self.commit(batch).await;
+        }
+    }
+
+    async fn commit(&self, batch: Batch) {
+        let mut left = vec![batch];
+        while let Some(batch) = left.pop() {
+            let worker = self.worker.id();
+            match self.worker.enqueue(&worker, &batch.events).await {
+                Ok(stored) => self.stored(batch, &worker, stored),
+                // One sender's event must not fail those of the others. To store twice what a refusal
+                // did store after all changes nothing.
+                Err(error) if batch.senders.len() > 1 && is_refusal(&error) => {
+                    let [first, second] = batch.halves();
+                    left.extend([second, first]);
+                }
+                Err(error) => self.failed(batch, &worker, &error),
+            }
+        }
+    }
+
+    /// Tells the scheduler and the senders.
+    fn stored(&self, batch: Batch, worker: &WorkerId, stored: Vec<Enqueued>) {
+        let events = batch.stored().zip(&stored);
+        self.driver
+            .tell(|scheduler, now| scheduler.stored(now, worker, events));
+        let sent = batch.events.iter().zip(stored);
+        let mut sent = sent.map(|(event, enqueued)| Sent::new(event, enqueued));
+        for (count, answer, _) in batch.senders {
+            // The sender may have been dropped: its events are sent all the same.
+            drop(answer.send(Ok(sent.by_ref().take(count).collect())));
+        }
+    }
+
+    /// Tells the scheduler, which gives back what may be stored and leased, though the answer was
+    /// lost, and the senders.
+    fn failed(&self, batch: Batch, worker: &WorkerId, error: &WebhookError) {
+        self.driver
+            .tell(|scheduler, now| scheduler.not_stored(now, worker, batch.stored()));
+        let is_leased = batch.places.iter().any(|places| !places.is_empty());
+        if is_leased && error.outcome_unknown() {
+            // The storage may do it only after that.
+            self.leases_unknown.notify_one();
+        }
+        for (_, answer, _) in batch.senders {
+            drop(answer.send(Err(error.clone())));
+        }
+    }
+}
+
+/// Lets the senders that the last commit answered send again first, and share the next one: until
+/// no more of them come, or enough are there.
+async fn others_come(queued: &mpsc::Receiver<Queued>) {
+    let mut there = None;
+    while there != Some(queued.len()) && queued.len() < BATCH {
+        there = Some(queued.len());
+        tokio::task::yield_now().await;
+    }
+}
+
+/// What goes into one commit.
+#[derive(Debug, Default)]
+struct Batch {
+    events: Vec<NewEvent>,
+    /// Of each event.
+    places: Vec<OneOrMore<(usize, Place)>>,
+    /// How many of the events are whose, in order.
+    senders: Vec<(usize, Answer, OwnedSemaphorePermit)>,
+}
+
+impl Batch {
+    fn push(&mut self, queued: Queued) {
+        let Queued {
+            sendings,
+            answer,
+            bytes,
+        } = queued;
+        self.senders.push((sendings.len(), answer, bytes));
+        for Sending { event, places } in sendings {
+            self.events.push(event);
+            self.places.push(places);
+        }
+    }
+
+    fn stored(&self) -> impl Iterator<Item = Stored<'_>> {
+        let events = self.events.iter().zip(&self.places);
+        events.map(|(event, places)| Stored { event, places })
+    }
+
+    /// The senders in two halves.
+    fn halves(mut self) -> [Self; 2] {
+        let senders = self.senders.split_off(self.senders.len() / 2);
+        let events = self.senders.iter().map(|(count, ..)| count).sum();
+        let second = Self {
+            events: self.events.split_off(events),
+            places: self.places.split_off(events),
+            senders,
+        };
+        [self, second]
+    }
+}
+
+/// Whether the storage refused what was to be stored, so that less of it may fare better.
+fn is_refusal(error: &WebhookError) -> bool {
+    match error {
+        WebhookError::Overloaded(_) => true,
+        WebhookError::StorageError(_) => !error.is_transient(),
+        _ => false,
+    }
+}

@@ -1,0 +1,147 @@
+//! Drives the scheduler: tells it what happens, and does what it commands.
+
+use std::sync::{Arc, Mutex};
+
+use smallvec::SmallVec;
+use tokio::sync::Notify;
+
+use super::attempt::Requests;
+use super::storage_clock::StorageClock;
+use crate::lock::lock;
+use crate::notice::Notices;
+use crate::schedule::{Command, Now, Request, Scheduler};
+
+/// The scheduler of a process behind its one lock, with all that its commands need.
+///
+/// The lock is held for one input and never across an await, and no other lock of this crate is taken
+/// under it, so that there is no order of locks to keep.
+#[derive(Debug)]
+pub(crate) struct Driver {
+    scheduler: Mutex<Scheduler>,
+    clock: Arc<StorageClock>,
+    requests: Requests,
+    notices: Notices,
+    /// There may be something to claim, or room for it.
+    pub(crate) claim: Notify,
+    /// There is something to be written down.
+    pub(crate) record: Notify,
+    /// Time alone may change what can start.
+    pub(crate) watch: Notify,
+    stopped: Notify,
+}
+
+/// Commands that one input leads to, mostly.
+type Commands = SmallVec<[Command; 2]>;
+
+impl Driver {
+    pub(crate) fn new(
+        scheduler: Scheduler,
+        clock: Arc<StorageClock>,
+        requests: Requests,
+        notices: Notices,
+    ) -> Self {
+        Self {
+            scheduler: Mutex::new(scheduler),
+            clock,
+            requests,
+            notices,
+            claim: Notify::new(),
+            record: Notify::new(),
+            watch: Notify::new(),
+            stopped: Notify::new(),
+        }
+    }
+
+    /// Looks at the scheduler, and leaves it as it is.
+    pub(crate) fn look<R>(&self, look: impl FnOnce(&Scheduler, Now) -> R) -> R {
+        let scheduler = lock(&self.scheduler);
+        look(&scheduler, self.clock.read())
+    }
+
+    /// Tells the scheduler something, and does what it commands.
+    pub(crate) fn tell<R>(self: &Arc<Self>, tell: impl FnOnce(&mut Scheduler, Now) -> R) -> R {
+        let (answer, commands) = self.handle(tell);
+        for command in commands {
+            self.obey(command);
+        }
+        answer
+    }
+
+    /// As [`tell`](Self::tell), for the task of a request that has ended: the first request that
+    /// starts is its next, since a task costs more than a request. `None`: the task is over.
+    pub(crate) fn tell_end(
+        self: &Arc<Self>,
+        tell: impl FnOnce(&mut Scheduler, Now),
+    ) -> Option<Request> {
+        let ((), commands) = self.handle(tell);
+        let mut next = None;
+        for command in commands {
+            match command {
+                Command::Start(request) if next.is_none() => next = Some(request),
+                command => self.obey(command),
+            }
+        }
+        next
+    }
+
+    /// Starts nothing from now on, and gives back what waits.
+    pub(crate) fn stop(self: &Arc<Self>) {
+        self.tell(Scheduler::stop);
+        self.stopped.notify_waiters();
+    }
+
+    /// Gives up what is in flight; how many requests that were.
+    pub(crate) fn cut_off(self: &Arc<Self>) -> usize {
+        // First, so that no request that is aborted is missed.
+        let requests = self.tell(Scheduler::cut_off);
+        self.requests.abort();
+        requests
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        lock(&self.scheduler).is_stopping()
+    }
+
+    /// Waits, but not beyond the end.
+    pub(crate) async fn unless_stopped(&self, wait: impl Future<Output = ()>) {
+        let mut stopped = std::pin::pin!(self.stopped.notified());
+        // Before the look, so that no end goes unnoticed between the two.
+        stopped.as_mut().enable();
+        if self.is_stopping() {
+            return;
+        }
+        tokio::select! {
+            () = wait => {}
+            () = stopped => {}
+        }
+    }
+
+    /// What makes requests.
+    pub(crate) const fn requests(&self) -> &Requests {
+        &self.requests
+    }
+
+    /// Where notices are told.
+    pub(crate) const fn notices(&self) -> &Notices {
+        &self.notices
+    }
+
+    fn handle<R>(&self, tell: impl FnOnce(&mut Scheduler, Now) -> R) -> (R, Commands) {
+        let mut scheduler = lock(&self.scheduler);
+        // Under the lock, so that time never goes back from one input to the next.
+        let answer = tell(&mut scheduler, self.clock.read());
+        let commands = std::iter::from_fn(|| scheduler.next()).collect();
+        (answer, commands)
+    }
+
+    fn obey(self: &Arc<Self>, command: Command) {
+        match command {
+            Command::Start(request) => self.requests.start(self.clone(), request),
+            Command::Tell(notice) => self.notices.tell(|| notice),
+            Command::Forget(endpoint_id) => self.requests.transport.forget(&endpoint_id),
+            Command::Record => self.record.notify_one(),
+            Command::Claim => self.claim.notify_one(),
+            Command::Watch => self.watch.notify_one(),
+        }
+    }
+}

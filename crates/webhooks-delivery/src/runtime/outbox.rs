@@ -1,0 +1,183 @@
+//! Turns events that were sent inside transactions into deliveries.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use serde_json::value::RawValue;
+use tokio::sync::Notify;
+use webhooks_core::storage::{NewDelivery, NewEvent, OutboxEvent, PartPlace};
+use webhooks_core::{DeliveryId, EventId, Result, WebhookError, WebhookEvent, committed_envelope};
+
+use super::committer::{BATCH_BYTES, most_deliveries, weight};
+use super::driver::Driver;
+use super::endpoint_reader::EndpointReader;
+use super::fan_out::FanOuts;
+use super::parts::{Parts, check_answers};
+use super::retrying::Retrying;
+use super::worker::Worker;
+use crate::schedule::Recipient;
+
+/// Events of one commit at most.
+const BATCH: usize = 256;
+/// Bytes of what is read at once, but for an event that has more.
+const READ_BYTES: usize = 2 * BATCH_BYTES;
+
+/// Turns events of the outbox into deliveries.
+#[derive(Debug)]
+pub(crate) struct Outbox {
+    pub(crate) driver: Arc<Driver>,
+    pub(crate) worker: Arc<Worker>,
+    pub(crate) endpoints: Arc<EndpointReader>,
+    pub(crate) fan_outs: Arc<FanOuts>,
+    /// Retries of deliveries whose event says nothing of them.
+    pub(crate) max_retries: u32,
+    /// Events that were set aside.
+    pub(crate) refused: Arc<AtomicUsize>,
+}
+
+impl Outbox {
+    /// Empties the outbox whenever it is told that something is in it.
+    pub(crate) async fn keep_emptying(self, work: Arc<Notify>) {
+        let mut retrying = Retrying::new("empty the outbox");
+        loop {
+            work.notified().await;
+            while !self.driver.is_stopping() {
+                match self.empty().await {
+                    Ok(0) => break,
+                    Ok(_) => {}
+                    Err(error) => retrying.pause(&error).await,
+                }
+            }
+            retrying.succeeded();
+        }
+    }
+
+    /// Takes up to a batch out of the outbox; how many left it. What another node is at stays.
+    async fn empty(&self) -> Result<usize> {
+        let events = self.worker.storage.read_outbox(BATCH, READ_BYTES).await?;
+        if events.is_empty() {
+            return Ok(0);
+        }
+        // After the events, so that each meets every endpoint that was there when it was committed.
+        self.endpoints.refresh().await?;
+        let mut left = 0;
+        let (mut matched, mut for_many) = (Vec::with_capacity(events.len()), Vec::new());
+        for event in events {
+            let id = event.id;
+            match self.new_event(event) {
+                Ok((event, recipients))
+                    if recipients.len() > most_deliveries(event.event.payload.len()) =>
+                {
+                    for_many.push((event, recipients));
+                }
+                Ok((event, recipients)) => matched.push(self.with_deliveries(event, recipients)),
+                Err(error) => left += self.set_aside(id, &error).await?,
+            }
+        }
+        left += self.store(&matched).await?;
+        // These take longer.
+        for (event, recipients) in for_many {
+            left += self.fan_out(event, recipients).await?;
+        }
+        Ok(left)
+    }
+
+    /// Takes an event for many endpoints out of the outbox, with the first part of its deliveries, and
+    /// stores the others; how many left it.
+    async fn fan_out(&self, event: NewEvent, recipients: Vec<Recipient>) -> Result<usize> {
+        let id = event.event.id;
+        let stored = self
+            .fan_outs
+            .store(event, recipients, PartPlace::FirstOfOutbox);
+        match stored.await {
+            Ok(stored) => Ok(stored.into_iter().count()),
+            Err(error) if error.is_transient() => Err(error),
+            Err(error) => self.set_aside(id, &error).await,
+        }
+    }
+
+    /// Stores events and takes them out of the outbox; how many left it. An event that the storage
+    /// refuses alone is set aside, so that those beside and behind it go on.
+    async fn store(&self, events: &[NewEvent]) -> Result<usize> {
+        let worker = self.worker.id();
+        let weight = |new: &NewEvent| weight(new.event.payload.len(), new.deliveries.len());
+        let mut parts = Parts::new(events.iter().map(weight), BATCH, BATCH_BYTES);
+        let mut left = 0;
+        while let Some(part) = parts.next() {
+            let some = events.get(part.clone()).unwrap_or_default();
+            let now = self.worker.now();
+            let stored = self.worker.storage.enqueue_outbox(some, Some(&worker), now);
+            let stored = stored.await;
+            match stored.and_then(|answers| check_answers(some.len(), answers)) {
+                Ok(answers) => {
+                    left += answers.iter().flatten().count();
+                    self.driver.claim.notify_one();
+                }
+                Err(error) if error.is_transient() => return Err(error),
+                Err(error) if !parts.split(&part) => {
+                    for event in some {
+                        left += self.set_aside(event.event.id, &error).await?;
+                    }
+                }
+                Err(_) => {}
+            }
+        }
+        Ok(left)
+    }
+
+    /// Keeps an event that is refused for good out of the way; how many left the outbox.
+    async fn set_aside(&self, id: EventId, error: &WebhookError) -> Result<usize> {
+        let source = std::error::Error::source(error);
+        let reason =
+            source.map_or_else(|| error.to_string(), |source| format!("{error}: {source}"));
+        let (storage, now) = (&self.worker.storage, self.worker.now());
+        if !storage.set_outbox_aside(id, &reason, now).await? {
+            return Ok(0);
+        }
+        tracing::error!(event_id = %id, reason, "an event of the outbox is refused and set aside");
+        self.refused.fetch_add(1, Ordering::Relaxed);
+        Ok(1)
+    }
+
+    /// The event with a delivery for each of these endpoints.
+    fn with_deliveries(&self, event: NewEvent, recipients: Vec<Recipient>) -> NewEvent {
+        let now = self.worker.now();
+        let deliver = |recipient: Recipient| NewDelivery {
+            id: DeliveryId::new(now),
+            endpoint_id: recipient.endpoint_id,
+            incarnation: Some(recipient.incarnation),
+            by_name: false,
+            lease: false,
+        };
+        NewEvent {
+            deliveries: recipients.into_iter().map(deliver).collect(),
+            ..event
+        }
+    }
+
+    /// The event, and who gets it.
+    fn new_event(&self, event: OutboxEvent) -> Result<(NewEvent, Vec<Recipient>)> {
+        let (tenant, event_type) = (event.tenant.as_ref(), &event.event_type);
+        let recipients = self
+            .driver
+            .look(|scheduler, _| scheduler.recipients(tenant, event_type));
+        // It is committed, so that no limit applies any more.
+        let data: &RawValue = serde_json::from_slice(&event.data)?;
+        let payload = committed_envelope(event.id, &event.event_type, event.created_at, data)?;
+        let event = NewEvent {
+            priority: event.priority,
+            due_at: event.due_at,
+            max_retries: event.max_retries.unwrap_or(self.max_retries),
+            idempotency_key: event.idempotency_key,
+            deliveries: Vec::new(),
+            event: Arc::new(WebhookEvent {
+                id: event.id,
+                event_type: event.event_type,
+                tenant: event.tenant,
+                payload,
+                created_at: event.created_at,
+            }),
+        };
+        Ok((event, recipients))
+    }
+}

@@ -1,0 +1,303 @@
+//! From what a caller sends to the storage.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use smallvec::smallvec;
+use webhooks_core::storage::{Enqueued, NewDelivery, NewEvent, PartPlace};
+use webhooks_core::{DeliveryId, EventType, Result, WebhookError, WebhookEvent, check_endpoint_id};
+
+use super::committer::{BATCH_BYTES, Committer, Sending, most_deliveries, weight};
+use super::driver::Driver;
+use super::fan_out::FanOuts;
+use super::worker::Worker;
+use crate::one_or_more::OneOrMore;
+use crate::outgoing::{Outgoing, Sent};
+use crate::schedule::{Now, Place, Recipient, Scheduler};
+use crate::settings::Settings;
+
+/// Events of one call at most.
+const MAX_BATCH: usize = 1_000;
+/// Deliveries of one call of several events at most: the answer names each.
+const MAX_DELIVERIES: usize = 1_000_000;
+
+/// Stores what callers send: events for few endpoints in commits that they share, others part by
+/// part.
+#[derive(Debug)]
+pub(crate) struct Sender {
+    pub(crate) driver: Arc<Driver>,
+    pub(crate) worker: Arc<Worker>,
+    pub(crate) committer: Committer,
+    pub(crate) fan_outs: Arc<FanOuts>,
+    pub(crate) settings: Settings,
+}
+
+/// An event and who gets it.
+struct Matched {
+    event: NewEvent,
+    recipients: Vec<Recipient>,
+    /// Of those that can start at once, if they were asked for.
+    places: Places,
+}
+
+/// Which deliveries of an event have a place, and which.
+type Places = OneOrMore<(usize, Place)>;
+
+/// When places are reserved.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reserve {
+    /// With the look for recipients: the event is stored next.
+    Now,
+    /// Not before all that comes before the event is stored.
+    Later,
+}
+
+/// Events of one call that go into one commit, each with its place in the call.
+#[derive(Default)]
+struct Group {
+    sendings: OneOrMore<Sending>,
+    places: Vec<usize>,
+    weight: usize,
+}
+
+impl Sender {
+    /// Whether no event waits for its commit.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.committer.is_idle()
+    }
+
+    pub(crate) async fn send(
+        &self,
+        send: &Outgoing<'_>,
+        data: &(impl Serialize + ?Sized),
+    ) -> Result<Sent> {
+        let matched = self.match_event(send, data, Reserve::Now)?;
+        if matched.is_for_many() {
+            return self.fan_out(matched).await;
+        }
+        let sent = self.store(smallvec![sending(send, matched)]).await?.pop();
+        sent.ok_or_else(|| WebhookError::StorageError("the storage gave no answer".into()))
+    }
+
+    /// One answer for each event, in order. Only so much of them is in memory at a time as goes
+    /// into one commit.
+    pub(crate) async fn send_all(
+        &self,
+        events: &[(Outgoing<'_>, &(impl Serialize + ?Sized))],
+    ) -> Result<Vec<Result<Sent>>> {
+        if events.len() > MAX_BATCH {
+            let text = format!("a batch holds {} events, at most {MAX_BATCH}", events.len());
+            return Err(WebhookError::InvalidEvent(text.into()));
+        }
+        self.check_deliveries(events)?;
+        let mut answers: Vec<_> = events.iter().map(|_| None).collect();
+        let stored = self.store_in_order(events, &mut answers).await;
+        let failed = match stored {
+            Ok(()) => WebhookError::StorageError("the storage gave too few answers".into()),
+            Err(error) if !answers.iter().flatten().any(Result::is_ok) => return Err(error),
+            // What is stored is stored.
+            Err(error) => error,
+        };
+        let answers = answers.into_iter();
+        Ok(answers
+            .map(|answer| answer.unwrap_or_else(|| Err(failed.clone())))
+            .collect())
+    }
+
+    /// Refuses events that make more deliveries than one answer can name, before anything of them is
+    /// in memory.
+    fn check_deliveries<T: ?Sized>(&self, events: &[(Outgoing<'_>, &T)]) -> Result<()> {
+        let endpoints = self.driver.look(|scheduler, _| scheduler.endpoints());
+        if events.len() < 2 || events.len() * endpoints <= MAX_DELIVERIES {
+            return Ok(());
+        }
+        let deliveries = |(send, _): &(Outgoing<'_>, &T)| match send.endpoint_id {
+            Some(_) => 1,
+            None => {
+                let tenant = send.tenant.map(Into::into);
+                let recipients = |scheduler: &Scheduler, _| {
+                    scheduler.recipients(tenant.as_ref(), send.event_type)
+                };
+                self.driver.look(recipients).len()
+            }
+        };
+        let made: usize = events.iter().map(deliveries).sum();
+        if made <= MAX_DELIVERIES {
+            return Ok(());
+        }
+        let text = format!("a batch makes {made} deliveries, at most {MAX_DELIVERIES}");
+        Err(WebhookError::InvalidEvent(text.into()))
+    }
+
+    async fn store_in_order(
+        &self,
+        events: &[(Outgoing<'_>, &(impl Serialize + ?Sized))],
+        answers: &mut [Option<Result<Sent>>],
+    ) -> Result<()> {
+        let mut group = Group::default();
+        for (place, (send, data)) in events.iter().enumerate() {
+            let mut matched = match self.match_event(send, *data, Reserve::Later) {
+                Ok(matched) => matched,
+                Err(error) => {
+                    answer(answers, place, Err(error));
+                    continue;
+                }
+            };
+            if matched.is_for_many() || group.weight + matched.weight() > BATCH_BYTES {
+                self.store_group(std::mem::take(&mut group), answers)
+                    .await?;
+            }
+            if matched.is_for_many() {
+                answer(answers, place, Ok(self.fan_out(matched).await?));
+                continue;
+            }
+            group.weight += matched.weight();
+            group.places.push(place);
+            if send.delay.is_zero() {
+                let reserve =
+                    |scheduler: &mut Scheduler, now| places(scheduler, now, &matched.recipients);
+                matched.places = self.driver.tell(reserve);
+            }
+            group.sendings.push(sending(send, matched));
+        }
+        self.store_group(group, answers).await
+    }
+
+    async fn store_group(&self, group: Group, answers: &mut [Option<Result<Sent>>]) -> Result<()> {
+        let sent = self.store(group.sendings).await?;
+        for (place, sent) in group.places.into_iter().zip(sent) {
+            answer(answers, place, Ok(sent));
+        }
+        Ok(())
+    }
+
+    async fn store(&self, sendings: OneOrMore<Sending>) -> Result<OneOrMore<Sent>> {
+        let to_store =
+            |s: &Sending| !s.event.deliveries.is_empty() || s.event.idempotency_key.is_some();
+        if !sendings.iter().any(to_store) {
+            let nowhere = |s: &Sending| Sent::new(&s.event, Enqueued::NoEndpoint);
+            return Ok(sendings.iter().map(nowhere).collect());
+        }
+        self.committer.store(sendings).await
+    }
+
+    async fn fan_out(&self, matched: Matched) -> Result<Sent> {
+        let Matched {
+            event, recipients, ..
+        } = matched;
+        let ids = recipients.len() * (size_of::<Recipient>() + size_of::<DeliveryId>());
+        let _held = self.committer.hold(event.event.payload.len() + ids)?;
+        let sent = self.fan_outs.store(event, recipients, PartPlace::First);
+        let sent = sent.await?;
+        sent.ok_or_else(|| WebhookError::StorageError("the storage has no first part".into()))
+    }
+
+    /// Checks everything, writes the envelope and finds the endpoints.
+    fn match_event(
+        &self,
+        send: &Outgoing<'_>,
+        data: &(impl Serialize + ?Sized),
+        reserve: Reserve,
+    ) -> Result<Matched> {
+        send.check()?;
+        if let Some(id) = send.endpoint_id {
+            check_endpoint_id(id)?;
+        }
+        let now = self.worker.now();
+        let tenant: Option<Arc<str>> = send.tenant.map(Into::into);
+        let event_type = EventType::sent(send.event_type)?;
+        let limit = self.settings.max_body_bytes;
+        let event = WebhookEvent::new(event_type, tenant, data, limit, now)?;
+        // One input for both: a send locks the scheduler once before its event is stored.
+        let (recipients, places) = self.driver.tell(|scheduler: &mut Scheduler, now| {
+            let recipients = recipients(scheduler, send.endpoint_id, &event)?;
+            let is_for_many = recipients.len() > most_deliveries(event.payload.len());
+            let places = match reserve {
+                Reserve::Now if send.delay.is_zero() && !is_for_many => {
+                    places(scheduler, now, &recipients)
+                }
+                _ => Places::new(),
+            };
+            Ok::<_, WebhookError>((recipients, places))
+        })?;
+        let event = NewEvent {
+            event: Arc::new(event),
+            priority: send.priority,
+            due_at: now.after(send.delay),
+            max_retries: self.settings.retry_strategy.max_retries,
+            idempotency_key: send.idempotency_key.map(Into::into),
+            deliveries: Vec::new(),
+        };
+        Ok(Matched {
+            event,
+            recipients,
+            places,
+        })
+    }
+}
+
+/// The endpoints that an event is for, or the one that was named.
+fn recipients(
+    scheduler: &Scheduler,
+    id: Option<&str>,
+    event: &WebhookEvent,
+) -> Result<Vec<Recipient>> {
+    if scheduler.is_stopping() {
+        return Err(WebhookError::ShutDown("no event is taken any more".into()));
+    }
+    let Some(id) = id else {
+        return Ok(scheduler.recipients(event.tenant.as_ref(), &event.event_type));
+    };
+    let recipient = scheduler.recipient(id).ok_or_else(|| {
+        WebhookError::EndpointNotFound(format!("{id:?}, or it is disabled").into())
+    })?;
+    Ok(vec![recipient])
+}
+
+/// Reserves places for those deliveries that can start at once.
+fn places(scheduler: &mut Scheduler, now: Now, recipients: &[Recipient]) -> Places {
+    let recipients = recipients.iter().enumerate();
+    let place = |(n, recipient)| Some((n, scheduler.reserve(now, recipient)?));
+    recipients.filter_map(place).collect()
+}
+
+/// Makes the deliveries.
+fn sending(send: &Outgoing<'_>, matched: Matched) -> Sending {
+    let Matched {
+        mut event,
+        recipients,
+        places,
+    } = matched;
+    let now = event.event.created_at;
+    let new = |recipient: Recipient| NewDelivery {
+        id: DeliveryId::new(now),
+        endpoint_id: recipient.endpoint_id,
+        incarnation: Some(recipient.incarnation),
+        by_name: send.endpoint_id.is_some(),
+        lease: false,
+    };
+    event.deliveries = recipients.into_iter().map(new).collect();
+    for (n, _) in &places {
+        if let Some(delivery) = event.deliveries.get_mut(*n) {
+            delivery.lease = true;
+        }
+    }
+    Sending { event, places }
+}
+
+impl Matched {
+    /// Whether they are more than one call of the storage is to store.
+    fn is_for_many(&self) -> bool {
+        self.recipients.len() > most_deliveries(self.event.event.payload.len())
+    }
+
+    fn weight(&self) -> usize {
+        weight(self.event.event.payload.len(), self.recipients.len())
+    }
+}
+
+fn answer(answers: &mut [Option<Result<Sent>>], place: usize, answer: Result<Sent>) {
+    if let Some(slot) = answers.get_mut(place) {
+        *slot = Some(answer);
+    }
+}

@@ -1,0 +1,94 @@
+//! This process, as its storage knows it.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use webhooks_core::storage::{
+    Beat, Claim, Claimed, EndpointGate, Enqueued, NewEvent, Settled, Settlement, WebhookStorage,
+};
+use webhooks_core::{Clock, RateLimitConfig, Result, Timestamp, WorkerId};
+
+use super::identity::Identity;
+use super::moment;
+use super::parts::check_answers;
+use super::storage_clock::StorageClock;
+use crate::schedule::ClaimRequest;
+
+/// This process, as its storage knows it: the calls that it makes under its id and at storage time.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    pub(crate) storage: Arc<dyn WebhookStorage>,
+    pub(crate) clock: Arc<StorageClock>,
+    identity: Identity,
+}
+
+impl Worker {
+    pub(crate) fn new(storage: Arc<dyn WebhookStorage>, clock: Arc<StorageClock>) -> Self {
+        Self {
+            storage,
+            clock,
+            identity: Identity::new(WorkerId::unique()),
+        }
+    }
+
+    /// The id under which this process leases, from now on.
+    pub(crate) fn id(&self) -> WorkerId {
+        self.identity.worker()
+    }
+
+    /// Storage time.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Beats, as one that leases or as one that only reads, and takes the storage's time over.
+    /// Also returns when it was sent.
+    pub(crate) async fn beat(&self, leases: bool) -> Result<(Beat, Instant)> {
+        let asked = moment::now();
+        let beat = if leases {
+            self.identity.beat(&*self.storage).await?
+        } else {
+            self.storage.beat(None, None).await?
+        };
+        self.clock.set(beat.now, asked);
+        Ok((beat, asked))
+    }
+
+    pub(crate) async fn claim(
+        &self,
+        request: &ClaimRequest,
+        rate_limit: Option<RateLimitConfig>,
+    ) -> Result<Claimed> {
+        let claim = Claim {
+            worker: &self.id(),
+            now: self.now(),
+            limit: request.limit,
+            per_endpoint: request.per_endpoint,
+            room: &request.room,
+            poison_suspects: request.poison_suspects,
+            rate_limit,
+        };
+        self.storage.claim(&claim).await
+    }
+
+    /// Stores events in one commit under the id `worker`: one answer for each.
+    pub(crate) async fn enqueue(
+        &self,
+        worker: &WorkerId,
+        events: &[NewEvent],
+    ) -> Result<Vec<Enqueued>> {
+        let stored = self.storage.enqueue(events, Some(worker), self.now());
+        check_answers(events.len(), stored.await?)
+    }
+
+    /// Settles deliveries: one answer for each.
+    pub(crate) async fn settle(&self, settlements: &[Settlement]) -> Result<Vec<Settled>> {
+        let worker = self.id();
+        let settled = self.storage.settle(&worker, settlements, self.now());
+        check_answers(settlements.len(), settled.await?)
+    }
+
+    pub(crate) async fn set_gates(&self, gates: &[EndpointGate]) -> Result<()> {
+        self.storage.set_gates(gates, self.now()).await
+    }
+}

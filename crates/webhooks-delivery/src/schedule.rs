@@ -1,0 +1,46 @@
+//! What to do next: a machine that is told what happens and answers with commands.
+//!
+//! Nothing here waits, locks, reads a clock or does I/O, so that a simulator can drive it through
+//! whatever may happen, in any order. `runtime/` drives it in production.
+
+mod carried;
+mod claiming;
+mod claims;
+mod command;
+mod consequences;
+mod directory;
+mod ending;
+mod endpoints;
+mod health;
+mod held_leases;
+mod hold;
+mod in_flight;
+mod known_leases;
+mod lane;
+mod lane_id;
+mod lanes;
+mod lease_window;
+mod left_running;
+mod now;
+mod outcome;
+mod pace;
+mod poison_suspect;
+mod scheduler;
+mod sending;
+mod settling;
+mod slots;
+mod starting;
+mod tenants;
+mod turns;
+mod waiting;
+
+pub(crate) use self::carried::Content;
+pub(crate) use self::claiming::ClaimRequest;
+pub(crate) use self::command::{Command, Entry, Request};
+pub(crate) use self::known_leases::{LeaseKey, key};
+pub(crate) use self::lane_id::LaneId;
+pub(crate) use self::now::Now;
+pub(crate) use self::outcome::settle_as;
+pub(crate) use self::scheduler::Scheduler;
+pub(crate) use self::sending::{Place, Recipient, Stored};
+pub(crate) use self::settling::Written;

@@ -1,0 +1,144 @@
+//! What the scheduler wants done.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use webhooks_core::storage::{EndpointGate, EndpointRecord, SettleAs, Settlement};
+use webhooks_core::{AttemptRecord, DeliveryId, Timestamp, WebhookDelivery, WebhookEvent};
+
+use super::carried::Content;
+use super::lane_id::{LaneId, RequestId};
+use crate::notice::Notice;
+
+/// What the scheduler wants done, in this order.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// Make this request, and tell what came of it.
+    Start(Request),
+    /// Tell listeners.
+    Tell(Notice),
+    /// Let the transport forget what it keeps for this endpoint.
+    Forget(Arc<str>),
+    /// There are entries to be written down.
+    Record,
+    /// There may be something to claim, and there is room for it.
+    Claim,
+    /// From now on time alone may change what can start.
+    Watch,
+}
+
+/// A request to be made.
+#[derive(Clone, Debug)]
+pub(crate) struct Request {
+    pub(crate) id: RequestId,
+    /// The endpoint as it is now.
+    pub(crate) record: Arc<EndpointRecord>,
+    pub(crate) content: Content,
+    /// The first of its deliveries.
+    pub(crate) delivery_id: DeliveryId,
+    /// The number of the attempt, from 1; in a batch the highest.
+    pub(crate) number: u32,
+    /// Storage time at its start.
+    pub(crate) started_at: Timestamp,
+}
+
+/// Something to be written down.
+#[derive(Debug)]
+pub(crate) enum Entry {
+    /// What came of a delivery.
+    Settle {
+        settlement: Settlement,
+        /// What was delivered, for who is told of it.
+        event: Arc<WebhookEvent>,
+        /// Whose it is; `None` if it was never taken into a lane.
+        lane: Option<LaneId>,
+    },
+    /// A change of an endpoint's gate, and what to tell once it is stored.
+    Gate(EndpointGate, Option<Notice>),
+}
+
+/// What is wanted and not done yet. Entries are as many as deliveries are leased, which is bounded.
+#[derive(Debug, Default)]
+pub(super) struct Commands {
+    commands: VecDeque<Command>,
+    /// In one queue with one reader, so that gates are stored before what is given back for them: it
+    /// would come out again at once.
+    entries: VecDeque<Entry>,
+    record: bool,
+    claim: bool,
+    watch: bool,
+}
+
+impl Commands {
+    pub(super) fn push(&mut self, command: Command) {
+        self.commands.push_back(command);
+    }
+
+    /// Wants claimers to look for work.
+    pub(super) const fn claim(&mut self) {
+        self.claim = true;
+    }
+
+    /// Wants to be told of the time.
+    pub(super) const fn watch(&mut self) {
+        self.watch = true;
+    }
+
+    pub(super) fn gate(&mut self, gate: EndpointGate, notice: Option<Notice>) {
+        self.record(Entry::Gate(gate, notice));
+    }
+
+    /// Settles a delivery, if it is leased.
+    pub(super) fn settle(
+        &mut self,
+        lane: Option<LaneId>,
+        delivery: WebhookDelivery,
+        settle_as: SettleAs,
+        attempt: Option<AttemptRecord>,
+    ) {
+        let Some(lease) = delivery.lease else { return };
+        self.record(Entry::Settle {
+            settlement: Settlement {
+                delivery_id: delivery.id,
+                endpoint_id: delivery.endpoint_id,
+                token: lease.token,
+                settle_as,
+                attempt,
+            },
+            event: delivery.event,
+            lane,
+        });
+    }
+
+    fn record(&mut self, entry: Entry) {
+        self.entries.push_back(entry);
+        self.record = true;
+    }
+
+    /// The next command; what is wanted again and again comes once.
+    pub(super) fn next(&mut self) -> Option<Command> {
+        let wanted = |flag: &mut bool| std::mem::take(flag);
+        if let Some(command) = self.commands.pop_front() {
+            Some(command)
+        } else if wanted(&mut self.record) {
+            Some(Command::Record)
+        } else if wanted(&mut self.claim) {
+            Some(Command::Claim)
+        } else if wanted(&mut self.watch) {
+            Some(Command::Watch)
+        } else {
+            None
+        }
+    }
+
+    /// Whether there is no entry.
+    pub(super) fn is_written(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Takes out entries, the oldest first, at most so many.
+    pub(super) fn take_entries(&mut self, most: usize) -> impl Iterator<Item = Entry> {
+        let count = self.entries.len().min(most);
+        self.entries.drain(..count)
+    }
+}

@@ -1,0 +1,164 @@
+//! A request ends.
+
+use std::sync::Arc;
+
+use webhooks_core::storage::{EndpointRecord, SettleAs};
+use webhooks_core::{
+    AttemptRecord, CancelReason, DeliveryResult, FailureKind, Timestamp, WebhookDelivery,
+};
+
+use super::carried::Carried;
+use super::command::Command;
+use super::consequences::Consequences;
+use super::in_flight::Running;
+use super::lane_id::{LaneId, RequestId};
+use super::now::Now;
+use super::outcome::{settle_as, verdict};
+use super::scheduler::Scheduler;
+
+impl Scheduler {
+    /// A request came to this result: what it carried is settled, and others may start.
+    pub(crate) fn ended(&mut self, now: Now, request: RequestId, result: &DeliveryResult) {
+        let Some(running) = self.take_running(request) else {
+            return;
+        };
+        let Running {
+            started,
+            started_at,
+            record,
+            carried,
+            permit,
+            lease_epoch,
+            ..
+        } = running;
+        let circuit = verdict(result).and_then(|verdict| permit.settle(verdict, now.at));
+        let id = request.lane;
+        let Some(lane) = self.lanes.get_mut(id) else {
+            return;
+        };
+        // Where the endpoint was before, or what it answered before its health was reset, says
+        // nothing of it now.
+        let is_there = lane.is_where(&record);
+        let mut follows = Consequences {
+            lane,
+            out: &mut self.out,
+            settings: &self.settings,
+            admission: &*self.admission,
+            now: now.at,
+        };
+        if let Some(circuit) = circuit.filter(|_| is_there) {
+            follows.circuit_changed(circuit);
+        }
+        if let Some(wait) = result.retry_after.filter(|_| is_there) {
+            follows.retry_after(wait);
+        }
+        match (carried, result.failure()) {
+            // One of them may be what was refused: they go one by one, not counted.
+            (
+                Carried::Batch(deliveries),
+                Some(FailureKind::ClientError | FailureKind::TooLarge),
+            ) => follows.lane.waiting.put_back_alone(deliveries),
+            (carried, _) => {
+                if is_there {
+                    follows.health(result);
+                }
+                for delivery in carried.into_deliveries() {
+                    self.settle_attempt(id, delivery, result, started_at, now.at);
+                }
+            }
+        }
+        if let Some(lane) = self.lanes.get_mut(id) {
+            lane.pace.ended(started, result.is_delivered(), now.moment);
+        }
+        self.request_over(now, id, &record, lease_epoch);
+    }
+
+    /// A request was not sent, for something that this process lacks. What it carried goes back, not
+    /// counted, and says nothing of the endpoint. Its lane pauses, or all would be claimed and given
+    /// back for as long as that lasts.
+    pub(crate) fn ended_untried(&mut self, now: Now, request: RequestId) {
+        let Some(running) = self.take_running(request) else {
+            return;
+        };
+        let id = request.lane;
+        let Some(lane) = self.lanes.get_mut(id) else {
+            return;
+        };
+        let until = now.at.after(lane.pace.untried());
+        let is_there = lane.is_where(&running.record);
+        let batch = lane.batch();
+        lane.waiting.put_back(running.carried, batch.as_ref());
+        // Without a verdict.
+        drop(running.permit);
+        if is_there {
+            self.hold(id, until);
+        }
+        self.give_back(id, now.at);
+        self.request_over(now, id, &running.record, running.lease_epoch);
+    }
+
+    /// Takes a request out of those in flight; `None` if it was cut off.
+    fn take_running(&mut self, request: RequestId) -> Option<Running> {
+        let lane = self.lanes.get_mut(request.lane)?;
+        lane.in_flight.remove(request.number)
+    }
+
+    /// Counts a delivery's attempt, and has it written down.
+    fn settle_attempt(
+        &mut self,
+        id: LaneId,
+        delivery: WebhookDelivery,
+        result: &DeliveryResult,
+        started_at: Timestamp,
+        now: Timestamp,
+    ) {
+        let Some(lane) = self.lanes.get_mut(id) else {
+            return;
+        };
+        let number = delivery.attempts.saturating_add(1);
+        for attempts in [&mut lane.attempts, &mut self.attempts] {
+            attempts.count(number, result);
+        }
+        let settle_as = match settle_as(&self.settings.retry_strategy, &delivery, result, now) {
+            SettleAs::Retry { .. } if !lane.takes(&delivery) => SettleAs::Cancelled {
+                reason: CancelReason::TypeNotTaken,
+            },
+            settle_as => settle_as,
+        };
+        let attempt = AttemptRecord {
+            delivery_id: delivery.id,
+            number,
+            started_at,
+            duration: result.duration,
+            status: result.status,
+            failure: result.failure(),
+            response: result.response.clone(),
+            ambiguous: false,
+        };
+        self.out
+            .settle(Some(id), delivery, settle_as, Some(attempt));
+    }
+
+    /// Gives the slot of a request back, whose entry is made, and starts what can start then.
+    fn request_over(&mut self, now: Now, id: LaneId, was: &Arc<EndpointRecord>, lease_epoch: u64) {
+        self.recount(id, now.moment);
+        self.free_slot(id);
+        let still_holds = self.still_holds(lease_epoch);
+        let Some(lane) = self.lanes.get_mut(id) else {
+            return;
+        };
+        if let Some(endpoint) = &lane.left {
+            self.left_running.remove_one(endpoint);
+        }
+        // The transport was told to forget an endpoint that was changed or deleted, but since then
+        // this request may have made it keep that definition again, with its keys.
+        if lane.record.deleted || !Arc::ptr_eq(&lane.record.endpoint, &was.endpoint) {
+            self.out.push(Command::Forget(lane.endpoint_id.clone()));
+        }
+        self.turns.push(lane);
+        if !lane.is_open(now.at) || !still_holds {
+            self.give_back(id, now.at);
+        }
+        self.start_what_can(now);
+    }
+}

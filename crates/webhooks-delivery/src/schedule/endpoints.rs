@@ -1,0 +1,143 @@
+//! Endpoints change.
+
+use std::sync::Arc;
+
+use webhooks_core::storage::{EndpointChanges, EndpointRecord, GateChange, SettleAs};
+use webhooks_core::{CancelReason, Circuit, Timestamp};
+
+use super::command::Command;
+use super::lane::Lane;
+use super::lane_id::LaneId;
+use super::now::Now;
+use super::scheduler::Scheduler;
+use super::starting::forget_health;
+use crate::metrics::AttemptMetrics;
+
+impl Scheduler {
+    /// These endpoints have changed, in the order in which they did.
+    pub(crate) fn endpoints_changed(&mut self, now: Now, changes: EndpointChanges) {
+        let has_changed = !changes.records.is_empty();
+        for record in changes.records {
+            self.endpoint_changed(now.at, Arc::new(record));
+        }
+        self.directory.complete(changes.revision);
+        if has_changed {
+            self.start_what_can(now);
+            self.out.claim();
+        }
+    }
+
+    /// Takes a changed endpoint over. Another incarnation of it gets a lane of its own, so that
+    /// nothing made for one can start at another.
+    fn endpoint_changed(&mut self, now: Timestamp, record: Arc<EndpointRecord>) {
+        let known = self.directory.get(&record.endpoint.id);
+        let known = known.and_then(|id| self.lanes.get(id));
+        let known = known.map(|lane| {
+            (
+                lane.id,
+                lane.tenant,
+                lane.incarnation,
+                lane.retired_record(),
+            )
+        });
+        let Some((id, tenant, incarnation, retired)) = known else {
+            if !record.deleted {
+                self.add_lane(record);
+            }
+            return;
+        };
+        if let Some(lane) = self.lanes.get(id) {
+            self.directory.remove(lane);
+        }
+        if !record.deleted && incarnation == record.incarnation {
+            self.change_lane(now, id, record);
+            if let Some(lane) = self.lanes.get(id) {
+                self.directory.insert(lane);
+            }
+            return;
+        }
+        if let Some(tenant) = tenant {
+            self.tenants.leave(tenant);
+        }
+        match record.deleted {
+            true => self.change_lane(now, id, record),
+            false => {
+                self.change_lane(now, id, retired);
+                self.add_lane(record);
+            }
+        }
+    }
+
+    fn add_lane(&mut self, record: Arc<EndpointRecord>) {
+        let tenant = record.endpoint.tenant.as_deref();
+        let tenant = tenant.map(|tenant| self.tenants.join(tenant));
+        let id = self.lanes.insert(|id| Lane::new(id, record, tenant));
+        if let Some(lane) = self.lanes.get(id) {
+            self.directory.insert(lane);
+        }
+    }
+
+    /// Gives a lane its changed record, and acts on it: what it has leased goes back if it may not go
+    /// now.
+    fn change_lane(&mut self, now: Timestamp, id: LaneId, record: Arc<EndpointRecord>) {
+        let Some(lane) = self.lanes.get_mut(id) else {
+            return;
+        };
+        let was = lane.record.endpoint.clone();
+        if lane.set_record(record) {
+            self.left_running.add(&was, lane.in_flight.len());
+        }
+        self.out.push(Command::Forget(lane.endpoint_id.clone()));
+        forget_health(lane, &*self.admission);
+        if lane.health.take_recovered() {
+            self.out.gate(lane.gate_change(GateChange::Recovered), None);
+        }
+        let not_taken = lane.take_not_taken();
+        for delivery in not_taken {
+            let reason = CancelReason::TypeNotTaken;
+            let cancelled = SettleAs::Cancelled { reason };
+            self.out.settle(Some(id), delivery, cancelled, None);
+        }
+        if !lane.is_open(now) {
+            self.give_back(id, now);
+        }
+        self.lanes.drop_if_done(id);
+    }
+
+    /// The revision up to which endpoints are known.
+    pub(crate) const fn revision(&self) -> u64 {
+        self.directory.revision()
+    }
+
+    /// One endpoint that is not deleted.
+    pub(crate) fn endpoint(&self, id: &str) -> Option<Arc<EndpointRecord>> {
+        self.lane_of(id).map(|lane| lane.record.clone())
+    }
+
+    /// All endpoints that are not deleted, in any order.
+    pub(crate) fn all_endpoints(&self) -> Vec<Arc<EndpointRecord>> {
+        let lanes = self.directory.lanes().filter_map(|id| self.lanes.get(id));
+        lanes.map(|lane| lane.record.clone()).collect()
+    }
+
+    /// How many endpoints a tenant has.
+    pub(crate) fn endpoints_of(&self, tenant: &str) -> usize {
+        self.tenants.endpoints_of(tenant)
+    }
+
+    /// How attempts went at all endpoints.
+    pub(crate) fn attempts(&self) -> AttemptMetrics {
+        self.attempts.metrics()
+    }
+
+    /// How attempts went at one endpoint, its circuit, and its requests in flight.
+    pub(crate) fn endpoint_attempts(
+        &self,
+        now: Now,
+        id: &str,
+    ) -> Option<(AttemptMetrics, Circuit, usize)> {
+        let lane = self.lane_of(id)?;
+        let circuit = self.admission.circuit(id, now.at);
+        Some((lane.attempts.metrics(), circuit, lane.in_flight.len()))
+    }
+}

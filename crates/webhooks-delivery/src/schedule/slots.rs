@@ -1,0 +1,115 @@
+//! How many requests may be in flight.
+
+use std::time::{Duration, Instant};
+
+use super::lane::Lane;
+use super::lane_id::LaneId;
+use super::tenants::Tenants;
+use crate::settings::Settings;
+
+/// The requests in flight of this process. Those at unproven endpoints, which may hold them for
+/// long, get at most half of the slots together; those at endpoints with a longer timeout than the
+/// system's, which may hold them for longer still, a quarter; and so does no tenant get all of them.
+///
+/// The rule about unproven endpoints is about starting: lanes that were well when they started and
+/// then all hang can hold more than half until they time out.
+#[derive(Debug)]
+pub(super) struct Slots {
+    most: usize,
+    most_per_tenant: usize,
+    /// The system's timeout.
+    timeout: Duration,
+    /// Requests in flight.
+    taken: usize,
+    /// Those of them at unproven endpoints, and what is on its way into the storage for these.
+    unproven: usize,
+    /// The same of endpoints with a longer timeout than the system's.
+    patient: usize,
+}
+
+/// Why there is no slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Full {
+    /// None is free.
+    All,
+    /// The lane's tenant has its share. The lane waits until one of the tenant's requests ends.
+    Tenant,
+}
+
+impl Slots {
+    pub(super) fn new(settings: &Settings) -> Self {
+        Self {
+            most: settings.max_in_flight,
+            most_per_tenant: settings.max_in_flight_per_tenant(),
+            timeout: settings.timeout,
+            taken: 0,
+            unproven: 0,
+            patient: 0,
+        }
+    }
+
+    /// Takes a slot for a request of this lane, if one is free.
+    pub(super) fn take(&mut self, lane: &mut Lane, tenants: &mut Tenants) -> Result<(), Full> {
+        if self.taken >= self.most {
+            return Err(Full::All);
+        }
+        if let Some(tenant) = lane.tenant {
+            if !tenants.has_share(tenant, self.most_per_tenant) {
+                if !std::mem::replace(&mut lane.queued.for_share, true) {
+                    tenants.wait(tenant, lane.id);
+                }
+                return Err(Full::Tenant);
+            }
+            tenants.take(tenant);
+        }
+        self.taken += 1;
+        Ok(())
+    }
+
+    /// Gives a slot of this lane back; a lane that has waited for it.
+    pub(super) fn free(&mut self, lane: &Lane, tenants: &mut Tenants) -> Option<LaneId> {
+        self.taken -= 1;
+        tenants.free(lane.tenant?)
+    }
+
+    /// Requests in flight.
+    pub(super) const fn taken(&self) -> usize {
+        self.taken
+    }
+
+    /// Whether the lane must wait until requests at other endpoints of its kind end.
+    pub(super) fn stalls(&self, lane: &Lane, now: Instant) -> bool {
+        let unproven = self.left_for_unproven() == 0 && lane.is_unproven(now);
+        unproven || (self.left_for_patient() == 0 && lane.is_patient(self.timeout))
+    }
+
+    /// Requests that unproven endpoints may start now.
+    pub(super) const fn left_for_unproven(&self) -> usize {
+        self.most.div_ceil(2).saturating_sub(self.unproven)
+    }
+
+    /// Requests that endpoints with a longer timeout may start now. They leave as many again for
+    /// unproven ones of which nobody knows more than that nothing was sent to them lately.
+    const fn left_for_patient(&self) -> usize {
+        self.most.div_ceil(4).saturating_sub(self.patient)
+    }
+
+    /// Counts what a lane has in flight anew, after that or its kind has changed; whether endpoints
+    /// of its kind have less now, so that others may start.
+    pub(super) fn recount(&mut self, lane: &mut Lane, now: Instant) -> bool {
+        let requests = lane.in_flight.len() + lane.counted.reserved;
+        let count = |is_so| if is_so { requests } else { 0 };
+        let unproven = count(lane.is_unproven(now));
+        let patient = count(lane.is_patient(self.timeout));
+        let fewer_unproven = replace(&mut self.unproven, &mut lane.counted.unproven, unproven);
+        let fewer_patient = replace(&mut self.patient, &mut lane.counted.patient, patient);
+        fewer_unproven || fewer_patient
+    }
+}
+
+/// Counts what a lane has of all anew; whether it has less now.
+const fn replace(all: &mut usize, counted: &mut usize, now: usize) -> bool {
+    let before = std::mem::replace(counted, now);
+    *all = *all - before + now;
+    now < before
+}

@@ -1,0 +1,230 @@
+//! What can start starts, in turn; what cannot goes back.
+//!
+//! One endpoint never hurts another: a lane has its own cap of requests in flight, lanes have their
+//! turns one request each, and unproven endpoints have at most half of the slots together.
+
+use webhooks_core::storage::{GateChange, SettleAs};
+use webhooks_core::{Admission, AdmissionDecision, Permit, Timestamp, WebhookDelivery};
+
+use super::carried::Carried;
+use super::command::{Command, Request};
+use super::in_flight::Running;
+use super::lane::Lane;
+use super::lane_id::{LaneId, RequestId};
+use super::now::Now;
+use super::scheduler::Scheduler;
+use super::slots::Full;
+
+/// Why no request of a lane can start, slots and admission aside.
+enum Obstacle {
+    /// This process may start nothing at the moment.
+    NoLeases,
+    /// The endpoint is held, paused, disabled or gone.
+    Closed,
+    /// It has as many requests in flight as it may have.
+    Busy,
+    /// It must wait until requests at other endpoints of its kind end.
+    Stalled,
+}
+
+/// What came of a lane's turn.
+enum Turn {
+    /// It started a request and may start another.
+    Again,
+    /// It has nothing more to start, or must wait for a request of its own to end.
+    Over,
+    /// Nothing can start at the moment.
+    Stop,
+}
+
+impl Scheduler {
+    /// Starts what can start.
+    pub(super) fn start_what_can(&mut self, now: Now) {
+        while let Some(id) = self.turns.next() {
+            let turn = self.take_turn(id, now);
+            let Some(lane) = self.lanes.get_mut(id) else {
+                continue;
+            };
+            match turn {
+                Turn::Again => self.turns.push(lane),
+                Turn::Over => {}
+                Turn::Stop => return self.turns.push_first(lane),
+            }
+        }
+    }
+
+    fn take_turn(&mut self, id: LaneId, now: Now) -> Turn {
+        let Some(lane) = self.lanes.get(id) else {
+            return Turn::Over;
+        };
+        let obstacle = self.obstacle(lane, now);
+        let Some(lane) = self.lanes.get_mut(id) else {
+            return Turn::Over;
+        };
+        lane.queued.for_turn = false;
+        match obstacle {
+            Some(Obstacle::NoLeases) => return Turn::Stop,
+            Some(Obstacle::Closed) => {
+                self.give_back(id, now.at);
+                return Turn::Over;
+            }
+            // The end of one of its requests gives it a turn.
+            Some(Obstacle::Busy) => return Turn::Over,
+            Some(Obstacle::Stalled) => {
+                // Others may have a slot for it; here it would only fill the room for leases.
+                self.turns.stall(lane);
+                self.give_back(id, now.at);
+                return Turn::Over;
+            }
+            None => {}
+        }
+        match self.slots.take(lane, &mut self.tenants) {
+            Ok(()) => self.start_next(id, now),
+            Err(Full::Tenant) => Turn::Over,
+            Err(Full::All) => Turn::Stop,
+        }
+    }
+
+    fn obstacle(&self, lane: &Lane, now: Now) -> Option<Obstacle> {
+        if !self.holds_leases(now.moment) {
+            Some(Obstacle::NoLeases)
+        } else if !lane.is_open(now.at) {
+            Some(Obstacle::Closed)
+        } else if self.is_busy(lane) {
+            Some(Obstacle::Busy)
+        } else if self.slots.stalls(lane, now.moment) {
+            Some(Obstacle::Stalled)
+        } else {
+            None
+        }
+    }
+
+    /// Whether the lane has as many requests in flight as it may have.
+    fn is_busy(&self, lane: &Lane) -> bool {
+        let left = self.left_running.against(&lane.record.endpoint);
+        let most = lane
+            .pace
+            .window()
+            .min(self.settings.max_in_flight_per_endpoint);
+        lane.in_flight.len() + left >= most
+    }
+
+    /// Starts the next request of a lane, whose slot was taken, if admission lets it.
+    fn start_next(&mut self, id: LaneId, now: Now) -> Turn {
+        let Some(lane) = self.lanes.get_mut(id) else {
+            return Turn::Over;
+        };
+        let batch = lane.batch();
+        let Some(carried) = lane.waiting.take_next(batch.as_ref()) else {
+            self.free_slot(id);
+            return Turn::Over;
+        };
+        // Where the storage keeps rate limits, what it let out may go.
+        let system = self.settings.rate_limit;
+        let limit = (!self.storage_limits_rate).then(|| lane.rate_limit(system));
+        forget_health(lane, &*self.admission);
+        match self
+            .admission
+            .admit(&lane.endpoint_id, limit.flatten(), now.at)
+        {
+            AdmissionDecision::Go(permit) => {
+                self.start(id, carried, permit, now);
+                Turn::Again
+            }
+            AdmissionDecision::Wait { until, because } => {
+                lane.waiting.put_back(carried, batch.as_ref());
+                let endpoint_id = &lane.endpoint_id;
+                tracing::debug!(%endpoint_id, %until, ?because, "endpoint is held");
+                self.free_slot(id);
+                self.hold(id, until);
+                // It is stored that the endpoint is held before this is given back.
+                self.give_back(id, now.at);
+                Turn::Over
+            }
+        }
+    }
+
+    /// Starts a request; its slot was taken.
+    fn start(&mut self, id: LaneId, carried: Carried, permit: Box<dyn Permit>, now: Now) {
+        let lease_epoch = self.lease_window.epoch();
+        let Some(lane) = self.lanes.get_mut(id) else {
+            return;
+        };
+        let Some(first) = carried.deliveries().first() else {
+            return;
+        };
+        let attempts = carried.deliveries().iter().map(|d| d.attempts).max();
+        let number = lane.in_flight.next_number();
+        self.out.push(Command::Start(Request {
+            id: RequestId { lane: id, number },
+            record: lane.record.clone(),
+            content: carried.content(),
+            delivery_id: first.id,
+            number: attempts.unwrap_or(0).saturating_add(1),
+            started_at: now.at,
+        }));
+        lane.in_flight.push(Running {
+            number,
+            started: now.moment,
+            started_at: now.at,
+            record: lane.record.clone(),
+            carried,
+            permit,
+            lease_epoch,
+        });
+        self.recount(id, now.moment);
+    }
+
+    /// Gives a slot of the lane back; a lane of its tenant that has waited for that gets a turn.
+    pub(super) fn free_slot(&mut self, id: LaneId) {
+        let Some(lane) = self.lanes.get(id) else {
+            return;
+        };
+        let next = self.slots.free(lane, &mut self.tenants);
+        if let Some(next) = next.and_then(|next| self.lanes.get_mut(next)) {
+            next.queued.for_share = false;
+            self.turns.push(next);
+        }
+    }
+
+    /// Lets nothing of a lane be claimed or started before `until`, here and elsewhere.
+    pub(super) fn hold(&mut self, id: LaneId, until: Timestamp) {
+        if let Some(lane) = self.lanes.get_mut(id) {
+            lane.hold.decide(until);
+            self.out
+                .gate(lane.gate_change(GateChange::Hold { until }), None);
+        }
+    }
+
+    /// Gives everything that waits in a lane back to the storage, to be claimed from `at` on.
+    pub(super) fn give_back(&mut self, id: LaneId, at: Timestamp) {
+        if let Some(lane) = self.lanes.get_mut(id) {
+            let at = lane.due_again(at);
+            for delivery in lane.waiting.take_all() {
+                self.out
+                    .settle(Some(id), delivery, SettleAs::Release { at }, None);
+            }
+        }
+    }
+
+    /// Gives back what was never taken into a lane, not counted, due at `at`.
+    pub(super) fn send_back(
+        &mut self,
+        deliveries: impl IntoIterator<Item = WebhookDelivery>,
+        at: Timestamp,
+    ) {
+        for delivery in deliveries {
+            self.out
+                .settle(None, delivery, SettleAs::Release { at }, None);
+        }
+    }
+}
+
+/// Lets admission forget what it knows of an endpoint's health, if that counts no more. In the same
+/// step in which the lane learns of that, so that no request is refused by what is void, and the
+/// endpoint held anew.
+pub(super) fn forget_health(lane: &mut Lane, admission: &dyn Admission) {
+    if lane.take_begins_anew() {
+        admission.forget(&lane.endpoint_id);
+    }
+}

@@ -1,0 +1,54 @@
+//! Whose turn it is.
+
+use std::collections::VecDeque;
+
+use super::lane::Lane;
+use super::lane_id::LaneId;
+
+/// Lanes with something to start, each in its turn, one request each, so that a long backlog of one
+/// delays others by one request; and those that wait for others of their kind to end a request.
+/// Flags of the lane keep it from being in a queue twice.
+#[derive(Debug, Default)]
+pub(super) struct Turns {
+    next: VecDeque<LaneId>,
+    stalled: VecDeque<LaneId>,
+}
+
+impl Turns {
+    /// Gives the lane a turn after all others, if something waits in it.
+    pub(super) fn push(&mut self, lane: &mut Lane) {
+        if !lane.queued.for_turn && !lane.waiting.is_empty() {
+            lane.queued.for_turn = true;
+            self.next.push_back(lane.id);
+        }
+    }
+
+    /// Gives the lane the next turn: it had one and could not use it.
+    pub(super) fn push_first(&mut self, lane: &mut Lane) {
+        lane.queued.for_turn = true;
+        self.next.push_front(lane.id);
+    }
+
+    /// The lane whose turn it is; its flag is the caller's to clear.
+    pub(super) fn next(&mut self) -> Option<LaneId> {
+        self.next.pop_front()
+    }
+
+    /// The lane must wait for others of its kind; nothing of it is claimed until then, since here it
+    /// would only fill the room of others.
+    pub(super) fn stall(&mut self, lane: &mut Lane) {
+        if !std::mem::replace(&mut lane.queued.stalled, true) {
+            self.stalled.push_back(lane.id);
+        }
+    }
+
+    /// The lane that has waited longest for others of its kind; its flag is the caller's to clear.
+    pub(super) fn unstall(&mut self) -> Option<LaneId> {
+        self.stalled.pop_front()
+    }
+
+    /// The lanes that wait for others of their kind.
+    pub(super) fn stalled(&self) -> impl ExactSizeIterator<Item = LaneId> {
+        self.stalled.iter().copied()
+    }
+}
