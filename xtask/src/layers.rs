@@ -16,6 +16,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("webhooks-storage-postgres", &["webhooks-core"]),
     ("webhooks-storage-redis", &["webhooks-core"]),
     ("webhooks-storage-testkit", &["webhooks-core"]),
+    ("webhooks-testing", &["webhooks-core"]),
     ("webhooks-resilience", &["webhooks-core"]),
     ("webhooks-delivery", &["webhooks-core"]),
     ("webhooks-receiver", &["webhooks-core"]),

@@ -20,6 +20,7 @@ use crate::endpoint_rules::EndpointRules;
 pub struct WebhookSystemBuilder {
     settings: Settings,
     circuit_breaker: CircuitBreakerConfig,
+    transport: Option<Arc<dyn Transport>>,
     network_policy: NetworkPolicy,
     resolver: Option<Arc<dyn Resolve>>,
     tls: TlsOptions,
@@ -34,6 +35,7 @@ impl WebhookSystemBuilder {
         Self {
             settings: Settings::default(),
             circuit_breaker: CircuitBreakerConfig::default(),
+            transport: None,
             network_policy: NetworkPolicy::default(),
             resolver: None,
             tls: TlsOptions::default(),
@@ -131,6 +133,15 @@ impl WebhookSystemBuilder {
         self
     }
 
+    /// Sends requests by this instead of a [`DeliveryEngine`]: that of `webhooks-testing` in tests, or
+    /// one of your own. What is set here about the network and about answers then has no meaning:
+    /// policy, resolver, TLS, proxy, idle connections and response limits are the engine's. Also an
+    /// `Arc` of a transport is one.
+    pub fn transport(mut self, transport: impl Transport) -> Self {
+        self.transport = Some(Arc::new(transport));
+        self
+    }
+
     /// What requests may reach. Defaults to the strict policy: https to public addresses.
     pub fn network_policy(mut self, policy: NetworkPolicy) -> Self {
         self.network_policy = policy;
@@ -220,6 +231,9 @@ impl WebhookSystemBuilder {
         let gate = Arc::new(ResilienceGate::new(self.circuit_breaker));
         let (timeout, most) = (self.settings.timeout, self.settings.max_in_flight);
         let transport = |clock| {
+            if let Some(transport) = self.transport {
+                return Ok(transport);
+            }
             let mut engine = DeliveryEngine::builder(clock)
                 .network_policy(self.network_policy)
                 .tls(self.tls)

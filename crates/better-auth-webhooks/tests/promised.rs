@@ -19,11 +19,12 @@ use better_auth_webhooks::storage::{
     Saved, Settled, Settlement, Swept, WebhookStorage,
 };
 use better_auth_webhooks::{
-    CircuitBreaker, CircuitBreakerConfig, CircuitPermit, CircuitState, Clock, DeliveryEngine,
-    DeliveryResult, EventFilter, EventType, IncomingWebhook, NetworkPolicy, Outcome, Priority,
-    RateLimitConfig, RateLimiter, Resolve, Result, RetryStrategy, SendReceipt, SignatureGenerator,
-    SystemClock, Timestamp, Verdict, WebhookDelivery, WebhookEndpoint, WebhookError, WebhookEvent,
-    WebhookQueue, WebhookReceiver, WebhookSystem, WorkerId, parse_retry_after,
+    Attempt, CircuitBreaker, CircuitBreakerConfig, CircuitPermit, CircuitState, Clock,
+    DeliveryEngine, DeliveryResult, EventFilter, EventType, IncomingWebhook, NetworkPolicy,
+    Outcome, Priority, RateLimitConfig, RateLimiter, Resolve, Result, RetryStrategy, SendReceipt,
+    SignatureGenerator, SystemClock, Timestamp, Transport, Verdict, WebhookDelivery,
+    WebhookEndpoint, WebhookError, WebhookEvent, WebhookQueue, WebhookReceiver, WebhookSystem,
+    WorkerId, parse_retry_after,
 };
 use http::{HeaderMap, HeaderValue};
 use serde_json::json;
@@ -776,4 +777,48 @@ async fn a_storage_of_the_user_carries_events_without_its_own_wake_ups() {
     assert!(system.drain(SOON).await.unwrap());
     assert_eq!(events.load(Ordering::SeqCst), 20);
     assert_eq!(receiver.count(), 21);
+}
+
+/// A transport of a user's own.
+#[derive(Debug)]
+struct Discard;
+
+#[async_trait]
+impl Transport for Discard {
+    fn check(&self, _: &WebhookEndpoint) -> Result<()> {
+        Ok(())
+    }
+
+    async fn send(&self, attempt: &Attempt<'_>) -> Result<DeliveryResult> {
+        Ok(DeliveryResult {
+            outcome: Outcome::of_status(attempt.endpoint, 204),
+            status: Some(204),
+            started_at: attempt.now,
+            duration: Duration::from_millis(1),
+            retry_after: None,
+            response: Default::default(),
+        })
+    }
+
+    fn forget(&self, _: &str) {}
+}
+
+#[tokio::test]
+async fn a_transport_of_the_user_takes_the_place_of_the_network() {
+    let shared: Arc<dyn Transport> = Arc::new(Discard);
+    for builder in [
+        WebhookSystem::builder().transport(Discard),
+        WebhookSystem::builder().transport(shared),
+    ] {
+        let system = builder.build(MemoryStorage::new());
+        let anywhere = endpoint("gopher://nowhere".to_string());
+        system.register_endpoint(anywhere).await.unwrap();
+        system
+            .send_webhook("user.created", json!({}))
+            .await
+            .unwrap();
+        assert!(system.drain(SOON).await.unwrap());
+        let metrics = system.get_metrics().await.unwrap();
+        assert_eq!(metrics.successful_deliveries, 1);
+    }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::{DeliveryId, Timestamp};
+use crate::{DeliveryId, Timestamp, WebhookEndpoint};
 
 /// What came of one attempt. A failed attempt is a value, not an error.
 #[derive(Clone)]
@@ -63,6 +63,26 @@ pub enum Outcome {
     Delivered,
     /// Anything else.
     Failed(FailureKind),
+}
+
+impl Outcome {
+    /// What the status of an answer means, at an endpoint that accepts what it says it does.
+    #[must_use]
+    pub fn of_status(endpoint: &WebhookEndpoint, status: u16) -> Self {
+        if endpoint.accepts(status) {
+            return Self::Delivered;
+        }
+        Self::Failed(match status {
+            300..=399 => FailureKind::Redirect,
+            410 => FailureKind::Gone,
+            413 | 431 => FailureKind::TooLarge,
+            429 => FailureKind::TooManyRequests,
+            400..=499 => FailureKind::ClientError,
+            500..=599 => FailureKind::ServerError,
+            // A switch of protocols that nobody asked for, or no class of HTTP.
+            _ => FailureKind::MalformedAnswer,
+        })
+    }
 }
 
 /// Why an attempt failed.
@@ -191,5 +211,45 @@ impl fmt::Debug for AttemptRecord {
             .field("response_bytes", &self.response.len())
             .field("ambiguous", &self.ambiguous)
             .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_status_has_the_meaning_of_its_class_or_its_own() {
+        let kind = |endpoint: &WebhookEndpoint, status| match Outcome::of_status(endpoint, status) {
+            Outcome::Delivered => None,
+            Outcome::Failed(kind) => Some(kind),
+        };
+        let (plain, own) = (
+            WebhookEndpoint::default(),
+            WebhookEndpoint {
+                accepted_statuses: vec![302, 409, 503],
+                ..WebhookEndpoint::default()
+            },
+        );
+        assert_eq!([302, 409, 503].map(|status| kind(&own, status)), [None; 3]);
+        assert_eq!(kind(&own, 303), Some(FailureKind::Redirect));
+        for (status, expected) in [
+            (101, Some(FailureKind::MalformedAnswer)),
+            (200, None),
+            (299, None),
+            (300, Some(FailureKind::Redirect)),
+            (304, Some(FailureKind::Redirect)),
+            (400, Some(FailureKind::ClientError)),
+            (408, Some(FailureKind::ClientError)),
+            (410, Some(FailureKind::Gone)),
+            (413, Some(FailureKind::TooLarge)),
+            (429, Some(FailureKind::TooManyRequests)),
+            (431, Some(FailureKind::TooLarge)),
+            (500, Some(FailureKind::ServerError)),
+            (599, Some(FailureKind::ServerError)),
+            (600, Some(FailureKind::MalformedAnswer)),
+        ] {
+            assert_eq!(kind(&plain, status), expected, "{status}");
+        }
     }
 }

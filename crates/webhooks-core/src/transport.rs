@@ -33,6 +33,21 @@ pub trait Transport: Debug + Send + Sync + 'static {
     fn forget(&self, endpoint_id: &str);
 }
 
+#[async_trait]
+impl<T: Transport + ?Sized> Transport for Arc<T> {
+    fn check(&self, endpoint: &WebhookEndpoint) -> Result<()> {
+        (**self).check(endpoint)
+    }
+
+    async fn send(&self, attempt: &Attempt<'_>) -> Result<DeliveryResult> {
+        (**self).send(attempt).await
+    }
+
+    fn forget(&self, endpoint_id: &str) {
+        (**self).forget(endpoint_id);
+    }
+}
+
 /// One request to be made.
 #[derive(Clone, Copy, Debug)]
 pub struct Attempt<'a> {

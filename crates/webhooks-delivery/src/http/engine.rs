@@ -136,7 +136,7 @@ impl DeliveryEngine {
         Ok(DeliveryResult {
             // An answer whose head has come counts, whatever becomes of its body.
             outcome: match answer.status {
-                Some(status) => classify::by_status(attempt.endpoint, status),
+                Some(status) => Outcome::of_status(attempt.endpoint, status.as_u16()),
                 None => Outcome::Failed(failure),
             },
             status: answer.status.map(|status| status.as_u16()),
