@@ -55,9 +55,9 @@ pub use webhooks_core::{
 #[cfg(feature = "ed25519")]
 pub use webhooks_core::{Ed25519Key, Ed25519PublicKey};
 pub use webhooks_delivery::{
-    AttemptMetrics, AttemptedDelivery, DeliveryEngine, DeliveryEngineBuilder, EndpointMetrics,
-    Metrics, NetworkPolicy, Notice, NoticeStream, ProxyConfig, RefusedMetrics, Resolve,
-    SystemResolver, TlsOptions, WebhookQueue, parse_retry_after,
+    AttemptMetrics, DeliveryEngine, DeliveryEngineBuilder, EndpointMetrics, Metrics, NetworkPolicy,
+    Notice, NoticeStream, NoticedDelivery, ProxyConfig, RefusedMetrics, Resolve, SystemResolver,
+    TlsOptions, WebhookQueue, parse_retry_after,
 };
 #[cfg(feature = "receiver")]
 pub use webhooks_receiver::{

@@ -7,6 +7,7 @@ use webhooks_core::storage::{Enqueued, NewDelivery, NewEvent};
 use webhooks_core::{Clock, DeliveryId, Lease, Result, WebhookDelivery, WebhookError};
 
 use crate::dispatcher::Dispatcher;
+use crate::notice::Notice;
 use crate::one_or_more::OneOrMore;
 use crate::outgoing::Sent;
 use crate::parts::check_answers;
@@ -294,6 +295,10 @@ pub(crate) fn accept(
     let Enqueued::Stored { missing, dead } = enqueued else {
         return;
     };
+    for delivery in event.deliveries.iter().filter(|d| dead.contains(&d.id)) {
+        let notice = || Notice::backlog_full(delivery, &event.event);
+        dispatcher.notices.tell(notice);
+    }
     let gone = |id: &DeliveryId| missing.contains(id) || dead.contains(id);
     let all_leased = reservations.len() == event.deliveries.len();
     for (n, reservation) in reservations {

@@ -60,7 +60,7 @@ pub use self::http::{
     TlsOptions, parse_retry_after,
 };
 pub use self::metrics::{AttemptMetrics, EndpointMetrics, Metrics, RefusedMetrics};
-pub use self::notice::{AttemptedDelivery, Notice, NoticeStream};
+pub use self::notice::{Notice, NoticeStream, NoticedDelivery};
 pub use self::outgoing::{Outgoing, Sent};
 pub use self::pipeline::Pipeline;
 pub use self::queue::WebhookQueue;

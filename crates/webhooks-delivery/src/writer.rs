@@ -111,7 +111,11 @@ async fn settle_all(
         let is_stored = match settled {
             Settled::Applied => true,
             Settled::Stale => has_settled_before,
-            Settled::Cancelled => false,
+            Settled::Cancelled => {
+                let notice = || Notice::cancelled(&settlement, &event);
+                dispatcher.notices.tell(notice);
+                false
+            }
         };
         if is_stored {
             tell(dispatcher, &settlement, &event);

@@ -316,7 +316,10 @@ async fn a_delivery_is_told_of_though_the_answer_that_it_is_stored_was_lost() {
     assert_eq!(node.counts().await.delivered, 1);
     remote.lose(None);
     let told = tokio::time::timeout(secs(5), notices.next()).await;
-    assert!(matches!(told, Ok(Some(Notice::Delivered(_)))), "{told:?}");
+    assert!(
+        matches!(told, Ok(Some(Notice::Delivered { .. }))),
+        "{told:?}"
+    );
     assert!(node.drain(secs(5)).await);
     assert!(tokio::time::timeout(secs(5), notices.next()).await.is_err());
 }
