@@ -40,6 +40,7 @@ mod endpoint_rules;
 mod endpoints;
 mod event_builder;
 mod health;
+mod shutdown;
 pub mod storage;
 mod system;
 mod verification;
@@ -69,6 +70,7 @@ pub use self::builder::WebhookSystemBuilder;
 pub use self::dead_letters::DeadLetters;
 pub use self::event_builder::{EventBuilder, OutgoingEvent, SendReceipt};
 pub use self::health::Health;
+pub use self::shutdown::Shutdown;
 pub use self::system::WebhookSystem;
 
 /// What consumers use: verifies and parses what arrives.

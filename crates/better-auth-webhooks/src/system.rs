@@ -10,7 +10,7 @@ use webhooks_delivery::{EndpointMetrics, Metrics, NoticeStream, Outgoing, Pipeli
 
 use crate::endpoint_rules::EndpointRules;
 use crate::event_builder::{EventBuilder, OutgoingEvent, SendReceipt};
-use crate::{DeadLetters, Health, WebhookSystemBuilder};
+use crate::{DeadLetters, Health, Shutdown, WebhookSystemBuilder};
 
 /// Sends webhooks. Clones share one system, whose tasks end when the last of them is dropped.
 ///
@@ -118,16 +118,11 @@ impl WebhookSystem {
     pub async fn get_metrics(&self) -> Result<Metrics> {
         let pipeline = self.ready().await?;
         let counts = pipeline.storage().counts(None).await?;
-        let attempts = pipeline.attempts();
-        Ok(Metrics {
-            total_deliveries: counts.enqueued,
-            successful_deliveries: counts.delivered,
-            failed_deliveries: counts.dead,
-            avg_latency_ms: attempts.mean_ms,
+        Ok(Metrics::new(
             counts,
-            attempts,
-            refused: pipeline.refused(),
-        })
+            pipeline.attempts(),
+            pipeline.refused(),
+        ))
     }
 
     /// One endpoint in numbers, with its circuit as this process sees it.
@@ -142,14 +137,10 @@ impl WebhookSystem {
             return Err(WebhookError::EndpointNotFound(endpoint_id.into()));
         };
         let counts = pipeline.storage().counts(Some(endpoint_id)).await?;
-        let endpoint_id = endpoint_id.into();
-        Ok(EndpointMetrics {
-            endpoint_id,
-            counts,
-            attempts,
-            circuit,
-            in_flight,
-        })
+        let id = endpoint_id.to_owned();
+        Ok(EndpointMetrics::new(
+            id, counts, attempts, circuit, in_flight,
+        ))
     }
 
     /// Everything that happens from now on: deliveries that arrive, are retried or given up,
@@ -197,9 +188,11 @@ impl WebhookSystem {
     /// # Errors
     ///
     /// See [`WebhookSystem`].
-    pub async fn shutdown(&self, deadline: Duration) -> Result<()> {
-        self.pipeline()?.shut_down(deadline).await;
-        Ok(())
+    pub async fn shutdown(&self, deadline: Duration) -> Result<Shutdown> {
+        let all_ended = self.pipeline()?.shut_down(deadline).await;
+        Ok(Shutdown {
+            cut_off: !all_ended,
+        })
     }
 
     pub(crate) fn pipeline(&self) -> Result<&Pipeline> {

@@ -22,7 +22,7 @@ use better_auth_webhooks::{
     Attempt, CircuitBreaker, CircuitBreakerConfig, CircuitPermit, CircuitState, Clock,
     DeliveryEngine, DeliveryResult, EventFilter, EventType, IncomingWebhook, NetworkPolicy,
     Outcome, Priority, RateLimitConfig, RateLimiter, Resolve, Result, RetryStrategy, SendReceipt,
-    SignatureGenerator, SystemClock, Timestamp, Transport, Verdict, WebhookDelivery,
+    Shutdown, SignatureGenerator, SystemClock, Timestamp, Transport, Verdict, WebhookDelivery,
     WebhookEndpoint, WebhookError, WebhookEvent, WebhookQueue, WebhookReceiver, WebhookSystem,
     WorkerId, parse_retry_after,
 };
@@ -235,7 +235,7 @@ async fn with_an_invalid_setting_every_call_says_so_and_try_build_at_once() {
         ("endpoint", system.endpoint_metrics("a").await.map(drop)),
         ("notices", system.notices().map(drop)),
         ("drain", system.drain(SOON).await.map(drop)),
-        ("shutdown", system.shutdown(SOON).await),
+        ("shutdown", system.shutdown(SOON).await.map(drop)),
         ("deliveries", system.deliveries(&query).await.map(drop)),
         ("delivery", system.delivery(id).await.map(drop)),
         ("cancel", system.cancel(&query).await.map(drop)),
@@ -820,5 +820,28 @@ async fn a_transport_of_the_user_takes_the_place_of_the_network() {
         assert!(system.drain(SOON).await.unwrap());
         let metrics = system.get_metrics().await.unwrap();
         assert_eq!(metrics.successful_deliveries, 1);
+    }
+}
+
+#[tokio::test]
+async fn a_shutdown_says_whether_requests_were_cut_off() {
+    let receiver = Receiver::start(|_, n| match n {
+        1 => Answer::Status(200),
+        _ => Answer::Hang,
+    })
+    .await;
+    for is_cut_off in [false, true] {
+        let system = permissive(MemoryStorage::new());
+        let target = endpoint(receiver.url());
+        system.register_endpoint(target).await.unwrap();
+        system
+            .send_webhook("user.created", json!({}))
+            .await
+            .unwrap();
+        while receiver.count() == usize::from(is_cut_off) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        let ended: Shutdown = system.shutdown(Duration::from_millis(200)).await.unwrap();
+        assert_eq!(ended.cut_off, is_cut_off);
     }
 }
