@@ -17,7 +17,7 @@ pub const ENVELOPE_VERSION: &str = "1.0";
 /// The event type of a batch, whose `data` is `{"events":[<envelopes>]}`.
 pub const BATCH_EVENT: &str = "webhook.batch";
 /// The event type of the request that verifies an endpoint, whose `data` is
-/// `{"challenge":"<text>"}`. It is answered with 2xx and the same as JSON.
+/// `{"challenge":"<text>"}`. The response is 2xx and the same as JSON.
 pub const PING_EVENT: &str = "webhook.ping";
 
 /// The most bytes that a thread keeps to write envelopes into.

@@ -22,7 +22,7 @@ use crate::{
     DeliveryId, DeliveryState, EventId, Result, Timestamp, WebhookEndpoint, WebhookError, WorkerId,
 };
 
-pub use self::claim::{Beat, Claim, Claimed, HeldLease, Room};
+pub use self::claim::{Beat, Claim, ClaimRoom, Claimed, HeldLease};
 pub use self::counts::{Counts, Retention, Swept};
 pub use self::endpoints::{
     DisabledBy, EndpointChanges, EndpointGate, EndpointRecord, Expected, GateChange, GateState,
@@ -40,9 +40,9 @@ pub const WORKER_DEAD_AFTER: Duration = Duration::from_secs(12);
 pub const WORKER_BEAT_EVERY: Duration = Duration::from_secs(3);
 /// The number of dead workers that makes a delivery poison.
 pub const POISON_CRASHES: u32 = 3;
-/// The number of dead workers that makes a delivery suspect: it may be what kills them, so that a
-/// worker has one of these in hand at a time.
-pub const SUSPECT_CRASHES: u32 = POISON_CRASHES - 1;
+/// The number of dead workers that makes a delivery a poison suspect: it may be what kills them, so
+/// that a worker has one of these in hand at a time.
+pub const POISON_SUSPECT_CRASHES: u32 = POISON_CRASHES - 1;
 /// How long an idempotency key is remembered.
 pub const IDEMPOTENCY_WINDOW: Duration = Duration::from_secs(24 * 3600);
 
@@ -148,7 +148,8 @@ pub trait WebhookStorage: Debug + Send + Sync + 'static {
 
     /// Leases ready deliveries to a worker, taking from endpoints in turn, in the order of
     /// [`sort_key`](crate::Priority::sort_key) within each. Of an endpoint with a
-    /// [batch](crate::WebhookEndpoint::batch) nothing comes but suspects until a batch is due.
+    /// [batch](crate::WebhookEndpoint::batch) nothing comes but poison suspects until a batch is
+    /// due.
     async fn claim(&self, claim: &Claim<'_>) -> Result<Claimed>;
 
     /// What this worker has leased, by growing id, behind `after`, at most `limit` and without

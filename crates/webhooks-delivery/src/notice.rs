@@ -100,7 +100,7 @@ pub struct NoticedDelivery {
     pub endpoint_id: Arc<str>,
     /// The number of the last attempt, from 1; 0 if this notice follows none.
     pub attempt: u32,
-    /// The status of the last answer, if one came.
+    /// The status of the last response, if one came.
     pub status: Option<u16>,
     /// Why the last attempt failed, if it did.
     pub failure: Option<FailureKind>,

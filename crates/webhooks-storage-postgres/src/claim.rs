@@ -52,7 +52,7 @@ impl Database {
         let rooms = claim.room.iter();
         let mut wanted = Wanted {
             limit: claim.limit,
-            suspects: claim.suspects,
+            suspects: claim.poison_suspects,
             rooms: rooms
                 .map(|room| (room.endpoint_id.to_string(), long(room.deliveries)))
                 .collect(),
@@ -69,7 +69,10 @@ impl Database {
                 }
                 Err(error) => return Err(error),
             };
-            let brought = found.deliveries.iter().filter(|(_, _, d)| d.is_suspect());
+            let brought = found
+                .deliveries
+                .iter()
+                .filter(|(_, _, d)| d.is_poison_suspect());
             wanted.suspects -= wanted.suspects.min(brought.count());
             wanted.limit -= wanted.limit.min(found.deliveries.len());
             taken.extend(found.deliveries);

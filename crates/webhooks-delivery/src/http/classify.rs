@@ -1,11 +1,11 @@
-//! What the lack of an answer means.
+//! What the lack of a response means.
 
 use std::error::Error;
 use std::io;
 
 use webhooks_core::FailureKind;
 
-use crate::http::network::AnswerTooLong;
+use crate::http::network::ResponseTooLong;
 
 /// What the failure of a connection that was open means.
 ///
@@ -13,13 +13,13 @@ use crate::http::network::AnswerTooLong;
 /// its user, the task of the connection is gone, as when a runtime shuts down.
 pub(crate) fn by_error(error: &hyper::Error) -> FailureKind {
     if error.is_parse() {
-        return FailureKind::MalformedAnswer;
+        return FailureKind::MalformedResponse;
     }
     let cause = error.source().and_then(|s| s.downcast_ref::<io::Error>());
     match cause.and_then(io::Error::get_ref) {
-        // A refused client certificate shows only once the first answer is read.
+        // A refused client certificate shows only once the first response is read.
         Some(cause) if cause.is::<rustls::Error>() => FailureKind::Tls,
-        Some(cause) if cause.is::<AnswerTooLong>() => FailureKind::MalformedAnswer,
+        Some(cause) if cause.is::<ResponseTooLong>() => FailureKind::MalformedResponse,
         _ => FailureKind::Reset,
     }
 }
@@ -35,11 +35,11 @@ mod tests {
         let (mut sender, connection) = hyper::client::conn::http1::handshake(near).await.unwrap();
         let task = tokio::spawn(connection);
         let request = http::Request::new(http_body_util::Empty::<bytes::Bytes>::new());
-        let answer = tokio::spawn(sender.send_request(request));
+        let response = tokio::spawn(sender.send_request(request));
         // The request is on its way.
         tokio::io::AsyncReadExt::read_u8(&mut far).await.unwrap();
         task.abort();
-        let error = answer.await.unwrap().unwrap_err();
+        let error = response.await.unwrap().unwrap_err();
         assert_eq!(by_error(&error), FailureKind::Reset, "{error:?}");
     }
 }
