@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
+use tracing::{Instrument, Span, field};
 use webhooks_core::storage::WebhookStorage;
-use webhooks_core::{Result, WebhookError, check_endpoint_id};
-use webhooks_delivery::{EndpointMetrics, Metrics, NoticeStream, Outgoing, Pipeline};
+use webhooks_core::{Result, SendOptions, WebhookError, check_endpoint_id};
+use webhooks_delivery::{EndpointMetrics, Metrics, NoticeStream, Pipeline};
 
 use crate::endpoint_rules::EndpointRules;
 use crate::event_builder::{EventBuilder, OutgoingEvent, SendReceipt};
@@ -63,7 +64,21 @@ impl WebhookSystem {
     /// body or field out of its bounds, before anything is stored; [`WebhookError::Overloaded`]
     /// when a queue is full; [`WebhookError::ShutDown`] after [`shutdown`](Self::shutdown).
     pub async fn send_webhook(&self, event: &str, data: impl Serialize) -> Result<SendReceipt> {
-        let sent = self.pipeline()?.send(&Outgoing::new(event), &data).await?;
+        self.send(&SendOptions::new(event), &data).await
+    }
+
+    #[tracing::instrument(
+        name = "send",
+        skip_all,
+        fields(event_type = options.event_type, event_id)
+    )]
+    pub(crate) async fn send(
+        &self,
+        options: &SendOptions<'_>,
+        data: &(impl Serialize + ?Sized),
+    ) -> Result<SendReceipt> {
+        let sent = self.pipeline()?.send(options, data).await?;
+        Span::current().record("event_id", field::display(sent.event_id));
         Ok(sent.into())
     }
 
@@ -85,23 +100,13 @@ impl WebhookSystem {
         events: impl IntoIterator<Item = OutgoingEvent>,
     ) -> Result<Vec<Result<SendReceipt>>> {
         let events: Vec<_> = events.into_iter().collect();
-        let pipeline = self.pipeline()?;
-        let readable: Vec<_> = events
+        let to_send = events
             .iter()
-            .map(|event| Ok((event.outgoing(), event.json()?)))
-            .collect();
-        let good: Vec<_> = readable
-            .iter()
-            .filter_map(|event| event.as_ref().ok().cloned())
-            .collect();
-        let mut sent = pipeline.send_all(&good).await?.into_iter();
-        let lost = || Err(WebhookError::StorageError("an answer is missing".into()));
-        let answer = |event: Result<_>| {
-            event
-                .and_then(|_| sent.next().unwrap_or_else(lost))
-                .map(SendReceipt::from)
-        };
-        Ok(readable.into_iter().map(answer).collect())
+            .map(|event| (event.options(), event.event_data()));
+        let to_send: Vec<_> = to_send.collect();
+        let span = tracing::info_span!("send", events = events.len());
+        let sent = self.pipeline()?.send_all(&to_send).instrument(span).await?;
+        Ok(sent.into_iter().map(|sent| sent.map(Into::into)).collect())
     }
 
     /// The dead letter queue.

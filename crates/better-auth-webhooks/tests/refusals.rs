@@ -333,7 +333,7 @@ async fn a_wrong_event_is_refused_and_nothing_is_stored() {
                 .delay(Duration::from_secs(2_592_001))
                 .send()
                 .await,
-            "delay is 2592001 s, at most 2592000",
+            "delay is 2592001 s, it needs 0 to 2592000",
         ),
     ];
     for (answer, expected) in answers {

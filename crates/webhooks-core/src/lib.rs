@@ -7,7 +7,7 @@
 //! | what | where |
 //! |---|---|
 //! | where events go | [`WebhookEndpoint`], [`EventFilter`], [`FilterIndex`] |
-//! | what is sent | [`WebhookEvent`], [`envelope()`], [`batch_envelope`], [`check_data`] |
+//! | what is sent | [`WebhookEvent`], [`SendOptions`], [`envelope()`], [`batch_envelope`], [`check_data`] |
 //! | how it is signed | [`SignatureGenerator`], [`SigningKey`], [`StandardSigner`] |
 //! | how it is kept | [`WebhookEndpoint`]; with the feature `encryption`, `EncryptionKeys` |
 //! | what becomes of it | [`WebhookDelivery`], [`DeliveryResult`], [`RetryStrategy`] |
@@ -42,6 +42,7 @@ mod retry;
 mod secret;
 mod signature;
 mod standard_webhooks;
+mod send_options;
 pub mod storage;
 mod text_rule;
 mod timestamp;
@@ -81,6 +82,7 @@ pub use self::retry::RetryStrategy;
 pub use self::secret::Secret;
 pub use self::signature::{
     SIGNATURE_HEADER, SignatureGenerator, SigningKey, decode_hex, signature_header,
+pub use self::send_options::SendOptions;
     write_signature_header,
 };
 #[cfg(feature = "random")]
@@ -89,6 +91,6 @@ pub use self::standard_webhooks::{
     PRIVATE_KEY_PREFIX, STANDARD_ID_HEADER, STANDARD_SIGNATURE_HEADER, STANDARD_TIMESTAMP_HEADER,
     StandardKey, StandardSigner, standard_secret,
 };
-pub use self::text_rule::{MAX_DELAY, MAX_NAME, check_endpoint_id, check_sending};
+pub use self::text_rule::{MAX_DELAY, MAX_NAME, check_endpoint_id};
 pub use self::timestamp::Timestamp;
 pub use self::transport::{Attempt, Transport};

@@ -10,7 +10,7 @@ use crate::{Result, WebhookError};
 const LONGEST_DELAY: u64 = 30 * 24 * 3_600_000;
 
 /// The most retries of one delivery.
-const MOST_RETRIES: u32 = 1_000;
+pub(crate) const MAX_RETRIES: u32 = 1_000;
 
 /// The schedule of retries: exponential backoff with jitter.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -58,9 +58,9 @@ impl RetryStrategy {
     /// [`WebhookError::InvalidConfig`] that names the field.
     pub fn validate(&self) -> Result<()> {
         let refuse = |text: String| Err(WebhookError::InvalidConfig(text.into()));
-        if self.max_retries > MOST_RETRIES {
+        if self.max_retries > MAX_RETRIES {
             return refuse(format!(
-                "retry strategy: max_retries is {}, at most {MOST_RETRIES}",
+                "retry strategy: max_retries is {}, at most {MAX_RETRIES}",
                 self.max_retries
             ));
         }

@@ -61,7 +61,7 @@ pub use self::http::{
 };
 pub use self::metrics::{AttemptMetrics, EndpointMetrics, Metrics, RefusedMetrics};
 pub use self::notice::{Notice, NoticeStream, NoticedDelivery};
-pub use self::outgoing::{Outgoing, Sent};
+pub use self::outgoing::Sent;
 pub use self::pipeline::Pipeline;
 pub use self::queue::WebhookQueue;
 pub use self::settings::Settings;

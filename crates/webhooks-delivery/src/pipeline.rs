@@ -10,7 +10,9 @@ use tokio::sync::{Notify, OnceCell};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use webhooks_core::storage::{EndpointRecord, WebhookStorage};
-use webhooks_core::{Admission, Circuit, Clock, Result, Timestamp, Transport, WorkerId};
+use webhooks_core::{
+    Admission, Circuit, Clock, Result, SendOptions, Timestamp, Transport, WorkerId,
+};
 
 use crate::claimer::claim_work;
 use crate::clock::StorageClock;
@@ -23,7 +25,7 @@ use crate::metrics::{AttemptCounter, AttemptMetrics, RefusedMetrics};
 use crate::moment;
 use crate::notice::NoticeStream;
 use crate::outbox::keep_emptying;
-use crate::outgoing::{Outgoing, Sent};
+use crate::outgoing::Sent;
 use crate::pulse;
 use crate::recorder::Recorder;
 use crate::sender::Sender;
@@ -128,7 +130,7 @@ impl Pipeline {
     /// [`StorageError`]: webhooks_core::WebhookError::StorageError
     pub async fn send(
         &self,
-        send: &Outgoing<'_>,
+        send: &SendOptions<'_>,
         data: &(impl Serialize + ?Sized),
     ) -> Result<Sent> {
         self.ready().await?;
@@ -143,7 +145,7 @@ impl Pipeline {
     /// storage is that of all; or, once some are stored, of those that are not.
     pub async fn send_all(
         &self,
-        events: &[(Outgoing<'_>, &(impl Serialize + ?Sized))],
+        events: &[(SendOptions<'_>, &(impl Serialize + ?Sized))],
     ) -> Result<Vec<Result<Sent>>> {
         self.ready().await?;
         self.sender().send_all(events).await

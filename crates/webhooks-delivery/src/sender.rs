@@ -6,7 +6,7 @@ use serde::Serialize;
 use smallvec::{SmallVec, smallvec};
 use webhooks_core::storage::{Enqueued, NewDelivery, NewEvent, PartPlace};
 use webhooks_core::{
-    Clock, DeliveryId, EventType, Result, WebhookError, WebhookEvent, check_endpoint_id,
+    Clock, DeliveryId, Result, SendOptions, WebhookError, WebhookEvent, check_endpoint_id,
 };
 
 use crate::committer::{BATCH_BYTES, Committer, Sending, most_deliveries, weight};
@@ -14,7 +14,7 @@ use crate::dispatcher::Dispatcher;
 use crate::fan_out::fan_out;
 use crate::lane::LaneRef;
 use crate::one_or_more::OneOrMore;
-use crate::outgoing::{Outgoing, Sent};
+use crate::outgoing::Sent;
 use crate::reservation::Reservation;
 
 /// Events of one call at most.
@@ -47,7 +47,7 @@ struct Group {
 impl Sender<'_> {
     pub(crate) async fn send(
         &self,
-        send: &Outgoing<'_>,
+        send: &SendOptions<'_>,
         data: &(impl Serialize + ?Sized),
     ) -> Result<Sent> {
         let matched = self.match_event(send, data)?;
@@ -63,7 +63,7 @@ impl Sender<'_> {
     /// into one commit.
     pub(crate) async fn send_all(
         &self,
-        events: &[(Outgoing<'_>, &(impl Serialize + ?Sized))],
+        events: &[(SendOptions<'_>, &(impl Serialize + ?Sized))],
     ) -> Result<Vec<Result<Sent>>> {
         if events.len() > MAX_BATCH {
             let text = format!("a batch holds {} events, at most {MAX_BATCH}", events.len());
@@ -86,12 +86,12 @@ impl Sender<'_> {
 
     /// Refuses events that make more deliveries than one answer can name, before anything of them is
     /// in memory.
-    fn check_deliveries<T: ?Sized>(&self, events: &[(Outgoing<'_>, &T)]) -> Result<()> {
+    fn check_deliveries<T: ?Sized>(&self, events: &[(SendOptions<'_>, &T)]) -> Result<()> {
         let directory = &self.dispatcher.directory;
         if events.len() < 2 || events.len() * directory.len() <= MAX_DELIVERIES {
             return Ok(());
         }
-        let deliveries = |(send, _): &(Outgoing<'_>, &T)| match send.endpoint_id {
+        let deliveries = |(send, _): &(SendOptions<'_>, &T)| match send.endpoint_id {
             Some(_) => 1,
             None => directory
                 .matches(send.tenant.map(Into::into).as_ref(), send.event_type)
@@ -107,7 +107,7 @@ impl Sender<'_> {
 
     async fn store_in_order(
         &self,
-        events: &[(Outgoing<'_>, &(impl Serialize + ?Sized))],
+        events: &[(SendOptions<'_>, &(impl Serialize + ?Sized))],
         answers: &mut [Option<Result<Sent>>],
     ) -> Result<()> {
         let mut group = Group::default();
@@ -162,25 +162,25 @@ impl Sender<'_> {
     /// Checks everything, writes the envelope and finds the endpoints.
     fn match_event(
         &self,
-        send: &Outgoing<'_>,
+        send: &SendOptions<'_>,
         data: &(impl Serialize + ?Sized),
     ) -> Result<Matched> {
         let dispatcher = self.dispatcher;
         if dispatcher.is_stopping() {
             return Err(WebhookError::ShutDown("no event is taken any more".into()));
         }
-        send.check()?;
+        let event_type = send.validate()?;
         let now = dispatcher.clock.now();
         let tenant: Option<Arc<str>> = send.tenant.map(Into::into);
-        let event_type = EventType::sent(send.event_type)?;
         let limit = dispatcher.settings.max_body_bytes;
+        let retries = dispatcher.settings.retry_strategy.max_retries;
         let event = WebhookEvent::new(event_type, tenant, data, limit, now)?;
         let lanes = self.recipients(send.endpoint_id, &event)?;
         let event = NewEvent {
             event: Arc::new(event),
             priority: send.priority,
             due_at: now.after(send.delay),
-            max_retries: dispatcher.settings.retry_strategy.max_retries,
+            max_retries: send.max_retries.unwrap_or(retries),
             idempotency_key: send.idempotency_key.map(Into::into),
             deliveries: Vec::new(),
         };
@@ -203,7 +203,7 @@ impl Sender<'_> {
     }
 
     /// Makes the deliveries, and reserves the requests that can start at once.
-    fn sending(&self, send: &Outgoing<'_>, matched: Matched) -> Sending {
+    fn sending(&self, send: &SendOptions<'_>, matched: Matched) -> Sending {
         let Matched { mut event, lanes } = matched;
         let now = event.event.created_at;
         let mut reservations = SmallVec::new();

@@ -36,7 +36,7 @@ async fn node(
 async fn send(node: &Node, endpoint_id: &str, count: usize) {
     for _ in 0..count {
         let to = outgoing(Some(endpoint_id));
-        let send = webhooks_delivery::Outgoing {
+        let send = webhooks_core::SendOptions {
             tenant: Some(endpoint_id),
             ..to
         };

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use serde_json::json;
 use webhooks_core::storage::{GateChange, OutboxEvent, WebhookStorage};
-use webhooks_core::{DeliveryState, EventId, EventType, Priority, WebhookEndpoint};
-use webhooks_delivery::{Notice, Outgoing, Settings};
+use webhooks_core::{DeliveryState, EventId, EventType, Priority, SendOptions, WebhookEndpoint};
+use webhooks_delivery::{Notice, Settings};
 use webhooks_tests::{Call, Reply, ScriptedTransport};
 
 use crate::remote_storage::{Lost, RemoteStorage, Slow};
@@ -245,7 +245,7 @@ async fn what_was_given_back_is_not_sent_when_its_answer_comes_after_all() {
             Slow::Commits => secs(0),
             _ => millis(100),
         };
-        let send = Outgoing {
+        let send = SendOptions {
             delay,
             ..outgoing(None)
         };
@@ -332,7 +332,7 @@ async fn however_many_endpoints_an_event_has_a_commit_is_bounded() {
         node.storage.save_endpoint(&endpoint).await.unwrap();
     }
     node.pipeline.refresh().await.unwrap();
-    let later = Outgoing {
+    let later = SendOptions {
         delay: secs(3_600),
         ..outgoing(None)
     };
@@ -353,7 +353,7 @@ async fn events_for_some_endpoints_share_commits_of_a_bounded_size() {
         node.storage.save_endpoint(&endpoint).await.unwrap();
     }
     node.pipeline.refresh().await.unwrap();
-    let later = Outgoing {
+    let later = SendOptions {
         delay: secs(3_600),
         ..outgoing(None)
     };
