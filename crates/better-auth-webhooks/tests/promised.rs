@@ -826,8 +826,8 @@ async fn a_transport_of_the_user_takes_the_place_of_the_network() {
 #[tokio::test]
 async fn a_shutdown_says_whether_requests_were_cut_off() {
     let receiver = Receiver::start(|_, n| match n {
-        1 => Answer::Status(200),
-        _ => Answer::Hang,
+        1 => Response::Status(200),
+        _ => Response::Hang,
     })
     .await;
     for is_cut_off in [false, true] {
@@ -844,4 +844,30 @@ async fn a_shutdown_says_whether_requests_were_cut_off() {
         let ended: Shutdown = system.shutdown(Duration::from_millis(200)).await.unwrap();
         assert_eq!(ended.cut_off, is_cut_off);
     }
+}
+
+/// Calls can be made in tasks of their own.
+#[tokio::test]
+async fn every_call_can_be_spawned() {
+    fn is_send<T: Send>(call: T) {
+        drop(call);
+    }
+    let system = WebhookSystem::new(MemoryStorage::new());
+    let target = || endpoint("https://api.example.com/".to_string());
+    is_send(system.register_endpoint(target()));
+    is_send(system.update_endpoint(target()));
+    is_send(system.delete_endpoint("a"));
+    is_send(system.enable_endpoint("a"));
+    is_send(system.disable_endpoint("a"));
+    is_send(system.pause_endpoint("a"));
+    is_send(system.resume_endpoint("a"));
+    is_send(system.verify_endpoint("a"));
+    is_send(system.rotate_secret("a", "b", SOON));
+    is_send(system.send_webhook("a", json!({})));
+    is_send(system.webhook("a").send());
+    is_send(system.send_batch([]));
+    is_send(system.get_metrics());
+    is_send(system.health());
+    is_send(system.drain(SOON));
+    is_send(system.shutdown(SOON));
 }

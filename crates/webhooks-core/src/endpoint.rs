@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroize;
@@ -165,6 +166,15 @@ impl WebhookEndpoint {
     #[must_use]
     pub fn accepts(&self, status: u16) -> bool {
         (200..300).contains(&status) || self.accepted_statuses.contains(&status)
+    }
+
+    /// The deadline of one attempt, where the system's is this.
+    #[must_use]
+    pub const fn timeout_or(&self, system: Duration) -> Duration {
+        match self.timeout_seconds {
+            0 => system,
+            seconds => Duration::from_secs(seconds),
+        }
     }
 
     /// The secrets that sign at `now`, newest first.

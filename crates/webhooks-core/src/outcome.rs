@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::{DeliveryId, Timestamp, WebhookEndpoint};
+use crate::{DeliveryId, Timestamp, WebhookDelivery, WebhookEndpoint};
 
 /// What came of one attempt. A failed attempt is a value, not an error.
 #[derive(Clone)]
@@ -197,6 +197,23 @@ pub struct AttemptRecord {
     pub response: Bytes,
     /// The lease was lost before the attempt was settled, so that another one may have run too.
     pub ambiguous: bool,
+}
+
+impl AttemptRecord {
+    /// What is written down of the attempt at a delivery that came out so.
+    #[must_use]
+    pub fn of(delivery: &WebhookDelivery, result: &DeliveryResult) -> Self {
+        Self {
+            delivery_id: delivery.id,
+            number: delivery.attempts.saturating_add(1),
+            started_at: result.started_at,
+            duration: result.duration,
+            status: result.status,
+            failure: result.failure(),
+            response: result.response.clone(),
+            ambiguous: false,
+        }
+    }
 }
 
 impl fmt::Debug for AttemptRecord {

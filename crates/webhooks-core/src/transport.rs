@@ -8,7 +8,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use crate::{
-    DeliveryId, DeliveryResult, EventId, KeptEndpoint, Result, Timestamp, WebhookEndpoint,
+    DeliveryId, DeliveryResult, EventId, KeptEndpoint, Result, Timestamp, WebhookDelivery,
+    WebhookEndpoint,
 };
 
 /// Sends one signed request and says what came of it.
@@ -70,4 +71,27 @@ pub struct Attempt<'a> {
     /// Also an accepted response is read to its end, and at least 1 KiB of it kept, because the
     /// sender wants to know what it says. Else its status is enough.
     pub whole_response: bool,
+}
+
+impl<'a> Attempt<'a> {
+    /// The attempt at a delivery that follows those it has had.
+    #[must_use]
+    pub fn of(
+        delivery: &'a WebhookDelivery,
+        endpoint: &'a Arc<KeptEndpoint>,
+        now: Timestamp,
+        timeout: Duration,
+    ) -> Self {
+        Self {
+            endpoint,
+            event_id: delivery.event.id,
+            event_type: &delivery.event.event_type,
+            delivery_id: delivery.id,
+            number: delivery.attempts.saturating_add(1),
+            body: &delivery.event.payload,
+            now,
+            timeout,
+            whole_response: false,
+        }
+    }
 }

@@ -35,7 +35,7 @@ impl Transport for Both {
 
 #[tokio::test]
 async fn headers_and_body_are_those_of_the_engine() {
-    let receiver = Receiver::answering(200).await;
+    let receiver = Receiver::responding(200).await;
     let engine = DeliveryEngine::builder(Arc::new(SystemClock))
         .network_policy(NetworkPolicy::permissive())
         .build()
