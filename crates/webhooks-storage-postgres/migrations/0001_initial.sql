@@ -345,7 +345,7 @@ DECLARE
     problem text;
 BEGIN
     IF webhook_send.event IS NULL THEN
-        RAISE EXCEPTION 'event is null' USING ERRCODE = 'not_null_violation';
+        RAISE EXCEPTION 'event type is null' USING ERRCODE = 'not_null_violation';
     END IF;
     IF webhook_send.data IS NULL THEN
         RAISE EXCEPTION 'data is null; the json null is written ''null''' USING ERRCODE = 'not_null_violation';
