@@ -7,10 +7,10 @@
 
 use std::time::Duration;
 
-use better_auth_webhooks::storage::MemoryStorage;
+use better_auth_webhooks::storage::{MemoryLimits, MemoryStorage};
 use better_auth_webhooks::{
-    FailureKind, RetryStrategy, SignatureScheme, WebhookEndpoint, WebhookReceiver, WebhookSystem,
-    WebhookSystemBuilder, generate_secret,
+    DeadReason, FailureKind, Notice, RetryStrategy, SignatureScheme, WebhookEndpoint,
+    WebhookReceiver, WebhookSystem, WebhookSystemBuilder, generate_secret,
 };
 use serde_json::json;
 use webhooks_testing::{Reply, ScriptedTransport};
@@ -187,4 +187,37 @@ async fn requests_in_flight_are_counted() {
         3
     );
     assert_eq!(transport.most_in_flight(|_| false), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn ends_without_an_attempt_have_notices_too() {
+    let transport = ScriptedTransport::by(|_| Reply::status(500).after(Duration::from_secs(1)));
+    let storage = MemoryStorage::new().with_limits(MemoryLimits {
+        waiting_per_endpoint: 1,
+        ..Default::default()
+    });
+    let system = WebhookSystem::builder()
+        .transport(transport.clone())
+        .build(storage);
+    system.register_endpoint(endpoint("a")).await.unwrap();
+    let mut notices = system.notices().unwrap();
+
+    let sent = system.send_webhook("user.created", 1).await.unwrap();
+    transport.next().await;
+    let over = system.send_webhook("user.created", 2).await.unwrap();
+    match notices.next().await.unwrap() {
+        Notice::Dead { delivery, reason } => {
+            assert_eq!(delivery.delivery_id.to_string(), over.delivery_ids[0]);
+            assert_eq!((delivery.attempt, reason), (0, DeadReason::BacklogFull));
+        }
+        notice => panic!("{notice:?}"),
+    }
+    system.delete_endpoint("a").await.unwrap();
+    match notices.next().await.unwrap() {
+        Notice::Cancelled { delivery, .. } => {
+            assert_eq!(delivery.delivery_id.to_string(), sent.delivery_ids[0]);
+            assert_eq!((delivery.attempt, delivery.status), (1, Some(500)));
+        }
+        notice => panic!("{notice:?}"),
+    }
 }
