@@ -33,6 +33,8 @@
 //! | where it is kept | [`storage`] |
 //! | the other end | [`WebhookReceiver`] |
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod builder;
 mod dead_letters;
 mod deliveries;

@@ -31,6 +31,17 @@ struct Inner {
 impl WebhookSystem {
     /// Starts a system with the defaults, on any storage.
     ///
+    /// ```
+    /// use better_auth_webhooks::WebhookSystem;
+    /// use better_auth_webhooks::storage::MemoryStorage;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let system = WebhookSystem::new(MemoryStorage::new());
+    /// # assert!(system.health().await.is_healthy());
+    /// # }
+    /// ```
+    ///
     /// # Panics
     ///
     /// Outside a Tokio runtime, since its tasks run there.
@@ -41,6 +52,19 @@ impl WebhookSystem {
     }
 
     /// Sets a system up.
+    ///
+    /// ```
+    /// use better_auth_webhooks::storage::MemoryStorage;
+    /// use better_auth_webhooks::{RateLimitConfig, WebhookSystem};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let system = WebhookSystem::builder()
+    ///     .rate_limit(RateLimitConfig { requests_per_second: 10, burst_size: 20 })
+    ///     .build(MemoryStorage::new());
+    /// # assert!(system.health().await.is_healthy());
+    /// # }
+    /// ```
     pub fn builder() -> WebhookSystemBuilder {
         WebhookSystemBuilder::new()
     }
@@ -57,6 +81,30 @@ impl WebhookSystem {
     /// Sends an event with this data to every endpoint that takes it. Once this returns, it is
     /// delivered or ends in the dead letter queue, whatever crashes (as far as the storage is
     /// durable).
+    ///
+    /// ```
+    /// # use better_auth_webhooks::storage::MemoryStorage;
+    /// # use better_auth_webhooks::{WebhookEndpoint, WebhookSystem};
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), better_auth_webhooks::WebhookError> {
+    /// # let transport = webhooks_testing::ScriptedTransport::new();
+    /// # let system = WebhookSystem::builder().transport(transport.clone()).build(MemoryStorage::new());
+    /// # system
+    /// #     .register_endpoint(WebhookEndpoint {
+    /// #         id: "endpoint_1".to_string(),
+    /// #         url: "https://api.example.com/webhooks".to_string(),
+    /// #         secret: "webhook_secret".to_string(),
+    /// #         events: vec!["user.*".to_string()],
+    /// #         ..Default::default()
+    /// #     })
+    /// #     .await?;
+    /// use serde_json::json;
+    ///
+    /// let receipt = system.send_webhook("user.created", json!({ "user_id": "123" })).await?;
+    /// assert_eq!(receipt.delivery_ids.len(), 1); // one endpoint takes it
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -83,12 +131,71 @@ impl WebhookSystem {
     }
 
     /// Starts an event with options: priority, delay, idempotency key, tenant, one endpoint only.
+    ///
+    /// ```
+    /// # use better_auth_webhooks::storage::MemoryStorage;
+    /// # use better_auth_webhooks::{WebhookEndpoint, WebhookSystem};
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), better_auth_webhooks::WebhookError> {
+    /// # let transport = webhooks_testing::ScriptedTransport::new();
+    /// # let system = WebhookSystem::builder().transport(transport.clone()).build(MemoryStorage::new());
+    /// # system
+    /// #     .register_endpoint(WebhookEndpoint {
+    /// #         id: "endpoint_1".to_string(),
+    /// #         url: "https://api.example.com/webhooks".to_string(),
+    /// #         secret: "webhook_secret".to_string(),
+    /// #         events: vec!["user.*".to_string()],
+    /// #         ..Default::default()
+    /// #     })
+    /// #     .await?;
+    /// use std::time::Duration;
+    ///
+    /// use better_auth_webhooks::Priority;
+    ///
+    /// let receipt = system
+    ///     .webhook("user.created")
+    ///     .data("anything that can be written as JSON")
+    ///     .priority(Priority::High)
+    ///     .delay(Duration::from_secs(5))
+    ///     .idempotency_key("signup-123")
+    ///     .send()
+    ///     .await?;
+    /// # assert_eq!(receipt.delivery_ids.len(), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn webhook(&self, event: &str) -> EventBuilder {
         EventBuilder::new(self.clone(), event)
     }
 
     /// Sends several events, at most 1,000: one answer for each, in order. They are stored in one
     /// commit if they have 256 deliveries at most, else in several, one after the other.
+    ///
+    /// ```
+    /// # use better_auth_webhooks::storage::MemoryStorage;
+    /// # use better_auth_webhooks::{WebhookEndpoint, WebhookSystem};
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), better_auth_webhooks::WebhookError> {
+    /// # let transport = webhooks_testing::ScriptedTransport::new();
+    /// # let system = WebhookSystem::builder().transport(transport.clone()).build(MemoryStorage::new());
+    /// # system
+    /// #     .register_endpoint(WebhookEndpoint {
+    /// #         id: "endpoint_1".to_string(),
+    /// #         url: "https://api.example.com/webhooks".to_string(),
+    /// #         secret: "webhook_secret".to_string(),
+    /// #         events: vec!["user.*".to_string()],
+    /// #         ..Default::default()
+    /// #     })
+    /// #     .await?;
+    /// use better_auth_webhooks::OutgoingEvent;
+    ///
+    /// let events = ["1", "2"].map(|id| OutgoingEvent::new("user.created").data(id));
+    /// for sent in system.send_batch(events).await? {
+    ///     println!("{}", sent?.event_id);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -110,12 +217,61 @@ impl WebhookSystem {
     }
 
     /// The dead letter queue.
+    ///
+    /// ```
+    /// # use better_auth_webhooks::storage::MemoryStorage;
+    /// # use better_auth_webhooks::{WebhookEndpoint, WebhookSystem};
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), better_auth_webhooks::WebhookError> {
+    /// # let transport = webhooks_testing::ScriptedTransport::new();
+    /// # let system = WebhookSystem::builder().transport(transport.clone()).build(MemoryStorage::new());
+    /// # system
+    /// #     .register_endpoint(WebhookEndpoint {
+    /// #         id: "endpoint_1".to_string(),
+    /// #         url: "https://api.example.com/webhooks".to_string(),
+    /// #         secret: "webhook_secret".to_string(),
+    /// #         events: vec!["user.*".to_string()],
+    /// #         ..Default::default()
+    /// #     })
+    /// #     .await?;
+    /// use better_auth_webhooks::storage::DeliveryQuery;
+    ///
+    /// let page = system.dead_letters().list(&DeliveryQuery::default()).await?;
+    /// assert!(page.items.is_empty());
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn dead_letters(&self) -> DeadLetters {
         DeadLetters::new(self.clone())
     }
 
     /// The whole system in numbers.
+    ///
+    /// ```
+    /// # use better_auth_webhooks::storage::MemoryStorage;
+    /// # use better_auth_webhooks::{WebhookEndpoint, WebhookSystem};
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), better_auth_webhooks::WebhookError> {
+    /// # let transport = webhooks_testing::ScriptedTransport::new();
+    /// # let system = WebhookSystem::builder().transport(transport.clone()).build(MemoryStorage::new());
+    /// # system
+    /// #     .register_endpoint(WebhookEndpoint {
+    /// #         id: "endpoint_1".to_string(),
+    /// #         url: "https://api.example.com/webhooks".to_string(),
+    /// #         secret: "webhook_secret".to_string(),
+    /// #         events: vec!["user.*".to_string()],
+    /// #         ..Default::default()
+    /// #     })
+    /// #     .await?;
+    /// system.send_webhook("user.created", "data").await?;
+    /// system.drain(std::time::Duration::from_secs(10)).await?;
+    ///
+    /// let metrics = system.get_metrics().await?;
+    /// assert_eq!((metrics.total_deliveries, metrics.successful_deliveries), (1, 1));
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -131,6 +287,30 @@ impl WebhookSystem {
     }
 
     /// One endpoint in numbers, with its circuit as this process sees it.
+    ///
+    /// ```
+    /// # use better_auth_webhooks::storage::MemoryStorage;
+    /// # use better_auth_webhooks::{WebhookEndpoint, WebhookSystem};
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), better_auth_webhooks::WebhookError> {
+    /// # let transport = webhooks_testing::ScriptedTransport::new();
+    /// # let system = WebhookSystem::builder().transport(transport.clone()).build(MemoryStorage::new());
+    /// # system
+    /// #     .register_endpoint(WebhookEndpoint {
+    /// #         id: "endpoint_1".to_string(),
+    /// #         url: "https://api.example.com/webhooks".to_string(),
+    /// #         secret: "webhook_secret".to_string(),
+    /// #         events: vec!["user.*".to_string()],
+    /// #         ..Default::default()
+    /// #     })
+    /// #     .await?;
+    /// use better_auth_webhooks::CircuitState;
+    ///
+    /// let metrics = system.endpoint_metrics("endpoint_1").await?;
+    /// assert_eq!(metrics.circuit.state, CircuitState::Closed);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -151,6 +331,36 @@ impl WebhookSystem {
     /// Everything that happens from now on: deliveries that arrive, are retried or given up,
     /// circuits that change, endpoints that are about to be or were disabled.
     ///
+    /// ```
+    /// # use better_auth_webhooks::storage::MemoryStorage;
+    /// # use better_auth_webhooks::{WebhookEndpoint, WebhookSystem};
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), better_auth_webhooks::WebhookError> {
+    /// # let transport = webhooks_testing::ScriptedTransport::new();
+    /// # let system = WebhookSystem::builder().transport(transport.clone()).build(MemoryStorage::new());
+    /// # system
+    /// #     .register_endpoint(WebhookEndpoint {
+    /// #         id: "endpoint_1".to_string(),
+    /// #         url: "https://api.example.com/webhooks".to_string(),
+    /// #         secret: "webhook_secret".to_string(),
+    /// #         events: vec!["user.*".to_string()],
+    /// #         ..Default::default()
+    /// #     })
+    /// #     .await?;
+    /// use better_auth_webhooks::Notice;
+    ///
+    /// let mut notices = system.notices()?; // also a `futures_core::Stream`
+    /// system.send_webhook("user.created", "data").await?;
+    /// match notices.next().await {
+    ///     Some(Notice::Delivered { delivery }) => assert_eq!(delivery.attempt, 1),
+    ///     Some(Notice::Dead { delivery, reason }) => eprintln!("{}: {reason:?}", delivery.delivery_id),
+    ///     Some(Notice::Missed { notices }) => eprintln!("read too slowly for {notices} of them"),
+    ///     _ => {}
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// See [`WebhookSystem`].
@@ -159,6 +369,27 @@ impl WebhookSystem {
     }
 
     /// Whether the storage answers and the tasks that deliver run.
+    ///
+    /// ```
+    /// # use better_auth_webhooks::storage::MemoryStorage;
+    /// # use better_auth_webhooks::{WebhookEndpoint, WebhookSystem};
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), better_auth_webhooks::WebhookError> {
+    /// # let transport = webhooks_testing::ScriptedTransport::new();
+    /// # let system = WebhookSystem::builder().transport(transport.clone()).build(MemoryStorage::new());
+    /// # system
+    /// #     .register_endpoint(WebhookEndpoint {
+    /// #         id: "endpoint_1".to_string(),
+    /// #         url: "https://api.example.com/webhooks".to_string(),
+    /// #         secret: "webhook_secret".to_string(),
+    /// #         events: vec!["user.*".to_string()],
+    /// #         ..Default::default()
+    /// #     })
+    /// #     .await?;
+    /// assert!(system.health().await.is_healthy());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn health(&self) -> Health {
         let Ok(pipeline) = self.pipeline() else {
             return Health {
@@ -179,6 +410,30 @@ impl WebhookSystem {
     /// Waits until nothing waits or is in flight, deliveries of disabled and paused endpoints
     /// aside; `false` if the deadline passes before.
     ///
+    /// ```
+    /// # use better_auth_webhooks::storage::MemoryStorage;
+    /// # use better_auth_webhooks::{WebhookEndpoint, WebhookSystem};
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), better_auth_webhooks::WebhookError> {
+    /// # let transport = webhooks_testing::ScriptedTransport::new();
+    /// # let system = WebhookSystem::builder().transport(transport.clone()).build(MemoryStorage::new());
+    /// # system
+    /// #     .register_endpoint(WebhookEndpoint {
+    /// #         id: "endpoint_1".to_string(),
+    /// #         url: "https://api.example.com/webhooks".to_string(),
+    /// #         secret: "webhook_secret".to_string(),
+    /// #         events: vec!["user.*".to_string()],
+    /// #         ..Default::default()
+    /// #     })
+    /// #     .await?;
+    /// use std::time::Duration;
+    ///
+    /// system.send_webhook("user.created", "data").await?;
+    /// assert!(system.drain(Duration::from_secs(10)).await?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// See [`WebhookSystem`].
@@ -189,6 +444,33 @@ impl WebhookSystem {
     /// Ends the system: no event is taken any more, requests in flight may end until the deadline,
     /// and everything that came of them is stored. What is cut off or waits stays in the storage,
     /// with no attempt counted. Sending afterwards returns [`WebhookError::ShutDown`].
+    ///
+    /// ```
+    /// # use better_auth_webhooks::storage::MemoryStorage;
+    /// # use better_auth_webhooks::{WebhookEndpoint, WebhookSystem};
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), better_auth_webhooks::WebhookError> {
+    /// # let transport = webhooks_testing::ScriptedTransport::new();
+    /// # let system = WebhookSystem::builder().transport(transport.clone()).build(MemoryStorage::new());
+    /// # system
+    /// #     .register_endpoint(WebhookEndpoint {
+    /// #         id: "endpoint_1".to_string(),
+    /// #         url: "https://api.example.com/webhooks".to_string(),
+    /// #         secret: "webhook_secret".to_string(),
+    /// #         events: vec!["user.*".to_string()],
+    /// #         ..Default::default()
+    /// #     })
+    /// #     .await?;
+    /// use std::time::Duration;
+    ///
+    /// let ended = system.shutdown(Duration::from_secs(10)).await?;
+    /// if ended.cut_off {
+    ///     eprintln!("some requests took too long, and are made again at the next start");
+    /// }
+    /// assert!(system.send_webhook("user.created", "data").await.is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///

@@ -13,6 +13,8 @@
 //! | what becomes of it | [`WebhookDelivery`], [`DeliveryResult`], [`RetryStrategy`] |
 //! | the seams | [`storage::WebhookStorage`], [`Admission`], [`Transport`], [`Clock`] |
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod admission;
 mod batch;
 mod circuit;
@@ -40,9 +42,9 @@ mod random;
 mod rate_limit;
 mod retry;
 mod secret;
+mod send_options;
 mod signature;
 mod standard_webhooks;
-mod send_options;
 pub mod storage;
 mod text_rule;
 mod timestamp;
@@ -80,9 +82,9 @@ pub use self::random::unique_number;
 pub use self::rate_limit::RateLimitConfig;
 pub use self::retry::RetryStrategy;
 pub use self::secret::Secret;
+pub use self::send_options::SendOptions;
 pub use self::signature::{
     SIGNATURE_HEADER, SignatureGenerator, SigningKey, decode_hex, signature_header,
-pub use self::send_options::SendOptions;
     write_signature_header,
 };
 #[cfg(feature = "random")]
@@ -94,3 +96,8 @@ pub use self::standard_webhooks::{
 pub use self::text_rule::{MAX_DELAY, MAX_NAME, check_endpoint_id};
 pub use self::timestamp::Timestamp;
 pub use self::transport::{Attempt, Transport};
+
+/// Runs the example of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -10,6 +10,8 @@
 //! | one request | [`DeliveryEngine`], [`NetworkPolicy`], [`ProxyConfig`], [`Resolve`], [`TlsOptions`] |
 //! | the queue by hand | [`WebhookQueue`] |
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod attempt;
 mod claimer;
 mod clock;
@@ -65,3 +67,8 @@ pub use self::outgoing::Sent;
 pub use self::pipeline::Pipeline;
 pub use self::queue::WebhookQueue;
 pub use self::settings::Settings;
+
+/// Runs the example of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -7,6 +7,8 @@
 //! task or does I/O, and what is kept for endpoints that are well and idle is dropped again, so that
 //! memory follows the number of busy or failing ones.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod admission;
 mod backoff;
 mod circuit_breaker;
@@ -20,3 +22,8 @@ pub use self::backoff::retry_transient;
 pub use self::circuit_breaker::{CircuitBreaker, CircuitPermit};
 pub use self::rate_limiter::RateLimiter;
 pub use self::system_clock::SystemClock;
+
+/// Runs the example of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

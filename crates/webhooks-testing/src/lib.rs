@@ -46,6 +46,8 @@
 //! `#[tokio::test(start_paused = true)]`: whenever all tasks wait, it goes on to the next timer.
 //! `MemoryStorage` follows it.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod headers;
 mod reply;
 mod scripted_transport;
@@ -54,3 +56,8 @@ mod sent_request;
 pub use self::reply::Reply;
 pub use self::scripted_transport::ScriptedTransport;
 pub use self::sent_request::SentRequest;
+
+/// Runs the example of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
