@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use crate::{Result, callgrind, demo, deny, features, layers, process, test};
+use crate::{Result, api, callgrind, demo, deny, features, layers, process, test};
 
 /// Runs one step after the other up to the first that fails, and tells how long each took.
 pub(crate) fn run() -> Result {
@@ -14,6 +14,7 @@ pub(crate) fn run() -> Result {
     })?;
     step("features", features::run)?;
     step("docs", docs)?;
+    step("api", || api::run(&[]))?;
     step("test", || test::run(&[]))?;
     step("demo", demo::check)?;
     step("callgrind", || callgrind::run(&[]))?;

@@ -7,6 +7,7 @@
     reason = "a tool for the terminal prints"
 )]
 
+mod api;
 mod bench;
 mod bench_charts;
 mod bench_pages;
@@ -47,6 +48,7 @@ usage: cargo xtask <command>
   test [ARGS]    all tests, on a private PostgreSQL and Redis; ARGS go to the test runner
   ci             everything that CI runs
   layers         which crate may depend on which
+  api [bless]    the public items of the library crates, against docs/api
   deny           licences, bans, sources and advisories of the dependencies
   features       each library crate alone, without features and with each of them
   services       starts PostgreSQL and Redis for work by hand, until Ctrl-C
@@ -75,7 +77,15 @@ pub fn main() -> ExitCode {
 
 fn run(command: &str, args: &[String]) -> Result {
     std::env::set_current_dir(workspace::root()?).map_err(|e| e.to_string())?;
-    let takes_some = ["test", "demo", "faults", "fuzz", "bench", "callgrind"];
+    let takes_some = [
+        "api",
+        "test",
+        "demo",
+        "faults",
+        "fuzz",
+        "bench",
+        "callgrind",
+    ];
     if !args.is_empty() && !takes_some.contains(&command) {
         return Err(format!("{command} takes no arguments\n\n{USAGE}"));
     }
@@ -83,6 +93,7 @@ fn run(command: &str, args: &[String]) -> Result {
         "test" => test::run(args),
         "ci" => ci::run(),
         "layers" => layers::run(),
+        "api" => api::run(args),
         "deny" => deny::run(),
         "features" => features::run(),
         "services" => services::run(),
