@@ -13,6 +13,7 @@ mod bench_charts;
 mod bench_pages;
 mod callgrind;
 mod ci;
+mod counts;
 mod demo;
 mod deny;
 mod egress;
@@ -58,7 +59,8 @@ usage: cargo xtask <command>
                  the fuzz targets, each for a minute unless told otherwise
   faults [full]  kills processes and databases, and counts what arrives
   bench [PART..] measures the system on private servers; all parts renew docs/benchmarks.*
-  callgrind      counts the instructions of single steps, against tests/micro/instructions.json";
+  callgrind      counts the instructions of single steps, against tests/micro/instructions.json
+  counts         allocations, system calls and locks of one delivery; Linux, as root";
 
 /// Runs the command that the arguments name.
 #[must_use]
@@ -103,6 +105,7 @@ fn run(command: &str, args: &[String]) -> Result {
         "fuzz" => fuzz::run(args),
         "bench" => bench::run(args),
         "callgrind" => callgrind::run(args),
+        "counts" => counts::run(),
         "" | "help" | "--help" | "-h" => {
             println!("{USAGE}");
             Ok(())
