@@ -98,7 +98,7 @@ pub(crate) fn run() -> Result {
 }
 
 /// The Rust files in a folder and in those below it.
-fn sources(folder: &Path) -> Result<Vec<PathBuf>> {
+pub(crate) fn sources(folder: &Path) -> Result<Vec<PathBuf>> {
     let unreadable = |e| format!("{}: {e}", folder.display());
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).map_err(unreadable)? {

@@ -19,6 +19,7 @@ mod deny;
 mod egress;
 mod faults;
 mod features;
+mod figures;
 mod fuzz;
 mod install;
 mod interop;
@@ -50,6 +51,7 @@ usage: cargo xtask <command>
   ci             everything that CI runs
   layers         which crate may depend on which
   api [bless]    the public items of the library crates, against docs/api
+  figures        how long files and functions are, and how much explains them, within bounds
   deny           licences, bans, sources and advisories of the dependencies
   features       each library crate alone, without features and with each of them
   services       starts PostgreSQL and Redis for work by hand, until Ctrl-C
@@ -96,6 +98,7 @@ fn run(command: &str, args: &[String]) -> Result {
         "ci" => ci::run(),
         "layers" => layers::run(),
         "api" => api::run(args),
+        "figures" => figures::run(),
         "deny" => deny::run(),
         "features" => features::run(),
         "services" => services::run(),
