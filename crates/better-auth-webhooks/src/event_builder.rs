@@ -11,6 +11,7 @@ use crate::WebhookSystem;
 
 /// What was sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SendReceipt {
     /// The id of the event: the consumer's idempotency key.
     pub event_id: String,

@@ -2,6 +2,7 @@
 
 /// Whether the system works.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Health {
     /// The storage answers.
     pub storage: bool,

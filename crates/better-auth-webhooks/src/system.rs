@@ -119,15 +119,7 @@ impl WebhookSystem {
         let pipeline = self.ready().await?;
         let counts = pipeline.storage().counts(None).await?;
         let attempts = pipeline.attempts();
-        Ok(Metrics {
-            total_deliveries: counts.enqueued,
-            successful_deliveries: counts.delivered,
-            failed_deliveries: counts.dead,
-            avg_latency_ms: attempts.mean_ms,
-            counts,
-            attempts,
-            refused: pipeline.refused(),
-        })
+        Ok(Metrics::new(counts, attempts, pipeline.refused()))
     }
 
     /// One endpoint in numbers, with its circuit as this process sees it.
@@ -142,14 +134,9 @@ impl WebhookSystem {
             return Err(WebhookError::EndpointNotFound(endpoint_id.into()));
         };
         let counts = pipeline.storage().counts(Some(endpoint_id)).await?;
-        let endpoint_id = endpoint_id.into();
-        Ok(EndpointMetrics {
-            endpoint_id,
-            counts,
-            attempts,
-            circuit,
-            in_flight,
-        })
+        let mut metrics = EndpointMetrics::new(endpoint_id, counts, attempts);
+        (metrics.circuit, metrics.in_flight) = (circuit, in_flight);
+        Ok(metrics)
     }
 
     /// Everything that happens from now on: deliveries that arrive, are retried or given up,

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::named::named;
 use crate::{Result, Timestamp, WebhookError};
 
 /// The longest time that a circuit stays open, in seconds: one day.
@@ -64,7 +65,7 @@ impl Default for CircuitBreakerConfig {
 }
 
 /// What a circuit lets through.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum CircuitState {
     /// Everything.
     #[default]
@@ -75,11 +76,26 @@ pub enum CircuitState {
     HalfOpen,
 }
 
+named!(CircuitState, "circuit state", {
+    Closed => "closed",
+    Open => "open",
+    HalfOpen => "half_open",
+});
+
 /// The circuit of one endpoint as it stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Circuit {
     /// What it lets through.
     pub state: CircuitState,
     /// When an open circuit becomes half-open.
     pub reopens_at: Option<Timestamp>,
+}
+
+impl Circuit {
+    /// A circuit in this state, which becomes half-open at that time if it is open.
+    #[must_use]
+    pub const fn new(state: CircuitState, reopens_at: Option<Timestamp>) -> Self {
+        Self { state, reopens_at }
+    }
 }

@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
+use crate::named::named;
 use crate::storage::POISON_SUSPECT_CRASHES;
 use crate::{DeliveryId, KeptEndpoint, Priority, Timestamp, WebhookEvent, WorkerId};
 
@@ -83,8 +82,7 @@ pub struct Lease {
 }
 
 /// Where a delivery is in its life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum DeliveryState {
     /// Waits for a worker.
     Ready,
@@ -109,24 +107,20 @@ impl DeliveryState {
     pub const fn is_ended(self) -> bool {
         matches!(self, Self::Delivered | Self::Dead | Self::Cancelled)
     }
-
-    /// The state's name in lower case.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Ready => "ready",
-            Self::Scheduled => "scheduled",
-            Self::Leased => "leased",
-            Self::Delivered => "delivered",
-            Self::Dead => "dead",
-            Self::Cancelled => "cancelled",
-        }
-    }
 }
 
+named!(DeliveryState, "delivery state", {
+    Ready => "ready",
+    Scheduled => "scheduled",
+    Leased => "leased",
+    Delivered => "delivered",
+    Dead => "dead",
+    Cancelled => "cancelled",
+});
+
 /// Why a delivery was given up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum DeadReason {
     /// Its last retry failed.
     AttemptsExhausted,
@@ -140,23 +134,16 @@ pub enum DeadReason {
     Expired,
 }
 
-impl DeadReason {
-    /// The reason's name in snake case.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::AttemptsExhausted => "attempts_exhausted",
-            Self::PermanentFailure => "permanent_failure",
-            Self::Poison => "poison",
-            Self::BacklogFull => "backlog_full",
-            Self::Expired => "expired",
-        }
-    }
-}
+named!(DeadReason, "reason of a dead delivery", {
+    AttemptsExhausted => "attempts_exhausted",
+    PermanentFailure => "permanent_failure",
+    Poison => "poison",
+    BacklogFull => "backlog_full",
+    Expired => "expired",
+});
 
 /// Why a delivery was cancelled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum CancelReason {
     /// By a call.
@@ -171,31 +158,10 @@ pub enum CancelReason {
     Erased,
 }
 
-impl CancelReason {
-    /// All reasons.
-    pub const ALL: [Self; 5] = [
-        Self::ByHand,
-        Self::EndpointDeleted,
-        Self::EndpointReplaced,
-        Self::TypeNotTaken,
-        Self::Erased,
-    ];
-
-    /// The reason's name in snake case.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::ByHand => "by_hand",
-            Self::EndpointDeleted => "endpoint_deleted",
-            Self::EndpointReplaced => "endpoint_replaced",
-            Self::TypeNotTaken => "type_not_taken",
-            Self::Erased => "erased",
-        }
-    }
-
-    /// The reason with this name.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|reason| reason.as_str() == name)
-    }
-}
+named!(CancelReason, "reason of a cancelled delivery", {
+    ByHand => "by_hand",
+    EndpointDeleted => "endpoint_deleted",
+    EndpointReplaced => "endpoint_replaced",
+    TypeNotTaken => "type_not_taken",
+    Erased => "erased",
+});

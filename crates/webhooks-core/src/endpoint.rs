@@ -11,6 +11,7 @@ use crate::{
     Timestamp, WebhookError,
     field_rule::{ENCRYPTED_PREFIX, bound, broken},
     header_rule::check_headers,
+    named::named,
     text_rule::{id_problem, name_problem},
 };
 
@@ -72,8 +73,8 @@ pub struct WebhookEndpoint {
 }
 
 /// How the requests of an endpoint are signed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum SignatureScheme {
     /// `X-Webhook-Signature: t=..,v1=..`.
     #[default]
@@ -98,6 +99,12 @@ impl SignatureScheme {
         matches!(self, Self::Standard | Self::Both)
     }
 }
+
+named!(SignatureScheme, "signature scheme", {
+    Timestamped => "timestamped",
+    Standard => "standard",
+    Both => "both",
+});
 
 /// A secret that was replaced and signs until it expires.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -34,6 +34,7 @@ mod header_rule;
 mod id;
 mod json_rule;
 mod kept_endpoint;
+mod named;
 mod outcome;
 mod priority;
 mod random;

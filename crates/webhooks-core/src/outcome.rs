@@ -4,8 +4,8 @@ use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
 
+use crate::named::named;
 use crate::{DeliveryId, Timestamp};
 
 /// What came of one attempt. A failed attempt is a value, not an error.
@@ -66,8 +66,7 @@ pub enum Outcome {
 }
 
 /// Why an attempt failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum FailureKind {
     /// The name did not resolve.
@@ -128,38 +127,29 @@ impl FailureKind {
                 | Self::ServerError
         )
     }
-
-    /// The kind's name in snake case.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Dns => "dns",
-            Self::AddressRefused => "address_refused",
-            Self::Connect => "connect",
-            Self::Tls => "tls",
-            Self::Reset => "reset",
-            Self::Timeout => "timeout",
-            Self::MalformedResponse => "malformed_response",
-            Self::Redirect => "redirect",
-            Self::ClientError => "client_error",
-            Self::TooManyRequests => "too_many_requests",
-            Self::ServerError => "server_error",
-            Self::Gone => "gone",
-            Self::TooLarge => "too_large",
-            Self::UrlRefused => "url_refused",
-            Self::Unbuildable => "unbuildable",
-        }
-    }
 }
 
-impl fmt::Display for FailureKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
+named!(FailureKind, "failure kind", {
+    Dns => "dns",
+    AddressRefused => "address_refused",
+    Connect => "connect",
+    Tls => "tls",
+    Reset => "reset",
+    Timeout => "timeout",
+    MalformedResponse => "malformed_response",
+    Redirect => "redirect",
+    ClientError => "client_error",
+    TooManyRequests => "too_many_requests",
+    ServerError => "server_error",
+    Gone => "gone",
+    TooLarge => "too_large",
+    UrlRefused => "url_refused",
+    Unbuildable => "unbuildable",
+});
 
-/// One line of the delivery log.
+/// One line of the delivery log. A storage makes one with [`new`](Self::new) and sets the rest.
 #[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct AttemptRecord {
     /// Of which delivery.
     pub delivery_id: DeliveryId,
@@ -177,6 +167,35 @@ pub struct AttemptRecord {
     pub response: Bytes,
     /// The lease was lost before the attempt was settled, so that another one may have run too.
     pub ambiguous: bool,
+}
+
+impl AttemptRecord {
+    /// An attempt that started then, of which no more is known yet.
+    #[must_use]
+    pub const fn new(delivery_id: DeliveryId, number: u32, started_at: Timestamp) -> Self {
+        Self {
+            delivery_id,
+            number,
+            started_at,
+            duration: Duration::ZERO,
+            status: None,
+            failure: None,
+            response: Bytes::new(),
+            ambiguous: false,
+        }
+    }
+
+    /// The line of an attempt that came to this result.
+    #[must_use]
+    pub fn of(delivery_id: DeliveryId, number: u32, result: &DeliveryResult) -> Self {
+        Self {
+            duration: result.duration,
+            status: result.status,
+            failure: result.failure(),
+            response: result.response.clone(),
+            ..Self::new(delivery_id, number, result.started_at)
+        }
+    }
 }
 
 impl fmt::Debug for AttemptRecord {

@@ -35,6 +35,7 @@ pub trait Transport: Debug + Send + Sync + 'static {
 
 /// One request to be made.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct Attempt<'a> {
     /// Where to.
     pub endpoint: &'a Arc<KeptEndpoint>,
@@ -55,4 +56,29 @@ pub struct Attempt<'a> {
     /// Also an accepted response is read to its end, and at least 1 KiB of it kept, because the
     /// sender wants to know what it says. Else its status is enough.
     pub whole_response: bool,
+}
+
+impl<'a> Attempt<'a> {
+    /// The first attempt of a delivery, of whose response the status is enough.
+    #[must_use]
+    pub const fn new(
+        endpoint: &'a Arc<KeptEndpoint>,
+        (event_id, event_type): (EventId, &'a str),
+        delivery_id: DeliveryId,
+        body: &'a Bytes,
+        now: Timestamp,
+        timeout: Duration,
+    ) -> Self {
+        Self {
+            endpoint,
+            event_id,
+            event_type,
+            delivery_id,
+            number: 1,
+            body,
+            now,
+            timeout,
+            whole_response: false,
+        }
+    }
 }

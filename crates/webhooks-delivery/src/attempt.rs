@@ -78,17 +78,15 @@ impl Attempting {
     async fn make(&mut self) -> Option<Self> {
         let load = self.load.as_ref()?;
         let parcel = load.parcel(self.started_at);
-        let attempt = Attempt {
-            endpoint: &self.record.endpoint,
-            event_id: parcel.event_id,
-            event_type: parcel.event_type,
-            delivery_id: parcel.delivery_id,
-            number: parcel.number,
-            body: &parcel.body,
-            now: self.started_at,
-            timeout: self.dispatcher.settings.timeout_of(&self.record.endpoint),
-            whole_response: false,
-        };
+        let mut attempt = Attempt::new(
+            &self.record.endpoint,
+            (parcel.event_id, parcel.event_type),
+            parcel.delivery_id,
+            &parcel.body,
+            self.started_at,
+            self.dispatcher.settings.timeout_of(&self.record.endpoint),
+        );
+        attempt.number = parcel.number;
         let span = tracing::info_span!(
             "attempt",
             endpoint_id = %self.lane.endpoint_id,
@@ -214,22 +212,15 @@ impl Attempting {
             },
             settle_as => settle_as,
         };
+        let mut attempt = AttemptRecord::of(delivery.id, number, result);
+        attempt.started_at = self.started_at;
         self.dispatcher.recorder.record(Entry::Settle {
             settlement: Settlement {
                 delivery_id: delivery.id,
                 endpoint_id: delivery.endpoint_id,
                 token: lease.token,
                 settle_as,
-                attempt: Some(AttemptRecord {
-                    delivery_id: delivery.id,
-                    number,
-                    started_at: self.started_at,
-                    duration: result.duration,
-                    status: result.status,
-                    failure: result.failure(),
-                    response: result.response.clone(),
-                    ambiguous: false,
-                }),
+                attempt: Some(attempt),
             },
             event: delivery.event,
             lane: Some(self.lane.clone()),

@@ -202,10 +202,8 @@ impl Lane {
 
     /// Another endpoint has the id now: nothing of this one may go any more.
     pub(crate) fn retire(&self, left_running: &LeftRunning) {
-        let record = EndpointRecord {
-            deleted: true,
-            ..EndpointRecord::clone(&self.record())
-        };
+        let mut record = EndpointRecord::clone(&self.record());
+        record.deleted = true;
         self.set_record(Arc::new(record), left_running);
     }
 }

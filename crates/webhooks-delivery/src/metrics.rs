@@ -12,6 +12,7 @@ const LONGEST: u64 = 3_600_000_000;
 /// The system in numbers: how many deliveries there are, from the storage, and how its attempts
 /// went, as this process has seen them since it started.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub struct Metrics {
     /// Deliveries created.
     pub total_deliveries: u64,
@@ -29,9 +30,26 @@ pub struct Metrics {
     pub refused: RefusedMetrics,
 }
 
+impl Metrics {
+    /// What the storage counts, this process's attempts, and what is refused of it.
+    #[must_use]
+    pub const fn new(counts: Counts, attempts: AttemptMetrics, refused: RefusedMetrics) -> Self {
+        Self {
+            total_deliveries: counts.enqueued,
+            successful_deliveries: counts.delivered,
+            failed_deliveries: counts.dead,
+            avg_latency_ms: attempts.mean_ms,
+            counts,
+            attempts,
+            refused,
+        }
+    }
+}
+
 /// What a storage refused for good, each alone, while it took what was beside it. Each was logged as
 /// an error with the reason; nothing of it is lost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RefusedMetrics {
     /// Outcomes of deliveries and gates that this process keeps aside now and tries again at least
     /// every 5 minutes.
@@ -43,6 +61,7 @@ pub struct RefusedMetrics {
 
 /// One endpoint in numbers.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct EndpointMetrics {
     /// The endpoint.
     pub endpoint_id: String,
@@ -56,10 +75,26 @@ pub struct EndpointMetrics {
     pub in_flight: usize,
 }
 
+impl EndpointMetrics {
+    /// What the storage counts of an endpoint, and this process's attempts at it. The circuit is
+    /// closed and nothing is in flight.
+    #[must_use]
+    pub fn new(endpoint_id: &str, counts: Counts, attempts: AttemptMetrics) -> Self {
+        Self {
+            endpoint_id: endpoint_id.into(),
+            counts,
+            attempts,
+            circuit: Circuit::default(),
+            in_flight: 0,
+        }
+    }
+}
+
 /// How attempts went, as this process has seen them since it started; those at an endpoint are no
 /// longer counted once it is deleted. Latencies are those of
 /// successful attempts, in milliseconds, exact to about 6 %.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub struct AttemptMetrics {
     /// Attempts that succeeded.
     pub succeeded: u64,

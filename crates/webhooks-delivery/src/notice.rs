@@ -66,6 +66,7 @@ pub enum Notice {
 
 /// The delivery that a [`Notice`] is about, after an attempt.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct AttemptedDelivery {
     /// Identifies the delivery.
     pub delivery_id: DeliveryId,

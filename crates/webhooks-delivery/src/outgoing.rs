@@ -45,6 +45,7 @@ impl<'a> Outgoing<'a> {
 
 /// What was sent: nothing, if no endpoint takes the event.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Sent {
     /// The event, or the first one with the same idempotency key.
     pub event_id: EventId,

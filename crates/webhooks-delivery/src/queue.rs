@@ -184,16 +184,8 @@ impl WebhookQueue {
         result: &DeliveryResult,
     ) -> Result<()> {
         let settle_as = settle_as(&self.retry_strategy, delivery, result, self.clock.now());
-        let attempt = AttemptRecord {
-            delivery_id: delivery.id,
-            number: delivery.attempts.saturating_add(1),
-            started_at: result.started_at,
-            duration: result.duration,
-            status: result.status,
-            failure: result.failure(),
-            response: result.response.clone(),
-            ambiguous: false,
-        };
+        let number = delivery.attempts.saturating_add(1);
+        let attempt = AttemptRecord::of(delivery.id, number, result);
         self.settle(delivery, settle_as, Some(attempt)).await
     }
 

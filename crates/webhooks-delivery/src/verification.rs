@@ -35,17 +35,15 @@ impl Pipeline {
         };
         let event_type = EventType::new(PING_EVENT)?;
         let body = envelope(event_id, &event_type, now, &sent, MAX_BODY)?;
-        let attempt = Attempt {
+        let mut attempt = Attempt::new(
             endpoint,
-            event_id,
-            event_type: PING_EVENT,
-            delivery_id: DeliveryId::new(now),
-            number: 1,
-            body: &body,
+            (event_id, PING_EVENT),
+            DeliveryId::new(now),
+            &body,
             now,
-            timeout: self.settings().timeout_of(endpoint),
-            whole_response: true,
-        };
+            self.settings().timeout_of(endpoint),
+        );
+        attempt.whole_response = true;
         let result = self.transport().send(&attempt).await;
         // It may have been changed or deleted meanwhile; nobody else would drop what is kept of it.
         self.transport().forget(&endpoint.id);

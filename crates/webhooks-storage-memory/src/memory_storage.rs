@@ -198,7 +198,7 @@ impl WebhookStorage for MemoryStorage {
         }
         let last = items.last().map(|record| record.delivery.id);
         let next = last.filter(|_| items.len() == query.limit);
-        Ok(Page { items, next })
+        Ok(Page::new(items, next))
     }
 
     async fn change(

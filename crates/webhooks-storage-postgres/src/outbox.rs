@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serde::Serialize;
-use tokio_postgres::types::{Json, ToSql, Type};
+use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{GenericClient, Row};
 use webhooks_core::storage::OutboxEvent;
 use webhooks_core::{
@@ -140,9 +140,7 @@ impl<'a, C: GenericClient + Sync> OutboxSend<'a, C> {
         let data = RawJson(Bytes::from(serde_json::to_vec(data)?));
         self.check_bytes(data.0.len())?;
         check_data(&data.0)?;
-        let priority = Json(self.priority);
-        let priority = serde_json::to_value(priority.0)?;
-        let priority = priority.as_str().unwrap_or("normal");
+        let priority = self.priority.as_str();
         let row = self
             .outbox
             .client

@@ -193,16 +193,11 @@ async fn what_frees_memory_works() {
 }
 
 fn attempt(of: &WebhookDelivery, at: Timestamp) -> AttemptRecord {
-    AttemptRecord {
-        delivery_id: of.id,
-        number: 1,
-        started_at: at,
-        duration: Duration::from_millis(1),
-        status: Some(200),
-        failure: None,
-        response: Bytes::from_static(b"ok"),
-        ambiguous: false,
-    }
+    let mut attempt = AttemptRecord::new(of.id, 1, at);
+    attempt.duration = Duration::from_millis(1);
+    attempt.status = Some(200);
+    attempt.response = Bytes::from_static(b"ok");
+    attempt
 }
 
 #[tokio::test]

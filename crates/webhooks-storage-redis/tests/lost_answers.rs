@@ -223,17 +223,12 @@ async fn a_late_attempt_is_logged_once() {
         .settle(&t.worker, &[release], t.now)
         .await
         .unwrap();
+    let mut attempt = AttemptRecord::new(late.id, 1, t.now);
+    attempt.duration = Duration::from_millis(12);
+    attempt.status = Some(200);
+    attempt.response = "ok".into();
     let outcome = Settlement {
-        attempt: Some(AttemptRecord {
-            delivery_id: late.id,
-            number: 1,
-            started_at: t.now,
-            duration: Duration::from_millis(12),
-            status: Some(200),
-            failure: None,
-            response: "ok".into(),
-            ambiguous: false,
-        }),
+        attempt: Some(attempt),
         ..settlement(late, SettleAs::Delivered)
     };
     let outcomes = [outcome];

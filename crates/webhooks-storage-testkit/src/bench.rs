@@ -201,16 +201,12 @@ impl Bench {
     }
 
     pub(crate) fn attempt(&self, of: &WebhookDelivery, started_at: Timestamp) -> AttemptRecord {
-        AttemptRecord {
-            delivery_id: of.id,
-            number: of.attempts + 1,
-            started_at,
-            duration: Duration::from_millis(12),
-            status: Some(500),
-            failure: Some(webhooks_core::FailureKind::ServerError),
-            response: Bytes::from_static(b"no"),
-            ambiguous: false,
-        }
+        let mut attempt = AttemptRecord::new(of.id, of.attempts + 1, started_at);
+        attempt.duration = Duration::from_millis(12);
+        attempt.status = Some(500);
+        attempt.failure = Some(webhooks_core::FailureKind::ServerError);
+        attempt.response = Bytes::from_static(b"no");
+        attempt
     }
 
     /// The delivery with this id, with its attempts.

@@ -390,12 +390,9 @@ impl Run {
     }
 }
 
-fn waiting_as_ready(counts: Counts) -> Counts {
-    Counts {
-        ready: counts.ready + counts.scheduled,
-        scheduled: 0,
-        ..counts
-    }
+fn waiting_as_ready(mut counts: Counts) -> Counts {
+    counts.ready += std::mem::take(&mut counts.scheduled);
+    counts
 }
 
 /// The answer with its ids in order, which they need not have.

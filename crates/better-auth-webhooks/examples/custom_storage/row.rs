@@ -46,14 +46,10 @@ impl Row {
         if self.state != DeliveryState::Leased {
             delivery.lease = None;
         }
-        DeliveryRecord {
-            delivery,
-            state: self.state,
-            dead_reason: self.dead_reason,
-            cancel_reason: self.cancel_reason,
-            updated_at: self.updated_at,
-            attempts: Vec::new(),
-        }
+        let mut record = DeliveryRecord::new(delivery, self.state, self.updated_at);
+        record.dead_reason = self.dead_reason;
+        record.cancel_reason = self.cancel_reason;
+        record
     }
 
     pub(crate) fn matches(&self, query: &DeliveryQuery) -> bool {

@@ -81,17 +81,16 @@ impl DeliveryEngine {
             0 => self.timeout,
             seconds => Duration::from_secs(seconds),
         };
-        let attempt = Attempt {
+        let event = &delivery.event;
+        let mut attempt = Attempt::new(
             endpoint,
-            event_id: delivery.event.id,
-            event_type: delivery.event.event_type.as_str(),
-            delivery_id: delivery.id,
-            number: delivery.attempts.saturating_add(1),
-            body: &delivery.event.payload,
-            now: self.clock.now(),
+            (event.id, event.event_type.as_str()),
+            delivery.id,
+            &event.payload,
+            self.clock.now(),
             timeout,
-            whole_response: false,
-        };
+        );
+        attempt.number = delivery.attempts.saturating_add(1);
         Ok(self.attempt(&attempt).await?)
     }
 

@@ -110,11 +110,8 @@ pub(crate) async fn a_reset_clears_what_holds_an_endpoint_back(t: &Bench) {
         t.gate("a", change).await;
     }
     let record = t.record("a").await;
-    let reset = GateState {
-        paused: true,
-        disabled: Some(DisabledBy::Failing),
-        ..GateState::default().anew()
-    };
+    let mut reset = GateState::default().anew();
+    (reset.paused, reset.disabled) = (true, Some(DisabledBy::Failing));
     assert_eq!((record.endpoint.enabled, record.gate), (false, reset));
 }
 
