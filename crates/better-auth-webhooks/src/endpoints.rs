@@ -3,9 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use webhooks_core::storage::{
-    DisabledBy, EndpointGate, EndpointRecord, Expected, GateChange, Saved,
-};
+use webhooks_core::storage::spi::{EndpointGate, GateChange};
+use webhooks_core::storage::{DisabledBy, EndpointRecord, Expected, Saved};
 use webhooks_core::{
     KeptEndpoint, Result, Secret, WebhookEndpoint, WebhookError, check_endpoint_id,
 };

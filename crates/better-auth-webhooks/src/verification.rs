@@ -1,6 +1,7 @@
 //! Making endpoints active that have asked for webhooks.
 
-use webhooks_core::storage::{Expected, GateChange, Saved};
+use webhooks_core::storage::spi::GateChange;
+use webhooks_core::storage::{Expected, Saved};
 use webhooks_core::{KeptEndpoint, Result, WebhookError};
 
 use crate::WebhookSystem;

@@ -13,10 +13,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
+use better_auth_webhooks::storage::spi::{
+    Beat, Claim, Claimed, EndpointChanges, EndpointGate, Enqueued, NewEvent, Settled, Settlement,
+    Swept,
+};
 use better_auth_webhooks::storage::{
-    Beat, Change, Changed, Claim, Claimed, Counts, DeliveryQuery, DeliveryRecord, EndpointChanges,
-    EndpointGate, EndpointRecord, Enqueued, Expected, MemoryStorage, NewEvent, Page, Retention,
-    Saved, Settled, Settlement, Swept, WebhookStorage,
+    Change, Changed, Counts, DeliveryQuery, DeliveryRecord, EndpointRecord, Expected,
+    MemoryStorage, Page, Retention, Saved, WebhookStorage,
 };
 use better_auth_webhooks::{
     CircuitBreaker, CircuitBreakerConfig, CircuitPermit, CircuitState, Clock, DeliveryEngine,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::named::named;
-use crate::storage::POISON_SUSPECT_CRASHES;
+use crate::storage::spi::POISON_SUSPECT_CRASHES;
 use crate::{DeliveryId, KeptEndpoint, Priority, Timestamp, WebhookEvent, WorkerId};
 
 /// One event on its way to one endpoint.

@@ -11,7 +11,7 @@
 //! | how it is signed | [`SignatureGenerator`], [`SigningKey`], [`StandardSigner`] |
 //! | how it is kept | [`WebhookEndpoint`]; with the feature `encryption`, `EncryptionKeys` |
 //! | what becomes of it | [`WebhookDelivery`], [`DeliveryResult`], [`RetryStrategy`] |
-//! | the seams | [`storage::WebhookStorage`], [`Admission`], [`Transport`], [`Clock`] |
+//! | the seams | [`storage::WebhookStorage`] with [`storage::spi`], [`Admission`], [`Transport`], [`Clock`] |
 
 mod admission;
 mod batch;

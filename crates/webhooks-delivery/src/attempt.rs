@@ -6,9 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::task::AbortHandle;
 use tracing::Instrument;
-use webhooks_core::storage::{
-    DisabledBy, EndpointRecord, GateChange, SettleAs, Settlement, WORKER_DEAD_AFTER,
-};
+use webhooks_core::storage::spi::{GateChange, SettleAs, Settlement, WORKER_DEAD_AFTER};
+use webhooks_core::storage::{DisabledBy, EndpointRecord};
 use webhooks_core::{
     Attempt, AttemptRecord, CancelReason, Circuit, CircuitState, Clock, DeliveryResult,
     FailureKind, Outcome, Permit, Timestamp, WebhookDelivery, WebhookError,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
-use webhooks_core::storage::{Claim, ClaimRoom, Claimed};
+use webhooks_core::storage::spi::{Claim, ClaimRoom, Claimed};
 use webhooks_core::{Clock, Result, Timestamp, WebhookDelivery};
 
 use crate::dispatcher::Dispatcher;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
-use webhooks_core::storage::{Enqueued, NewDelivery, NewEvent};
+use webhooks_core::storage::spi::{Enqueued, NewDelivery, NewEvent};
 use webhooks_core::{Clock, DeliveryId, Lease, Result, WebhookDelivery, WebhookError};
 
 use crate::dispatcher::Dispatcher;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use smallvec::SmallVec;
-use webhooks_core::storage::{Enqueued, FanOut, FanOutPart, NewDelivery, NewEvent, PartPlace};
+use webhooks_core::storage::spi::{Enqueued, FanOut, FanOutPart, NewDelivery, NewEvent, PartPlace};
 use webhooks_core::{Clock, DeliveryId, Result};
 
 use crate::committer::{accept, most_deliveries};

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use webhooks_core::storage::{EndpointGate, GateChange};
+use webhooks_core::storage::spi::{EndpointGate, GateChange};
 use webhooks_core::{AdmissionDecision, Clock, HeldBy, Permit, Timestamp};
 
 use crate::dispatcher::Dispatcher;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::Notify;
-use webhooks_core::storage::ClaimRoom;
+use webhooks_core::storage::spi::ClaimRoom;
 
 use crate::lane::{Lane, LaneState};
 use crate::leases::Leases;

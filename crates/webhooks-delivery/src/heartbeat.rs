@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
-use webhooks_core::storage::WORKER_DEAD_AFTER;
+use webhooks_core::storage::spi::WORKER_DEAD_AFTER;
 
 use crate::moment;
 

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use tokio::time::Instant;
-use webhooks_core::storage::HeldLease;
+use webhooks_core::storage::spi::HeldLease;
 use webhooks_core::{DeliveryId, WebhookDelivery};
 
 use crate::lock::lock;

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use webhooks_core::storage::{HeldLease, SettleAs, Settlement};
+use webhooks_core::storage::spi::{HeldLease, SettleAs, Settlement};
 use webhooks_core::{Clock, Result, Timestamp};
 
 use crate::dispatcher::Dispatcher;

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use tokio::sync::broadcast;
-use webhooks_core::storage::{self, DisabledBy, SettleAs};
+use webhooks_core::storage::DisabledBy;
+use webhooks_core::storage::spi::{SettleAs, Settlement};
 use webhooks_core::{
     AttemptRecord, CancelReason, Circuit, DeadReason, DeliveryId, EventId, EventType, FailureKind,
     Timestamp, WebhookEvent,
@@ -87,7 +88,7 @@ pub struct AttemptedDelivery {
 impl Notice {
     /// What became of a delivery of this event after an attempt, as it was stored.
     pub(crate) fn of_attempt(
-        settlement: &storage::Settlement,
+        settlement: &Settlement,
         attempt: &AttemptRecord,
         event: &WebhookEvent,
     ) -> Self {

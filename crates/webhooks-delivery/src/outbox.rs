@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use serde_json::value::RawValue;
-use webhooks_core::storage::{NewDelivery, NewEvent, OutboxEvent, PartPlace};
+use webhooks_core::storage::spi::{NewDelivery, NewEvent, OutboxEvent, PartPlace};
 use webhooks_core::{
     Clock, DeliveryId, EventId, Result, WebhookError, WebhookEvent, committed_envelope,
 };

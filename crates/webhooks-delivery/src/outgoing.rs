@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use webhooks_core::storage::{Enqueued, NewEvent};
+use webhooks_core::storage::spi::{Enqueued, NewEvent};
 use webhooks_core::{DeliveryId, EventId, Priority, Result, check_sending};
 
 /// What is sent, besides the data.

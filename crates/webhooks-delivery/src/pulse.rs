@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, MissedTickBehavior};
-use webhooks_core::storage::Beat;
+use webhooks_core::storage::spi::Beat;
 use webhooks_core::{Clock, Result};
 
 use crate::dispatcher::Dispatcher;

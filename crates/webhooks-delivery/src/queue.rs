@@ -4,10 +4,10 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
 use tokio::task::JoinHandle;
-use webhooks_core::storage::{
-    Claim, EndpointRecord, Enqueued, NewDelivery, NewEvent, SettleAs, Settled, Settlement,
-    WORKER_BEAT_EVERY, WebhookStorage,
+use webhooks_core::storage::spi::{
+    Claim, Enqueued, NewDelivery, NewEvent, SettleAs, Settled, Settlement, WORKER_BEAT_EVERY,
 };
+use webhooks_core::storage::{EndpointRecord, WebhookStorage};
 use webhooks_core::{
     AttemptRecord, Clock, DeliveryResult, Lease, Result, RetryStrategy, WebhookDelivery,
     WebhookError, WorkerId,

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::mpsc;
 use webhooks_core::WebhookEvent;
-use webhooks_core::storage::{EndpointGate, Settlement};
+use webhooks_core::storage::spi::{EndpointGate, Settlement};
 
 use crate::lane::Lane;
 use crate::notice::Notice;

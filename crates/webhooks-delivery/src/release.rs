@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use webhooks_core::storage::{SettleAs, Settlement};
+use webhooks_core::storage::spi::{SettleAs, Settlement};
 use webhooks_core::{CancelReason, Clock, Timestamp, WebhookDelivery};
 
 use crate::dispatcher::Dispatcher;

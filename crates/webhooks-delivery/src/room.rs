@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use tokio::time::Instant;
-use webhooks_core::storage::ClaimRoom;
+use webhooks_core::storage::spi::ClaimRoom;
 
 use crate::dispatcher::Dispatcher;
 use crate::lane::{Lane, LaneState};

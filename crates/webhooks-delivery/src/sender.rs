@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use smallvec::{SmallVec, smallvec};
-use webhooks_core::storage::{Enqueued, NewDelivery, NewEvent, PartPlace};
+use webhooks_core::storage::spi::{Enqueued, NewDelivery, NewEvent, PartPlace};
 use webhooks_core::{
     Clock, DeliveryId, EventType, Result, WebhookError, WebhookEvent, check_endpoint_id,
 };

@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use webhooks_core::storage::Settlement;
+use webhooks_core::storage::spi::Settlement;
 use webhooks_core::{DeliveryId, WebhookDelivery};
 
 use crate::lock::lock;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::sleep;
-use webhooks_core::storage::{EndpointGate, GateChange, SettleAs, Settled, Settlement};
+use webhooks_core::storage::spi::{EndpointGate, GateChange, SettleAs, Settled, Settlement};
 use webhooks_core::{AttemptRecord, Clock, Result, Timestamp, WebhookError, WebhookEvent};
 
 use crate::dispatcher::Dispatcher;

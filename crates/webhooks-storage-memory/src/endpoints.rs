@@ -1,7 +1,5 @@
-use webhooks_core::storage::{
-    DisabledBy, EndpointChanges, EndpointGate, EndpointRecord, Expected, GateChange, GateState,
-    Saved,
-};
+use webhooks_core::storage::spi::{EndpointChanges, EndpointGate, GateChange};
+use webhooks_core::storage::{DisabledBy, EndpointRecord, Expected, GateState, Saved};
 use webhooks_core::{CancelReason, KeptEndpoint, Timestamp, WebhookEndpoint};
 
 use crate::endpoint_entry::EndpointEntry;

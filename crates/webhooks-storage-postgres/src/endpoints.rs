@@ -3,7 +3,8 @@ use std::collections::HashMap;
 use futures_util::future::try_join3;
 use tokio_postgres::Row;
 use tokio_postgres::types::{Json, ToSql};
-use webhooks_core::storage::{EndpointChanges, EndpointRecord, Expected, GateState, Saved};
+use webhooks_core::storage::spi::EndpointChanges;
+use webhooks_core::storage::{EndpointRecord, Expected, GateState, Saved};
 use webhooks_core::{
     BatchConfig, PreviousSecret, RateLimitConfig, Result, Timestamp, WebhookEndpoint,
 };

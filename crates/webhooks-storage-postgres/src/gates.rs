@@ -2,7 +2,7 @@ use std::time::SystemTime;
 
 use futures_util::future::{try_join, try_join_all};
 use tokio_postgres::types::ToSql;
-use webhooks_core::storage::{EndpointGate, GateChange};
+use webhooks_core::storage::spi::{EndpointGate, GateChange};
 use webhooks_core::{Result, Timestamp};
 
 use crate::columns::{int, time};

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{GenericClient, Row};
-use webhooks_core::storage::OutboxEvent;
+use webhooks_core::storage::spi::OutboxEvent;
 use webhooks_core::{
     EventId, EventType, Priority, Result, Timestamp, WebhookError, check_data, check_sending,
 };

@@ -1,9 +1,7 @@
 use std::collections::HashMap;
 
-use webhooks_core::storage::{
-    EndpointChanges, EndpointGate, EndpointRecord, Expected, GateChange, GateState, Saved,
-    WebhookStorage,
-};
+use webhooks_core::storage::spi::{EndpointChanges, EndpointGate, GateChange};
+use webhooks_core::storage::{EndpointRecord, Expected, GateState, Saved, WebhookStorage};
 use webhooks_core::{KeptEndpoint, Result, Timestamp, WebhookEndpoint, WebhookError};
 
 use crate::args::Args;

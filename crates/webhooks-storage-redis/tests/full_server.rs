@@ -18,9 +18,9 @@ use fred::prelude::*;
 use fred::types::{ClusterHash, CustomCommand};
 use support::server::Server;
 use support::work::{claim, endpoint, event, now, settlement};
+use webhooks_core::storage::spi::{EndpointGate, GateChange, NewEvent, SettleAs, Settled};
 use webhooks_core::storage::{
-    Change, DeliveryQuery, DisabledBy, EndpointGate, Expected, GateChange, NewEvent, Retention,
-    Saved, SettleAs, Settled, WebhookStorage,
+    Change, DeliveryQuery, DisabledBy, Expected, Retention, Saved, WebhookStorage,
 };
 use webhooks_core::{
     AttemptRecord, DeadReason, DeliveryState, Timestamp, WebhookDelivery, WebhookEndpoint,

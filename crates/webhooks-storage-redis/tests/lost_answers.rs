@@ -17,10 +17,10 @@ use std::time::Duration;
 use fred::types::config::ReconnectPolicy;
 use support::proxy::Proxy;
 use support::work::{claim, endpoint, event, now, settlement};
-use webhooks_core::storage::{
-    Change, DeliveryQuery, EndpointGate, Enqueued, GateChange, Retention, SettleAs, Settled,
-    Settlement, WebhookStorage,
+use webhooks_core::storage::spi::{
+    EndpointGate, Enqueued, GateChange, SettleAs, Settled, Settlement,
 };
+use webhooks_core::storage::{Change, DeliveryQuery, Retention, WebhookStorage};
 use webhooks_core::{AttemptRecord, Timestamp, WorkerId};
 use webhooks_storage_redis::RedisStorage;
 

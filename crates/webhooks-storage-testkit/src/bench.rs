@@ -3,9 +3,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use webhooks_core::storage::spi::{
+    Claim, Claimed, EndpointGate, Enqueued, GateChange, NewDelivery, NewEvent, SettleAs, Settled,
+    Settlement,
+};
 use webhooks_core::storage::{
-    Claim, Claimed, Counts, DeliveryQuery, DeliveryRecord, EndpointGate, EndpointRecord, Enqueued,
-    GateChange, NewDelivery, NewEvent, SettleAs, Settled, Settlement, WebhookStorage,
+    Counts, DeliveryQuery, DeliveryRecord, EndpointRecord, WebhookStorage,
 };
 use webhooks_core::{
     AttemptRecord, DeliveryId, DeliveryState, EventId, EventType, Priority, Timestamp,

@@ -1,4 +1,4 @@
-use webhooks_core::storage::GateChange;
+use webhooks_core::storage::spi::GateChange;
 use webhooks_core::{DeliveryId, Priority};
 use webhooks_delivery::{Outgoing, Settings};
 use webhooks_tests::Reply;

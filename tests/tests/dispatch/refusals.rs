@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use webhooks_core::storage::{
-    FanOutPart, NewDelivery, NewEvent, OutboxEvent, PartPlace, WebhookStorage,
-};
+use webhooks_core::storage::WebhookStorage;
+use webhooks_core::storage::spi::{FanOutPart, NewDelivery, NewEvent, OutboxEvent, PartPlace};
 use webhooks_core::{DeliveryId, EventId, EventType, Priority, WebhookEndpoint, WebhookEvent};
 use webhooks_delivery::Settings;
 use webhooks_tests::{Call, Reply, ScriptedTransport};

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use serde_json::json;
-use webhooks_core::storage::{GateChange, OutboxEvent, WebhookStorage};
+use webhooks_core::storage::WebhookStorage;
+use webhooks_core::storage::spi::{GateChange, OutboxEvent};
 use webhooks_core::{DeliveryState, EventId, EventType, Priority, WebhookEndpoint};
 use webhooks_delivery::{Notice, Outgoing, Settings};
 use webhooks_tests::{Call, Reply, ScriptedTransport};

@@ -7,9 +7,8 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use fastrand::Rng;
 use serde_json::Value;
-use webhooks_core::storage::{
-    Change, DeliveryQuery, DisabledBy, GateChange, Retention, WebhookStorage,
-};
+use webhooks_core::storage::spi::GateChange;
+use webhooks_core::storage::{Change, DeliveryQuery, DisabledBy, Retention, WebhookStorage};
 use webhooks_core::{
     Attempt, BATCH_EVENT, BatchConfig, CircuitBreakerConfig, DeliveryId, DeliveryResult,
     DeliveryState, EventId, FailureKind, Priority, RateLimitConfig, Result, Transport,

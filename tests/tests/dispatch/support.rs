@@ -3,9 +3,8 @@ use std::time::Duration;
 
 use serde_json::json;
 use tokio::time::Instant;
-use webhooks_core::storage::{
-    Counts, DeliveryQuery, DeliveryRecord, EndpointGate, GateChange, WebhookStorage,
-};
+use webhooks_core::storage::spi::{EndpointGate, GateChange};
+use webhooks_core::storage::{Counts, DeliveryQuery, DeliveryRecord, WebhookStorage};
 use webhooks_core::{
     Admission, CircuitBreakerConfig, Clock, DeliveryId, Priority, Result, RetryStrategy, Timestamp,
     Transport, WebhookEndpoint,

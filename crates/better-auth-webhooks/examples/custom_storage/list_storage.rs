@@ -2,11 +2,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use async_trait::async_trait;
+use better_auth_webhooks::storage::spi::{
+    Beat, Claim, Claimed, EndpointChanges, EndpointGate, Enqueued, FanOut, FanOutPart, GateChange,
+    HeldLease, NewEvent, Settled, Settlement, Swept,
+};
 use better_auth_webhooks::storage::{
-    Beat, Change, Changed, Claim, Claimed, Counts, DeliveryQuery, DeliveryRecord, DisabledBy,
-    EndpointChanges, EndpointGate, EndpointRecord, Enqueued, Expected, FanOut, FanOutPart,
-    GateChange, GateState, HeldLease, NewEvent, Page, Retention, Saved, Settled, Settlement, Swept,
-    WebhookStorage,
+    Change, Changed, Counts, DeliveryQuery, DeliveryRecord, DisabledBy, EndpointRecord, Expected,
+    GateState, Page, Retention, Saved, WebhookStorage,
 };
 use better_auth_webhooks::{
     CancelReason, DeliveryId, Result, Timestamp, WebhookEndpoint, WorkerId,

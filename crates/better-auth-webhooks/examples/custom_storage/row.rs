@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
-use better_auth_webhooks::storage::{DeliveryQuery, DeliveryRecord, NewDelivery, NewEvent};
+use better_auth_webhooks::storage::spi::{NewDelivery, NewEvent};
+use better_auth_webhooks::storage::{DeliveryQuery, DeliveryRecord};
 use better_auth_webhooks::{
     CancelReason, DeadReason, DeliveryState, Lease, Timestamp, WebhookDelivery, WorkerId,
 };

@@ -1,6 +1,7 @@
 use std::collections::HashMap;
 
-use webhooks_core::storage::{DisabledBy, EndpointGate, Expected, GateChange, GateState, Saved};
+use webhooks_core::storage::spi::{EndpointGate, GateChange};
+use webhooks_core::storage::{DisabledBy, Expected, GateState, Saved};
 use webhooks_core::{
     BatchConfig, DeliveryState, PreviousSecret, RateLimitConfig, SignatureScheme, WebhookEndpoint,
 };

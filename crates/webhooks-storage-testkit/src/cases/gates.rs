@@ -1,4 +1,5 @@
-use webhooks_core::storage::{Claim, DisabledBy, GateChange, GateState, SettleAs};
+use webhooks_core::storage::spi::{Claim, GateChange, SettleAs};
+use webhooks_core::storage::{DisabledBy, GateState};
 use webhooks_core::{WebhookEndpoint, WorkerId};
 
 use crate::bench::{Bench, by_endpoint, endpoint};

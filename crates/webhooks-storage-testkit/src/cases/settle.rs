@@ -1,4 +1,4 @@
-use webhooks_core::storage::{Claim, SettleAs, Settled};
+use webhooks_core::storage::spi::{Claim, SettleAs, Settled};
 use webhooks_core::{AttemptRecord, DeadReason, DeliveryId, DeliveryState, FailureKind, WorkerId};
 
 use crate::bench::{Bench, DEAD, ids, token};
@@ -304,7 +304,7 @@ pub(crate) async fn workers_settle_side_by_side(t: &Bench) {
                     empty = if taken.is_empty() { empty + 1 } else { 0 };
                     let outcomes: Vec<_> = taken
                         .iter()
-                        .map(|delivery| webhooks_core::storage::Settlement {
+                        .map(|delivery| webhooks_core::storage::spi::Settlement {
                             delivery_id: delivery.id,
                             endpoint_id: delivery.endpoint_id.clone(),
                             token: token(delivery),
