@@ -10,7 +10,7 @@ use webhooks_delivery::{Outgoing, Sent};
 use crate::WebhookSystem;
 
 /// What was sent.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct SendReceipt {
     /// The id of the event: the consumer's idempotency key.

@@ -1,7 +1,9 @@
 //! Whether the system works.
 
+use serde::Serialize;
+
 /// Whether the system works.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Health {
     /// The storage answers.

@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
+use serde::Serialize;
+
 use crate::named::named;
 use crate::storage::spi::POISON_SUSPECT_CRASHES;
 use crate::{DeliveryId, KeptEndpoint, Priority, Timestamp, WebhookEvent, WorkerId};
 
-/// One event on its way to one endpoint.
-#[derive(Clone, Debug)]
+/// One event on its way to one endpoint. A storage makes it with all of its fields from what it
+/// keeps; it is serialised without its endpoint.
+#[derive(Clone, Debug, Serialize)]
 pub struct WebhookDelivery {
     /// Identifies the delivery.
     pub id: DeliveryId,
@@ -33,6 +36,7 @@ pub struct WebhookDelivery {
     /// Who may settle it, once it was claimed.
     pub lease: Option<Lease>,
     /// The endpoint as it was when the delivery came out of the queue.
+    #[serde(skip)]
     pub endpoint: Option<Arc<KeptEndpoint>>,
 }
 
@@ -73,7 +77,7 @@ impl WebhookDelivery {
 /// The right to settle a delivery.
 ///
 /// Every claim makes a new `token`, so that who held the delivery before can no longer settle it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 pub struct Lease {
     /// Who holds the delivery.
     pub worker: WorkerId,

@@ -221,6 +221,11 @@ impl WebhookEndpoint {
         }
     }
 
+    /// The URL without its query, which may be a credential.
+    pub(crate) fn shown_url(&self) -> &str {
+        self.url.split(['?', '#']).next().unwrap_or_default()
+    }
+
     fn check_secrets(&self) -> Result<()> {
         bound(
             "previous_secrets",
@@ -296,10 +301,7 @@ impl fmt::Debug for WebhookEndpoint {
         names.sort();
         f.debug_struct("WebhookEndpoint")
             .field("id", &self.id)
-            .field(
-                "url",
-                &self.url.split(['?', '#']).next().unwrap_or_default(),
-            )
+            .field("url", &self.shown_url())
             .field("secret", &"<hidden>")
             .field("events", &self.events)
             .field("enabled", &self.enabled)

@@ -41,6 +41,7 @@ mod random;
 mod rate_limit;
 mod retry;
 mod secret;
+mod shown;
 mod signature;
 mod standard_webhooks;
 pub mod storage;

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
+use serde::Serialize;
 
 use crate::named::named;
 use crate::{DeliveryId, Timestamp};
@@ -148,7 +149,7 @@ named!(FailureKind, "failure kind", {
 });
 
 /// One line of the delivery log. A storage makes one with [`new`](Self::new) and sets the rest.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct AttemptRecord {
     /// Of which delivery.
@@ -158,12 +159,14 @@ pub struct AttemptRecord {
     /// When it started.
     pub started_at: Timestamp,
     /// How long it took.
+    #[serde(rename = "duration_ms", serialize_with = "crate::shown::millis")]
     pub duration: Duration,
     /// The status of the response, if one came.
     pub status: Option<u16>,
     /// Why it failed, if it did.
     pub failure: Option<FailureKind>,
-    /// The first bytes of the response's body.
+    /// The first bytes of the response's body. Serialised as text.
+    #[serde(serialize_with = "crate::shown::text")]
     pub response: Bytes,
     /// The lease was lost before the attempt was settled, so that another one may have run too.
     pub ambiguous: bool,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
+use serde::Serialize;
 use webhooks_core::Circuit;
 use webhooks_core::storage::Counts;
 
@@ -11,7 +12,7 @@ const LONGEST: u64 = 3_600_000_000;
 
 /// The system in numbers: how many deliveries there are, from the storage, and how its attempts
 /// went, as this process has seen them since it started.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Metrics {
     /// Deliveries created.
@@ -48,7 +49,7 @@ impl Metrics {
 
 /// What a storage refused for good, each alone, while it took what was beside it. Each was logged as
 /// an error with the reason; nothing of it is lost.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct RefusedMetrics {
     /// Outcomes of deliveries and gates that this process keeps aside now and tries again at least
@@ -60,7 +61,7 @@ pub struct RefusedMetrics {
 }
 
 /// One endpoint in numbers.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct EndpointMetrics {
     /// The endpoint.
@@ -93,7 +94,7 @@ impl EndpointMetrics {
 /// How attempts went, as this process has seen them since it started; those at an endpoint are no
 /// longer counted once it is deleted. Latencies are those of
 /// successful attempts, in milliseconds, exact to about 6 %.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct AttemptMetrics {
     /// Attempts that succeeded.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use serde::Serialize;
 use tokio::sync::broadcast;
 use webhooks_core::storage::DisabledBy;
 use webhooks_core::storage::spi::{SettleAs, Settlement};
@@ -13,8 +14,10 @@ use webhooks_core::{
 /// Notices that a slow listener may fall behind by, before it misses some.
 const CAPACITY: usize = 4_096;
 
-/// Something an operator may want to act on. Told after it was stored.
-#[derive(Clone, Debug)]
+/// Something an operator may want to act on. Told after it was stored. Serialised as one object:
+/// `notice` is the name of the variant in snake case, and the fields of a delivery stand beside it.
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "notice", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Notice {
     /// A delivery arrived.
@@ -22,6 +25,7 @@ pub enum Notice {
     /// An attempt failed and another one follows.
     Retrying {
         /// Which delivery.
+        #[serde(flatten)]
         delivery: AttemptedDelivery,
         /// When the next attempt is due.
         at: Timestamp,
@@ -29,6 +33,7 @@ pub enum Notice {
     /// A delivery was given up: it is in the dead letter queue.
     Dead {
         /// Which delivery.
+        #[serde(flatten)]
         delivery: AttemptedDelivery,
         /// Why.
         reason: DeadReason,
@@ -36,6 +41,7 @@ pub enum Notice {
     /// A delivery is not tried again, because its endpoint no longer takes events of its type.
     Cancelled {
         /// Which delivery.
+        #[serde(flatten)]
         delivery: AttemptedDelivery,
         /// Why.
         reason: CancelReason,
@@ -66,7 +72,7 @@ pub enum Notice {
 }
 
 /// The delivery that a [`Notice`] is about, after an attempt.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct AttemptedDelivery {
     /// Identifies the delivery.

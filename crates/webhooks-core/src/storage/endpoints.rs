@@ -6,10 +6,12 @@ use crate::named::named;
 use crate::{KeptEndpoint, Result, Timestamp, WebhookEndpoint, WebhookError};
 
 /// An endpoint as the storage has it, which makes one with [`new`](Self::new) and sets the rest.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct EndpointRecord {
-    /// The definition. Of a deleted endpoint only the id counts.
+    /// The definition. Of a deleted endpoint only the id counts. Serialised without its secrets, the
+    /// query of its URL and the values of its headers, of which the names are listed.
+    #[serde(serialize_with = "crate::shown::definition")]
     pub endpoint: Arc<KeptEndpoint>,
     /// What lets its deliveries through.
     pub gate: GateState,
@@ -25,6 +27,7 @@ pub struct EndpointRecord {
     pub deleted: bool,
     /// Why its credentials could not be decrypted; then the definition has none. Deliveries of
     /// such an endpoint wait, and every other endpoint goes on.
+    #[serde(serialize_with = "crate::shown::error")]
     pub unreadable: Option<WebhookError>,
 }
 

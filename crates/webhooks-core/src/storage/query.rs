@@ -1,5 +1,7 @@
 use std::sync::Arc;
 
+use serde::Serialize;
+
 use crate::event_type::problem as event_type_problem;
 use crate::named::named;
 use crate::text_rule::{id_problem, name_problem};
@@ -102,7 +104,7 @@ fn check_page(limit: usize) -> Result<()> {
 }
 
 /// A delivery as the storage has it, which makes one with [`new`](Self::new) and sets the rest.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct DeliveryRecord {
     /// The delivery; its lease only while it is leased.
@@ -139,7 +141,7 @@ impl DeliveryRecord {
 }
 
 /// One page of a listing.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct Page<T> {
     /// What is on it.
@@ -180,7 +182,7 @@ named!(Change, "change", {
 });
 
 /// What a [`change`](super::WebhookStorage::change) did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Changed {
     /// Deliveries that were changed.
