@@ -68,6 +68,13 @@ impl WebhookSystemBuilder {
         self
     }
 
+    /// The deadline of one attempt, as [`timeout_seconds`](Self::timeout_seconds) and in the same
+    /// bounds.
+    pub const fn timeout(mut self, timeout: Duration) -> Self {
+        self.settings.timeout = timeout;
+        self
+    }
+
     /// Dispatcher tasks of this process. Defaults to 4; 0 makes it send-only.
     pub const fn workers(mut self, workers: usize) -> Self {
         self.settings.workers = workers;
@@ -108,6 +115,13 @@ impl WebhookSystemBuilder {
     /// system's timeout where that is longer; 1 to 3,600. Endpoints without a tenant may have 3,600.
     pub const fn max_tenant_timeout_seconds(mut self, seconds: u64) -> Self {
         self.settings.max_tenant_timeout = Duration::from_secs(seconds);
+        self
+    }
+
+    /// The longest timeout of an endpoint with a tenant, as
+    /// [`max_tenant_timeout_seconds`](Self::max_tenant_timeout_seconds) and in the same bounds.
+    pub const fn max_tenant_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.max_tenant_timeout = timeout;
         self
     }
 

@@ -1,9 +1,11 @@
 //! When an endpoint that fails is left alone.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::named::named;
-use crate::{Result, Timestamp, WebhookError};
+use crate::{Result, Timestamp, WebhookError, whole};
 
 /// The longest time that a circuit stays open, in seconds: one day.
 const LONGEST_OPEN: u64 = 86_400;
@@ -22,6 +24,13 @@ pub struct CircuitBreakerConfig {
 }
 
 impl CircuitBreakerConfig {
+    /// The same with this [`timeout_seconds`](Self::timeout_seconds), in whole seconds, rounded up.
+    #[must_use]
+    pub fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.timeout_seconds = whole::seconds(timeout);
+        self
+    }
+
     /// Checks the bounds.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroize;
@@ -13,6 +14,7 @@ use crate::{
     header_rule::check_headers,
     named::named,
     text_rule::{id_problem, name_problem},
+    whole,
 };
 
 /// The longest URL, in bytes.
@@ -116,6 +118,14 @@ pub struct PreviousSecret {
 }
 
 impl WebhookEndpoint {
+    /// The same with this [`timeout_seconds`](Self::timeout_seconds), in whole seconds, rounded up;
+    /// zero means the system's.
+    #[must_use]
+    pub fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.timeout_seconds = whole::seconds(timeout);
+        self
+    }
+
     /// Checks every field but the URL's host, which is the network policy's to judge.
     ///
     /// # Errors

@@ -48,6 +48,7 @@ pub mod storage;
 mod text_rule;
 mod timestamp;
 mod transport;
+mod whole;
 
 pub use self::admission::{Admission, AdmissionDecision, HeldBy, Permit, Verdict};
 pub use self::batch::BatchConfig;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Result, WebhookError};
+use crate::{Result, WebhookError, whole};
 
 /// The longest delay between two attempts: 30 days, in milliseconds.
 const LONGEST_DELAY: u64 = 30 * 24 * 3_600_000;
@@ -26,6 +26,21 @@ pub struct RetryStrategy {
 }
 
 impl RetryStrategy {
+    /// The same with this [`initial_delay_ms`](Self::initial_delay_ms), in whole milliseconds,
+    /// rounded up.
+    #[must_use]
+    pub fn with_initial_delay(mut self, delay: Duration) -> Self {
+        self.initial_delay_ms = whole::millis(delay);
+        self
+    }
+
+    /// The same with this [`max_delay_ms`](Self::max_delay_ms), in whole milliseconds, rounded up.
+    #[must_use]
+    pub fn with_max_delay(mut self, delay: Duration) -> Self {
+        self.max_delay_ms = whole::millis(delay);
+        self
+    }
+
     /// The delay before the retry that follows `attempt` earlier retries:
     /// `initial_delay_ms * backoff_multiplier^attempt`, capped at `max_delay_ms`, then plus or
     /// minus up to 10 % at random. Attempt 0 gives the delay before the first retry.
