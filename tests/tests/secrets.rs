@@ -310,15 +310,9 @@ fn keys() {
     let opened = |keys: &EncryptionKeys, mut stored: WebhookEndpoint| {
         let error = keys.open(&mut stored).unwrap_err();
         is_silent_error(&error);
-        EndpointRecord {
-            endpoint: stored.into(),
-            gate: GateState::default(),
-            revision: 1,
-            definition_revision: 1,
-            incarnation: 1,
-            deleted: false,
-            unreadable: Some(error),
-        }
+        let mut record = EndpointRecord::new(stored, GateState::default());
+        record.unreadable = Some(error);
+        record
     };
     is_silent(&opened(&other, sealed.clone()));
     is_silent(&opened(&EncryptionKeys::none(), sealed));

@@ -2,18 +2,20 @@
 
 use std::time::SystemTime;
 
-use crate::{Result, callgrind, demo, deny, features, layers, process, test};
+use crate::{Result, api, callgrind, demo, deny, features, figures, layers, process, test};
 
 /// Runs one step after the other up to the first that fails, and tells how long each took.
 pub(crate) fn run() -> Result {
     step("format", || cargo(&["fmt", "--all", "--check"]))?;
     step("layers", layers::run)?;
+    step("figures", figures::run)?;
     step("clippy", || {
         let what = ["clippy", "--workspace", "--all-targets", "--all-features"];
         cargo(&[&what[..], &["--", "-D", "warnings"]].concat())
     })?;
     step("features", features::run)?;
     step("docs", docs)?;
+    step("api", || api::run(&[]))?;
     step("test", || test::run(&[]))?;
     step("demo", demo::check)?;
     step("callgrind", || callgrind::run(&[]))?;

@@ -16,6 +16,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("webhooks-storage-postgres", &["webhooks-core"]),
     ("webhooks-storage-redis", &["webhooks-core"]),
     ("webhooks-storage-testkit", &["webhooks-core"]),
+    ("webhooks-testing", &["webhooks-core"]),
     ("webhooks-resilience", &["webhooks-core"]),
     ("webhooks-delivery", &["webhooks-core"]),
     ("webhooks-receiver", &["webhooks-core"]),
@@ -72,19 +73,40 @@ const RUNTIMES: &[&str] = &[
 /// How many crates a consumer builds who depends on the receiver alone, the receiver included.
 const RECEIVER_CRATES: usize = 45;
 
-/// Folders of a crate that import nothing of the rest of it.
-const CLOSED: &[(&str, &str)] = &[("crates/webhooks-delivery/src/http", "crate::http")];
+/// Folders of a crate that import of the rest of it only what is named here.
+const CLOSED: &[(&str, &[&str])] = &[
+    ("crates/webhooks-delivery/src/http", &["crate::http"]),
+    (
+        "crates/webhooks-delivery/src/schedule",
+        &[
+            "crate::schedule",
+            "crate::metrics",
+            "crate::notice",
+            "crate::one_or_more",
+            "crate::settings",
+        ],
+    ),
+];
+
+/// What the scheduler, which only decides, must not name: whoever waits, locks or reads a clock.
+const PURE: &str = "crates/webhooks-delivery/src/schedule";
+const IMPURE: &[&str] = &[
+    "tokio", "Mutex", "RwLock", "Atomic", "::now()", "async ", ".await",
+];
 
 /// Checks all rules.
 pub(crate) fn run() -> Result {
     let packages = workspace::packages()?;
     let mut broken: Vec<String> = packages.iter().flat_map(direct).collect();
-    for (folder, path) in CLOSED {
-        for file in sources(&workspace::root()?.join(folder))? {
-            let text = fs::read_to_string(&file).map_err(|e| format!("{}: {e}", file.display()))?;
-            let upward = upward(path, &text);
+    for (folder, allowed) in CLOSED {
+        for (file, text) in sources(&workspace::root()?.join(folder))? {
+            let upward = upward(allowed, &text);
             broken.extend(upward.map(|line| format!("{} must not {line}", file.display())));
         }
+    }
+    for (file, text) in sources(&workspace::root()?.join(PURE))? {
+        let impure = impure(&text);
+        broken.extend(impure.map(|line| format!("{} must not {line}", file.display())));
     }
     for name in WITHOUT_RUNTIME {
         if packages.iter().any(|package| package.name == *name) {
@@ -97,8 +119,8 @@ pub(crate) fn run() -> Result {
     Err(broken.join("\n"))
 }
 
-/// The Rust files in a folder and in those below it.
-fn sources(folder: &Path) -> Result<Vec<PathBuf>> {
+/// The Rust files in a folder and in those below it, with what they hold.
+pub(crate) fn sources(folder: &Path) -> Result<Vec<(PathBuf, String)>> {
     let unreadable = |e| format!("{}: {e}", folder.display());
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).map_err(unreadable)? {
@@ -106,17 +128,38 @@ fn sources(folder: &Path) -> Result<Vec<PathBuf>> {
         if path.is_dir() {
             files.extend(sources(&path)?);
         } else if path.extension().is_some_and(|extension| extension == "rs") {
-            files.push(path);
+            let text = fs::read_to_string(&path).map_err(unreadable)?;
+            files.push((path, text));
         }
     }
     Ok(files)
 }
 
-/// The imports of a file that are of its crate and not below this path.
-fn upward<'a>(path: &str, text: &'a str) -> impl Iterator<Item = &'a str> {
-    let below = format!("use {path}::");
+/// The imports of a file that are of its crate and not below these paths.
+fn upward<'a>(allowed: &[&str], text: &'a str) -> impl Iterator<Item = &'a str> {
+    let is_allowed = |line: &str| {
+        let path = line.trim_start_matches("use ");
+        let rest = |allowed: &&str| path.strip_prefix(*allowed);
+        allowed
+            .iter()
+            .filter_map(rest)
+            .any(|rest| rest.starts_with("::"))
+    };
     let lines = text.lines().map(str::trim_start);
-    lines.filter(move |line| line.starts_with("use crate::") && !line.starts_with(&below))
+    let imports = lines.filter(|line| line.starts_with("use crate::"));
+    imports
+        .filter(|line| !is_allowed(line))
+        .collect::<Vec<_>>()
+        .into_iter()
+}
+
+/// The lines of code, comments and tests aside, that wait, lock or read a clock.
+fn impure(text: &str) -> impl Iterator<Item = &str> {
+    let lines = text.lines().take_while(|line| *line != "#[cfg(test)]");
+    let code = lines
+        .map(str::trim_start)
+        .filter(|line| !line.starts_with("//"));
+    code.filter(|line| IMPURE.iter().any(|impure| line.contains(impure)))
 }
 
 /// The rules that the crate's own manifest breaks.
@@ -203,8 +246,18 @@ mod tests {
     #[test]
     fn an_import_from_outside_a_closed_folder_is_named() {
         let text = "use std::fmt;\nuse crate::http::tls::Tls;\nuse crate::https;\n    use crate::lane::Lane;\n";
-        let found: Vec<_> = upward("crate::http", text).collect();
+        let found: Vec<_> = upward(&["crate::http"], text).collect();
         assert_eq!(found, ["use crate::https;", "use crate::lane::Lane;"]);
+    }
+
+    #[test]
+    fn who_waits_locks_or_reads_a_clock_is_named() {
+        let text = "// tokio\nuse std::sync::Mutex;\nlet now = Instant::now();\nlet now = now.at;\n#[cfg(test)]\nInstant::now()";
+        let found: Vec<_> = impure(text).collect();
+        assert_eq!(
+            found,
+            ["use std::sync::Mutex;", "let now = Instant::now();"]
+        );
     }
 
     #[test]

@@ -7,16 +7,19 @@
     reason = "a tool for the terminal prints"
 )]
 
+mod api;
 mod bench;
 mod bench_charts;
 mod bench_pages;
 mod callgrind;
 mod ci;
+mod counts;
 mod demo;
 mod deny;
 mod egress;
 mod faults;
 mod features;
+mod figures;
 mod fuzz;
 mod install;
 mod interop;
@@ -47,6 +50,8 @@ usage: cargo xtask <command>
   test [ARGS]    all tests, on a private PostgreSQL and Redis; ARGS go to the test runner
   ci             everything that CI runs
   layers         which crate may depend on which
+  api [bless]    the public items of the library crates, against docs/api
+  figures        how long files and functions are, and how much explains them, within bounds
   deny           licences, bans, sources and advisories of the dependencies
   features       each library crate alone, without features and with each of them
   services       starts PostgreSQL and Redis for work by hand, until Ctrl-C
@@ -56,7 +61,8 @@ usage: cargo xtask <command>
                  the fuzz targets, each for a minute unless told otherwise
   faults [full]  kills processes and databases, and counts what arrives
   bench [PART..] measures the system on private servers; all parts renew docs/benchmarks.*
-  callgrind      counts the instructions of single steps, against tests/micro/instructions.json";
+  callgrind      counts the instructions of single steps, against tests/micro/instructions.json
+  counts         allocations, system calls and locks of one delivery; Linux, as root";
 
 /// Runs the command that the arguments name.
 #[must_use]
@@ -75,7 +81,15 @@ pub fn main() -> ExitCode {
 
 fn run(command: &str, args: &[String]) -> Result {
     std::env::set_current_dir(workspace::root()?).map_err(|e| e.to_string())?;
-    let takes_some = ["test", "demo", "faults", "fuzz", "bench", "callgrind"];
+    let takes_some = [
+        "api",
+        "test",
+        "demo",
+        "faults",
+        "fuzz",
+        "bench",
+        "callgrind",
+    ];
     if !args.is_empty() && !takes_some.contains(&command) {
         return Err(format!("{command} takes no arguments\n\n{USAGE}"));
     }
@@ -83,6 +97,8 @@ fn run(command: &str, args: &[String]) -> Result {
         "test" => test::run(args),
         "ci" => ci::run(),
         "layers" => layers::run(),
+        "api" => api::run(args),
+        "figures" => figures::run(),
         "deny" => deny::run(),
         "features" => features::run(),
         "services" => services::run(),
@@ -92,6 +108,7 @@ fn run(command: &str, args: &[String]) -> Result {
         "fuzz" => fuzz::run(args),
         "bench" => bench::run(args),
         "callgrind" => callgrind::run(args),
+        "counts" => counts::run(),
         "" | "help" | "--help" | "-h" => {
             println!("{USAGE}");
             Ok(())

@@ -65,6 +65,14 @@ impl Stop {
 /// Cargo itself, as it was called for this tool.
 pub(crate) fn cargo<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    // What cargo told this tool about its own package. The build script of ring asks for it, and
+    // would be run again, with all that depends on ring, whenever cargo is called without xtask.
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(name);
+        }
+    }
     command.args(args);
     command
 }

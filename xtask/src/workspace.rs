@@ -20,6 +20,7 @@ impl Package {
     pub(crate) fn is_library(&self) -> bool {
         let tools = [
             "xtask",
+            "webhooks-api-list",
             "webhooks-tests",
             "webhooks-micro",
             "webhooks-fuzz-targets",

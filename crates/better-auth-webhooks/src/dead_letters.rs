@@ -7,6 +7,39 @@ use crate::WebhookSystem;
 
 /// Deliveries that were given up: to be looked at, replayed, or purged. Of a query's `states` only
 /// the dead ones count here.
+///
+/// ```
+/// # use better_auth_webhooks::storage::MemoryStorage;
+/// # use better_auth_webhooks::{WebhookEndpoint, WebhookSystem};
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() -> Result<(), better_auth_webhooks::WebhookError> {
+/// # let transport = webhooks_testing::ScriptedTransport::new();
+/// # let system = WebhookSystem::builder().transport(transport.clone()).build(MemoryStorage::new());
+/// # system
+/// #     .register_endpoint(WebhookEndpoint {
+/// #         id: "endpoint_1".to_string(),
+/// #         url: "https://api.example.com/webhooks".to_string(),
+/// #         secret: "webhook_secret".to_string(),
+/// #         events: vec!["user.*".to_string()],
+/// #         ..Default::default()
+/// #     })
+/// #     .await?;
+/// # transport.reply("endpoint_1", [413]);
+/// use better_auth_webhooks::storage::DeliveryQuery;
+///
+/// system.send_webhook("user.created", "data").await?;
+/// system.drain(std::time::Duration::from_secs(10)).await?;
+///
+/// let letters = system.dead_letters();
+/// for letter in letters.list(&DeliveryQuery::default()).await?.items {
+///     println!("{}: {:?}", letter.delivery.id, letter.dead_reason);
+///     letters.replay(&letter.delivery.id.to_string()).await?;
+/// }
+/// # assert!(system.drain(std::time::Duration::from_secs(10)).await?);
+/// # assert_eq!(system.get_metrics().await?.failed_deliveries, 0);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct DeadLetters {
     system: WebhookSystem,
@@ -18,6 +51,34 @@ impl DeadLetters {
     }
 
     /// Dead letters that match, newest first, in pages, each with its reason and attempts.
+    ///
+    /// ```
+    /// # use better_auth_webhooks::storage::MemoryStorage;
+    /// # use better_auth_webhooks::{WebhookEndpoint, WebhookSystem};
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), better_auth_webhooks::WebhookError> {
+    /// # let transport = webhooks_testing::ScriptedTransport::new();
+    /// # let system = WebhookSystem::builder().transport(transport.clone()).build(MemoryStorage::new());
+    /// # system
+    /// #     .register_endpoint(WebhookEndpoint {
+    /// #         id: "endpoint_1".to_string(),
+    /// #         url: "https://api.example.com/webhooks".to_string(),
+    /// #         secret: "webhook_secret".to_string(),
+    /// #         events: vec!["user.*".to_string()],
+    /// #         ..Default::default()
+    /// #     })
+    /// #     .await?;
+    /// # transport.reply("endpoint_1", [413]);
+    /// # let receipt = system.send_webhook("user.created", "data").await?;
+    /// # system.drain(std::time::Duration::from_secs(10)).await?;
+    /// use better_auth_webhooks::storage::DeliveryQuery;
+    ///
+    /// let letters = system.dead_letters();
+    /// let page = letters.list(&DeliveryQuery { limit: 10, ..Default::default() }).await?;
+    /// assert!(page.items.len() <= 10);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -31,6 +92,32 @@ impl DeadLetters {
     }
 
     /// One dead letter with its reason and attempts.
+    ///
+    /// ```
+    /// # use better_auth_webhooks::storage::MemoryStorage;
+    /// # use better_auth_webhooks::{WebhookEndpoint, WebhookSystem};
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), better_auth_webhooks::WebhookError> {
+    /// # let transport = webhooks_testing::ScriptedTransport::new();
+    /// # let system = WebhookSystem::builder().transport(transport.clone()).build(MemoryStorage::new());
+    /// # system
+    /// #     .register_endpoint(WebhookEndpoint {
+    /// #         id: "endpoint_1".to_string(),
+    /// #         url: "https://api.example.com/webhooks".to_string(),
+    /// #         secret: "webhook_secret".to_string(),
+    /// #         events: vec!["user.*".to_string()],
+    /// #         ..Default::default()
+    /// #     })
+    /// #     .await?;
+    /// # transport.reply("endpoint_1", [413]);
+    /// # let receipt = system.send_webhook("user.created", "data").await?;
+    /// # system.drain(std::time::Duration::from_secs(10)).await?;
+    /// # let id = receipt.delivery_ids[0].as_str();
+    /// let letter = system.dead_letters().inspect(id).await?;
+    /// assert_eq!(letter.attempts[0].status, Some(413));
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -47,6 +134,31 @@ impl DeadLetters {
 
     /// Sends one dead letter again, as the same event, with a new series of attempts.
     ///
+    /// ```
+    /// # use better_auth_webhooks::storage::MemoryStorage;
+    /// # use better_auth_webhooks::{WebhookEndpoint, WebhookSystem};
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), better_auth_webhooks::WebhookError> {
+    /// # let transport = webhooks_testing::ScriptedTransport::new();
+    /// # let system = WebhookSystem::builder().transport(transport.clone()).build(MemoryStorage::new());
+    /// # system
+    /// #     .register_endpoint(WebhookEndpoint {
+    /// #         id: "endpoint_1".to_string(),
+    /// #         url: "https://api.example.com/webhooks".to_string(),
+    /// #         secret: "webhook_secret".to_string(),
+    /// #         events: vec!["user.*".to_string()],
+    /// #         ..Default::default()
+    /// #     })
+    /// #     .await?;
+    /// # transport.reply("endpoint_1", [413]);
+    /// # let receipt = system.send_webhook("user.created", "data").await?;
+    /// # system.drain(std::time::Duration::from_secs(10)).await?;
+    /// # let id = receipt.delivery_ids[0].as_str();
+    /// system.dead_letters().replay(id).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`WebhookError::InvalidId`], [`WebhookError::DeliveryNotFound`] when it is no dead letter
@@ -57,6 +169,33 @@ impl DeadLetters {
 
     /// Sends all dead letters that match again; how many.
     ///
+    /// ```
+    /// # use better_auth_webhooks::storage::MemoryStorage;
+    /// # use better_auth_webhooks::{WebhookEndpoint, WebhookSystem};
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), better_auth_webhooks::WebhookError> {
+    /// # let transport = webhooks_testing::ScriptedTransport::new();
+    /// # let system = WebhookSystem::builder().transport(transport.clone()).build(MemoryStorage::new());
+    /// # system
+    /// #     .register_endpoint(WebhookEndpoint {
+    /// #         id: "endpoint_1".to_string(),
+    /// #         url: "https://api.example.com/webhooks".to_string(),
+    /// #         secret: "webhook_secret".to_string(),
+    /// #         events: vec!["user.*".to_string()],
+    /// #         ..Default::default()
+    /// #     })
+    /// #     .await?;
+    /// # transport.reply("endpoint_1", [413]);
+    /// # let receipt = system.send_webhook("user.created", "data").await?;
+    /// # system.drain(std::time::Duration::from_secs(10)).await?;
+    /// use better_auth_webhooks::storage::DeliveryQuery;
+    ///
+    /// let query = DeliveryQuery { endpoint_id: Some("endpoint_1".into()), ..Default::default() };
+    /// assert_eq!(system.dead_letters().replay_all(&query).await?, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// See [`WebhookSystem`].
@@ -66,6 +205,31 @@ impl DeadLetters {
 
     /// Drops one dead letter.
     ///
+    /// ```
+    /// # use better_auth_webhooks::storage::MemoryStorage;
+    /// # use better_auth_webhooks::{WebhookEndpoint, WebhookSystem};
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), better_auth_webhooks::WebhookError> {
+    /// # let transport = webhooks_testing::ScriptedTransport::new();
+    /// # let system = WebhookSystem::builder().transport(transport.clone()).build(MemoryStorage::new());
+    /// # system
+    /// #     .register_endpoint(WebhookEndpoint {
+    /// #         id: "endpoint_1".to_string(),
+    /// #         url: "https://api.example.com/webhooks".to_string(),
+    /// #         secret: "webhook_secret".to_string(),
+    /// #         events: vec!["user.*".to_string()],
+    /// #         ..Default::default()
+    /// #     })
+    /// #     .await?;
+    /// # transport.reply("endpoint_1", [413]);
+    /// # let receipt = system.send_webhook("user.created", "data").await?;
+    /// # system.drain(std::time::Duration::from_secs(10)).await?;
+    /// # let id = receipt.delivery_ids[0].as_str();
+    /// system.dead_letters().purge(id).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// As [`replay`](Self::replay).
@@ -74,6 +238,32 @@ impl DeadLetters {
     }
 
     /// Drops all dead letters that match; how many.
+    ///
+    /// ```
+    /// # use better_auth_webhooks::storage::MemoryStorage;
+    /// # use better_auth_webhooks::{WebhookEndpoint, WebhookSystem};
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), better_auth_webhooks::WebhookError> {
+    /// # let transport = webhooks_testing::ScriptedTransport::new();
+    /// # let system = WebhookSystem::builder().transport(transport.clone()).build(MemoryStorage::new());
+    /// # system
+    /// #     .register_endpoint(WebhookEndpoint {
+    /// #         id: "endpoint_1".to_string(),
+    /// #         url: "https://api.example.com/webhooks".to_string(),
+    /// #         secret: "webhook_secret".to_string(),
+    /// #         events: vec!["user.*".to_string()],
+    /// #         ..Default::default()
+    /// #     })
+    /// #     .await?;
+    /// # transport.reply("endpoint_1", [413]);
+    /// # let receipt = system.send_webhook("user.created", "data").await?;
+    /// # system.drain(std::time::Duration::from_secs(10)).await?;
+    /// use better_auth_webhooks::storage::DeliveryQuery;
+    ///
+    /// assert_eq!(system.dead_letters().purge_all(&DeliveryQuery::default()).await?, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///

@@ -18,6 +18,33 @@ const PAUSE: Duration = Duration::from_millis(50);
 impl WebhookSystem {
     /// Deliveries that match, newest first, in pages: pass a page's `next` as `before`.
     ///
+    /// ```
+    /// # use better_auth_webhooks::storage::MemoryStorage;
+    /// # use better_auth_webhooks::{WebhookEndpoint, WebhookSystem};
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), better_auth_webhooks::WebhookError> {
+    /// # let transport = webhooks_testing::ScriptedTransport::new();
+    /// # let system = WebhookSystem::builder().transport(transport.clone()).build(MemoryStorage::new());
+    /// # system
+    /// #     .register_endpoint(WebhookEndpoint {
+    /// #         id: "endpoint_1".to_string(),
+    /// #         url: "https://api.example.com/webhooks".to_string(),
+    /// #         secret: "webhook_secret".to_string(),
+    /// #         events: vec!["user.*".to_string()],
+    /// #         ..Default::default()
+    /// #     })
+    /// #     .await?;
+    /// use better_auth_webhooks::storage::DeliveryQuery;
+    ///
+    /// let query = DeliveryQuery { endpoint_id: Some("endpoint_1".into()), ..Default::default() };
+    /// let mut page = system.deliveries(&query).await?;
+    /// while let Some(before) = page.next {
+    ///     page = system.deliveries(&DeliveryQuery { before: Some(before), ..query.clone() }).await?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`WebhookError::InvalidQuery`] for a field out of its bounds; see [`WebhookSystem`].
@@ -29,6 +56,31 @@ impl WebhookSystem {
     }
 
     /// One delivery with its state and its attempts, as long as the retention keeps them.
+    ///
+    /// ```
+    /// # use better_auth_webhooks::storage::MemoryStorage;
+    /// # use better_auth_webhooks::{WebhookEndpoint, WebhookSystem};
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), better_auth_webhooks::WebhookError> {
+    /// # let transport = webhooks_testing::ScriptedTransport::new();
+    /// # let system = WebhookSystem::builder().transport(transport.clone()).build(MemoryStorage::new());
+    /// # system
+    /// #     .register_endpoint(WebhookEndpoint {
+    /// #         id: "endpoint_1".to_string(),
+    /// #         url: "https://api.example.com/webhooks".to_string(),
+    /// #         secret: "webhook_secret".to_string(),
+    /// #         events: vec!["user.*".to_string()],
+    /// #         ..Default::default()
+    /// #     })
+    /// #     .await?;
+    /// let receipt = system.send_webhook("user.created", "data").await?;
+    /// system.drain(std::time::Duration::from_secs(10)).await?;
+    ///
+    /// let delivery = system.delivery(&receipt.delivery_ids[0]).await?;
+    /// assert_eq!(delivery.attempts[0].status, Some(200));
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -47,6 +99,33 @@ impl WebhookSystem {
     /// Cancels the deliveries that match and wait; how many. A delivery that a process has
     /// taken to send is not.
     ///
+    /// ```
+    /// # use better_auth_webhooks::storage::MemoryStorage;
+    /// # use better_auth_webhooks::{WebhookEndpoint, WebhookSystem};
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), better_auth_webhooks::WebhookError> {
+    /// # let transport = webhooks_testing::ScriptedTransport::new();
+    /// # let system = WebhookSystem::builder().transport(transport.clone()).build(MemoryStorage::new());
+    /// # system
+    /// #     .register_endpoint(WebhookEndpoint {
+    /// #         id: "endpoint_1".to_string(),
+    /// #         url: "https://api.example.com/webhooks".to_string(),
+    /// #         secret: "webhook_secret".to_string(),
+    /// #         events: vec!["user.*".to_string()],
+    /// #         ..Default::default()
+    /// #     })
+    /// #     .await?;
+    /// use better_auth_webhooks::storage::DeliveryQuery;
+    ///
+    /// system.pause_endpoint("endpoint_1").await?;
+    /// system.send_webhook("user.created", "data").await?;
+    ///
+    /// let query = DeliveryQuery { endpoint_id: Some("endpoint_1".into()), ..Default::default() };
+    /// assert_eq!(system.cancel(&query).await?, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// See [`WebhookSystem`].
@@ -56,6 +135,32 @@ impl WebhookSystem {
 
     /// Drops the payloads of all deliveries that match, such as those of one event or one tenant;
     /// how many. Those that wait are cancelled.
+    ///
+    /// ```
+    /// # use better_auth_webhooks::storage::MemoryStorage;
+    /// # use better_auth_webhooks::{WebhookEndpoint, WebhookSystem};
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), better_auth_webhooks::WebhookError> {
+    /// # let transport = webhooks_testing::ScriptedTransport::new();
+    /// # let system = WebhookSystem::builder().transport(transport.clone()).build(MemoryStorage::new());
+    /// # system
+    /// #     .register_endpoint(WebhookEndpoint {
+    /// #         id: "endpoint_1".to_string(),
+    /// #         url: "https://api.example.com/webhooks".to_string(),
+    /// #         secret: "webhook_secret".to_string(),
+    /// #         events: vec!["user.*".to_string()],
+    /// #         ..Default::default()
+    /// #     })
+    /// #     .await?;
+    /// use better_auth_webhooks::storage::DeliveryQuery;
+    ///
+    /// system.webhook("user.created").tenant("org_1").send().await?;
+    ///
+    /// let query = DeliveryQuery { tenant: Some("org_1".into()), ..Default::default() };
+    /// assert_eq!(system.erase_payloads(&query).await?, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -68,6 +173,37 @@ impl WebhookSystem {
     /// can stop and resume. To go on, pass the answer's `next` as the query's `before`; with
     /// [`updated_before`](DeliveryQuery::updated_before) set to the walk's beginning, what an
     /// earlier step has changed is not met again, whatever became of it.
+    ///
+    /// ```
+    /// # use better_auth_webhooks::storage::MemoryStorage;
+    /// # use better_auth_webhooks::{WebhookEndpoint, WebhookSystem};
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), better_auth_webhooks::WebhookError> {
+    /// # let transport = webhooks_testing::ScriptedTransport::new();
+    /// # let system = WebhookSystem::builder().transport(transport.clone()).build(MemoryStorage::new());
+    /// # system
+    /// #     .register_endpoint(WebhookEndpoint {
+    /// #         id: "endpoint_1".to_string(),
+    /// #         url: "https://api.example.com/webhooks".to_string(),
+    /// #         secret: "webhook_secret".to_string(),
+    /// #         events: vec!["user.*".to_string()],
+    /// #         ..Default::default()
+    /// #     })
+    /// #     .await?;
+    /// use better_auth_webhooks::storage::{Change, DeliveryQuery};
+    ///
+    /// let mut query = DeliveryQuery::default();
+    /// loop {
+    ///     let step = system.change_some(&query, Change::Replay, 100).await?;
+    ///     println!("{} replayed", step.changed);
+    ///     if step.next.is_none() {
+    ///         break;
+    ///     }
+    ///     query.before = step.next; // keep it, to resume after a restart
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///

@@ -3,13 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use webhooks_core::storage::{
-    DisabledBy, EndpointGate, EndpointRecord, Expected, GateChange, Saved,
-};
+use webhooks_core::storage::spi::GateChange;
+use webhooks_core::storage::{DisabledBy, EndpointRecord, Expected, Saved};
 use webhooks_core::{
     KeptEndpoint, Result, Secret, WebhookEndpoint, WebhookError, check_endpoint_id,
 };
-use webhooks_delivery::Pipeline;
 
 use crate::WebhookSystem;
 
@@ -20,6 +18,26 @@ impl WebhookSystem {
     /// then does not make it another one. (A secret is known until the second rotation after it, if
     /// it has stopped signing by then: register the new one before.) No name is resolved.
     ///
+    /// ```
+    /// # use better_auth_webhooks::storage::MemoryStorage;
+    /// use better_auth_webhooks::{WebhookEndpoint, WebhookSystem};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), better_auth_webhooks::WebhookError> {
+    /// # let system = WebhookSystem::new(MemoryStorage::new());
+    /// system
+    ///     .register_endpoint(WebhookEndpoint {
+    ///         id: "endpoint_1".to_string(),
+    ///         url: "https://api.example.com/webhooks".to_string(),
+    ///         secret: "webhook_secret".to_string(),
+    ///         events: vec!["user.*".to_string()],
+    ///         ..Default::default()
+    ///     })
+    ///     .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`WebhookError::InvalidEndpoint`], [`WebhookError::InvalidFilter`] or
@@ -28,112 +46,171 @@ impl WebhookSystem {
     /// [`WebhookError::StorageError`] when the one that has it cannot be decrypted; see
     /// [`WebhookSystem`].
     pub async fn register_endpoint(&self, endpoint: WebhookEndpoint) -> Result<()> {
-        let endpoint = KeptEndpoint::from(endpoint);
-        let pipeline = self.checked(&endpoint).await?;
+        let endpoint = &KeptEndpoint::from(endpoint);
+        self.check(endpoint).await?;
         let rules = self.endpoint_rules();
-        for _ in 0..TRIES {
-            pipeline.refresh().await?;
-            let Some(stored) = pipeline.endpoint(&endpoint.id) else {
-                rules.check_room(pipeline, &endpoint, None)?;
+        self.change_endpoint(&endpoint.id, |stored| async move {
+            let Some(stored) = stored else {
+                rules.check_room(self.pipeline()?, endpoint, None)?;
                 // Two nodes may be at it: the first one wins, and the other one looks again.
-                match self.add(pipeline, endpoint.clone()).await? {
-                    Saved::Stored(_) => return Ok(()),
-                    Saved::Conflict => continue,
-                }
+                return self.add(endpoint.clone()).await;
             };
             readable(&stored)?;
             let is_unverified = rules.is_unverified(&stored);
-            if !is_same(&stored, &endpoint, is_unverified) {
+            if !is_same(&stored, endpoint, is_unverified) {
                 return Err(WebhookError::EndpointExists(endpoint.id.as_str().into()));
             }
             if is_unverified && endpoint.enabled && stored.gate.disabled.is_none() {
                 // An earlier registration ended between its two steps.
-                return self.set_gate(pipeline, &endpoint.id, UNVERIFIED).await;
+                return self.set_gates(&endpoint.id, &[UNVERIFIED]).await;
             }
-            return Ok(());
-        }
-        Err(changed_meanwhile(&endpoint.id))
+            Ok(Tried::Unchanged)
+        })
+        .await
     }
 
-    async fn add(&self, pipeline: &Pipeline, mut endpoint: KeptEndpoint) -> Result<Saved> {
+    async fn add(&self, mut endpoint: KeptEndpoint) -> Result<Tried> {
         let verifies = self.endpoint_rules().require_verification && endpoint.enabled;
         // At no moment, and on no node, is it active before it is verified.
         endpoint.enabled &= !verifies;
-        let storage = pipeline.storage();
+        let storage = self.pipeline()?.storage();
         let saved = storage.save_definition(&endpoint, Expected::Absent).await?;
         match saved {
-            Saved::Conflict => {}
-            Saved::Stored(_) if verifies => {
-                self.set_gate(pipeline, &endpoint.id, UNVERIFIED).await?;
-            }
-            Saved::Stored(_) => pipeline.refresh().await?,
+            Saved::Stored(_) if verifies => self.set_gates(&endpoint.id, &[UNVERIFIED]).await,
+            saved => Ok(saved.into()),
         }
-        Ok(saved)
     }
 
     /// Replaces the definition of an endpoint. `enabled: true` also enables one that was disabled
     /// at run time, but not one that is still to be verified. With another `tenant` it is another
     /// endpoint: what waits for the one before is cancelled, and its dead letters are not replayed.
     ///
+    /// ```
+    /// # use better_auth_webhooks::storage::MemoryStorage;
+    /// # use better_auth_webhooks::{WebhookEndpoint, WebhookSystem};
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), better_auth_webhooks::WebhookError> {
+    /// # let transport = webhooks_testing::ScriptedTransport::new();
+    /// # let system = WebhookSystem::builder().transport(transport.clone()).build(MemoryStorage::new());
+    /// # system
+    /// #     .register_endpoint(WebhookEndpoint {
+    /// #         id: "endpoint_1".to_string(),
+    /// #         url: "https://api.example.com/webhooks".to_string(),
+    /// #         secret: "webhook_secret".to_string(),
+    /// #         events: vec!["user.*".to_string()],
+    /// #         ..Default::default()
+    /// #     })
+    /// #     .await?;
+    /// let endpoint = system.get_endpoint("endpoint_1").await?;
+    /// if let Some(mut endpoint) = endpoint {
+    ///     endpoint.events = vec!["user.*".to_string(), "order.*".to_string()];
+    ///     system.update_endpoint(endpoint).await?;
+    /// }
+    /// # assert_eq!(system.get_endpoint("endpoint_1").await?.map(|e| e.events.len()), Some(2));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// As [`register_endpoint`](Self::register_endpoint), and [`WebhookError::EndpointNotFound`].
     pub async fn update_endpoint(&self, endpoint: WebhookEndpoint) -> Result<()> {
-        let endpoint = KeptEndpoint::from(endpoint);
-        let pipeline = self.checked(&endpoint).await?;
-        for _ in 0..TRIES {
-            if let Saved::Stored(_) = self.try_update(pipeline, endpoint.clone()).await? {
-                return pipeline.refresh().await;
-            }
-        }
-        Err(changed_meanwhile(&endpoint.id))
+        let endpoint = &KeptEndpoint::from(endpoint);
+        self.check(endpoint).await?;
+        self.change_endpoint(&endpoint.id, |stored| async move {
+            let stored = found(stored, &endpoint.id)?;
+            self.replace(&stored, endpoint.clone()).await
+        })
+        .await
     }
 
-    async fn try_update(&self, pipeline: &Pipeline, mut endpoint: KeptEndpoint) -> Result<Saved> {
-        let stored = self.stored(pipeline, &endpoint.id).await?;
-        let rules = self.endpoint_rules();
-        rules.check_room(pipeline, &endpoint, Some(&stored))?;
+    async fn replace(&self, stored: &EndpointRecord, mut endpoint: KeptEndpoint) -> Result<Tried> {
+        let (pipeline, rules) = (self.pipeline()?, self.endpoint_rules());
+        rules.check_room(pipeline, &endpoint, Some(stored))?;
         let has_moved = stored.endpoint.url != endpoint.url;
-        if rules.is_unverified(&stored) || (has_moved && rules.require_verification) {
+        if rules.is_unverified(stored) || (has_moved && rules.require_verification) {
             // First, so that the new place gets nothing before it is verified.
-            self.set_gate(pipeline, &endpoint.id, UNVERIFIED).await?;
+            self.set_gates(&endpoint.id, &[UNVERIFIED]).await?;
             endpoint.enabled = false;
         }
         if endpoint.enabled && !stored.endpoint.enabled {
             // First, so that no failure of before disables it again at once.
-            self.set_gate(pipeline, &endpoint.id, GateChange::Reset)
-                .await?;
+            self.set_gates(&endpoint.id, &[GateChange::Reset]).await?;
         }
         let expected = Expected::Definition(stored.definition_revision);
         let storage = pipeline.storage();
         let saved = storage.save_definition(&endpoint, expected).await?;
         if has_moved && saved != Saved::Conflict {
             // What the old place did says nothing about the new one.
-            self.set_gate(pipeline, &endpoint.id, GateChange::Reset)
-                .await?;
+            self.set_gates(&endpoint.id, &[GateChange::Reset]).await?;
         }
-        Ok(saved)
+        Ok(saved.into())
     }
 
     /// Deletes an endpoint and cancels what waits for it. A request in flight may still arrive.
+    ///
+    /// ```
+    /// # use better_auth_webhooks::storage::MemoryStorage;
+    /// # use better_auth_webhooks::{WebhookEndpoint, WebhookSystem};
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), better_auth_webhooks::WebhookError> {
+    /// # let transport = webhooks_testing::ScriptedTransport::new();
+    /// # let system = WebhookSystem::builder().transport(transport.clone()).build(MemoryStorage::new());
+    /// # system
+    /// #     .register_endpoint(WebhookEndpoint {
+    /// #         id: "endpoint_1".to_string(),
+    /// #         url: "https://api.example.com/webhooks".to_string(),
+    /// #         secret: "webhook_secret".to_string(),
+    /// #         events: vec!["user.*".to_string()],
+    /// #         ..Default::default()
+    /// #     })
+    /// #     .await?;
+    /// system.delete_endpoint("endpoint_1").await?;
+    /// assert!(system.get_endpoint("endpoint_1").await?.is_none());
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
     /// [`WebhookError::EndpointNotFound`]; see [`WebhookSystem`].
     pub async fn delete_endpoint(&self, endpoint_id: &str) -> Result<()> {
-        let pipeline = self.ready().await?;
-        check_endpoint_id(endpoint_id)?;
-        if !pipeline
-            .storage()
-            .delete_endpoint(endpoint_id, pipeline.now())
-            .await?
-        {
-            return Err(not_found(endpoint_id));
-        }
-        pipeline.refresh().await
+        self.change_endpoint(endpoint_id, |_| async move {
+            let pipeline = self.pipeline()?;
+            let deleted = pipeline
+                .storage()
+                .delete_endpoint(endpoint_id, pipeline.now());
+            match deleted.await? {
+                true => Ok(Tried::Stored),
+                false => Err(not_found(endpoint_id)),
+            }
+        })
+        .await
     }
 
     /// An endpoint's definition, if there is one with this id.
+    ///
+    /// ```
+    /// # use better_auth_webhooks::storage::MemoryStorage;
+    /// # use better_auth_webhooks::{WebhookEndpoint, WebhookSystem};
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), better_auth_webhooks::WebhookError> {
+    /// # let transport = webhooks_testing::ScriptedTransport::new();
+    /// # let system = WebhookSystem::builder().transport(transport.clone()).build(MemoryStorage::new());
+    /// # system
+    /// #     .register_endpoint(WebhookEndpoint {
+    /// #         id: "endpoint_1".to_string(),
+    /// #         url: "https://api.example.com/webhooks".to_string(),
+    /// #         secret: "webhook_secret".to_string(),
+    /// #         events: vec!["user.*".to_string()],
+    /// #         ..Default::default()
+    /// #     })
+    /// #     .await?;
+    /// let endpoint = system.get_endpoint("endpoint_1").await?;
+    /// assert_eq!(endpoint.map(|endpoint| endpoint.enabled), Some(true));
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -147,6 +224,29 @@ impl WebhookSystem {
 
     /// All endpoints with what lets their deliveries through, by id.
     ///
+    /// ```
+    /// # use better_auth_webhooks::storage::MemoryStorage;
+    /// # use better_auth_webhooks::{WebhookEndpoint, WebhookSystem};
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), better_auth_webhooks::WebhookError> {
+    /// # let transport = webhooks_testing::ScriptedTransport::new();
+    /// # let system = WebhookSystem::builder().transport(transport.clone()).build(MemoryStorage::new());
+    /// # system
+    /// #     .register_endpoint(WebhookEndpoint {
+    /// #         id: "endpoint_1".to_string(),
+    /// #         url: "https://api.example.com/webhooks".to_string(),
+    /// #         secret: "webhook_secret".to_string(),
+    /// #         events: vec!["user.*".to_string()],
+    /// #         ..Default::default()
+    /// #     })
+    /// #     .await?;
+    /// for record in system.list_endpoints().await? {
+    ///     println!("{} paused: {}", record.endpoint.id, record.gate.paused);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// See [`WebhookSystem`].
@@ -156,60 +256,33 @@ impl WebhookSystem {
         Ok(pipeline.endpoints())
     }
 
-    /// Lets an endpoint take events again, after it was disabled by hand, by a 410 or for failing.
-    /// What waited goes first one request at a time, then faster. Circuits that any process holds open
-    /// for it are closed.
-    ///
-    /// # Errors
-    ///
-    /// [`WebhookError::EndpointNotFound`]; [`WebhookError::NotVerified`] for one that is still to be
-    /// verified; see [`WebhookSystem`].
-    pub async fn enable_endpoint(&self, endpoint_id: &str) -> Result<()> {
-        let pipeline = self.ready().await?;
-        let stored = self.stored(pipeline, endpoint_id).await?;
-        if self.endpoint_rules().is_unverified(&stored) {
-            let text = format!("{endpoint_id:?} is to be verified by verify_endpoint");
-            return Err(WebhookError::NotVerified(text.into()));
-        }
-        self.set_gate(pipeline, endpoint_id, GateChange::Enable)
-            .await
-    }
-
-    /// Makes new events make no deliveries for an endpoint; what waits for it keeps waiting.
-    ///
-    /// # Errors
-    ///
-    /// [`WebhookError::EndpointNotFound`]; see [`WebhookSystem`].
-    pub async fn disable_endpoint(&self, endpoint_id: &str) -> Result<()> {
-        self.change_gate(endpoint_id, GateChange::Disable(DisabledBy::Operator))
-            .await
-    }
-
-    /// Lets deliveries of an endpoint wait, new ones too, until it is resumed.
-    ///
-    /// # Errors
-    ///
-    /// [`WebhookError::EndpointNotFound`]; see [`WebhookSystem`].
-    pub async fn pause_endpoint(&self, endpoint_id: &str) -> Result<()> {
-        self.change_gate(endpoint_id, GateChange::Pause).await
-    }
-
-    /// Lets what waited for a paused endpoint go, first one request at a time, then faster. Circuits
-    /// that any process holds open for it are closed, and the time begins anew after which it is
-    /// disabled for failing.
-    ///
-    /// # Errors
-    ///
-    /// [`WebhookError::EndpointNotFound`]; see [`WebhookSystem`].
-    pub async fn resume_endpoint(&self, endpoint_id: &str) -> Result<()> {
-        let pipeline = self.ready().await?;
-        self.stored(pipeline, endpoint_id).await?;
-        let changes = [GateChange::Resume, GateChange::Reset];
-        self.set_gates(pipeline, endpoint_id, &changes).await
-    }
-
     /// Gives an endpoint a new secret. For `overlap` requests are signed with the old ones too, at
     /// most 5 in all, so that the consumer can change over at any time in between.
+    ///
+    /// ```
+    /// # use better_auth_webhooks::storage::MemoryStorage;
+    /// # use better_auth_webhooks::{WebhookEndpoint, WebhookSystem};
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), better_auth_webhooks::WebhookError> {
+    /// # let transport = webhooks_testing::ScriptedTransport::new();
+    /// # let system = WebhookSystem::builder().transport(transport.clone()).build(MemoryStorage::new());
+    /// # system
+    /// #     .register_endpoint(WebhookEndpoint {
+    /// #         id: "endpoint_1".to_string(),
+    /// #         url: "https://api.example.com/webhooks".to_string(),
+    /// #         secret: "webhook_secret".to_string(),
+    /// #         events: vec!["user.*".to_string()],
+    /// #         ..Default::default()
+    /// #     })
+    /// #     .await?;
+    /// use std::time::Duration;
+    ///
+    /// let secret = better_auth_webhooks::generate_secret()?;
+    /// // For a day both sign, so that the consumer changes over at any time.
+    /// system.rotate_secret("endpoint_1", secret, Duration::from_secs(86_400)).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -222,78 +295,76 @@ impl WebhookSystem {
         secret: impl Into<String>,
         overlap: Duration,
     ) -> Result<()> {
-        let pipeline = self.ready().await?;
-        let secret = Secret::from(secret.into());
-        for _ in 0..TRIES {
-            let stored = self.stored(pipeline, endpoint_id).await?;
+        let secret = &Secret::from(secret.into());
+        self.change_endpoint(endpoint_id, |stored| async move {
+            let stored = found(stored, endpoint_id)?;
+            let pipeline = self.pipeline()?;
             let mut endpoint = KeptEndpoint::clone(readable(&stored)?);
             let now = pipeline.now();
             endpoint.rotate_secret(secret.expose().to_owned(), now.after(overlap), now);
             endpoint.validate()?;
             let expected = stored.definition_revision;
             let saved = pipeline.storage().save_secrets(&endpoint, expected).await?;
-            if saved != Saved::Conflict {
-                return pipeline.refresh().await;
+            Ok(saved.into())
+        })
+        .await
+    }
+
+    /// Changes an endpoint: looks at what is stored, makes the change on that, and takes over what it
+    /// came to. It begins anew for as long as somebody else was quicker.
+    pub(crate) async fn change_endpoint<F>(
+        &self,
+        endpoint_id: &str,
+        change: impl Fn(Option<Arc<EndpointRecord>>) -> F,
+    ) -> Result<()>
+    where
+        F: Future<Output = Result<Tried>>,
+    {
+        let pipeline = self.ready().await?;
+        check_endpoint_id(endpoint_id)?;
+        for _ in 0..TRIES {
+            pipeline.refresh().await?;
+            match change(pipeline.endpoint(endpoint_id)).await? {
+                Tried::Stored => return pipeline.refresh().await,
+                Tried::Unchanged => return Ok(()),
+                Tried::Conflict => {}
             }
         }
-        Err(changed_meanwhile(endpoint_id))
+        let text = format!("{endpoint_id:?}, {TRIES} times");
+        Err(WebhookError::EndpointChanged(text.into()))
     }
 
-    async fn change_gate(&self, endpoint_id: &str, change: GateChange) -> Result<()> {
-        let pipeline = self.ready().await?;
-        self.stored(pipeline, endpoint_id).await?;
-        self.set_gate(pipeline, endpoint_id, change).await
-    }
-
-    pub(crate) async fn set_gate(
-        &self,
-        pipeline: &Pipeline,
-        endpoint_id: &str,
-        change: GateChange,
-    ) -> Result<()> {
-        self.set_gates(pipeline, endpoint_id, &[change]).await
-    }
-
-    async fn set_gates(
-        &self,
-        pipeline: &Pipeline,
-        endpoint_id: &str,
-        changes: &[GateChange],
-    ) -> Result<()> {
-        let gate = |change: &GateChange| EndpointGate {
-            endpoint_id: endpoint_id.into(),
-            epoch: None,
-            change: *change,
-        };
-        let gates: Vec<_> = changes.iter().map(gate).collect();
-        let storage = pipeline.storage();
-        storage.set_gates(&gates, pipeline.now()).await?;
-        pipeline.refresh().await
-    }
-
-    /// The pipeline, if it could deliver to this endpoint.
-    async fn checked(&self, endpoint: &WebhookEndpoint) -> Result<&Pipeline> {
+    /// Whether the system could deliver to this endpoint.
+    async fn check(&self, endpoint: &WebhookEndpoint) -> Result<()> {
         let pipeline = self.ready().await?;
         endpoint.validate()?;
         pipeline.settings().check_timeout(endpoint)?;
-        pipeline.transport().check(endpoint)?;
-        Ok(pipeline)
+        pipeline.transport().check(endpoint)
     }
+}
 
-    pub(crate) async fn stored(
-        &self,
-        pipeline: &Pipeline,
-        id: &str,
-    ) -> Result<Arc<EndpointRecord>> {
-        check_endpoint_id(id)?;
-        pipeline.refresh().await?;
-        pipeline.endpoint(id).ok_or_else(|| not_found(id))
+/// What one try of a change came to.
+pub(crate) enum Tried {
+    /// It is stored.
+    Stored,
+    /// There is nothing to store.
+    Unchanged,
+    /// Somebody else has changed the endpoint since it was looked at.
+    Conflict,
+}
+
+impl From<Saved> for Tried {
+    fn from(saved: Saved) -> Self {
+        match saved {
+            Saved::Stored(_) => Self::Stored,
+            Saved::Conflict => Self::Conflict,
+        }
     }
 }
 
 /// How often a change begins anew because somebody else was quicker. That one is done then, so that
 /// of many at a time each finds its turn.
-pub(crate) const TRIES: usize = 100;
+const TRIES: usize = 100;
 const UNVERIFIED: GateChange = GateChange::Disable(DisabledBy::Unverified);
 
 /// Whether a definition is the stored one, apart from what was changed at run time.
@@ -321,8 +392,12 @@ pub(crate) fn readable(stored: &EndpointRecord) -> Result<&KeptEndpoint> {
     }
 }
 
-pub(crate) fn changed_meanwhile(endpoint_id: &str) -> WebhookError {
-    WebhookError::EndpointChanged(format!("{endpoint_id:?}, {TRIES} times").into())
+/// What is stored, if there is such an endpoint.
+pub(crate) fn found(
+    stored: Option<Arc<EndpointRecord>>,
+    endpoint_id: &str,
+) -> Result<Arc<EndpointRecord>> {
+    stored.ok_or_else(|| not_found(endpoint_id))
 }
 
 fn not_found(endpoint_id: &str) -> WebhookError {

@@ -2,15 +2,17 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::ser::Error as _;
+use serde::{Serialize, Serializer};
 use serde_json::value::{RawValue, to_raw_value};
-use webhooks_core::{Priority, Result};
-use webhooks_delivery::{Outgoing, Sent};
+use webhooks_core::{Priority, Result, SendOptions, WebhookError};
+use webhooks_delivery::Sent;
 
 use crate::WebhookSystem;
 
 /// What was sent.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct SendReceipt {
     /// The id of the event: the consumer's idempotency key.
     pub event_id: String,
@@ -40,12 +42,26 @@ impl From<Sent> for SendReceipt {
 #[must_use = "an event is not sent until it is given to the system"]
 pub struct OutgoingEvent {
     event_type: String,
-    data: Option<Result<Box<RawValue>>>,
+    data: EventData,
     tenant: Option<String>,
     endpoint_id: Option<String>,
     priority: Priority,
     delay: Duration,
     idempotency_key: Option<String>,
+    max_retries: Option<u32>,
+}
+
+/// What an event says, or why it is no JSON: then it is refused when it is sent, by itself alone.
+#[derive(Clone)]
+pub(crate) struct EventData(Result<Box<RawValue>>);
+
+impl Serialize for EventData {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match &self.0 {
+            Ok(data) => data.serialize(serializer),
+            Err(error) => Err(S::Error::custom(error)),
+        }
+    }
 }
 
 impl OutgoingEvent {
@@ -53,19 +69,20 @@ impl OutgoingEvent {
     pub fn new(event_type: &str) -> Self {
         Self {
             event_type: event_type.into(),
-            data: None,
+            data: EventData(Ok(RawValue::NULL.to_owned())),
             tenant: None,
             endpoint_id: None,
             priority: Priority::default(),
             delay: Duration::ZERO,
             idempotency_key: None,
+            max_retries: None,
         }
     }
 
     /// The event's data: anything that can be written as JSON. What a [`RawValue`] holds is sent
     /// byte by byte.
     pub fn data(mut self, data: impl Serialize) -> Self {
-        self.data = Some(to_raw_value(&data).map_err(Into::into));
+        self.data = EventData(to_raw_value(&data).map_err(WebhookError::from));
         self
     }
 
@@ -101,29 +118,34 @@ impl OutgoingEvent {
         self
     }
 
-    pub(crate) fn outgoing(&self) -> Outgoing<'_> {
-        Outgoing {
+    /// How often its deliveries are tried again, at most 1,000 times. Defaults to the system's
+    /// schedule, which says when in any case.
+    pub const fn max_retries(mut self, retries: u32) -> Self {
+        self.max_retries = Some(retries);
+        self
+    }
+
+    pub(crate) fn options(&self) -> SendOptions<'_> {
+        SendOptions {
             event_type: &self.event_type,
             tenant: self.tenant.as_deref(),
             endpoint_id: self.endpoint_id.as_deref(),
             priority: self.priority,
             delay: self.delay,
             idempotency_key: self.idempotency_key.as_deref(),
+            max_retries: self.max_retries,
         }
     }
 
-    pub(crate) fn json(&self) -> Result<&RawValue> {
-        match &self.data {
-            Some(data) => data.as_deref().map_err(Clone::clone),
-            None => Ok(RawValue::NULL),
-        }
+    pub(crate) const fn event_data(&self) -> &EventData {
+        &self.data
     }
 }
 
 impl std::fmt::Debug for OutgoingEvent {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // The data may be personal.
-        self.outgoing().fmt(f)
+        self.options().fmt(f)
     }
 }
 
@@ -179,6 +201,12 @@ impl EventBuilder {
         self
     }
 
+    /// See [`OutgoingEvent::max_retries`].
+    pub fn max_retries(mut self, retries: u32) -> Self {
+        self.event = self.event.max_retries(retries);
+        self
+    }
+
     /// Sends the event.
     ///
     /// # Errors
@@ -187,12 +215,7 @@ impl EventBuilder {
     /// [`EndpointNotFound`](crate::WebhookError::EndpointNotFound) when it is for one endpoint
     /// that does not exist or is disabled.
     pub async fn send(self) -> Result<SendReceipt> {
-        let data = self.event.json()?;
-        let sent = self
-            .system
-            .pipeline()?
-            .send(&self.event.outgoing(), data)
-            .await?;
-        Ok(sent.into())
+        let event = &self.event;
+        self.system.send(&event.options(), event.event_data()).await
     }
 }

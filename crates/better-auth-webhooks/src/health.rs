@@ -1,7 +1,10 @@
 //! Whether the system works.
 
+use serde::Serialize;
+
 /// Whether the system works.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Health {
     /// The storage answers.
     pub storage: bool,

@@ -33,13 +33,17 @@
 //! | where it is kept | [`storage`] |
 //! | the other end | [`WebhookReceiver`] |
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod builder;
 mod dead_letters;
 mod deliveries;
+mod endpoint_gates;
 mod endpoint_rules;
 mod endpoints;
 mod event_builder;
 mod health;
+mod shutdown;
 pub mod storage;
 mod system;
 mod verification;
@@ -55,9 +59,9 @@ pub use webhooks_core::{
 #[cfg(feature = "ed25519")]
 pub use webhooks_core::{Ed25519Key, Ed25519PublicKey};
 pub use webhooks_delivery::{
-    AttemptMetrics, AttemptedDelivery, DeliveryEngine, DeliveryEngineBuilder, EndpointMetrics,
-    Metrics, NetworkPolicy, Notice, NoticeStream, ProxyConfig, RefusedMetrics, Resolve,
-    SystemResolver, TlsOptions, WebhookQueue, parse_retry_after,
+    AttemptMetrics, DeliveryEngine, DeliveryEngineBuilder, EndpointMetrics, Metrics, NetworkPolicy,
+    Notice, NoticeStream, NoticedDelivery, ProxyConfig, RefusedMetrics, Resolve, SystemResolver,
+    TlsOptions, WebhookQueue, parse_retry_after,
 };
 #[cfg(feature = "receiver")]
 pub use webhooks_receiver::{
@@ -69,6 +73,7 @@ pub use self::builder::WebhookSystemBuilder;
 pub use self::dead_letters::DeadLetters;
 pub use self::event_builder::{EventBuilder, OutgoingEvent, SendReceipt};
 pub use self::health::Health;
+pub use self::shutdown::Shutdown;
 pub use self::system::WebhookSystem;
 
 /// What consumers use: verifies and parses what arrives.

@@ -1,4 +1,4 @@
-//! Where endpoints and deliveries are kept.
+//! Where endpoints and deliveries are kept. What only the author of a storage needs is in [`spi`].
 
 pub use webhooks_core::storage::*;
 #[cfg(any(feature = "postgres", feature = "redis"))]

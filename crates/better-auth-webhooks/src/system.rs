@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
+use tracing::{Instrument, Span, field};
 use webhooks_core::storage::WebhookStorage;
-use webhooks_core::{Result, WebhookError, check_endpoint_id};
-use webhooks_delivery::{EndpointMetrics, Metrics, NoticeStream, Outgoing, Pipeline};
+use webhooks_core::{Result, SendOptions, WebhookError, check_endpoint_id};
+use webhooks_delivery::{EndpointMetrics, Metrics, NoticeStream, Pipeline};
 
 use crate::endpoint_rules::EndpointRules;
 use crate::event_builder::{EventBuilder, OutgoingEvent, SendReceipt};
-use crate::{DeadLetters, Health, WebhookSystemBuilder};
+use crate::{DeadLetters, Health, Shutdown, WebhookSystemBuilder};
 
 /// Sends webhooks. Clones share one system, whose tasks end when the last of them is dropped.
 ///
@@ -30,6 +31,17 @@ struct Inner {
 impl WebhookSystem {
     /// Starts a system with the defaults, on any storage.
     ///
+    /// ```
+    /// use better_auth_webhooks::WebhookSystem;
+    /// use better_auth_webhooks::storage::MemoryStorage;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let system = WebhookSystem::new(MemoryStorage::new());
+    /// # assert!(system.health().await.is_healthy());
+    /// # }
+    /// ```
+    ///
     /// # Panics
     ///
     /// Outside a Tokio runtime, since its tasks run there.
@@ -40,6 +52,19 @@ impl WebhookSystem {
     }
 
     /// Sets a system up.
+    ///
+    /// ```
+    /// use better_auth_webhooks::storage::MemoryStorage;
+    /// use better_auth_webhooks::{RateLimitConfig, WebhookSystem};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let system = WebhookSystem::builder()
+    ///     .rate_limit(RateLimitConfig { requests_per_second: 10, burst_size: 20 })
+    ///     .build(MemoryStorage::new());
+    /// # assert!(system.health().await.is_healthy());
+    /// # }
+    /// ```
     pub fn builder() -> WebhookSystemBuilder {
         WebhookSystemBuilder::new()
     }
@@ -57,23 +82,120 @@ impl WebhookSystem {
     /// delivered or ends in the dead letter queue, whatever crashes (as far as the storage is
     /// durable).
     ///
+    /// ```
+    /// # use better_auth_webhooks::storage::MemoryStorage;
+    /// # use better_auth_webhooks::{WebhookEndpoint, WebhookSystem};
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), better_auth_webhooks::WebhookError> {
+    /// # let transport = webhooks_testing::ScriptedTransport::new();
+    /// # let system = WebhookSystem::builder().transport(transport.clone()).build(MemoryStorage::new());
+    /// # system
+    /// #     .register_endpoint(WebhookEndpoint {
+    /// #         id: "endpoint_1".to_string(),
+    /// #         url: "https://api.example.com/webhooks".to_string(),
+    /// #         secret: "webhook_secret".to_string(),
+    /// #         events: vec!["user.*".to_string()],
+    /// #         ..Default::default()
+    /// #     })
+    /// #     .await?;
+    /// use serde_json::json;
+    ///
+    /// let receipt = system.send_webhook("user.created", json!({ "user_id": "123" })).await?;
+    /// assert_eq!(receipt.delivery_ids.len(), 1); // one endpoint takes it
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`WebhookError::InvalidEvent`] or [`WebhookError::SerializationError`] for an event type,
     /// body or field out of its bounds, before anything is stored; [`WebhookError::Overloaded`]
     /// when a queue is full; [`WebhookError::ShutDown`] after [`shutdown`](Self::shutdown).
     pub async fn send_webhook(&self, event: &str, data: impl Serialize) -> Result<SendReceipt> {
-        let sent = self.pipeline()?.send(&Outgoing::new(event), &data).await?;
+        self.send(&SendOptions::new(event), &data).await
+    }
+
+    #[tracing::instrument(
+        name = "send",
+        skip_all,
+        fields(event_type = options.event_type, event_id)
+    )]
+    pub(crate) async fn send(
+        &self,
+        options: &SendOptions<'_>,
+        data: &(impl Serialize + ?Sized),
+    ) -> Result<SendReceipt> {
+        let sent = self.pipeline()?.send(options, data).await?;
+        Span::current().record("event_id", field::display(sent.event_id));
         Ok(sent.into())
     }
 
     /// Starts an event with options: priority, delay, idempotency key, tenant, one endpoint only.
+    ///
+    /// ```
+    /// # use better_auth_webhooks::storage::MemoryStorage;
+    /// # use better_auth_webhooks::{WebhookEndpoint, WebhookSystem};
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), better_auth_webhooks::WebhookError> {
+    /// # let transport = webhooks_testing::ScriptedTransport::new();
+    /// # let system = WebhookSystem::builder().transport(transport.clone()).build(MemoryStorage::new());
+    /// # system
+    /// #     .register_endpoint(WebhookEndpoint {
+    /// #         id: "endpoint_1".to_string(),
+    /// #         url: "https://api.example.com/webhooks".to_string(),
+    /// #         secret: "webhook_secret".to_string(),
+    /// #         events: vec!["user.*".to_string()],
+    /// #         ..Default::default()
+    /// #     })
+    /// #     .await?;
+    /// use std::time::Duration;
+    ///
+    /// use better_auth_webhooks::Priority;
+    ///
+    /// let receipt = system
+    ///     .webhook("user.created")
+    ///     .data("anything that can be written as JSON")
+    ///     .priority(Priority::High)
+    ///     .delay(Duration::from_secs(5))
+    ///     .idempotency_key("signup-123")
+    ///     .send()
+    ///     .await?;
+    /// # assert_eq!(receipt.delivery_ids.len(), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn webhook(&self, event: &str) -> EventBuilder {
         EventBuilder::new(self.clone(), event)
     }
 
     /// Sends several events, at most 1,000: one answer for each, in order. They are stored in one
     /// commit if they have 256 deliveries at most, else in several, one after the other.
+    ///
+    /// ```
+    /// # use better_auth_webhooks::storage::MemoryStorage;
+    /// # use better_auth_webhooks::{WebhookEndpoint, WebhookSystem};
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), better_auth_webhooks::WebhookError> {
+    /// # let transport = webhooks_testing::ScriptedTransport::new();
+    /// # let system = WebhookSystem::builder().transport(transport.clone()).build(MemoryStorage::new());
+    /// # system
+    /// #     .register_endpoint(WebhookEndpoint {
+    /// #         id: "endpoint_1".to_string(),
+    /// #         url: "https://api.example.com/webhooks".to_string(),
+    /// #         secret: "webhook_secret".to_string(),
+    /// #         events: vec!["user.*".to_string()],
+    /// #         ..Default::default()
+    /// #     })
+    /// #     .await?;
+    /// use better_auth_webhooks::OutgoingEvent;
+    ///
+    /// let events = ["1", "2"].map(|id| OutgoingEvent::new("user.created").data(id));
+    /// for sent in system.send_batch(events).await? {
+    ///     println!("{}", sent?.event_id);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -85,26 +207,40 @@ impl WebhookSystem {
         events: impl IntoIterator<Item = OutgoingEvent>,
     ) -> Result<Vec<Result<SendReceipt>>> {
         let events: Vec<_> = events.into_iter().collect();
-        let pipeline = self.pipeline()?;
-        let readable: Vec<_> = events
+        let to_send = events
             .iter()
-            .map(|event| Ok((event.outgoing(), event.json()?)))
-            .collect();
-        let good: Vec<_> = readable
-            .iter()
-            .filter_map(|event| event.as_ref().ok().cloned())
-            .collect();
-        let mut sent = pipeline.send_all(&good).await?.into_iter();
-        let lost = || Err(WebhookError::StorageError("an answer is missing".into()));
-        let answer = |event: Result<_>| {
-            event
-                .and_then(|_| sent.next().unwrap_or_else(lost))
-                .map(SendReceipt::from)
-        };
-        Ok(readable.into_iter().map(answer).collect())
+            .map(|event| (event.options(), event.event_data()));
+        let to_send: Vec<_> = to_send.collect();
+        let span = tracing::info_span!("send", events = events.len());
+        let sent = self.pipeline()?.send_all(&to_send).instrument(span).await?;
+        Ok(sent.into_iter().map(|sent| sent.map(Into::into)).collect())
     }
 
     /// The dead letter queue.
+    ///
+    /// ```
+    /// # use better_auth_webhooks::storage::MemoryStorage;
+    /// # use better_auth_webhooks::{WebhookEndpoint, WebhookSystem};
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), better_auth_webhooks::WebhookError> {
+    /// # let transport = webhooks_testing::ScriptedTransport::new();
+    /// # let system = WebhookSystem::builder().transport(transport.clone()).build(MemoryStorage::new());
+    /// # system
+    /// #     .register_endpoint(WebhookEndpoint {
+    /// #         id: "endpoint_1".to_string(),
+    /// #         url: "https://api.example.com/webhooks".to_string(),
+    /// #         secret: "webhook_secret".to_string(),
+    /// #         events: vec!["user.*".to_string()],
+    /// #         ..Default::default()
+    /// #     })
+    /// #     .await?;
+    /// use better_auth_webhooks::storage::DeliveryQuery;
+    ///
+    /// let page = system.dead_letters().list(&DeliveryQuery::default()).await?;
+    /// assert!(page.items.is_empty());
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn dead_letters(&self) -> DeadLetters {
         DeadLetters::new(self.clone())
@@ -112,25 +248,69 @@ impl WebhookSystem {
 
     /// The whole system in numbers.
     ///
+    /// ```
+    /// # use better_auth_webhooks::storage::MemoryStorage;
+    /// # use better_auth_webhooks::{WebhookEndpoint, WebhookSystem};
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), better_auth_webhooks::WebhookError> {
+    /// # let transport = webhooks_testing::ScriptedTransport::new();
+    /// # let system = WebhookSystem::builder().transport(transport.clone()).build(MemoryStorage::new());
+    /// # system
+    /// #     .register_endpoint(WebhookEndpoint {
+    /// #         id: "endpoint_1".to_string(),
+    /// #         url: "https://api.example.com/webhooks".to_string(),
+    /// #         secret: "webhook_secret".to_string(),
+    /// #         events: vec!["user.*".to_string()],
+    /// #         ..Default::default()
+    /// #     })
+    /// #     .await?;
+    /// system.send_webhook("user.created", "data").await?;
+    /// system.drain(std::time::Duration::from_secs(10)).await?;
+    ///
+    /// let metrics = system.get_metrics().await?;
+    /// assert_eq!((metrics.total_deliveries, metrics.successful_deliveries), (1, 1));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// See [`WebhookSystem`].
     pub async fn get_metrics(&self) -> Result<Metrics> {
         let pipeline = self.ready().await?;
         let counts = pipeline.storage().counts(None).await?;
-        let attempts = pipeline.attempts();
-        Ok(Metrics {
-            total_deliveries: counts.enqueued,
-            successful_deliveries: counts.delivered,
-            failed_deliveries: counts.dead,
-            avg_latency_ms: attempts.mean_ms,
+        Ok(Metrics::new(
             counts,
-            attempts,
-            refused: pipeline.refused(),
-        })
+            pipeline.attempts(),
+            pipeline.refused(),
+        ))
     }
 
     /// One endpoint in numbers, with its circuit as this process sees it.
+    ///
+    /// ```
+    /// # use better_auth_webhooks::storage::MemoryStorage;
+    /// # use better_auth_webhooks::{WebhookEndpoint, WebhookSystem};
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), better_auth_webhooks::WebhookError> {
+    /// # let transport = webhooks_testing::ScriptedTransport::new();
+    /// # let system = WebhookSystem::builder().transport(transport.clone()).build(MemoryStorage::new());
+    /// # system
+    /// #     .register_endpoint(WebhookEndpoint {
+    /// #         id: "endpoint_1".to_string(),
+    /// #         url: "https://api.example.com/webhooks".to_string(),
+    /// #         secret: "webhook_secret".to_string(),
+    /// #         events: vec!["user.*".to_string()],
+    /// #         ..Default::default()
+    /// #     })
+    /// #     .await?;
+    /// use better_auth_webhooks::CircuitState;
+    ///
+    /// let metrics = system.endpoint_metrics("endpoint_1").await?;
+    /// assert_eq!(metrics.circuit.state, CircuitState::Closed);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -142,18 +322,44 @@ impl WebhookSystem {
             return Err(WebhookError::EndpointNotFound(endpoint_id.into()));
         };
         let counts = pipeline.storage().counts(Some(endpoint_id)).await?;
-        let endpoint_id = endpoint_id.into();
-        Ok(EndpointMetrics {
-            endpoint_id,
-            counts,
-            attempts,
-            circuit,
-            in_flight,
-        })
+        let id = endpoint_id.to_owned();
+        Ok(EndpointMetrics::new(
+            id, counts, attempts, circuit, in_flight,
+        ))
     }
 
     /// Everything that happens from now on: deliveries that arrive, are retried or given up,
     /// circuits that change, endpoints that are about to be or were disabled.
+    ///
+    /// ```
+    /// # use better_auth_webhooks::storage::MemoryStorage;
+    /// # use better_auth_webhooks::{WebhookEndpoint, WebhookSystem};
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), better_auth_webhooks::WebhookError> {
+    /// # let transport = webhooks_testing::ScriptedTransport::new();
+    /// # let system = WebhookSystem::builder().transport(transport.clone()).build(MemoryStorage::new());
+    /// # system
+    /// #     .register_endpoint(WebhookEndpoint {
+    /// #         id: "endpoint_1".to_string(),
+    /// #         url: "https://api.example.com/webhooks".to_string(),
+    /// #         secret: "webhook_secret".to_string(),
+    /// #         events: vec!["user.*".to_string()],
+    /// #         ..Default::default()
+    /// #     })
+    /// #     .await?;
+    /// use better_auth_webhooks::Notice;
+    ///
+    /// let mut notices = system.notices()?; // also a `futures_core::Stream`
+    /// system.send_webhook("user.created", "data").await?;
+    /// match notices.next().await {
+    ///     Some(Notice::Delivered { delivery }) => assert_eq!(delivery.attempt, 1),
+    ///     Some(Notice::Dead { delivery, reason }) => eprintln!("{}: {reason:?}", delivery.delivery_id),
+    ///     Some(Notice::Missed { notices }) => eprintln!("read too slowly for {notices} of them"),
+    ///     _ => {}
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -163,6 +369,27 @@ impl WebhookSystem {
     }
 
     /// Whether the storage answers and the tasks that deliver run.
+    ///
+    /// ```
+    /// # use better_auth_webhooks::storage::MemoryStorage;
+    /// # use better_auth_webhooks::{WebhookEndpoint, WebhookSystem};
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), better_auth_webhooks::WebhookError> {
+    /// # let transport = webhooks_testing::ScriptedTransport::new();
+    /// # let system = WebhookSystem::builder().transport(transport.clone()).build(MemoryStorage::new());
+    /// # system
+    /// #     .register_endpoint(WebhookEndpoint {
+    /// #         id: "endpoint_1".to_string(),
+    /// #         url: "https://api.example.com/webhooks".to_string(),
+    /// #         secret: "webhook_secret".to_string(),
+    /// #         events: vec!["user.*".to_string()],
+    /// #         ..Default::default()
+    /// #     })
+    /// #     .await?;
+    /// assert!(system.health().await.is_healthy());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn health(&self) -> Health {
         let Ok(pipeline) = self.pipeline() else {
             return Health {
@@ -183,6 +410,30 @@ impl WebhookSystem {
     /// Waits until nothing waits or is in flight, deliveries of disabled and paused endpoints
     /// aside; `false` if the deadline passes before.
     ///
+    /// ```
+    /// # use better_auth_webhooks::storage::MemoryStorage;
+    /// # use better_auth_webhooks::{WebhookEndpoint, WebhookSystem};
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), better_auth_webhooks::WebhookError> {
+    /// # let transport = webhooks_testing::ScriptedTransport::new();
+    /// # let system = WebhookSystem::builder().transport(transport.clone()).build(MemoryStorage::new());
+    /// # system
+    /// #     .register_endpoint(WebhookEndpoint {
+    /// #         id: "endpoint_1".to_string(),
+    /// #         url: "https://api.example.com/webhooks".to_string(),
+    /// #         secret: "webhook_secret".to_string(),
+    /// #         events: vec!["user.*".to_string()],
+    /// #         ..Default::default()
+    /// #     })
+    /// #     .await?;
+    /// use std::time::Duration;
+    ///
+    /// system.send_webhook("user.created", "data").await?;
+    /// assert!(system.drain(Duration::from_secs(10)).await?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// See [`WebhookSystem`].
@@ -194,12 +445,41 @@ impl WebhookSystem {
     /// and everything that came of them is stored. What is cut off or waits stays in the storage,
     /// with no attempt counted. Sending afterwards returns [`WebhookError::ShutDown`].
     ///
+    /// ```
+    /// # use better_auth_webhooks::storage::MemoryStorage;
+    /// # use better_auth_webhooks::{WebhookEndpoint, WebhookSystem};
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), better_auth_webhooks::WebhookError> {
+    /// # let transport = webhooks_testing::ScriptedTransport::new();
+    /// # let system = WebhookSystem::builder().transport(transport.clone()).build(MemoryStorage::new());
+    /// # system
+    /// #     .register_endpoint(WebhookEndpoint {
+    /// #         id: "endpoint_1".to_string(),
+    /// #         url: "https://api.example.com/webhooks".to_string(),
+    /// #         secret: "webhook_secret".to_string(),
+    /// #         events: vec!["user.*".to_string()],
+    /// #         ..Default::default()
+    /// #     })
+    /// #     .await?;
+    /// use std::time::Duration;
+    ///
+    /// let ended = system.shutdown(Duration::from_secs(10)).await?;
+    /// if ended.cut_off {
+    ///     eprintln!("some requests took too long, and are made again at the next start");
+    /// }
+    /// assert!(system.send_webhook("user.created", "data").await.is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// See [`WebhookSystem`].
-    pub async fn shutdown(&self, deadline: Duration) -> Result<()> {
-        self.pipeline()?.shut_down(deadline).await;
-        Ok(())
+    pub async fn shutdown(&self, deadline: Duration) -> Result<Shutdown> {
+        let all_ended = self.pipeline()?.shut_down(deadline).await;
+        Ok(Shutdown {
+            cut_off: !all_ended,
+        })
     }
 
     pub(crate) fn pipeline(&self) -> Result<&Pipeline> {

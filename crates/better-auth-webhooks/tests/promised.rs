@@ -13,17 +13,21 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
+use better_auth_webhooks::storage::spi::{
+    Beat, Claim, Claimed, EndpointChanges, EndpointGate, Enqueued, NewEvent, Settled, Settlement,
+    Swept,
+};
 use better_auth_webhooks::storage::{
-    Beat, Change, Changed, Claim, Claimed, Counts, DeliveryQuery, DeliveryRecord, EndpointChanges,
-    EndpointGate, EndpointRecord, Enqueued, Expected, MemoryStorage, NewEvent, Page, Retention,
-    Saved, Settled, Settlement, Swept, WebhookStorage,
+    Change, Changed, Counts, DeliveryQuery, DeliveryRecord, EndpointRecord, Expected,
+    MemoryStorage, Page, Retention, Saved, WebhookStorage,
 };
 use better_auth_webhooks::{
-    CircuitBreaker, CircuitBreakerConfig, CircuitPermit, CircuitState, Clock, DeliveryEngine,
-    DeliveryResult, EventFilter, EventType, IncomingWebhook, NetworkPolicy, Outcome, Priority,
-    RateLimitConfig, RateLimiter, Resolve, Result, RetryStrategy, SendReceipt, SignatureGenerator,
-    SystemClock, Timestamp, Verdict, WebhookDelivery, WebhookEndpoint, WebhookError, WebhookEvent,
-    WebhookQueue, WebhookReceiver, WebhookSystem, WorkerId, parse_retry_after,
+    Attempt, CircuitBreaker, CircuitBreakerConfig, CircuitPermit, CircuitState, Clock,
+    DeliveryEngine, DeliveryResult, EventFilter, EventType, IncomingWebhook, NetworkPolicy,
+    Outcome, Priority, RateLimitConfig, RateLimiter, Resolve, Result, RetryStrategy, SendReceipt,
+    Shutdown, SignatureGenerator, SystemClock, Timestamp, Transport, Verdict, WebhookDelivery,
+    WebhookEndpoint, WebhookError, WebhookEvent, WebhookQueue, WebhookReceiver, WebhookSystem,
+    WorkerId, parse_retry_after,
 };
 use http::{HeaderMap, HeaderValue};
 use serde_json::json;
@@ -234,7 +238,7 @@ async fn with_an_invalid_setting_every_call_says_so_and_try_build_at_once() {
         ("endpoint", system.endpoint_metrics("a").await.map(drop)),
         ("notices", system.notices().map(drop)),
         ("drain", system.drain(SOON).await.map(drop)),
-        ("shutdown", system.shutdown(SOON).await),
+        ("shutdown", system.shutdown(SOON).await.map(drop)),
         ("deliveries", system.deliveries(&query).await.map(drop)),
         ("delivery", system.delivery(id).await.map(drop)),
         ("cancel", system.cancel(&query).await.map(drop)),
@@ -776,4 +780,97 @@ async fn a_storage_of_the_user_carries_events_without_its_own_wake_ups() {
     assert!(system.drain(SOON).await.unwrap());
     assert_eq!(events.load(Ordering::SeqCst), 20);
     assert_eq!(receiver.count(), 21);
+}
+
+/// A transport of a user's own.
+#[derive(Debug)]
+struct Discard;
+
+#[async_trait]
+impl Transport for Discard {
+    fn check(&self, _: &WebhookEndpoint) -> Result<()> {
+        Ok(())
+    }
+
+    async fn send(&self, attempt: &Attempt<'_>) -> Result<DeliveryResult> {
+        Ok(DeliveryResult {
+            outcome: Outcome::of_status(attempt.endpoint, 204),
+            status: Some(204),
+            started_at: attempt.now,
+            duration: Duration::from_millis(1),
+            retry_after: None,
+            response: Default::default(),
+        })
+    }
+
+    fn forget(&self, _: &str) {}
+}
+
+#[tokio::test]
+async fn a_transport_of_the_user_takes_the_place_of_the_network() {
+    let shared: Arc<dyn Transport> = Arc::new(Discard);
+    for builder in [
+        WebhookSystem::builder().transport(Discard),
+        WebhookSystem::builder().transport(shared),
+    ] {
+        let system = builder.build(MemoryStorage::new());
+        let anywhere = endpoint("gopher://nowhere".to_string());
+        system.register_endpoint(anywhere).await.unwrap();
+        system
+            .send_webhook("user.created", json!({}))
+            .await
+            .unwrap();
+        assert!(system.drain(SOON).await.unwrap());
+        let metrics = system.get_metrics().await.unwrap();
+        assert_eq!(metrics.successful_deliveries, 1);
+    }
+}
+
+#[tokio::test]
+async fn a_shutdown_says_whether_requests_were_cut_off() {
+    let receiver = Receiver::start(|_, n| match n {
+        1 => Response::Status(200),
+        _ => Response::Hang,
+    })
+    .await;
+    for is_cut_off in [false, true] {
+        let system = permissive(MemoryStorage::new());
+        let target = endpoint(receiver.url());
+        system.register_endpoint(target).await.unwrap();
+        system
+            .send_webhook("user.created", json!({}))
+            .await
+            .unwrap();
+        while receiver.count() == usize::from(is_cut_off) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        let ended: Shutdown = system.shutdown(Duration::from_millis(200)).await.unwrap();
+        assert_eq!(ended.cut_off, is_cut_off);
+    }
+}
+
+/// Calls can be made in tasks of their own.
+#[tokio::test]
+async fn every_call_can_be_spawned() {
+    fn is_send<T: Send>(call: T) {
+        drop(call);
+    }
+    let system = WebhookSystem::new(MemoryStorage::new());
+    let target = || endpoint("https://api.example.com/".to_string());
+    is_send(system.register_endpoint(target()));
+    is_send(system.update_endpoint(target()));
+    is_send(system.delete_endpoint("a"));
+    is_send(system.enable_endpoint("a"));
+    is_send(system.disable_endpoint("a"));
+    is_send(system.pause_endpoint("a"));
+    is_send(system.resume_endpoint("a"));
+    is_send(system.verify_endpoint("a"));
+    is_send(system.rotate_secret("a", "b", SOON));
+    is_send(system.send_webhook("a", json!({})));
+    is_send(system.webhook("a").send());
+    is_send(system.send_batch([]));
+    is_send(system.get_metrics());
+    is_send(system.health());
+    is_send(system.drain(SOON));
+    is_send(system.shutdown(SOON));
 }

@@ -219,6 +219,18 @@ async fn a_wrong_setting_is_named_with_its_bound() {
         ),
         (|b| b.timeout_seconds(3_601), "timeout_seconds is 3601"),
         (
+            |b| b.timeout(Duration::from_millis(999)),
+            "timeout_seconds is 0.999, it needs 1 to 3600",
+        ),
+        (
+            |b| b.timeout(Duration::from_millis(3_600_001)),
+            "timeout_seconds is 3600.001, it needs 1 to 3600",
+        ),
+        (
+            |b| b.max_tenant_timeout(Duration::ZERO),
+            "max_tenant_timeout_seconds is 0, it needs 1 to 3600",
+        ),
+        (
             |b| b.rate_limit(rate(0, 1)),
             "requests_per_second is 0, it needs 1",
         ),
@@ -333,7 +345,7 @@ async fn a_wrong_event_is_refused_and_nothing_is_stored() {
                 .delay(Duration::from_secs(2_592_001))
                 .send()
                 .await,
-            "delay is 2592001 s, at most 2592000",
+            "delay is 2592001 s, it needs 0 to 2592000",
         ),
     ];
     for (answer, expected) in answers {

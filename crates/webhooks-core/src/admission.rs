@@ -1,7 +1,8 @@
-//! The seam between the dispatcher and what holds an endpoint's requests back.
+//! The seam between the scheduler and what holds an endpoint's requests back.
 
 use std::fmt::Debug;
 
+use crate::named::named;
 use crate::{Circuit, RateLimitConfig, Timestamp};
 
 /// Decides, per endpoint, whether a request may start now: circuit breaker and rate limit.
@@ -40,12 +41,18 @@ pub enum AdmissionDecision {
 
 /// What holds a request back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum HeldBy {
     /// No token is left.
     RateLimit,
     /// The circuit is open, or half-open with all its probes in flight.
     Circuit,
 }
+
+named!(HeldBy, "hold", {
+    RateLimit => "rate_limit",
+    Circuit => "circuit",
+});
 
 /// The right to start one request. Dropped without a verdict, it gives its probe back.
 pub trait Permit: Debug + Send + Sync {

@@ -1,8 +1,10 @@
 //! Several events in one request.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
-use crate::{Result, WebhookError};
+use crate::{Result, WebhookError, whole};
 
 /// When the events that wait for an endpoint go out together: once there are `max_events` of them, or
 /// the oldest has waited for `max_wait_ms`. Until then they wait in the storage, for whichever process
@@ -19,6 +21,13 @@ pub struct BatchConfig {
 }
 
 impl BatchConfig {
+    /// The same with this [`max_wait_ms`](Self::max_wait_ms), in whole milliseconds, rounded up.
+    #[must_use]
+    pub fn with_max_wait(mut self, wait: Duration) -> Self {
+        self.max_wait_ms = whole::millis(wait);
+        self
+    }
+
     /// Checks the bounds.
     ///
     /// # Errors

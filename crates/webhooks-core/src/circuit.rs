@@ -1,8 +1,11 @@
 //! When an endpoint that fails is left alone.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
-use crate::{Result, Timestamp, WebhookError};
+use crate::named::named;
+use crate::{Result, Timestamp, WebhookError, whole};
 
 /// The longest time that a circuit stays open, in seconds: one day.
 const LONGEST_OPEN: u64 = 86_400;
@@ -21,6 +24,13 @@ pub struct CircuitBreakerConfig {
 }
 
 impl CircuitBreakerConfig {
+    /// The same with this [`timeout_seconds`](Self::timeout_seconds), in whole seconds, rounded up.
+    #[must_use]
+    pub fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.timeout_seconds = whole::seconds(timeout);
+        self
+    }
+
     /// Checks the bounds.
     ///
     /// # Errors
@@ -64,7 +74,7 @@ impl Default for CircuitBreakerConfig {
 }
 
 /// What a circuit lets through.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum CircuitState {
     /// Everything.
     #[default]
@@ -75,11 +85,26 @@ pub enum CircuitState {
     HalfOpen,
 }
 
+named!(CircuitState, "circuit state", {
+    Closed => "closed",
+    Open => "open",
+    HalfOpen => "half_open",
+});
+
 /// The circuit of one endpoint as it stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Circuit {
     /// What it lets through.
     pub state: CircuitState,
     /// When an open circuit becomes half-open.
     pub reopens_at: Option<Timestamp>,
+}
+
+impl Circuit {
+    /// A circuit in this state, which becomes half-open at that time if it is open.
+    #[must_use]
+    pub const fn new(state: CircuitState, reopens_at: Option<Timestamp>) -> Self {
+        Self { state, reopens_at }
+    }
 }

@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use crate::storage::POISON_SUSPECT_CRASHES;
+use crate::named::named;
+use crate::storage::spi::POISON_SUSPECT_CRASHES;
 use crate::{DeliveryId, KeptEndpoint, Priority, Timestamp, WebhookEvent, WorkerId};
 
-/// One event on its way to one endpoint.
-#[derive(Clone, Debug)]
+/// One event on its way to one endpoint. A storage makes it with all of its fields from what it
+/// keeps; it is serialised without its endpoint.
+#[derive(Clone, Debug, Serialize)]
 pub struct WebhookDelivery {
     /// Identifies the delivery.
     pub id: DeliveryId,
@@ -34,6 +36,7 @@ pub struct WebhookDelivery {
     /// Who may settle it, once it was claimed.
     pub lease: Option<Lease>,
     /// The endpoint as it was when the delivery came out of the queue.
+    #[serde(skip)]
     pub endpoint: Option<Arc<KeptEndpoint>>,
 }
 
@@ -74,7 +77,7 @@ impl WebhookDelivery {
 /// The right to settle a delivery.
 ///
 /// Every claim makes a new `token`, so that who held the delivery before can no longer settle it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 pub struct Lease {
     /// Who holds the delivery.
     pub worker: WorkerId,
@@ -83,8 +86,7 @@ pub struct Lease {
 }
 
 /// Where a delivery is in its life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum DeliveryState {
     /// Waits for a worker.
     Ready,
@@ -109,24 +111,20 @@ impl DeliveryState {
     pub const fn is_ended(self) -> bool {
         matches!(self, Self::Delivered | Self::Dead | Self::Cancelled)
     }
-
-    /// The state's name in lower case.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Ready => "ready",
-            Self::Scheduled => "scheduled",
-            Self::Leased => "leased",
-            Self::Delivered => "delivered",
-            Self::Dead => "dead",
-            Self::Cancelled => "cancelled",
-        }
-    }
 }
 
+named!(DeliveryState, "delivery state", {
+    Ready => "ready",
+    Scheduled => "scheduled",
+    Leased => "leased",
+    Delivered => "delivered",
+    Dead => "dead",
+    Cancelled => "cancelled",
+});
+
 /// Why a delivery was given up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum DeadReason {
     /// Its last retry failed.
     AttemptsExhausted,
@@ -140,23 +138,16 @@ pub enum DeadReason {
     Expired,
 }
 
-impl DeadReason {
-    /// The reason's name in snake case.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::AttemptsExhausted => "attempts_exhausted",
-            Self::PermanentFailure => "permanent_failure",
-            Self::Poison => "poison",
-            Self::BacklogFull => "backlog_full",
-            Self::Expired => "expired",
-        }
-    }
-}
+named!(DeadReason, "reason of a dead delivery", {
+    AttemptsExhausted => "attempts_exhausted",
+    PermanentFailure => "permanent_failure",
+    Poison => "poison",
+    BacklogFull => "backlog_full",
+    Expired => "expired",
+});
 
 /// Why a delivery was cancelled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum CancelReason {
     /// By a call.
@@ -171,31 +162,10 @@ pub enum CancelReason {
     Erased,
 }
 
-impl CancelReason {
-    /// All reasons.
-    pub const ALL: [Self; 5] = [
-        Self::ByHand,
-        Self::EndpointDeleted,
-        Self::EndpointReplaced,
-        Self::TypeNotTaken,
-        Self::Erased,
-    ];
-
-    /// The reason's name in snake case.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::ByHand => "by_hand",
-            Self::EndpointDeleted => "endpoint_deleted",
-            Self::EndpointReplaced => "endpoint_replaced",
-            Self::TypeNotTaken => "type_not_taken",
-            Self::Erased => "erased",
-        }
-    }
-
-    /// The reason with this name.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|reason| reason.as_str() == name)
-    }
-}
+named!(CancelReason, "reason of a cancelled delivery", {
+    ByHand => "by_hand",
+    EndpointDeleted => "endpoint_deleted",
+    EndpointReplaced => "endpoint_replaced",
+    TypeNotTaken => "type_not_taken",
+    Erased => "erased",
+});

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroize;
@@ -11,7 +12,9 @@ use crate::{
     Timestamp, WebhookError,
     field_rule::{ENCRYPTED_PREFIX, bound, broken},
     header_rule::check_headers,
+    named::named,
     text_rule::{id_problem, name_problem},
+    whole,
 };
 
 /// The longest URL, in bytes.
@@ -72,8 +75,8 @@ pub struct WebhookEndpoint {
 }
 
 /// How the requests of an endpoint are signed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum SignatureScheme {
     /// `X-Webhook-Signature: t=..,v1=..`.
     #[default]
@@ -99,6 +102,12 @@ impl SignatureScheme {
     }
 }
 
+named!(SignatureScheme, "signature scheme", {
+    Timestamped => "timestamped",
+    Standard => "standard",
+    Both => "both",
+});
+
 /// A secret that was replaced and signs until it expires.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PreviousSecret {
@@ -109,6 +118,14 @@ pub struct PreviousSecret {
 }
 
 impl WebhookEndpoint {
+    /// The same with this [`timeout_seconds`](Self::timeout_seconds), in whole seconds, rounded up;
+    /// zero means the system's.
+    #[must_use]
+    pub fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.timeout_seconds = whole::seconds(timeout);
+        self
+    }
+
     /// Checks every field but the URL's host, which is the network policy's to judge.
     ///
     /// # Errors
@@ -167,6 +184,15 @@ impl WebhookEndpoint {
         (200..300).contains(&status) || self.accepted_statuses.contains(&status)
     }
 
+    /// The deadline of one attempt, where the system's is this.
+    #[must_use]
+    pub const fn timeout_or(&self, system: Duration) -> Duration {
+        match self.timeout_seconds {
+            0 => system,
+            seconds => Duration::from_secs(seconds),
+        }
+    }
+
     /// The secrets that sign at `now`, newest first.
     pub fn live_secrets(&self, now: Timestamp) -> impl Iterator<Item = &str> {
         let previous = self
@@ -212,6 +238,11 @@ impl WebhookEndpoint {
         for value in self.headers.values_mut() {
             value.zeroize();
         }
+    }
+
+    /// The URL without its query, which may be a credential.
+    pub(crate) fn shown_url(&self) -> &str {
+        self.url.split(['?', '#']).next().unwrap_or_default()
     }
 
     fn check_secrets(&self) -> Result<()> {
@@ -289,10 +320,7 @@ impl fmt::Debug for WebhookEndpoint {
         names.sort();
         f.debug_struct("WebhookEndpoint")
             .field("id", &self.id)
-            .field(
-                "url",
-                &self.url.split(['?', '#']).next().unwrap_or_default(),
-            )
+            .field("url", &self.shown_url())
             .field("secret", &"<hidden>")
             .field("events", &self.events)
             .field("enabled", &self.enabled)

@@ -47,6 +47,9 @@ pub enum WebhookError {
     InvalidQuery(Detail),
     /// A text is not an id of the kind that is asked for.
     InvalidId(Detail),
+    /// A text is none of the names of what it should be, such as a
+    /// [state](crate::DeliveryState).
+    UnknownName(Detail),
     /// A bounded queue is full; nothing was stored, try again later.
     Overloaded(Detail),
     /// The system was shut down; nothing was stored, unless the storage was still at it when the
@@ -118,6 +121,7 @@ impl WebhookError {
             | Self::InvalidEvent(d)
             | Self::InvalidFilter(d)
             | Self::InvalidId(d)
+            | Self::UnknownName(d)
             | Self::Overloaded(d)
             | Self::ShutDown(d)
             | Self::NotVerified(d)
@@ -184,6 +188,7 @@ impl WebhookError {
             Self::InvalidFilter(d) => ("invalid event filter", Some(d)),
             Self::InvalidQuery(d) => ("invalid query", Some(d)),
             Self::InvalidId(d) => ("invalid id", Some(d)),
+            Self::UnknownName(d) => ("unknown name", Some(d)),
             Self::Overloaded(d) => ("overloaded", Some(d)),
             Self::ShutDown(d) => ("shut down", Some(d)),
             Self::NotVerified(d) => ("endpoint is not verified", Some(d)),

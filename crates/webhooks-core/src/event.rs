@@ -8,8 +8,10 @@ use serde::Serialize;
 
 use crate::{EventId, EventType, Result, Timestamp, envelope};
 
-/// An event as it was sent: its bytes are shared by all its deliveries.
-#[derive(Clone, PartialEq, Eq)]
+/// An event as it was sent: its bytes are shared by all its deliveries. A storage makes it with all
+/// of its fields from what it keeps; it is serialised with its payload as the JSON that it is, to
+/// the byte where the format can.
+#[derive(Clone, PartialEq, Eq, Serialize)]
 pub struct WebhookEvent {
     /// Identifies the event.
     pub id: EventId,
@@ -18,6 +20,7 @@ pub struct WebhookEvent {
     /// For whom it was sent, if for anybody.
     pub tenant: Option<Arc<str>>,
     /// The envelope, as every request carries it. Empty once it was erased.
+    #[serde(serialize_with = "crate::shown::json")]
     pub payload: Bytes,
     /// When it was sent.
     pub created_at: Timestamp,

@@ -124,7 +124,7 @@ impl DeliveryId {
     }
 }
 
-/// Identifies one running process (one dispatcher) that leases deliveries.
+/// Identifies one running process (one scheduler) that leases deliveries.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct WorkerId(Arc<str>);

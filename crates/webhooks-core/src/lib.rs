@@ -7,11 +7,13 @@
 //! | what | where |
 //! |---|---|
 //! | where events go | [`WebhookEndpoint`], [`EventFilter`], [`FilterIndex`] |
-//! | what is sent | [`WebhookEvent`], [`envelope()`], [`batch_envelope`], [`check_data`] |
+//! | what is sent | [`WebhookEvent`], [`SendOptions`], [`envelope()`], [`batch_envelope`], [`check_data`] |
 //! | how it is signed | [`SignatureGenerator`], [`SigningKey`], [`StandardSigner`] |
 //! | how it is kept | [`WebhookEndpoint`]; with the feature `encryption`, `EncryptionKeys` |
 //! | what becomes of it | [`WebhookDelivery`], [`DeliveryResult`], [`RetryStrategy`] |
-//! | the seams | [`storage::WebhookStorage`], [`Admission`], [`Transport`], [`Clock`] |
+//! | the seams | [`storage::WebhookStorage`] with [`storage::spi`], [`Admission`], [`Transport`], [`Clock`] |
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod admission;
 mod batch;
@@ -34,18 +36,22 @@ mod header_rule;
 mod id;
 mod json_rule;
 mod kept_endpoint;
+mod named;
 mod outcome;
 mod priority;
 mod random;
 mod rate_limit;
 mod retry;
 mod secret;
+mod send_options;
+mod shown;
 mod signature;
 mod standard_webhooks;
 pub mod storage;
 mod text_rule;
 mod timestamp;
 mod transport;
+mod whole;
 
 pub use self::admission::{Admission, AdmissionDecision, HeldBy, Permit, Verdict};
 pub use self::batch::BatchConfig;
@@ -79,6 +85,7 @@ pub use self::random::unique_number;
 pub use self::rate_limit::RateLimitConfig;
 pub use self::retry::RetryStrategy;
 pub use self::secret::Secret;
+pub use self::send_options::SendOptions;
 pub use self::signature::{
     SIGNATURE_HEADER, SignatureGenerator, SigningKey, decode_hex, signature_header,
     write_signature_header,
@@ -89,6 +96,11 @@ pub use self::standard_webhooks::{
     PRIVATE_KEY_PREFIX, STANDARD_ID_HEADER, STANDARD_SIGNATURE_HEADER, STANDARD_TIMESTAMP_HEADER,
     StandardKey, StandardSigner, standard_secret,
 };
-pub use self::text_rule::{MAX_DELAY, MAX_NAME, check_endpoint_id, check_sending};
+pub use self::text_rule::{MAX_DELAY, MAX_NAME, check_endpoint_id};
 pub use self::timestamp::Timestamp;
 pub use self::transport::{Attempt, Transport};
+
+/// Runs the example of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -4,9 +4,10 @@ use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use crate::{DeliveryId, Timestamp};
+use crate::named::named;
+use crate::{DeliveryId, Timestamp, WebhookDelivery, WebhookEndpoint};
 
 /// What came of one attempt. A failed attempt is a value, not an error.
 #[derive(Clone)]
@@ -65,9 +66,28 @@ pub enum Outcome {
     Failed(FailureKind),
 }
 
+impl Outcome {
+    /// What the status of a response means, at an endpoint that accepts what it says it does.
+    #[must_use]
+    pub fn of_status(endpoint: &WebhookEndpoint, status: u16) -> Self {
+        if endpoint.accepts(status) {
+            return Self::Delivered;
+        }
+        Self::Failed(match status {
+            300..=399 => FailureKind::Redirect,
+            410 => FailureKind::Gone,
+            413 | 431 => FailureKind::TooLarge,
+            429 => FailureKind::TooManyRequests,
+            400..=499 => FailureKind::ClientError,
+            500..=599 => FailureKind::ServerError,
+            // A switch of protocols that nobody asked for, or no class of HTTP.
+            _ => FailureKind::MalformedResponse,
+        })
+    }
+}
+
 /// Why an attempt failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum FailureKind {
     /// The name did not resolve.
@@ -128,38 +148,29 @@ impl FailureKind {
                 | Self::ServerError
         )
     }
-
-    /// The kind's name in snake case.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Dns => "dns",
-            Self::AddressRefused => "address_refused",
-            Self::Connect => "connect",
-            Self::Tls => "tls",
-            Self::Reset => "reset",
-            Self::Timeout => "timeout",
-            Self::MalformedResponse => "malformed_response",
-            Self::Redirect => "redirect",
-            Self::ClientError => "client_error",
-            Self::TooManyRequests => "too_many_requests",
-            Self::ServerError => "server_error",
-            Self::Gone => "gone",
-            Self::TooLarge => "too_large",
-            Self::UrlRefused => "url_refused",
-            Self::Unbuildable => "unbuildable",
-        }
-    }
 }
 
-impl fmt::Display for FailureKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
+named!(FailureKind, "failure kind", {
+    Dns => "dns",
+    AddressRefused => "address_refused",
+    Connect => "connect",
+    Tls => "tls",
+    Reset => "reset",
+    Timeout => "timeout",
+    MalformedResponse => "malformed_response",
+    Redirect => "redirect",
+    ClientError => "client_error",
+    TooManyRequests => "too_many_requests",
+    ServerError => "server_error",
+    Gone => "gone",
+    TooLarge => "too_large",
+    UrlRefused => "url_refused",
+    Unbuildable => "unbuildable",
+});
 
-/// One line of the delivery log.
-#[derive(Clone, PartialEq, Eq)]
+/// One line of the delivery log. A storage makes one with [`new`](Self::new) and sets the rest.
+#[derive(Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct AttemptRecord {
     /// Of which delivery.
     pub delivery_id: DeliveryId,
@@ -168,15 +179,47 @@ pub struct AttemptRecord {
     /// When it started.
     pub started_at: Timestamp,
     /// How long it took.
+    #[serde(rename = "duration_ms", serialize_with = "crate::shown::millis")]
     pub duration: Duration,
     /// The status of the response, if one came.
     pub status: Option<u16>,
     /// Why it failed, if it did.
     pub failure: Option<FailureKind>,
-    /// The first bytes of the response's body.
+    /// The first bytes of the response's body. Serialised as text.
+    #[serde(serialize_with = "crate::shown::text")]
     pub response: Bytes,
     /// The lease was lost before the attempt was settled, so that another one may have run too.
     pub ambiguous: bool,
+}
+
+impl AttemptRecord {
+    /// An attempt that started then, of which no more is known yet.
+    #[must_use]
+    pub const fn new(delivery_id: DeliveryId, number: u32, started_at: Timestamp) -> Self {
+        Self {
+            delivery_id,
+            number,
+            started_at,
+            duration: Duration::ZERO,
+            status: None,
+            failure: None,
+            response: Bytes::new(),
+            ambiguous: false,
+        }
+    }
+
+    /// What is written down of the attempt at a delivery that came out so.
+    #[must_use]
+    pub fn of(delivery: &WebhookDelivery, result: &DeliveryResult) -> Self {
+        let number = delivery.attempts.saturating_add(1);
+        Self {
+            duration: result.duration,
+            status: result.status,
+            failure: result.failure(),
+            response: result.response.clone(),
+            ..Self::new(delivery.id, number, result.started_at)
+        }
+    }
 }
 
 impl fmt::Debug for AttemptRecord {
@@ -191,5 +234,45 @@ impl fmt::Debug for AttemptRecord {
             .field("response_bytes", &self.response.len())
             .field("ambiguous", &self.ambiguous)
             .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_status_has_the_meaning_of_its_class_or_its_own() {
+        let kind = |endpoint: &WebhookEndpoint, status| match Outcome::of_status(endpoint, status) {
+            Outcome::Delivered => None,
+            Outcome::Failed(kind) => Some(kind),
+        };
+        let (plain, own) = (
+            WebhookEndpoint::default(),
+            WebhookEndpoint {
+                accepted_statuses: vec![302, 409, 503],
+                ..WebhookEndpoint::default()
+            },
+        );
+        assert_eq!([302, 409, 503].map(|status| kind(&own, status)), [None; 3]);
+        assert_eq!(kind(&own, 303), Some(FailureKind::Redirect));
+        for (status, expected) in [
+            (101, Some(FailureKind::MalformedResponse)),
+            (200, None),
+            (299, None),
+            (300, Some(FailureKind::Redirect)),
+            (304, Some(FailureKind::Redirect)),
+            (400, Some(FailureKind::ClientError)),
+            (408, Some(FailureKind::ClientError)),
+            (410, Some(FailureKind::Gone)),
+            (413, Some(FailureKind::TooLarge)),
+            (429, Some(FailureKind::TooManyRequests)),
+            (431, Some(FailureKind::TooLarge)),
+            (500, Some(FailureKind::ServerError)),
+            (599, Some(FailureKind::ServerError)),
+            (600, Some(FailureKind::MalformedResponse)),
+        ] {
+            assert_eq!(kind(&plain, status), expected, "{status}");
+        }
     }
 }

@@ -2,18 +2,14 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 use crate::Timestamp;
+use crate::named::named;
 
 /// How far one level moves a delivery ahead of those sent later.
 const HEAD_START: Duration = Duration::from_secs(600);
 
 /// How urgent a delivery is among those of the same endpoint.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Priority {
     /// Ten minutes behind `Normal`.
     Low,
@@ -59,6 +55,13 @@ impl Priority {
         }
     }
 }
+
+named!(Priority, "priority", {
+    Low => "low",
+    Normal => "normal",
+    High => "high",
+    Critical => "critical",
+});
 
 #[cfg(test)]
 mod tests {

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Result, WebhookError};
+use crate::{Result, WebhookError, whole};
 
 /// The longest delay between two attempts: 30 days, in milliseconds.
 const LONGEST_DELAY: u64 = 30 * 24 * 3_600_000;
 
 /// The most retries of one delivery.
-const MOST_RETRIES: u32 = 1_000;
+pub(crate) const MAX_RETRIES: u32 = 1_000;
 
 /// The schedule of retries: exponential backoff with jitter.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -26,6 +26,21 @@ pub struct RetryStrategy {
 }
 
 impl RetryStrategy {
+    /// The same with this [`initial_delay_ms`](Self::initial_delay_ms), in whole milliseconds,
+    /// rounded up.
+    #[must_use]
+    pub fn with_initial_delay(mut self, delay: Duration) -> Self {
+        self.initial_delay_ms = whole::millis(delay);
+        self
+    }
+
+    /// The same with this [`max_delay_ms`](Self::max_delay_ms), in whole milliseconds, rounded up.
+    #[must_use]
+    pub fn with_max_delay(mut self, delay: Duration) -> Self {
+        self.max_delay_ms = whole::millis(delay);
+        self
+    }
+
     /// The delay before the retry that follows `attempt` earlier retries:
     /// `initial_delay_ms * backoff_multiplier^attempt`, capped at `max_delay_ms`, then plus or
     /// minus up to 10 % at random. Attempt 0 gives the delay before the first retry.
@@ -58,9 +73,9 @@ impl RetryStrategy {
     /// [`WebhookError::InvalidConfig`] that names the field.
     pub fn validate(&self) -> Result<()> {
         let refuse = |text: String| Err(WebhookError::InvalidConfig(text.into()));
-        if self.max_retries > MOST_RETRIES {
+        if self.max_retries > MAX_RETRIES {
             return refuse(format!(
-                "retry strategy: max_retries is {}, at most {MOST_RETRIES}",
+                "retry strategy: max_retries is {}, at most {MAX_RETRIES}",
                 self.max_retries
             ));
         }

@@ -106,6 +106,7 @@ impl StandardKey {
 
 /// What signs in this scheme for one secret of an endpoint.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum StandardSigner {
     /// A shared secret, `whsec_...`, which makes `v1` signatures.
     Shared(StandardKey),

@@ -2,6 +2,9 @@
 //!
 //! A storage keeps endpoints, deliveries and the log of attempts. Its one promise is that what it
 //! acknowledged is not lost. It never reads its own clock where a caller passes `now`.
+//!
+//! Here is what users of a system meet; what only a storage's author or a dispatcher needs besides is
+//! in [`spi`].
 
 mod claim;
 mod counts;
@@ -11,10 +14,10 @@ mod fan_out;
 mod outbox;
 mod query;
 mod settlement;
+pub mod spi;
 
 use std::fmt::Debug;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -22,29 +25,14 @@ use crate::{
     DeliveryId, DeliveryState, EventId, Result, Timestamp, WebhookEndpoint, WebhookError, WorkerId,
 };
 
-pub use self::claim::{Beat, Claim, ClaimRoom, Claimed, HeldLease};
-pub use self::counts::{Counts, Retention, Swept};
-pub use self::endpoints::{
-    DisabledBy, EndpointChanges, EndpointGate, EndpointRecord, Expected, GateChange, GateState,
-    Saved,
+use self::spi::{
+    Beat, Claim, Claimed, EndpointChanges, EndpointGate, Enqueued, FanOut, FanOutPart, HeldLease,
+    NewEvent, OutboxEvent, PartPlace, Settled, Settlement, Swept,
 };
-pub use self::enqueue::{Enqueued, NewDelivery, NewEvent};
-pub use self::fan_out::{FanOut, FanOutPart, PartPlace};
-pub use self::outbox::OutboxEvent;
-pub use self::query::{Change, Changed, DeliveryQuery, DeliveryRecord, MAX_PAGE, Page};
-pub use self::settlement::{SettleAs, Settled, Settlement};
 
-/// How long a worker may be silent before others may take its deliveries.
-pub const WORKER_DEAD_AFTER: Duration = Duration::from_secs(12);
-/// How often a worker beats at least.
-pub const WORKER_BEAT_EVERY: Duration = Duration::from_secs(3);
-/// The number of dead workers that makes a delivery poison.
-pub const POISON_CRASHES: u32 = 3;
-/// The number of dead workers that makes a delivery a poison suspect: it may be what kills them, so
-/// that a worker has one of these in hand at a time.
-pub const POISON_SUSPECT_CRASHES: u32 = POISON_CRASHES - 1;
-/// How long an idempotency key is remembered.
-pub const IDEMPOTENCY_WINDOW: Duration = Duration::from_secs(24 * 3600);
+pub use self::counts::{Counts, Retention};
+pub use self::endpoints::{DisabledBy, EndpointRecord, Expected, GateState, Saved};
+pub use self::query::{Change, Changed, DeliveryQuery, DeliveryRecord, MAX_PAGE, Page};
 
 /// Keeps endpoints, deliveries and the log of attempts.
 ///
@@ -177,9 +165,9 @@ pub trait WebhookStorage: Debug + Send + Sync + 'static {
     /// Without a worker it only reads.
     ///
     /// `at` is the time to use instead of the storage's clock; only tests pass it. Deliveries of a
-    /// worker that was silent for [`WORKER_DEAD_AFTER`], counted from the later of its last beat
+    /// worker that was silent for [`WORKER_DEAD_AFTER`](spi::WORKER_DEAD_AFTER), counted from the later of its last beat
     /// and the storage's own start, become ready again with one more crash, or dead as poison at
-    /// the [third](POISON_CRASHES). Only a worker with two beats in a row takes back.
+    /// the [third](spi::POISON_CRASHES). Only a worker with two beats in a row takes back.
     async fn beat(&self, worker: Option<&WorkerId>, at: Option<Timestamp>) -> Result<Beat>;
 
     /// Deliveries that match, newest first by id.

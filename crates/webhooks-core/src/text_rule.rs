@@ -9,30 +9,6 @@ pub const MAX_NAME: usize = 256;
 /// The longest delay before the first attempt: as long as waiting deliveries are kept by default.
 pub const MAX_DELAY: Duration = Duration::from_secs(30 * 86_400);
 
-/// Checks what is sent with an event: a tenant and an idempotency key of 1 to [`MAX_NAME`] bytes
-/// without control characters, and a delay of at most [`MAX_DELAY`].
-///
-/// # Errors
-///
-/// [`WebhookError::InvalidEvent`] that names the field and its bound.
-pub fn check_sending(
-    tenant: Option<&str>,
-    idempotency_key: Option<&str>,
-    delay: Duration,
-) -> Result<()> {
-    let problem = tenant
-        .and_then(|tenant| name_problem("tenant", tenant))
-        .or_else(|| name_problem("idempotency key", idempotency_key?))
-        .or_else(|| {
-            let (seconds, most) = (delay.as_secs(), MAX_DELAY.as_secs());
-            (delay > MAX_DELAY).then(|| format!("delay is {seconds} s, at most {most}"))
-        });
-    match problem {
-        None => Ok(()),
-        Some(problem) => Err(WebhookError::InvalidEvent(problem.into())),
-    }
-}
-
 /// Checks a text that is to be the id of an endpoint: 1 to [`MAX_NAME`] bytes without spaces and
 /// control characters.
 ///

@@ -1,4 +1,4 @@
-//! The seam between the dispatcher and the network.
+//! The seam between the scheduler and the network.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -8,7 +8,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use crate::{
-    DeliveryId, DeliveryResult, EventId, KeptEndpoint, Result, Timestamp, WebhookEndpoint,
+    DeliveryId, DeliveryResult, EventId, KeptEndpoint, Result, Timestamp, WebhookDelivery,
+    WebhookEndpoint,
 };
 
 /// Sends one signed request and says what came of it.
@@ -33,8 +34,24 @@ pub trait Transport: Debug + Send + Sync + 'static {
     fn forget(&self, endpoint_id: &str);
 }
 
+#[async_trait]
+impl<T: Transport + ?Sized> Transport for Arc<T> {
+    fn check(&self, endpoint: &WebhookEndpoint) -> Result<()> {
+        (**self).check(endpoint)
+    }
+
+    async fn send(&self, attempt: &Attempt<'_>) -> Result<DeliveryResult> {
+        (**self).send(attempt).await
+    }
+
+    fn forget(&self, endpoint_id: &str) {
+        (**self).forget(endpoint_id);
+    }
+}
+
 /// One request to be made.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct Attempt<'a> {
     /// Where to.
     pub endpoint: &'a Arc<KeptEndpoint>,
@@ -55,4 +72,51 @@ pub struct Attempt<'a> {
     /// Also an accepted response is read to its end, and at least 1 KiB of it kept, because the
     /// sender wants to know what it says. Else its status is enough.
     pub whole_response: bool,
+}
+
+impl<'a> Attempt<'a> {
+    /// The first attempt of a delivery, of whose response the status is enough.
+    #[must_use]
+    pub const fn new(
+        endpoint: &'a Arc<KeptEndpoint>,
+        (event_id, event_type): (EventId, &'a str),
+        delivery_id: DeliveryId,
+        body: &'a Bytes,
+        now: Timestamp,
+        timeout: Duration,
+    ) -> Self {
+        Self {
+            endpoint,
+            event_id,
+            event_type,
+            delivery_id,
+            number: 1,
+            body,
+            now,
+            timeout,
+            whole_response: false,
+        }
+    }
+
+    /// The attempt at a delivery that follows those it has had.
+    #[must_use]
+    pub fn of(
+        delivery: &'a WebhookDelivery,
+        endpoint: &'a Arc<KeptEndpoint>,
+        now: Timestamp,
+        timeout: Duration,
+    ) -> Self {
+        let event = &delivery.event;
+        Self {
+            number: delivery.attempts.saturating_add(1),
+            ..Self::new(
+                endpoint,
+                (event.id, &event.event_type),
+                delivery.id,
+                &event.payload,
+                now,
+                timeout,
+            )
+        }
+    }
 }

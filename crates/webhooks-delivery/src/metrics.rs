@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
+use serde::Serialize;
 use webhooks_core::storage::Counts;
 use webhooks_core::{Circuit, DeliveryResult, Outcome};
 
@@ -11,7 +12,8 @@ const LONGEST: u64 = 3_600_000_000;
 
 /// The system in numbers: how many deliveries there are, from the storage, and how its attempts
 /// went, as this process has seen them since it started.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Metrics {
     /// Deliveries created.
     pub total_deliveries: u64,
@@ -29,9 +31,26 @@ pub struct Metrics {
     pub refused: RefusedMetrics,
 }
 
+impl Metrics {
+    /// What the storage counts, with what this process does.
+    #[must_use]
+    pub const fn new(counts: Counts, attempts: AttemptMetrics, refused: RefusedMetrics) -> Self {
+        Self {
+            total_deliveries: counts.enqueued,
+            successful_deliveries: counts.delivered,
+            failed_deliveries: counts.dead,
+            avg_latency_ms: attempts.mean_ms,
+            counts,
+            attempts,
+            refused,
+        }
+    }
+}
+
 /// What a storage refused for good, each alone, while it took what was beside it. Each was logged as
 /// an error with the reason; nothing of it is lost.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct RefusedMetrics {
     /// Outcomes of deliveries and gates that this process keeps aside now and tries again at least
     /// every 5 minutes.
@@ -42,7 +61,8 @@ pub struct RefusedMetrics {
 }
 
 /// One endpoint in numbers.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct EndpointMetrics {
     /// The endpoint.
     pub endpoint_id: String,
@@ -56,9 +76,30 @@ pub struct EndpointMetrics {
     pub in_flight: usize,
 }
 
+impl EndpointMetrics {
+    /// What the storage counts of an endpoint, with what this process does there.
+    #[must_use]
+    pub const fn new(
+        endpoint_id: String,
+        counts: Counts,
+        attempts: AttemptMetrics,
+        circuit: Circuit,
+        in_flight: usize,
+    ) -> Self {
+        Self {
+            endpoint_id,
+            counts,
+            attempts,
+            circuit,
+            in_flight,
+        }
+    }
+}
+
 /// How attempts went, as this process has seen them since it started. Latencies are those of
 /// successful attempts, in milliseconds, exact to about 6 %.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct AttemptMetrics {
     /// Attempts that succeeded.
     pub succeeded: u64,

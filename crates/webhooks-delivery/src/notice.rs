@@ -2,42 +2,50 @@
 
 use std::sync::Arc;
 
-use tokio::sync::broadcast;
-use webhooks_core::storage::{self, DisabledBy, SettleAs};
+use serde::Serialize;
+use webhooks_core::storage::DisabledBy;
+use webhooks_core::storage::spi::{NewDelivery, SettleAs, Settlement};
 use webhooks_core::{
     AttemptRecord, CancelReason, Circuit, DeadReason, DeliveryId, EventId, EventType, FailureKind,
     Timestamp, WebhookEvent,
 };
 
-/// Notices that a slow listener may fall behind by, before it misses some.
-const CAPACITY: usize = 4_096;
-
 /// Something an operator may want to act on. Told after it was stored.
-#[derive(Clone, Debug)]
+///
+/// It is written as JSON with its kind in `notice`: `{"notice":"dead","delivery":{..},"reason":..}`.
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "notice", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Notice {
     /// A delivery arrived.
-    Delivered(AttemptedDelivery),
+    Delivered {
+        /// Which delivery.
+        delivery: NoticedDelivery,
+    },
     /// An attempt failed and another one follows.
     Retrying {
         /// Which delivery.
-        delivery: AttemptedDelivery,
+        delivery: NoticedDelivery,
         /// When the next attempt is due.
         at: Timestamp,
     },
-    /// A delivery was given up: it is in the dead letter queue.
+    /// A delivery was given up: it is in the dead letter queue. Those that a storage gives up by
+    /// itself, as [`Poison`](DeadReason::Poison) and as [`Expired`](DeadReason::Expired), it does not
+    /// tell one by one; they are in the dead letters and in the counts.
     Dead {
         /// Which delivery.
-        delivery: AttemptedDelivery,
+        delivery: NoticedDelivery,
         /// Why.
         reason: DeadReason,
     },
-    /// A delivery is not tried again, because its endpoint no longer takes events of its type.
+    /// A delivery that this process had taken to send was cancelled. What is cancelled while it waits
+    /// in the storage has no notice.
     Cancelled {
         /// Which delivery.
-        delivery: AttemptedDelivery,
-        /// Why.
-        reason: CancelReason,
+        delivery: NoticedDelivery,
+        /// Why; `None` if the storage did it and its answer does not say: the endpoint was deleted or
+        /// replaced, or the payload was erased.
+        reason: Option<CancelReason>,
     },
     /// An endpoint has only failed for most of the time after which it is disabled.
     EndpointFailing {
@@ -62,11 +70,17 @@ pub enum Notice {
         /// The circuit now.
         circuit: Circuit,
     },
+    /// This listener read too slowly: so many notices were dropped before it came to them.
+    Missed {
+        /// How many.
+        notices: u64,
+    },
 }
 
-/// The delivery that a [`Notice`] is about, after an attempt.
-#[derive(Clone, Debug)]
-pub struct AttemptedDelivery {
+/// The delivery that a [`Notice`] is about.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct NoticedDelivery {
     /// Identifies the delivery.
     pub delivery_id: DeliveryId,
     /// Identifies the event.
@@ -75,7 +89,7 @@ pub struct AttemptedDelivery {
     pub event_type: EventType,
     /// Where it goes.
     pub endpoint_id: Arc<str>,
-    /// The number of the last attempt, from 1.
+    /// The number of the last attempt, from 1; 0 if this notice follows none.
     pub attempt: u32,
     /// The status of the last response, if one came.
     pub status: Option<u16>,
@@ -86,65 +100,60 @@ pub struct AttemptedDelivery {
 impl Notice {
     /// What became of a delivery of this event after an attempt, as it was stored.
     pub(crate) fn of_attempt(
-        settlement: &storage::Settlement,
+        settlement: &Settlement,
         attempt: &AttemptRecord,
         event: &WebhookEvent,
     ) -> Self {
-        let delivery = AttemptedDelivery {
-            delivery_id: settlement.delivery_id,
-            event_id: event.id,
-            event_type: event.event_type.clone(),
-            endpoint_id: settlement.endpoint_id.clone(),
+        let delivery = NoticedDelivery {
             attempt: attempt.number,
             status: attempt.status,
             failure: attempt.failure,
+            ..NoticedDelivery::new(settlement.delivery_id, &settlement.endpoint_id, event)
         };
         match settlement.settle_as {
-            SettleAs::Delivered => Self::Delivered(delivery),
+            SettleAs::Delivered => Self::Delivered { delivery },
             SettleAs::Dead { reason } => Self::Dead { delivery, reason },
-            SettleAs::Cancelled { reason } => Self::Cancelled { delivery, reason },
+            SettleAs::Cancelled { reason } => Self::Cancelled {
+                delivery,
+                reason: Some(reason),
+            },
             SettleAs::Retry { at } | SettleAs::Release { at } => Self::Retrying { delivery, at },
         }
     }
-}
 
-/// Where notices are told.
-#[derive(Clone, Debug)]
-pub(crate) struct Notices(broadcast::Sender<Notice>);
-
-impl Notices {
-    pub(crate) fn new() -> Self {
-        Self(broadcast::Sender::new(CAPACITY))
-    }
-
-    /// Makes and tells a notice, unless nobody listens.
-    pub(crate) fn tell(&self, notice: impl FnOnce() -> Notice) {
-        if self.0.receiver_count() > 0 {
-            // The last listener may just have left.
-            drop(self.0.send(notice()));
+    /// The storage has cancelled a delivery of this event instead of settling it.
+    pub(crate) fn cancelled(settlement: &Settlement, event: &WebhookEvent) -> Self {
+        let delivery = NoticedDelivery::new(settlement.delivery_id, &settlement.endpoint_id, event);
+        Self::Cancelled {
+            delivery: NoticedDelivery {
+                attempt: settlement.attempt.as_ref().map_or(0, |a| a.number),
+                status: settlement.attempt.as_ref().and_then(|a| a.status),
+                failure: settlement.attempt.as_ref().and_then(|a| a.failure),
+                ..delivery
+            },
+            reason: None,
         }
     }
 
-    pub(crate) fn listen(&self) -> NoticeStream {
-        NoticeStream(self.0.subscribe())
+    /// A delivery of this event went to the dead letters when it was stored.
+    pub(crate) fn backlog_full(delivery: &NewDelivery, event: &WebhookEvent) -> Self {
+        Self::Dead {
+            delivery: NoticedDelivery::new(delivery.id, &delivery.endpoint_id, event),
+            reason: DeadReason::BacklogFull,
+        }
     }
 }
 
-/// A listener's end. It never slows deliveries down: who reads too slowly misses the oldest.
-#[derive(Debug)]
-pub struct NoticeStream(broadcast::Receiver<Notice>);
-
-impl NoticeStream {
-    /// The next notice; `None` once the system has ended.
-    pub async fn next(&mut self) -> Option<Notice> {
-        loop {
-            match self.0.recv().await {
-                Ok(notice) => return Some(notice),
-                Err(broadcast::error::RecvError::Lagged(missed)) => {
-                    tracing::warn!(missed, "a listener reads too slowly and missed notices");
-                }
-                Err(broadcast::error::RecvError::Closed) => return None,
-            }
+impl NoticedDelivery {
+    fn new(delivery_id: DeliveryId, endpoint_id: &Arc<str>, event: &WebhookEvent) -> Self {
+        Self {
+            delivery_id,
+            event_id: event.id,
+            event_type: event.event_type.clone(),
+            endpoint_id: endpoint_id.clone(),
+            attempt: 0,
+            status: None,
+            failure: None,
         }
     }
 }

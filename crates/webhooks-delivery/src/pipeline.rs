@@ -10,14 +10,14 @@ use tokio::sync::{Notify, OnceCell};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use webhooks_core::storage::{EndpointRecord, WebhookStorage};
-use webhooks_core::{Admission, Circuit, Clock, Result, Timestamp, Transport};
+use webhooks_core::{Admission, Circuit, Clock, Result, SendOptions, Timestamp, Transport};
 
 use crate::metrics::{AttemptMetrics, RefusedMetrics};
-use crate::notice::{NoticeStream, Notices};
-use crate::outgoing::{Outgoing, Sent};
+use crate::outgoing::Sent;
 use crate::runtime::{
-    Claimer, Committer, Driver, EndpointReader, FanOuts, LostLeases, Outbox, Recorder, Recording,
-    Requests, Sender, StorageClock, Upkeep, Worker, keep_sweeping, keep_ticking,
+    Claimer, Committer, Driver, EndpointReader, FanOuts, LostLeases, NoticeStream, Notices, Outbox,
+    Recorder, Recording, Requests, Sender, StorageClock, Upkeep, Worker, keep_sweeping,
+    keep_ticking,
 };
 use crate::schedule::{Now, Scheduler};
 use crate::settings::Settings;
@@ -127,7 +127,7 @@ impl Pipeline {
     /// [`StorageError`]: webhooks_core::WebhookError::StorageError
     pub async fn send(
         &self,
-        send: &Outgoing<'_>,
+        send: &SendOptions<'_>,
         data: &(impl Serialize + ?Sized),
     ) -> Result<Sent> {
         self.ready().await?;
@@ -142,7 +142,7 @@ impl Pipeline {
     /// storage is that of all; or, once some are stored, of those that are not.
     pub async fn send_all(
         &self,
-        events: &[(Outgoing<'_>, &(impl Serialize + ?Sized))],
+        events: &[(SendOptions<'_>, &(impl Serialize + ?Sized))],
     ) -> Result<Vec<Result<Sent>>> {
         self.ready().await?;
         self.sender.send_all(events).await

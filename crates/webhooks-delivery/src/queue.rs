@@ -1,13 +1,13 @@
-//! The persistent queue by hand, for those who deliver without the dispatcher.
+//! The persistent queue by hand, for those who deliver without the scheduler.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
 use tokio::task::JoinHandle;
-use webhooks_core::storage::{
-    Claim, EndpointRecord, Enqueued, NewDelivery, NewEvent, SettleAs, Settled, Settlement,
-    WORKER_BEAT_EVERY, WebhookStorage,
+use webhooks_core::storage::spi::{
+    Claim, Enqueued, NewDelivery, NewEvent, SettleAs, Settled, Settlement, WORKER_BEAT_EVERY,
 };
+use webhooks_core::storage::{EndpointRecord, WebhookStorage};
 use webhooks_core::{
     AttemptRecord, DeliveryResult, Lease, Result, RetryStrategy, WebhookDelivery, WebhookError,
 };
@@ -176,16 +176,7 @@ impl WebhookQueue {
         result: &DeliveryResult,
     ) -> Result<()> {
         let settle_as = settle_as(&self.retry_strategy, delivery, result, self.worker.now());
-        let attempt = AttemptRecord {
-            delivery_id: delivery.id,
-            number: delivery.attempts.saturating_add(1),
-            started_at: result.started_at,
-            duration: result.duration,
-            status: result.status,
-            failure: result.failure(),
-            response: result.response.clone(),
-            ambiguous: false,
-        };
+        let attempt = AttemptRecord::of(delivery, result);
         self.settle(delivery, settle_as, Some(attempt)).await
     }
 

@@ -35,7 +35,7 @@ mod turns;
 mod waiting;
 
 pub(crate) use self::carried::Content;
-pub(crate) use self::claiming::ClaimRequest;
+pub(crate) use self::claiming::{AfterClaim, ClaimRequest};
 pub(crate) use self::command::{Command, Entry, Request};
 pub(crate) use self::known_leases::{LeaseKey, key};
 pub(crate) use self::lane_id::LaneId;

@@ -14,9 +14,9 @@ pub struct Settings {
     pub retry_strategy: RetryStrategy,
     /// The rate limit of endpoints that have none of their own. Defaults to no limit.
     pub rate_limit: Option<RateLimitConfig>,
-    /// The deadline of one attempt. Defaults to 30 s; 1 to 3,600 whole seconds.
+    /// The deadline of one attempt. Defaults to 30 s; 1 to 3,600 s.
     pub timeout: Duration,
-    /// Dispatcher tasks of this process. Defaults to 4; 0 makes it send-only.
+    /// Tasks of this process that claim deliveries. Defaults to 4; 0 makes it send-only.
     pub workers: usize,
     /// Requests in flight at most. Defaults to 256.
     pub max_in_flight: usize,
@@ -26,7 +26,7 @@ pub struct Settings {
     /// `max_in_flight`.
     pub max_in_flight_per_tenant: Option<usize>,
     /// The longest timeout of an endpoint with a tenant, where the system's is not longer. Defaults
-    /// to 120 s; 1 to 3,600 whole seconds.
+    /// to 120 s; 1 to 3,600 s.
     pub max_tenant_timeout: Duration,
     /// Leases at most while an endpoint's circuit is not closed, by all processes together.
     /// Defaults to 3.
@@ -94,24 +94,14 @@ impl Settings {
         if let Some(rate_limit) = &self.rate_limit {
             rate_limit.validate()?;
         }
-        bound(
-            "timeout_seconds",
-            self.timeout.as_secs(),
-            1,
-            MAX_TIMEOUT_SECONDS,
-        )?;
+        bound_timeout("timeout_seconds", self.timeout)?;
         bound("workers", self.workers as u64, 0, 1_024)?;
         bound("max_in_flight", self.max_in_flight as u64, 1, 65_536)?;
         let per_endpoint = self.max_in_flight_per_endpoint as u64;
         bound("max_in_flight_per_endpoint", per_endpoint, 1, 65_536)?;
         let per_tenant = self.max_in_flight_per_tenant() as u64;
         bound("max_in_flight_per_tenant", per_tenant, 1, 65_536)?;
-        bound(
-            "max_tenant_timeout_seconds",
-            self.max_tenant_timeout.as_secs(),
-            1,
-            MAX_TIMEOUT_SECONDS,
-        )?;
+        bound_timeout("max_tenant_timeout_seconds", self.max_tenant_timeout)?;
         bound("max_body_bytes", self.max_body_bytes as u64, 256, 64 << 20)?;
         if self.auto_disable_after.is_some_and(|after| after.is_zero()) {
             return Err(WebhookError::InvalidConfig(
@@ -120,6 +110,16 @@ impl Settings {
         }
         Ok(())
     }
+}
+
+fn bound_timeout(setting: &str, timeout: Duration) -> Result<()> {
+    let most = Duration::from_secs(MAX_TIMEOUT_SECONDS);
+    if (Duration::from_secs(1)..=most).contains(&timeout) {
+        return Ok(());
+    }
+    let seconds = timeout.as_secs_f64();
+    let text = format!("{setting} is {seconds}, it needs 1 to {MAX_TIMEOUT_SECONDS}");
+    Err(WebhookError::InvalidConfig(text.into()))
 }
 
 fn bound(setting: &str, value: u64, least: u64, most: u64) -> Result<()> {

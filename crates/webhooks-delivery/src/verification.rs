@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use webhooks_core::{
-    Attempt, DeliveryId, EventId, EventType, KeptEndpoint, PING_EVENT, Result, WebhookError,
-    envelope, random_bytes,
+    Attempt, EventType, KeptEndpoint, PING_EVENT, Result, WebhookDelivery, WebhookError,
+    WebhookEvent, random_bytes,
 };
 
 use crate::Pipeline;
@@ -29,23 +29,15 @@ impl Pipeline {
     /// [`WebhookError::DeliveryFailed`] when nothing was sent, for something that this process lacks.
     pub async fn ping(&self, endpoint: &Arc<KeptEndpoint>) -> Result<()> {
         let now = self.now();
-        let event_id = EventId::new(now);
         let sent = Challenge {
             challenge: hex(&random_bytes()?),
         };
         let event_type = EventType::new(PING_EVENT)?;
-        let body = envelope(event_id, &event_type, now, &sent, MAX_BODY)?;
-        let attempt = Attempt {
-            endpoint,
-            event_id,
-            event_type: PING_EVENT,
-            delivery_id: DeliveryId::new(now),
-            number: 1,
-            body: &body,
-            now,
-            timeout: self.settings().timeout_of(endpoint),
-            whole_response: true,
-        };
+        let event = WebhookEvent::new(event_type, None, &sent, MAX_BODY, now)?;
+        let delivery = WebhookDelivery::new(&endpoint.id, Arc::new(event));
+        let timeout = self.settings().timeout_of(endpoint);
+        let mut attempt = Attempt::of(&delivery, endpoint, now, timeout);
+        attempt.whole_response = true;
         let result = self.transport().send(&attempt).await;
         // It may have been changed or deleted meanwhile; nobody else would drop what is kept of it.
         self.transport().forget(&endpoint.id);

@@ -35,6 +35,8 @@
 //! | `axum` | `VerifiedWebhook`, an extractor |
 //! | `ed25519` | verifying with public keys: `v1a` of Standard Webhooks |
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 #[cfg(feature = "axum")]
 mod axum;
 mod clock;
@@ -70,3 +72,8 @@ pub use self::tower::{VerifyWebhook, VerifyWebhookLayer};
 #[cfg(feature = "ed25519")]
 pub use webhooks_core::Ed25519PublicKey;
 pub use webhooks_core::{Result, WebhookError};
+
+/// Runs the example of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

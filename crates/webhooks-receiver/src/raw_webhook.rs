@@ -34,6 +34,7 @@ const MAX_ID: usize = 256;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Deserialize)]
+#[non_exhaustive]
 pub struct RawWebhook<'a> {
     /// As [`IncomingWebhook::id`](crate::IncomingWebhook::id).
     #[serde(borrow)]

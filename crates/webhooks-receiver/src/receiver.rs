@@ -47,6 +47,12 @@ impl WebhookReceiver {
     /// A receiver with one secret or public key. An empty one verifies nothing, nor does what starts
     /// with `whpk_` and is no public key, or is one without the feature `ed25519`: as a secret,
     /// everybody who knows it could sign.
+    ///
+    /// ```
+    /// use webhooks_receiver::WebhookReceiver;
+    ///
+    /// let receiver = WebhookReceiver::new("webhook_secret");
+    /// ```
     #[must_use]
     pub fn new(secret: impl Into<String>) -> Self {
         Self {
@@ -58,6 +64,12 @@ impl WebhookReceiver {
 
     /// Replaces the secrets and public keys, each of which verifies: the new one and the old one while a secret is
     /// being rotated. Those that verify nothing are left out.
+    ///
+    /// ```
+    /// use webhooks_receiver::WebhookReceiver;
+    ///
+    /// let receiver = WebhookReceiver::new("webhook_secret").with_secrets(["newer", "webhook_secret"]);
+    /// ```
     #[must_use]
     pub fn with_secrets(mut self, secrets: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.keys = keys(secrets);
@@ -66,6 +78,14 @@ impl WebhookReceiver {
 
     /// How far a signature's time may lie from the receiver's, either way, in whole seconds (parts
     /// are dropped). Defaults to [`DEFAULT_TOLERANCE`].
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use webhooks_receiver::WebhookReceiver;
+    ///
+    /// let receiver = WebhookReceiver::new("webhook_secret").with_tolerance(Duration::from_secs(60));
+    /// ```
     #[must_use]
     pub const fn with_tolerance(mut self, tolerance: Duration) -> Self {
         self.tolerance = tolerance;
@@ -74,6 +94,13 @@ impl WebhookReceiver {
 
     /// The longest body, in bytes, that is read, received or parsed. Defaults to
     /// [`DEFAULT_MAX_BODY`]; a sender that batches may send up to 16 MiB and an envelope.
+    ///
+    /// ```
+    /// use webhooks_receiver::WebhookReceiver;
+    ///
+    /// let receiver = WebhookReceiver::new("webhook_secret").with_max_body(16 << 10);
+    /// assert_eq!(receiver.max_body(), 16_384);
+    /// ```
     #[must_use]
     pub const fn with_max_body(mut self, bytes: usize) -> Self {
         self.max_body = bytes;
@@ -81,12 +108,35 @@ impl WebhookReceiver {
     }
 
     /// The longest body, in bytes: what a server should read at most.
+    ///
+    /// ```
+    /// use webhooks_receiver::{DEFAULT_MAX_BODY, WebhookReceiver};
+    ///
+    /// assert_eq!(WebhookReceiver::new("webhook_secret").max_body(), DEFAULT_MAX_BODY);
+    /// ```
     #[must_use]
     pub const fn max_body(&self) -> usize {
         self.max_body
     }
 
     /// Verifies and parses in one step: what a consumer should call.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let body = br#"{"id":"webhook_1","event":"user.created","timestamp":"2023-11-14T22:13:20.000Z","data":{"user_id":"123"},"version":"1.0"}"#;
+    /// # let now = i64::try_from(std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_secs())?;
+    /// # let key = webhooks_core::SigningKey::new(b"webhook_secret");
+    /// # let signature = webhooks_core::signature_header([&key], now, body);
+    /// # let mut headers = http::HeaderMap::new();
+    /// # headers.insert("x-webhook-signature", signature.parse()?);
+    /// use webhooks_receiver::WebhookReceiver;
+    ///
+    /// let receiver = WebhookReceiver::new("webhook_secret");
+    /// let webhook = receiver.receive(&headers, body)?;
+    /// assert_eq!(webhook.data["user_id"], "123");
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -102,6 +152,23 @@ impl WebhookReceiver {
     }
 
     /// As [`receive`](Self::receive), with the data as it came, to the byte.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let body = br#"{"id":"webhook_1","event":"user.created","timestamp":"2023-11-14T22:13:20.000Z","data":{"user_id":"123"},"version":"1.0"}"#;
+    /// # let now = i64::try_from(std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_secs())?;
+    /// # let key = webhooks_core::SigningKey::new(b"webhook_secret");
+    /// # let signature = webhooks_core::signature_header([&key], now, body);
+    /// # let mut headers = http::HeaderMap::new();
+    /// # headers.insert("x-webhook-signature", signature.parse()?);
+    /// use webhooks_receiver::WebhookReceiver;
+    ///
+    /// let receiver = WebhookReceiver::new("webhook_secret");
+    /// let webhook = receiver.receive_raw(&headers, body)?;
+    /// assert_eq!(webhook.data.get(), r#"{"user_id":"123"}"#);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -119,6 +186,25 @@ impl WebhookReceiver {
 
     /// Verifies the signature of the raw body at the time of the wall clock.
     ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let body = br#"{"id":"webhook_1","event":"user.created","timestamp":"2023-11-14T22:13:20.000Z","data":{"user_id":"123"},"version":"1.0"}"#;
+    /// # let now = i64::try_from(std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_secs())?;
+    /// # let key = webhooks_core::SigningKey::new(b"webhook_secret");
+    /// # let signature = webhooks_core::signature_header([&key], now, body);
+    /// # let mut headers = http::HeaderMap::new();
+    /// # headers.insert("x-webhook-signature", signature.parse()?);
+    /// use webhooks_receiver::WebhookReceiver;
+    ///
+    /// let receiver = WebhookReceiver::new("webhook_secret");
+    /// receiver.verify(&headers, body)?;
+    ///
+    /// let error = receiver.verify(&headers, b"{}").unwrap_err();
+    /// assert_eq!(error.code(), "signature_mismatch");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// The first reason to refuse it, in the order of [`SignatureError`].
@@ -127,6 +213,23 @@ impl WebhookReceiver {
     }
 
     /// Verifies the signature of the raw body at a given time.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let body = br#"{"id":"webhook_1","event":"user.created","timestamp":"2023-11-14T22:13:20.000Z","data":{"user_id":"123"},"version":"1.0"}"#;
+    /// # let now = 1_700_000_000;
+    /// # let key = webhooks_core::SigningKey::new(b"webhook_secret");
+    /// # let signature = webhooks_core::signature_header([&key], now, body);
+    /// # let mut headers = http::HeaderMap::new();
+    /// # headers.insert("x-webhook-signature", signature.parse()?);
+    /// use webhooks_receiver::WebhookReceiver;
+    ///
+    /// let receiver = WebhookReceiver::new("webhook_secret");
+    /// receiver.verify_at(&headers, body, 1_700_000_000)?;
+    /// assert!(receiver.verify_at(&headers, body, 1_800_000_000).is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -143,6 +246,23 @@ impl WebhookReceiver {
 
     /// Whether the signature of the raw body is good: `false` when it was made with another secret,
     /// over other bytes, or at a time outside the tolerance.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let body = br#"{"id":"webhook_1","event":"user.created","timestamp":"2023-11-14T22:13:20.000Z","data":{"user_id":"123"},"version":"1.0"}"#;
+    /// # let now = i64::try_from(std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_secs())?;
+    /// # let key = webhooks_core::SigningKey::new(b"webhook_secret");
+    /// # let signature = webhooks_core::signature_header([&key], now, body);
+    /// # let mut headers = http::HeaderMap::new();
+    /// # headers.insert("x-webhook-signature", signature.parse()?);
+    /// use webhooks_receiver::WebhookReceiver;
+    ///
+    /// let receiver = WebhookReceiver::new("webhook_secret");
+    /// assert!(receiver.verify_signature(&headers, body)?);
+    /// assert!(!receiver.verify_signature(&headers, b"{}")?);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -164,6 +284,18 @@ impl WebhookReceiver {
     ///
     /// A body is the envelope of one event or of a batch; see [`IncomingWebhook::into_events`].
     ///
+    /// ```
+    /// use webhooks_receiver::WebhookReceiver;
+    ///
+    /// # fn main() -> Result<(), webhooks_receiver::WebhookError> {
+    /// # let body = br#"{"id":"webhook_1","event":"user.created","timestamp":"2023-11-14T22:13:20.000Z","data":{"user_id":"123"},"version":"1.0"}"#;
+    /// let receiver = WebhookReceiver::new("webhook_secret");
+    /// let webhook = receiver.parse_webhook(body)?; // once it is verified
+    /// assert_eq!(webhook.event, "user.created");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`WebhookError::SerializationError`] when it is not an envelope, an id in it is empty or
@@ -174,6 +306,18 @@ impl WebhookReceiver {
 
     /// As [`parse_webhook`](Self::parse_webhook), with the data as it came, to the byte;
     /// [`receive_raw`](Self::receive_raw) verifies too.
+    ///
+    /// ```
+    /// use webhooks_receiver::WebhookReceiver;
+    ///
+    /// # fn main() -> Result<(), webhooks_receiver::WebhookError> {
+    /// # let body = br#"{"id":"webhook_1","event":"user.created","timestamp":"2023-11-14T22:13:20.000Z","data":1.50,"version":"1.0"}"#;
+    /// let receiver = WebhookReceiver::new("webhook_secret");
+    /// let webhook = receiver.parse_raw(body)?; // once it is verified
+    /// assert_eq!(webhook.data.get(), "1.50");
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! Circuit breaker and rate limit behind the seam that the dispatcher asks.
+//! Circuit breaker and rate limit behind the seam that the scheduler asks.
 //!
 //! The breaker is asked first and gives its permit back when no token is left, so that a limited
 //! endpoint never uses up its probes, and an open circuit costs no token.

@@ -189,7 +189,7 @@ impl Breaker {
             State::Open { until } if now < until => (CircuitState::Open, Some(until)),
             State::Open { .. } | State::HalfOpen { .. } => (CircuitState::HalfOpen, None),
         };
-        Circuit { state, reopens_at }
+        Circuit::new(state, reopens_at)
     }
 }
 

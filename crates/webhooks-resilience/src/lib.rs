@@ -1,11 +1,13 @@
 //! What keeps the system gentle: a circuit breaker and a rate limiter per endpoint, and retries of
 //! our own storage calls.
 //!
-//! [`ResilienceAdmission`] puts the first two together behind the seam that the dispatcher asks,
+//! [`ResilienceAdmission`] puts the first two together behind the seam that the scheduler asks,
 //! [`webhooks_core::Admission`]. Time is always passed in, but for [`RateLimiter::check_rate_limit`],
 //! which asks a clock, and [`retry_transient`], which waits on Tokio's timer. Nothing here starts a
 //! task or does I/O, and what is kept for endpoints that are well and idle is dropped again, so that
 //! memory follows the number of busy or failing ones.
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod admission;
 mod backoff;
@@ -20,3 +22,8 @@ pub use self::backoff::retry_transient;
 pub use self::circuit_breaker::{CircuitBreaker, CircuitPermit};
 pub use self::rate_limiter::RateLimiter;
 pub use self::system_clock::SystemClock;
+
+/// Runs the example of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

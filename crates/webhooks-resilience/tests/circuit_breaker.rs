@@ -40,10 +40,7 @@ fn opens_at_the_threshold_of_failures_in_a_row() {
     let breaker = CircuitBreaker::new(CONFIG);
     assert_eq!(settle_one(&breaker, Verdict::Failed, START), None);
     assert_eq!(settle_one(&breaker, Verdict::Failed, START), None);
-    let open = Circuit {
-        state: CircuitState::Open,
-        reopens_at: Some(secs(60)),
-    };
+    let open = Circuit::new(CircuitState::Open, Some(secs(60)));
     assert_eq!(settle_one(&breaker, Verdict::Failed, START), Some(open));
     assert_eq!(breaker.circuit(secs(59)), open);
     assert_eq!(breaker.try_acquire(secs(59)).unwrap_err(), secs(60));

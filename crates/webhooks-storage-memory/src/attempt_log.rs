@@ -15,13 +15,11 @@ pub(crate) struct AttemptLog {
 impl AttemptLog {
     pub(crate) fn push(&mut self, attempt: &AttemptRecord, ambiguous: bool, limits: &MemoryLimits) {
         // A copy, since the answer may be a part of a much larger read buffer.
-        let response = Bytes::copy_from_slice(&attempt.response);
-        self.bytes += response.len();
-        self.lines.push_back(AttemptRecord {
-            response,
-            ambiguous: ambiguous || attempt.ambiguous,
-            ..attempt.clone()
-        });
+        let mut line = attempt.clone();
+        line.response = Bytes::copy_from_slice(&attempt.response);
+        line.ambiguous |= ambiguous;
+        self.bytes += line.response.len();
+        self.lines.push_back(line);
         while self.lines.len() > limits.log_lines || self.bytes > limits.log_bytes {
             if !self.pop() {
                 break;

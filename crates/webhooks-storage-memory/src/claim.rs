@@ -1,6 +1,6 @@
 use std::collections::HashMap;
 
-use webhooks_core::storage::{Claim, Claimed};
+use webhooks_core::storage::spi::{Claim, Claimed};
 use webhooks_core::{DeliveryState, Lease, Timestamp, WebhookDelivery};
 
 use crate::filling::Allowance;

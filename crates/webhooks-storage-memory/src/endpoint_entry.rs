@@ -101,11 +101,9 @@ impl EndpointEntry {
 
     /// The counts with what is suspended.
     pub(crate) fn counts(&self) -> Counts {
-        let suspended = if self.is_open() { 0 } else { self.idle() };
-        Counts {
-            suspended,
-            ..self.counts
-        }
+        let mut counts = self.counts;
+        counts.suspended = if self.is_open() { 0 } else { self.idle() };
+        counts
     }
 
     /// Rows that are ready or scheduled.
@@ -114,14 +112,11 @@ impl EndpointEntry {
     }
 
     pub(crate) fn record(&self) -> EndpointRecord {
-        EndpointRecord {
-            endpoint: Arc::new(self.definition.clone()),
-            gate: self.gate.clone(),
-            revision: self.revision,
-            definition_revision: self.definition_revision,
-            incarnation: self.incarnation.into(),
-            deleted: self.is_deleted(),
-            unreadable: None,
-        }
+        let mut record = EndpointRecord::new(self.definition.clone(), self.gate.clone());
+        record.revision = self.revision;
+        record.definition_revision = self.definition_revision;
+        record.incarnation = self.incarnation.into();
+        record.deleted = self.is_deleted();
+        record
     }
 }

@@ -1,7 +1,5 @@
-use webhooks_core::storage::{
-    DisabledBy, EndpointChanges, EndpointGate, EndpointRecord, Expected, GateChange, GateState,
-    Saved,
-};
+use webhooks_core::storage::spi::{EndpointChanges, EndpointGate, GateChange};
+use webhooks_core::storage::{DisabledBy, EndpointRecord, Expected, GateState, Saved};
 use webhooks_core::{CancelReason, KeptEndpoint, Timestamp, WebhookEndpoint};
 
 use crate::endpoint_entry::EndpointEntry;
@@ -95,10 +93,9 @@ impl State {
             enabled: false,
             ..WebhookEndpoint::default()
         });
-        entry.gate = GateState {
-            epoch: entry.gate.epoch,
-            ..GateState::default()
-        };
+        let epoch = entry.gate.epoch;
+        entry.gate = GateState::default();
+        entry.gate.epoch = epoch;
         self.touch(handle);
         self.cancel_waiting(handle, CancelReason::EndpointDeleted, now);
         true
@@ -209,17 +206,14 @@ fn change_gate(entry: &mut EndpointEntry, change: GateChange) -> bool {
         GateChange::Enable if gate.disabled == Some(DisabledBy::Unverified) => {}
         GateChange::Enable => {
             *enabled = true;
-            *gate = GateState {
-                paused: gate.paused,
-                ..gate.anew()
-            };
+            let paused = gate.paused;
+            *gate = gate.anew();
+            gate.paused = paused;
         }
         GateChange::Reset => {
-            *gate = GateState {
-                paused: gate.paused,
-                disabled: gate.disabled,
-                ..gate.anew()
-            };
+            let (paused, disabled) = (gate.paused, gate.disabled);
+            *gate = gate.anew();
+            (gate.paused, gate.disabled) = (paused, disabled);
         }
         GateChange::Hold { until } => gate.held_until = gate.held_until.max(Some(until)),
         GateChange::LimitLeased(most) => gate.max_leased = most,

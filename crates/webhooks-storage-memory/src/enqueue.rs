@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use webhooks_core::storage::{Enqueued, NewDelivery, NewEvent};
+use webhooks_core::storage::spi::{Enqueued, NewDelivery, NewEvent};
 use webhooks_core::{DeadReason, DeliveryState, Result, Timestamp, WebhookError, WorkerId};
 
 use crate::idempotency::TenantKey;

@@ -1,8 +1,7 @@
 use std::sync::Arc;
 
-use webhooks_core::storage::{
-    Change, DeliveryQuery, Enqueued, FanOut, FanOutPart, NewEvent, PartPlace,
-};
+use webhooks_core::storage::spi::{Enqueued, FanOut, FanOutPart, NewEvent, PartPlace};
+use webhooks_core::storage::{Change, DeliveryQuery};
 use webhooks_core::{Result, Timestamp};
 
 use crate::state::State;

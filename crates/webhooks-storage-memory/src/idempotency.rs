@@ -1,7 +1,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
-use webhooks_core::storage::IDEMPOTENCY_WINDOW;
+use webhooks_core::storage::spi::IDEMPOTENCY_WINDOW;
 use webhooks_core::{DeliveryId, EventId, Timestamp};
 
 /// A key and whose it is.

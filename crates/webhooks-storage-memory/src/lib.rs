@@ -6,6 +6,8 @@
 //! refused or becomes a dead letter; of what has ended well or was cancelled, and of the log, the
 //! oldest fall out.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod arena;
 mod attempt_log;
 mod claim;
@@ -28,3 +30,8 @@ mod workers;
 
 pub use self::limits::MemoryLimits;
 pub use self::memory_storage::MemoryStorage;
+
+/// Runs the example of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -96,14 +96,10 @@ impl State {
 
     fn record(&self, handle: u32) -> DeliveryRecord {
         let row = self.rows.at(handle);
-        DeliveryRecord {
-            delivery: self.delivery(row),
-            state: row.state,
-            dead_reason: row.dead_reason,
-            cancel_reason: row.cancel_reason,
-            updated_at: row.updated_at,
-            attempts: Vec::new(),
-        }
+        let mut record = DeliveryRecord::new(self.delivery(row), row.state, row.updated_at);
+        record.dead_reason = row.dead_reason;
+        record.cancel_reason = row.cancel_reason;
+        record
     }
 
     fn applies(&self, row: &Row, to: Change) -> bool {

@@ -4,10 +4,13 @@ use std::task::Poll;
 
 use async_trait::async_trait;
 use tokio::sync::Notify;
+use webhooks_core::storage::spi::{
+    Beat, Claim, Claimed, EndpointChanges, EndpointGate, Enqueued, FanOut, FanOutPart, HeldLease,
+    NewEvent, Settled, Settlement, Swept,
+};
 use webhooks_core::storage::{
-    Beat, Change, Changed, Claim, Claimed, Counts, DeliveryQuery, DeliveryRecord, EndpointChanges,
-    EndpointGate, EndpointRecord, Enqueued, Expected, FanOut, FanOutPart, HeldLease, NewEvent,
-    Page, Retention, Saved, Settled, Settlement, Swept, WebhookStorage,
+    Change, Changed, Counts, DeliveryQuery, DeliveryRecord, EndpointRecord, Expected, Page,
+    Retention, Saved, WebhookStorage,
 };
 use webhooks_core::{Clock, DeliveryId, Result, Timestamp, WebhookEndpoint, WorkerId};
 
@@ -198,7 +201,7 @@ impl WebhookStorage for MemoryStorage {
         }
         let last = items.last().map(|record| record.delivery.id);
         let next = last.filter(|_| items.len() == query.limit);
-        Ok(Page { items, next })
+        Ok(Page::new(items, next))
     }
 
     async fn change(

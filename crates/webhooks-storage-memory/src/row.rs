@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use webhooks_core::storage::POISON_SUSPECT_CRASHES;
+use webhooks_core::storage::spi::POISON_SUSPECT_CRASHES;
 use webhooks_core::{
     CancelReason, DeadReason, DeliveryId, DeliveryState, Priority, Timestamp, WebhookEvent,
 };

@@ -1,4 +1,4 @@
-use webhooks_core::storage::{SettleAs, Settled, Settlement};
+use webhooks_core::storage::spi::{SettleAs, Settled, Settlement};
 use webhooks_core::{DeliveryState, Timestamp, WorkerId};
 
 use crate::state::State;

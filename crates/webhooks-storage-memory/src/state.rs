@@ -160,15 +160,10 @@ impl State {
     /// The counts of one endpoint, or of all.
     pub(crate) fn counts_of(&self, endpoint_id: Option<&str>) -> Counts {
         let Some(id) = endpoint_id else {
-            let suspended = self
-                .endpoints
-                .iter()
-                .map(|(_, e)| e.counts().suspended)
-                .sum();
-            return Counts {
-                suspended,
-                ..self.counts
-            };
+            let suspended = self.endpoints.iter().map(|(_, e)| e.counts().suspended);
+            let mut counts = self.counts;
+            counts.suspended = suspended.sum();
+            return counts;
         };
         let handle = self.endpoint_handles.get(id);
         handle.map_or_else(Counts::default, |h| self.endpoints.at(*h).counts())

@@ -1,4 +1,5 @@
-use webhooks_core::storage::{IDEMPOTENCY_WINDOW, Retention, Swept};
+use webhooks_core::storage::Retention;
+use webhooks_core::storage::spi::{IDEMPOTENCY_WINDOW, Swept};
 use webhooks_core::{DeadReason, Timestamp};
 
 use crate::state::State;

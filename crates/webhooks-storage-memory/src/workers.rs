@@ -1,6 +1,6 @@
 use std::collections::HashSet;
 
-use webhooks_core::storage::{Beat, HeldLease, POISON_CRASHES, WORKER_DEAD_AFTER};
+use webhooks_core::storage::spi::{Beat, HeldLease, POISON_CRASHES, WORKER_DEAD_AFTER};
 use webhooks_core::{DeadReason, DeliveryId, Timestamp, WorkerId};
 
 use crate::state::State;

@@ -4,10 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use webhooks_core::storage::{
-    Change, Claim, DeliveryQuery, Enqueued, NewDelivery, NewEvent, SettleAs, Settlement,
-    WebhookStorage,
-};
+use webhooks_core::storage::spi::{Claim, Enqueued, NewDelivery, NewEvent, SettleAs, Settlement};
+use webhooks_core::storage::{Change, DeliveryQuery, WebhookStorage};
 use webhooks_core::{
     Clock, DeadReason, DeliveryId, DeliveryState, EventType, Priority, Timestamp, WebhookDelivery,
     WebhookEndpoint, WebhookError, WebhookEvent, WorkerId,
@@ -205,10 +203,10 @@ async fn a_backlog_that_is_closed_costs_a_claim_nothing() {
     let storage = storage(MemoryLimits::default(), &["open", "closed"]).await;
     let backlog: Vec<_> = (0..50_000).map(|_| event(&["closed"])).collect();
     storage.enqueue(&backlog, None, NOW).await.unwrap();
-    let gate = webhooks_core::storage::EndpointGate {
+    let gate = webhooks_core::storage::spi::EndpointGate {
         endpoint_id: "closed".into(),
         epoch: None,
-        change: webhooks_core::storage::GateChange::Pause,
+        change: webhooks_core::storage::spi::GateChange::Pause,
     };
     storage.set_gates(&[gate], NOW).await.unwrap();
     assert!(claim(&storage, 10).await.is_empty());

@@ -222,7 +222,7 @@ CREATE TABLE webhook_outbox (
     tenant          text CHECK (octet_length(tenant) BETWEEN 1 AND 256),
     idempotency_key text CHECK (octet_length(idempotency_key) BETWEEN 1 AND 256),
     priority        smallint NOT NULL CHECK (priority BETWEEN 0 AND 3),
-    max_retries     integer CHECK (max_retries >= 0),
+    max_retries     integer CHECK (max_retries BETWEEN 0 AND 1000),
     created_at      timestamptz NOT NULL CHECK (created_at >= '1970-01-01 00:00+00'),
     due_at          timestamptz NOT NULL,
     CHECK (greatest(created_at, due_at) < '10000-01-01 00:00+00' AND due_at >= created_at)
@@ -270,6 +270,22 @@ LANGUAGE sql IMMUTABLE SET standard_conforming_strings = on AS $$
             THEN field || ' has ' || octet_length(name) || ' bytes, it needs 1 to 256'
         -- Not [[:cntrl:]], which depends on the locale.
         WHEN name ~ '[\u0001-\u001f\u007f-\u009f]' THEN field || ' holds a control character'
+    END
+$$;
+
+-- The rule of a sent event's type that this one breaks, if it breaks one; as in webhooks-core.
+CREATE FUNCTION webhook_event_type_problem(event text) RETURNS text
+LANGUAGE sql IMMUTABLE AS $$
+    -- No backslash: what it means depends on the caller's standard_conforming_strings.
+    SELECT 'event type ' || CASE
+        WHEN event IN ('webhook.batch', 'webhook.ping') THEN event || ' is the system''s own'
+        WHEN event = '' THEN 'is empty, it needs 1 to 256 characters'
+        WHEN char_length(event) > 256 THEN 'is ' || char_length(event) || ' characters, at most 256'
+        WHEN '.' || event || '.' LIKE '%..%'
+            THEN 'has an empty segment; single dots join its segments'
+        WHEN event ~ '[^A-Za-z0-9_.-]'
+            THEN 'holds ''' || substring(event FROM '[^A-Za-z0-9_.-]')
+                || '''; its segments hold A-Z a-z 0-9 _ -'
     END
 $$;
 
@@ -323,18 +339,13 @@ DECLARE
                      + octet_length(webhook_send.data::text);
     level smallint := array_position(
         ARRAY['low', 'normal', 'high', 'critical'], webhook_send.priority) - 1;
+    -- Of one length everywhere, whatever months and the caller's time zone make of days.
+    seconds numeric := extract(epoch FROM webhook_send.delay);
     made  uuid;
     problem text;
 BEGIN
-    -- No backslash: what it means depends on the caller's standard_conforming_strings.
-    IF webhook_send.event IS NULL OR char_length(webhook_send.event) NOT BETWEEN 1 AND 256
-        OR webhook_send.event !~ '^[A-Za-z0-9_-]+([.][A-Za-z0-9_-]+)*$' THEN
-        RAISE EXCEPTION 'event type needs 1 to 256 characters: segments of A-Z a-z 0-9 _ -, joined by single dots'
-            USING ERRCODE = 'check_violation';
-    END IF;
-    IF webhook_send.event IN ('webhook.batch', 'webhook.ping') THEN
-        RAISE EXCEPTION 'event type % is the system''s own', webhook_send.event
-            USING ERRCODE = 'check_violation';
+    IF webhook_send.event IS NULL THEN
+        RAISE EXCEPTION 'event type is null' USING ERRCODE = 'not_null_violation';
     END IF;
     IF webhook_send.data IS NULL THEN
         RAISE EXCEPTION 'data is null; the json null is written ''null''' USING ERRCODE = 'not_null_violation';
@@ -346,12 +357,17 @@ BEGIN
     IF level IS NULL THEN
         RAISE EXCEPTION 'priority is none of low, normal, high, critical' USING ERRCODE = 'check_violation';
     END IF;
-    IF webhook_send.delay IS NULL OR webhook_send.delay NOT BETWEEN '0' AND '30 days' THEN
-        RAISE EXCEPTION 'delay needs 0 to 30 days' USING ERRCODE = 'check_violation';
+    IF webhook_send.delay IS NULL THEN
+        RAISE EXCEPTION 'delay is null' USING ERRCODE = 'not_null_violation';
     END IF;
     problem := coalesce(
+        webhook_event_type_problem(webhook_send.event),
         webhook_name_problem('tenant', webhook_send.tenant),
         webhook_name_problem('idempotency key', webhook_send.idempotency_key),
+        CASE WHEN seconds NOT BETWEEN 0 AND 2592000
+            THEN 'delay is ' || floor(seconds) || ' s, it needs 0 to 2592000' END,
+        CASE WHEN webhook_send.max_retries NOT BETWEEN 0 AND 1000
+            THEN 'max_retries is ' || webhook_send.max_retries || ', it needs 0 to 1000' END,
         webhook_data_problem(webhook_send.data::text));
     IF problem IS NOT NULL THEN
         RAISE EXCEPTION '%', problem USING ERRCODE = 'check_violation';
@@ -367,7 +383,7 @@ BEGIN
         (id, event_type, data, tenant, idempotency_key, priority, max_retries, created_at, due_at)
     VALUES (made, webhook_send.event, webhook_send.data, webhook_send.tenant,
         webhook_send.idempotency_key, level, webhook_send.max_retries, sent,
-        sent + webhook_send.delay);
+        sent + make_interval(secs => seconds));
     RETURN 'webhook_' || made;
 END
 $$;

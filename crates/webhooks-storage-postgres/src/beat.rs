@@ -1,7 +1,7 @@
 use std::time::SystemTime;
 
 use tokio::time::Instant;
-use webhooks_core::storage::{Beat, POISON_CRASHES};
+use webhooks_core::storage::spi::{Beat, POISON_CRASHES};
 use webhooks_core::{Result, Timestamp, WorkerId};
 
 use crate::columns::{get, get_time, get_u64, int, time};

@@ -3,7 +3,7 @@ use std::time::SystemTime;
 
 use tokio_postgres::Row;
 use tokio_postgres::types::{Json, ToSql};
-use webhooks_core::storage::{Claim, Claimed};
+use webhooks_core::storage::spi::{Claim, Claimed};
 use webhooks_core::{Result, Timestamp, WebhookDelivery};
 
 use crate::claim_memory::{ClaimMemory, Look};

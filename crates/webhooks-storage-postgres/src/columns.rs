@@ -1,11 +1,11 @@
 //! How values of the core stand in columns.
 
+use std::str::FromStr;
 use std::time::SystemTime;
 
 use tokio_postgres::Row;
 use tokio_postgres::types::FromSql;
-use webhooks_core::storage::DisabledBy;
-use webhooks_core::{DeadReason, FailureKind, Result, Timestamp, WebhookError};
+use webhooks_core::{Result, Timestamp, WebhookError};
 
 /// A point in time as a `timestamptz`.
 pub(crate) fn time(at: Timestamp) -> SystemTime {
@@ -44,41 +44,19 @@ pub(crate) fn long(n: impl TryInto<i64>) -> i64 {
     n.try_into().unwrap_or(i64::MAX)
 }
 
-/// The error for a name that no value has.
+/// The value whose name a column holds.
+///
+/// # Errors
+///
+/// [`WebhookError::StorageError`] for a name that no value has.
+pub(crate) fn named<T: FromStr<Err = WebhookError>>(column: &str, name: &str) -> Result<T> {
+    name.parse().map_err(|error: WebhookError| {
+        let text = format!("postgres: column {column} holds an unknown name");
+        WebhookError::permanent_storage(text, error)
+    })
+}
+
+/// The error for a row or a part of one that is not what it should be.
 pub(crate) fn unknown(column: &str) -> WebhookError {
     WebhookError::StorageError(format!("postgres: column {column} holds an unknown name").into())
-}
-
-pub(crate) fn dead_reason(name: &str) -> Result<DeadReason> {
-    [
-        DeadReason::AttemptsExhausted,
-        DeadReason::PermanentFailure,
-        DeadReason::Poison,
-        DeadReason::BacklogFull,
-        DeadReason::Expired,
-    ]
-    .into_iter()
-    .find(|reason| reason.as_str() == name)
-    .ok_or_else(|| unknown("dead_reason"))
-}
-
-pub(crate) fn failure(name: &str) -> Result<FailureKind> {
-    serde_json::from_value(name.into()).map_err(|_| unknown("failure"))
-}
-
-pub(crate) const fn disabled_by_name(by: DisabledBy) -> &'static str {
-    match by {
-        DisabledBy::Operator => "operator",
-        DisabledBy::Gone => "gone",
-        DisabledBy::Failing => "failing",
-        DisabledBy::Unverified => "unverified",
-    }
-}
-
-pub(crate) fn disabled_by(name: &str) -> Result<DisabledBy> {
-    use DisabledBy::{Failing, Gone, Operator, Unverified};
-    [Operator, Gone, Failing, Unverified]
-        .into_iter()
-        .find(|by| disabled_by_name(*by) == name)
-        .ok_or_else(|| unknown("disabled_by"))
 }

@@ -3,14 +3,14 @@ use std::collections::HashMap;
 use futures_util::future::try_join3;
 use tokio_postgres::Row;
 use tokio_postgres::types::{Json, ToSql};
-use webhooks_core::storage::{EndpointChanges, EndpointRecord, Expected, GateState, Saved};
+use webhooks_core::storage::spi::EndpointChanges;
+use webhooks_core::storage::{EndpointRecord, Expected, GateState, Saved};
 use webhooks_core::{
-    BatchConfig, PreviousSecret, RateLimitConfig, Result, SignatureScheme, Timestamp,
-    WebhookEndpoint,
+    BatchConfig, PreviousSecret, RateLimitConfig, Result, Timestamp, WebhookEndpoint,
 };
 
 use crate::change::with_cancelled;
-use crate::columns::{disabled_by, get, get_time, get_u32, get_u64, int, long, time, unknown};
+use crate::columns::{get, get_time, get_u32, get_u64, int, long, named, time, unknown};
 use crate::database::Database;
 use crate::definition_change::DefinitionChange;
 use crate::error::{commit_error, storage_error};
@@ -59,7 +59,7 @@ impl Database {
         let e = self.keys.seal(endpoint)?;
         let rps = e.rate_limit.map(|r| int(r.requests_per_second));
         let burst = e.rate_limit.map(|r| int(r.burst_size));
-        let signature = signature_name(e.signature);
+        let signature = e.signature.as_str();
         let mut connection = self.connection().await?;
         let change = DefinitionChange::begin(self, &mut connection, &e.id).await?;
         let live = change.found.as_ref().filter(|found| found.is_live);
@@ -212,22 +212,20 @@ impl Database {
         if let Some(error) = &unreadable {
             tracing::error!(%error, "an endpoint cannot be read, what waits for it goes on waiting");
         }
-        Ok(EndpointRecord {
-            endpoint: endpoint.into(),
-            gate: GateState {
-                paused: get(row, "paused")?,
-                disabled: by.map(disabled_by).transpose()?,
-                held_until: time("held_until")?,
-                max_leased: max_leased.map(|n| u32::try_from(n).unwrap_or(0)),
-                failing_since: time("failing_since")?,
-                epoch: get_u64(row, "gate_epoch")?,
-            },
-            revision: get_u64(row, "revision")?,
-            definition_revision: get_u64(row, "definition_revision")?,
-            incarnation: get_u64(row, "incarnation")?,
-            deleted: time("deleted_at")?.is_some(),
-            unreadable,
-        })
+        let mut gate = GateState::default();
+        gate.paused = get(row, "paused")?;
+        gate.disabled = by.map(|name| named("disabled_by", name)).transpose()?;
+        gate.held_until = time("held_until")?;
+        gate.max_leased = max_leased.map(|n| u32::try_from(n).unwrap_or(0));
+        gate.failing_since = time("failing_since")?;
+        gate.epoch = get_u64(row, "gate_epoch")?;
+        let mut record = EndpointRecord::new(endpoint, gate);
+        record.revision = get_u64(row, "revision")?;
+        record.definition_revision = get_u64(row, "definition_revision")?;
+        record.incarnation = get_u64(row, "incarnation")?;
+        record.deleted = time("deleted_at")?.is_some();
+        record.unreadable = unreadable;
+        Ok(record)
     }
 }
 
@@ -251,26 +249,10 @@ pub(crate) fn endpoint(row: &Row) -> Result<WebhookEndpoint> {
         timeout_seconds: get_u64(row, "timeout_seconds")?,
         tenant: get(row, "tenant")?,
         batch: batch.map(|json| json.0),
-        signature: signature(get(row, "signature")?)?,
+        signature: named("signature", get(row, "signature")?)?,
         previous_secrets: get::<Json<Vec<PreviousSecret>>>(row, "previous_secrets")?.0,
         content_type: get(row, "content_type")?,
         user_agent: get(row, "user_agent")?,
         accepted_statuses: get::<Json<Vec<u16>>>(row, "accepted_statuses")?.0,
     })
-}
-
-const fn signature_name(scheme: SignatureScheme) -> &'static str {
-    match scheme {
-        SignatureScheme::Timestamped => "timestamped",
-        SignatureScheme::Standard => "standard",
-        SignatureScheme::Both => "both",
-    }
-}
-
-fn signature(name: &str) -> Result<SignatureScheme> {
-    use SignatureScheme::{Both, Standard, Timestamped};
-    [Timestamped, Standard, Both]
-        .into_iter()
-        .find(|scheme| signature_name(*scheme) == name)
-        .ok_or_else(|| unknown("signature"))
 }

@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
-use webhooks_core::storage::{Enqueued, NewEvent};
+use webhooks_core::storage::spi::{Enqueued, NewEvent};
 use webhooks_core::{DeliveryId, EventId, Result, Timestamp, WorkerId};
 
 use crate::columns::{get, int, long, time, unknown};

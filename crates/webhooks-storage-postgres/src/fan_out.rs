@@ -4,9 +4,8 @@ use deadpool_postgres::Transaction;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
-use webhooks_core::storage::{
-    Change, DeliveryQuery, Enqueued, FanOut, FanOutPart, NewEvent, PartPlace,
-};
+use webhooks_core::storage::spi::{Enqueued, FanOut, FanOutPart, NewEvent, PartPlace};
+use webhooks_core::storage::{Change, DeliveryQuery};
 use webhooks_core::{EventId, EventType, Priority, Result, Timestamp, WebhookEvent};
 
 use crate::columns::{get, get_time, get_u32, int, long, time};

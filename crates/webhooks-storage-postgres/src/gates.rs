@@ -2,10 +2,10 @@ use std::time::SystemTime;
 
 use futures_util::future::{try_join, try_join_all};
 use tokio_postgres::types::ToSql;
-use webhooks_core::storage::{EndpointGate, GateChange};
+use webhooks_core::storage::spi::{EndpointGate, GateChange};
 use webhooks_core::{Result, Timestamp};
 
-use crate::columns::{disabled_by_name, int, time};
+use crate::columns::{int, time};
 use crate::database::Database;
 use crate::endpoints::LOCK_REVISION;
 use crate::error::{commit_error, storage_error};
@@ -66,7 +66,7 @@ impl Database {
 fn parameters(gate: &EndpointGate) -> Parameters<'_> {
     let mut parameters = Parameters {
         endpoint_id: &gate.endpoint_id,
-        kind: "pause",
+        kind: gate.change.as_str(),
         at: None,
         number: None,
         by: None,
@@ -74,29 +74,17 @@ fn parameters(gate: &EndpointGate) -> Parameters<'_> {
             .epoch
             .map(|epoch| i64::try_from(epoch).unwrap_or(i64::MAX)),
     };
-    parameters.kind = match gate.change {
-        GateChange::Pause => "pause",
-        GateChange::Resume => "resume",
-        GateChange::Disable(by) => {
-            parameters.by = Some(disabled_by_name(by));
-            "disable"
-        }
-        GateChange::Enable => "enable",
-        GateChange::Reset => "reset",
-        GateChange::Hold { until } => {
-            parameters.at = Some(time(until));
-            "hold"
-        }
-        GateChange::LimitLeased(most) => {
-            parameters.number = most.map(int);
-            "limit_leased"
-        }
-        GateChange::FailingSince(at) => {
-            parameters.at = Some(time(at));
-            "failing_since"
-        }
-        GateChange::Recovered => "recovered",
-    };
+    match gate.change {
+        GateChange::Disable(by) => parameters.by = Some(by.as_str()),
+        GateChange::Hold { until } => parameters.at = Some(time(until)),
+        GateChange::LimitLeased(most) => parameters.number = most.map(int),
+        GateChange::FailingSince(at) => parameters.at = Some(time(at)),
+        GateChange::Pause
+        | GateChange::Resume
+        | GateChange::Enable
+        | GateChange::Reset
+        | GateChange::Recovered => {}
+    }
     parameters
 }
 

@@ -1,5 +1,5 @@
 use uuid::Uuid;
-use webhooks_core::storage::HeldLease;
+use webhooks_core::storage::spi::HeldLease;
 use webhooks_core::{DeliveryId, Result, WorkerId};
 
 use crate::columns::{get, get_u64, long};

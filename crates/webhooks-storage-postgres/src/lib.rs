@@ -9,6 +9,8 @@
 //! | the storage | [`PostgresStorage`], [`PostgresBuilder`] |
 //! | sending inside a transaction of the caller | [`PostgresStorage::outbox`], [`Outbox`] |
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod beat;
 mod builder;
 mod change;
@@ -44,3 +46,8 @@ pub use self::builder::PostgresBuilder;
 pub use self::outbox::{Outbox, OutboxSend};
 pub use self::postgres_storage::PostgresStorage;
 pub use webhooks_core::{EncryptionKeys, Reencrypted};
+
+/// Runs the example of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -5,9 +5,9 @@ use bytes::Bytes;
 use tokio_postgres::Row;
 use uuid::Uuid;
 use webhooks_core::storage::{DeliveryQuery, DeliveryRecord, Page};
-use webhooks_core::{AttemptRecord, CancelReason, DeliveryId, DeliveryState, Result};
+use webhooks_core::{AttemptRecord, DeliveryId, DeliveryState, Result};
 
-use crate::columns::{dead_reason, failure, get, get_time, get_u32, long, unknown};
+use crate::columns::{get, get_time, get_u32, long, named};
 use crate::database::Database;
 use crate::filter::{Filter, Table};
 use crate::row::{DELIVERY_COLUMNS, Events, delivery, lease};
@@ -27,10 +27,7 @@ impl Database {
                 Some(branch(table, &conditions, filter.order, &limit))
             })
             .collect();
-        let mut page = Page {
-            items: Vec::new(),
-            next: None,
-        };
+        let mut page = Page::new(Vec::new(), None);
         if query.limit == 0 || branches.is_empty() {
             return Ok(page);
         }
@@ -96,18 +93,7 @@ fn branch(table: Table, conditions: &str, order: &str, limit: &str) -> String {
 }
 
 fn record(row: &Row, events: &mut Events) -> Result<DeliveryRecord> {
-    let name = get::<&str>(row, "state")?;
-    let state = [
-        DeliveryState::Ready,
-        DeliveryState::Scheduled,
-        DeliveryState::Leased,
-        DeliveryState::Delivered,
-        DeliveryState::Dead,
-        DeliveryState::Cancelled,
-    ]
-    .into_iter()
-    .find(|state| state.as_str() == name)
-    .ok_or_else(|| unknown("state"))?;
+    let state = named("state", get(row, "state")?)?;
     let mut delivery = delivery(row, events)?;
     if state == DeliveryState::Leased {
         delivery.lease = lease(row)?;
@@ -116,29 +102,24 @@ fn record(row: &Row, events: &mut Events) -> Result<DeliveryRecord> {
         true => get::<Option<&str>>(row, "reason"),
         false => Ok(None),
     };
-    Ok(DeliveryRecord {
-        delivery,
-        state,
-        dead_reason: reason(DeliveryState::Dead)?.map(dead_reason).transpose()?,
-        cancel_reason: reason(DeliveryState::Cancelled)?.and_then(CancelReason::from_name),
-        updated_at: get_time(row, "updated_at")?,
-        attempts: Vec::new(),
-    })
+    let dead_reason = reason(DeliveryState::Dead)?.map(|name| named("dead_reason", name));
+    let mut record = DeliveryRecord::new(delivery, state, get_time(row, "updated_at")?);
+    record.dead_reason = dead_reason.transpose()?;
+    record.cancel_reason = reason(DeliveryState::Cancelled)?.and_then(|name| name.parse().ok());
+    Ok(record)
 }
 
 fn attempt(row: &Row) -> Result<AttemptRecord> {
     let status = get::<Option<i16>>(row, "status")?;
     let micros = u64::try_from(get::<i64>(row, "duration_us")?).unwrap_or(0);
-    Ok(AttemptRecord {
-        delivery_id: DeliveryId::from_uuid(get(row, "delivery_id")?),
-        number: get_u32(row, "number")?,
-        started_at: get_time(row, "started_at")?,
-        duration: Duration::from_micros(micros),
-        status: status.and_then(|n| u16::try_from(n).ok()),
-        failure: get::<Option<&str>>(row, "failure")?
-            .map(failure)
-            .transpose()?,
-        response: Bytes::copy_from_slice(get(row, "response")?),
-        ambiguous: get(row, "ambiguous")?,
-    })
+    let failure = get::<Option<&str>>(row, "failure")?.map(|name| named("failure", name));
+    let delivery_id = DeliveryId::from_uuid(get(row, "delivery_id")?);
+    let (number, started_at) = (get_u32(row, "number")?, get_time(row, "started_at")?);
+    let mut attempt = AttemptRecord::new(delivery_id, number, started_at);
+    attempt.duration = Duration::from_micros(micros);
+    attempt.status = status.and_then(|n| u16::try_from(n).ok());
+    attempt.failure = failure.transpose()?;
+    attempt.response = Bytes::copy_from_slice(get(row, "response")?);
+    attempt.ambiguous = get(row, "ambiguous")?;
+    Ok(attempt)
 }

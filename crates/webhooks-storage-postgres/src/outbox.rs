@@ -3,11 +3,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serde::Serialize;
-use tokio_postgres::types::{Json, ToSql, Type};
+use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{GenericClient, Row};
-use webhooks_core::storage::OutboxEvent;
+use webhooks_core::storage::spi::OutboxEvent;
 use webhooks_core::{
-    EventId, EventType, Priority, Result, Timestamp, WebhookError, check_data, check_sending,
+    EventId, EventType, Priority, Result, SendOptions, Timestamp, WebhookError, check_data,
 };
 
 use crate::columns::{get, get_time, int, long, time};
@@ -57,12 +57,7 @@ impl<'a, C: GenericClient + Sync> Outbox<'a, C> {
     pub const fn webhook<'b>(&'b self, event_type: &'b str) -> OutboxSend<'b, C> {
         OutboxSend {
             outbox: self,
-            event_type,
-            tenant: None,
-            priority: Priority::Normal,
-            delay: Duration::ZERO,
-            idempotency_key: None,
-            max_retries: None,
+            options: SendOptions::new(event_type),
             max_bytes: MAX_BYTES,
         }
     }
@@ -80,44 +75,39 @@ impl<C> fmt::Debug for Outbox<'_, C> {
 #[must_use = "nothing is sent without `send`"]
 pub struct OutboxSend<'a, C> {
     outbox: &'a Outbox<'a, C>,
-    event_type: &'a str,
-    tenant: Option<&'a str>,
-    priority: Priority,
-    delay: Duration,
-    idempotency_key: Option<&'a str>,
-    max_retries: Option<u32>,
+    options: SendOptions<'a>,
     max_bytes: u32,
 }
 
 impl<'a, C: GenericClient + Sync> OutboxSend<'a, C> {
     /// For whom it is sent, 1 to 256 bytes without control characters. Defaults to nobody in particular.
     pub const fn tenant(mut self, tenant: &'a str) -> Self {
-        self.tenant = Some(tenant);
+        self.options.tenant = Some(tenant);
         self
     }
 
     /// How urgent it is. Defaults to [`Priority::Normal`].
     pub const fn priority(mut self, priority: Priority) -> Self {
-        self.priority = priority;
+        self.options.priority = priority;
         self
     }
 
     /// How long it waits before its first attempt, at most 30 days. Defaults to not at all.
     pub const fn delay(mut self, delay: Duration) -> Self {
-        self.delay = delay;
+        self.options.delay = delay;
         self
     }
 
     /// The same key of the same tenant, of 1 to 256 bytes without control characters, is delivered
     /// only once within 24 h.
     pub const fn idempotency_key(mut self, key: &'a str) -> Self {
-        self.idempotency_key = Some(key);
+        self.options.idempotency_key = Some(key);
         self
     }
 
-    /// Retries after the first attempt. Defaults to those of the system that delivers it.
+    /// Retries after the first attempt, at most 1,000. Defaults to those of the system that delivers it.
     pub const fn max_retries(mut self, retries: u32) -> Self {
-        self.max_retries = Some(retries);
+        self.options.max_retries = Some(retries);
         self
     }
 
@@ -135,14 +125,12 @@ impl<'a, C: GenericClient + Sync> OutboxSend<'a, C> {
     /// [`WebhookError::SerializationError`], with which the transaction may go on; and
     /// [`WebhookError::StorageError`], after which it can only be rolled back.
     pub async fn send(&self, data: &(impl Serialize + Sync + ?Sized)) -> Result<EventId> {
-        EventType::sent(self.event_type)?;
-        check_sending(self.tenant, self.idempotency_key, self.delay)?;
+        let options = &self.options;
+        options.validate()?;
         let data = RawJson(Bytes::from(serde_json::to_vec(data)?));
         self.check_bytes(data.0.len())?;
         check_data(&data.0)?;
-        let priority = Json(self.priority);
-        let priority = serde_json::to_value(priority.0)?;
-        let priority = priority.as_str().unwrap_or("normal");
+        let priority = options.priority.as_str();
         let row = self
             .outbox
             .client
@@ -150,13 +138,13 @@ impl<'a, C: GenericClient + Sync> OutboxSend<'a, C> {
             .query_typed_one(
                 &self.outbox.database.sql(SEND),
                 &[
-                    (&self.event_type, Type::TEXT),
+                    (&options.event_type, Type::TEXT),
                     (&data, Type::JSON),
-                    (&self.tenant, Type::TEXT),
+                    (&options.tenant, Type::TEXT),
                     (&priority, Type::TEXT),
-                    (&long(self.delay.as_millis()), Type::INT8),
-                    (&self.idempotency_key, Type::TEXT),
-                    (&self.max_retries.map(int), Type::INT4),
+                    (&long(options.delay.as_millis()), Type::INT8),
+                    (&options.idempotency_key, Type::TEXT),
+                    (&options.max_retries.map(int), Type::INT4),
                     (&int(self.max_bytes), Type::INT4),
                 ],
             )
@@ -169,7 +157,7 @@ impl<'a, C: GenericClient + Sync> OutboxSend<'a, C> {
 
     /// The same sum as in `webhook_send`, before the transaction is spoilt by its error.
     fn check_bytes(&self, data: usize) -> Result<()> {
-        let bytes = 126 + self.event_type.len() + data;
+        let bytes = 126 + self.options.event_type.len() + data;
         if u32::try_from(bytes).is_ok_and(|bytes| bytes <= self.max_bytes) {
             return Ok(());
         }
@@ -184,10 +172,7 @@ impl<'a, C: GenericClient + Sync> OutboxSend<'a, C> {
 impl<C> fmt::Debug for OutboxSend<'_, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("OutboxSend")
-            .field("event_type", &self.event_type)
-            .field("tenant", &self.tenant)
-            .field("priority", &self.priority)
-            .field("delay", &self.delay)
+            .field("options", &self.options)
             .finish_non_exhaustive()
     }
 }

@@ -1,10 +1,13 @@
 use async_trait::async_trait;
 use deadpool_postgres::Pool;
 use tokio_postgres::GenericClient;
+use webhooks_core::storage::spi::{
+    Beat, Claim, Claimed, EndpointChanges, EndpointGate, Enqueued, FanOut, FanOutPart, HeldLease,
+    NewEvent, OutboxEvent, Settled, Settlement, Swept,
+};
 use webhooks_core::storage::{
-    Beat, Change, Changed, Claim, Claimed, Counts, DeliveryQuery, DeliveryRecord, EndpointChanges,
-    EndpointGate, EndpointRecord, Enqueued, Expected, FanOut, FanOutPart, HeldLease, NewEvent,
-    OutboxEvent, Page, Retention, Saved, Settled, Settlement, Swept, WebhookStorage,
+    Change, Changed, Counts, DeliveryQuery, DeliveryRecord, EndpointRecord, Expected, Page,
+    Retention, Saved, WebhookStorage,
 };
 use webhooks_core::{
     DeliveryId, EventId, Reencrypted, Result, Timestamp, WebhookEndpoint, WorkerId,

@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use uuid::Uuid;
-use webhooks_core::storage::{SettleAs, Settled, Settlement};
+use webhooks_core::storage::spi::{SettleAs, Settled, Settlement};
 use webhooks_core::{AttemptRecord, Result, Timestamp, WorkerId};
 
 use crate::columns::{get, int, long, time};

@@ -1,6 +1,7 @@
 use std::time::SystemTime;
 
-use webhooks_core::storage::{IDEMPOTENCY_WINDOW, Retention, Swept};
+use webhooks_core::storage::Retention;
+use webhooks_core::storage::spi::{IDEMPOTENCY_WINDOW, Swept};
 use webhooks_core::{Result, Timestamp};
 
 use crate::columns::{get, long, time};

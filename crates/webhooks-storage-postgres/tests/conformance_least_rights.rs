@@ -54,7 +54,8 @@ async fn restricted(schema: &str) -> PostgresStorage {
     drop(support::storage(schema).await);
     let grants = grants("webhooks_role").replace("webhooks_role", schema);
     let make = format!(
-        "REVOKE ALL ON FUNCTION {schema}.webhook_send, {schema}.webhook_name_problem, \
+        "REVOKE ALL ON FUNCTION {schema}.webhook_send, \
+         {schema}.webhook_event_type_problem, {schema}.webhook_name_problem, \
          {schema}.webhook_data_problem FROM PUBLIC; \
          CREATE ROLE {schema} LOGIN PASSWORD 'hunter2'; SET search_path = {schema}; {}",
         grants.replace("SCHEMA webhooks", &format!("SCHEMA {schema}"))
@@ -81,7 +82,8 @@ async fn a_role_that_only_sends_needs_two_rights() {
     let storage = support::storage(&schema).await;
     let role = format!("{schema}_sends");
     let make = format!(
-        "REVOKE ALL ON FUNCTION {schema}.webhook_send, {schema}.webhook_name_problem, \
+        "REVOKE ALL ON FUNCTION {schema}.webhook_send, \
+         {schema}.webhook_event_type_problem, {schema}.webhook_name_problem, \
          {schema}.webhook_data_problem FROM PUBLIC; \
          CREATE ROLE {role} LOGIN PASSWORD 'hunter2'; SET search_path = {schema}; {}",
         grants("sending_role")

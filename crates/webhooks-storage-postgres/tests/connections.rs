@@ -39,11 +39,11 @@ async fn round(storage: &PostgresStorage, worker: &WorkerId) -> Vec<DeliveryId> 
     outcomes.iter().map(|outcome| outcome.delivery_id).collect()
 }
 
-fn pause(id: &str) -> webhooks_core::storage::EndpointGate {
-    webhooks_core::storage::EndpointGate {
+fn pause(id: &str) -> webhooks_core::storage::spi::EndpointGate {
+    webhooks_core::storage::spi::EndpointGate {
         endpoint_id: id.into(),
         epoch: None,
-        change: webhooks_core::storage::GateChange::Resume,
+        change: webhooks_core::storage::spi::GateChange::Resume,
     }
 }
 

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use support::events::{claim, endpoint, event, settled};
 use support::{client, drop_schema, fresh_schema, storage};
-use webhooks_core::storage::{NewEvent, SettleAs, WebhookStorage};
+use webhooks_core::storage::WebhookStorage;
+use webhooks_core::storage::spi::{NewEvent, SettleAs};
 use webhooks_core::{DeliveryId, Priority, Timestamp, WorkerId};
 use webhooks_storage_postgres::PostgresStorage;
 

@@ -5,7 +5,8 @@ mod support;
 
 use support::events::{claim, endpoint, event, settled};
 use support::{client, drop_schema, fresh_schema, storage};
-use webhooks_core::storage::{Change, DeliveryQuery, SettleAs, Settled, WebhookStorage};
+use webhooks_core::storage::spi::{SettleAs, Settled};
+use webhooks_core::storage::{Change, DeliveryQuery, WebhookStorage};
 use webhooks_core::{DeliveryState, Timestamp, WebhookDelivery, WorkerId};
 use webhooks_storage_postgres::PostgresStorage;
 

@@ -10,7 +10,8 @@ use std::time::Duration;
 use support::events::{claim, delivered, endpoint, event};
 use support::{client, config, drop_schema, fresh_schema, pool_of, storage};
 use tokio_postgres::NoTls;
-use webhooks_core::storage::{EndpointGate, GateChange, Settled, WebhookStorage};
+use webhooks_core::storage::WebhookStorage;
+use webhooks_core::storage::spi::{EndpointGate, GateChange, Settled};
 use webhooks_core::{RateLimitConfig, Timestamp, WorkerId};
 use webhooks_storage_postgres::PostgresStorage;
 

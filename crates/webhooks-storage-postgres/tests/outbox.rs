@@ -8,7 +8,8 @@ use std::time::Duration;
 use support::events::{endpoint, event};
 use support::{client, drop_schema, fresh_schema, pool, storage};
 use tokio_postgres::Client;
-use webhooks_core::storage::{Enqueued, NewEvent, OutboxEvent, WebhookStorage};
+use webhooks_core::storage::WebhookStorage;
+use webhooks_core::storage::spi::{Enqueued, NewEvent, OutboxEvent};
 use webhooks_core::{Priority, WebhookError};
 use webhooks_storage_postgres::PostgresStorage;
 

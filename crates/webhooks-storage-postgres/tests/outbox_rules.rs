@@ -5,6 +5,8 @@
 
 mod support;
 
+use std::time::Duration;
+
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use support::{client, drop_schema, fresh_schema, storage};
@@ -28,6 +30,15 @@ struct Data {
 struct Name {
     id: String,
     text: String,
+    expect: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Options {
+    id: String,
+    event_type: Option<String>,
+    delay_ms: Option<u64>,
+    max_retries: Option<u32>,
     expect: Option<String>,
 }
 
@@ -117,6 +128,45 @@ async fn names_have_one_rule() {
             assert_eq!((&first, &second), (&expect, &expect), "{}", case.id);
             transaction.rollback().await.unwrap();
         }
+    }
+    drop_schema(storage.schema()).await;
+}
+
+#[tokio::test]
+async fn options_have_one_rule() {
+    let storage = storage(&fresh_schema()).await;
+    let mut client = client().await;
+    let path = format!("SET search_path = \"{}\"", storage.schema());
+    client.batch_execute(&path).await.unwrap();
+    let text = include_str!("../../../tests/vectors/send_options.json");
+    for case in serde_json::from_str::<Vectors<Options>>(text)
+        .unwrap()
+        .cases
+    {
+        let event_type = case.event_type.as_deref().unwrap_or("a");
+        let delay = Duration::from_millis(case.delay_ms.unwrap_or(0));
+        let transaction = client.transaction().await.unwrap();
+        let outbox = storage.outbox(&transaction);
+        let mut event = outbox.webhook(event_type).delay(delay);
+        if let Some(retries) = case.max_retries {
+            event = event.max_retries(retries);
+        }
+        let first = by_outbox(event.send(&1).await);
+        let sql = "SELECT webhook_send($1, '1', delay => $2 * interval '1 ms', max_retries => $3)";
+        let delay = case.delay_ms.unwrap_or(0) as f64;
+        let retries = case.max_retries.map(|n| i32::try_from(n).unwrap());
+        let second = by_sql(
+            transaction
+                .query(sql, &[&event_type, &delay, &retries])
+                .await,
+        );
+        assert_eq!(
+            (&first, &second),
+            (&case.expect, &case.expect),
+            "{}",
+            case.id
+        );
+        transaction.rollback().await.unwrap();
     }
     drop_schema(storage.schema()).await;
 }

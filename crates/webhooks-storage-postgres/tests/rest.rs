@@ -7,9 +7,8 @@ use std::time::Duration;
 
 use support::events::{claim, endpoint, event};
 use support::{client, drop_schema, fresh_schema, storage};
-use webhooks_core::storage::{
-    Claim, ClaimRoom, EndpointGate, GateChange, NewEvent, WebhookStorage,
-};
+use webhooks_core::storage::WebhookStorage;
+use webhooks_core::storage::spi::{Claim, ClaimRoom, EndpointGate, GateChange, NewEvent};
 use webhooks_core::{Priority, Timestamp, WebhookDelivery, WorkerId};
 use webhooks_storage_postgres::PostgresStorage;
 

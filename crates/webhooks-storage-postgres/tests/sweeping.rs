@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use support::events::event;
 use support::{client, drop_schema, fresh_schema, storage};
-use webhooks_core::storage::{NewEvent, Retention, WebhookStorage};
+use webhooks_core::storage::spi::NewEvent;
+use webhooks_core::storage::{Retention, WebhookStorage};
 
 #[tokio::test]
 async fn a_sweep_asks_for_another_until_all_old_idempotency_keys_are_gone() {

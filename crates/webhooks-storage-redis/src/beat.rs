@@ -1,5 +1,5 @@
 use futures_util::future::try_join_all;
-use webhooks_core::storage::{Beat, POISON_CRASHES, WORKER_DEAD_AFTER};
+use webhooks_core::storage::spi::{Beat, POISON_CRASHES, WORKER_DEAD_AFTER};
 use webhooks_core::{Result, Timestamp, WorkerId, unique_number};
 
 use crate::args::Args;

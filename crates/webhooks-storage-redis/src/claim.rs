@@ -1,6 +1,6 @@
 use std::sync::atomic::Ordering;
 
-use webhooks_core::storage::{Claim, Claimed, HeldLease};
+use webhooks_core::storage::spi::{Claim, Claimed, HeldLease};
 use webhooks_core::{DeliveryId, Result, WorkerId};
 
 use crate::args::Args;

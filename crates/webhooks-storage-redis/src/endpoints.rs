@@ -1,14 +1,12 @@
 use std::collections::HashMap;
 
-use webhooks_core::storage::{
-    DisabledBy, EndpointChanges, EndpointGate, EndpointRecord, Expected, GateChange, GateState,
-    Saved, WebhookStorage,
-};
+use webhooks_core::storage::spi::{EndpointChanges, EndpointGate, GateChange};
+use webhooks_core::storage::{EndpointRecord, Expected, GateState, Saved, WebhookStorage};
 use webhooks_core::{KeptEndpoint, Result, Timestamp, WebhookEndpoint, WebhookError};
 
 use crate::args::Args;
 use crate::redis_storage::RedisStorage;
-use crate::reply::{Reply, malformed};
+use crate::reply::{Reply, named};
 use crate::rows::tenant_line;
 use crate::script::Script;
 
@@ -182,9 +180,11 @@ impl RedisStorage {
             let mut args = Args::default();
             args.number(gates.len());
             for gate in gates {
-                let (change, value) = written(gate.change);
+                let value = carried(gate.change);
                 let epoch = gate.epoch.map(|epoch| epoch.to_string());
-                args.text(&gate.endpoint_id).text(change).text(&value);
+                args.text(&gate.endpoint_id)
+                    .text(gate.change.as_str())
+                    .text(&value);
                 args.text(&epoch.unwrap_or_default());
             }
             let script = Script::SetGates;
@@ -313,55 +313,42 @@ impl RedisStorage {
             tracing::error!(%error, "an endpoint cannot be read, what waits for it goes on waiting");
         }
         endpoint.enabled = fields.text()? == "1";
-        let gate = gate(&mut fields)?;
-        let deleted = !fields.bytes()?.is_empty() || definition.is_empty();
-        let definition_revision = fields.optional()?.unwrap_or(0);
-        let incarnation = fields.optional()?.unwrap_or(0);
-        Ok(EndpointRecord {
-            endpoint: endpoint.into(),
-            gate,
-            revision,
-            definition_revision,
-            incarnation,
-            deleted,
-            unreadable,
-        })
+        let mut record = EndpointRecord::new(endpoint, gate(&mut fields)?);
+        record.revision = revision;
+        record.deleted = !fields.bytes()?.is_empty() || definition.is_empty();
+        record.definition_revision = fields.optional()?.unwrap_or(0);
+        record.incarnation = fields.optional()?.unwrap_or(0);
+        record.unreadable = unreadable;
+        Ok(record)
     }
 }
 
 fn gate(fields: &mut Reply) -> Result<GateState> {
-    Ok(GateState {
-        paused: fields.text()? == "1",
-        disabled: match fields.text()?.as_str() {
-            "" => None,
-            "operator" => Some(DisabledBy::Operator),
-            "gone" => Some(DisabledBy::Gone),
-            "failing" => Some(DisabledBy::Failing),
-            "unverified" => Some(DisabledBy::Unverified),
-            _ => return Err(malformed("names an unknown reason of a disabled endpoint")),
-        },
-        held_until: fields.optional()?.map(Timestamp::from_millis),
-        max_leased: fields.optional()?,
-        failing_since: fields.optional()?.map(Timestamp::from_millis),
-        epoch: fields.optional()?.unwrap_or(0),
-    })
+    let mut gate = GateState::default();
+    gate.paused = fields.text()? == "1";
+    gate.disabled = match fields.text()?.as_str() {
+        "" => None,
+        name => Some(named(name)?),
+    };
+    gate.held_until = fields.optional()?.map(Timestamp::from_millis);
+    gate.max_leased = fields.optional()?;
+    gate.failing_since = fields.optional()?.map(Timestamp::from_millis);
+    gate.epoch = fields.optional()?.unwrap_or(0);
+    Ok(gate)
 }
 
-/// A change as the script takes it: its name and its value.
-fn written(change: GateChange) -> (&'static str, String) {
+/// What a change carries, as the script takes it.
+fn carried(change: GateChange) -> String {
     let at = |time: Timestamp| time.as_millis().to_string();
     match change {
-        GateChange::Pause => ("pause", String::new()),
-        GateChange::Resume => ("resume", String::new()),
-        GateChange::Enable => ("enable", String::new()),
-        GateChange::Reset => ("reset", String::new()),
-        GateChange::Recovered => ("recovered", String::new()),
-        GateChange::Disable(DisabledBy::Operator) => ("disable", "operator".into()),
-        GateChange::Disable(DisabledBy::Gone) => ("disable", "gone".into()),
-        GateChange::Disable(DisabledBy::Failing) => ("disable", "failing".into()),
-        GateChange::Disable(DisabledBy::Unverified) => ("disable", "unverified".into()),
-        GateChange::Hold { until } => ("hold", at(until)),
-        GateChange::LimitLeased(most) => ("limit", most.map_or(String::new(), |n| n.to_string())),
-        GateChange::FailingSince(since) => ("failing", at(since)),
+        GateChange::Pause
+        | GateChange::Resume
+        | GateChange::Enable
+        | GateChange::Reset
+        | GateChange::Recovered => String::new(),
+        GateChange::Disable(by) => by.to_string(),
+        GateChange::Hold { until } => at(until),
+        GateChange::LimitLeased(most) => most.map_or(String::new(), |n| n.to_string()),
+        GateChange::FailingSince(since) => at(since),
     }
 }

@@ -2,7 +2,9 @@ use std::collections::HashSet;
 
 use futures_util::future::try_join_all;
 use uuid::Uuid;
-use webhooks_core::storage::{Enqueued, FanOutPart, IDEMPOTENCY_WINDOW, NewDelivery, NewEvent};
+use webhooks_core::storage::spi::{
+    Enqueued, FanOutPart, IDEMPOTENCY_WINDOW, NewDelivery, NewEvent,
+};
 use webhooks_core::{DeliveryId, EventId, Result, Timestamp, WorkerId};
 
 use crate::args::Args;

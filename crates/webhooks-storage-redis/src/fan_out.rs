@@ -1,9 +1,8 @@
 use std::sync::Arc;
 
 use bytes::{BufMut, BytesMut};
-use webhooks_core::storage::{
-    Change, DeliveryQuery, Enqueued, FanOut, FanOutPart, NewEvent, PartPlace,
-};
+use webhooks_core::storage::spi::{Enqueued, FanOut, FanOutPart, NewEvent, PartPlace};
+use webhooks_core::storage::{Change, DeliveryQuery};
 use webhooks_core::{Priority, Result, Timestamp, WebhookEvent};
 
 use crate::args::Args;

@@ -10,7 +10,7 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use uuid::Uuid;
-use webhooks_core::storage::{Enqueued, FanOutPart, IDEMPOTENCY_WINDOW, NewEvent};
+use webhooks_core::storage::spi::{Enqueued, FanOutPart, IDEMPOTENCY_WINDOW, NewEvent};
 use webhooks_core::{Result, Timestamp, WorkerId};
 
 use crate::args::Args;

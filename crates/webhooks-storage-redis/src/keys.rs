@@ -1,4 +1,4 @@
-use webhooks_core::storage::NewEvent;
+use webhooks_core::storage::spi::NewEvent;
 
 /// How the keys of a storage are named.
 ///

@@ -6,6 +6,8 @@
 //! crash of the server depends on its settings; [`RedisStorage::durability_warnings`] says what is
 //! missing, and `docs/storage-redis.md` what each setting can lose, and what every key is for.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod args;
 mod beat;
 mod builder;
@@ -37,3 +39,8 @@ pub use self::connection::RedisClients;
 pub use self::durability::DurabilityWarning;
 pub use self::redis_storage::RedisStorage;
 pub use webhooks_core::{EncryptionKeys, Reencrypted};
+
+/// Runs the example of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

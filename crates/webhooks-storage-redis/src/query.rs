@@ -3,13 +3,12 @@ use futures_util::future::try_join_all;
 use uuid::Uuid;
 use webhooks_core::storage::{Change, Changed, DeliveryQuery, DeliveryRecord, Page};
 use webhooks_core::{
-    AttemptRecord, CancelReason, DeadReason, DeliveryId, DeliveryState, FailureKind, Priority,
-    Result, Timestamp, WebhookEvent, WorkerId,
+    AttemptRecord, DeliveryId, DeliveryState, Priority, Result, Timestamp, WebhookEvent, WorkerId,
 };
 
 use crate::args::Args;
 use crate::redis_storage::RedisStorage;
-use crate::reply::{Reply, malformed};
+use crate::reply::{Reply, malformed, named};
 use crate::rows::{Events, Row, tenant_line};
 use crate::script::Script;
 
@@ -27,7 +26,7 @@ impl RedisStorage {
         items.truncate(query.limit);
         let last = items.last().map(|item| item.delivery.id);
         let next = last.filter(|_| items.len() == query.limit);
-        Ok(Page { items, next })
+        Ok(Page::new(items, next))
     }
 
     /// Goes through the partitions one after the other. The cursor is where the first of them
@@ -94,17 +93,11 @@ impl RedisStorage {
         limit: usize,
         now: Timestamp,
     ) -> Result<Changed> {
-        let name = match to {
-            Change::Replay => "replay",
-            Change::Cancel => "cancel",
-            Change::Purge => "purge",
-            Change::Erase => "erase",
-        };
         let mut changed = 0;
         let mut before = query.before.map(|id| id.as_uuid());
         while changed < limit {
             let mut args = filter(query, before);
-            args.text(name)
+            args.text(to.as_str())
                 .number((limit - changed).min(MOST_CHANGED))
                 .number(webhooks_core::unique_number());
             for level in 0..4 {
@@ -157,7 +150,7 @@ pub(crate) fn filter(query: &DeliveryQuery, before: Option<Uuid>) -> Args {
 fn record(list: &mut Reply, events: &Events) -> Result<DeliveryRecord> {
     let (id, text) = (list.uuid()?, list.text()?);
     let row = Row::read(&text)?;
-    let state = state(row.state)?;
+    let state = named(row.state)?;
     let worker = (state == DeliveryState::Leased).then(|| WorkerId::named(row.worker));
     let mut delivery = row.delivery(id, events, worker)?;
     if row.is_erased() {
@@ -170,46 +163,16 @@ fn record(list: &mut Reply, events: &Events) -> Result<DeliveryRecord> {
     while !lines.is_over() {
         attempts.push(attempt(delivery.id, &lines.bytes()?)?);
     }
-    Ok(DeliveryRecord {
-        delivery,
-        state,
-        dead_reason: match state {
-            DeliveryState::Dead => dead_reason(row.reason)?,
-            _ => None,
-        },
-        cancel_reason: match state {
-            DeliveryState::Cancelled => CancelReason::from_name(row.reason),
-            _ => None,
-        },
-        updated_at: row.updated_at()?,
-        attempts,
-    })
-}
-
-fn state(name: &str) -> Result<DeliveryState> {
-    use DeliveryState::{Cancelled, Dead, Delivered, Leased, Ready, Scheduled};
-    [Ready, Scheduled, Leased, Delivered, Dead, Cancelled]
-        .into_iter()
-        .find(|state| state.as_str() == name)
-        .ok_or_else(|| malformed("names an unknown state"))
-}
-
-fn dead_reason(name: &str) -> Result<Option<DeadReason>> {
-    use DeadReason::{AttemptsExhausted, BacklogFull, Expired, PermanentFailure, Poison};
-    if name.is_empty() {
-        return Ok(None);
+    let mut record = DeliveryRecord::new(delivery, state, row.updated_at()?);
+    record.attempts = attempts;
+    match state {
+        DeliveryState::Dead if !row.reason.is_empty() => {
+            record.dead_reason = Some(named(row.reason)?);
+        }
+        DeliveryState::Cancelled => record.cancel_reason = row.reason.parse().ok(),
+        _ => {}
     }
-    [
-        AttemptsExhausted,
-        PermanentFailure,
-        Poison,
-        BacklogFull,
-        Expired,
-    ]
-    .into_iter()
-    .find(|reason| reason.as_str() == name)
-    .map(Some)
-    .ok_or_else(|| malformed("names an unknown reason"))
+    Ok(record)
 }
 
 /// Reads a line of the log.
@@ -224,23 +187,21 @@ fn attempt(delivery_id: DeliveryId, line: &Bytes) -> Result<AttemptRecord> {
     let number = |name: &str| field(name).and_then(|n| n.parse::<i64>().ok());
     let failure = match field("failure").unwrap_or_default() {
         "" => None,
-        name => Some(failure(name).ok_or_else(broken)?),
+        name => Some(named(name)?),
     };
     let nanos = number("took").and_then(|n| u64::try_from(n).ok());
     let status = number("status").and_then(|n| u16::try_from(n).ok());
     let attempt = number("n").and_then(|n| u32::try_from(n).ok());
-    Ok(AttemptRecord {
+    let started_at = number("at").map(Timestamp::from_millis);
+    let mut record = AttemptRecord::new(
         delivery_id,
-        number: attempt.ok_or_else(broken)?,
-        started_at: Timestamp::from_millis(number("at").ok_or_else(broken)?),
-        duration: std::time::Duration::from_nanos(nanos.ok_or_else(broken)?),
-        status: status.filter(|status| *status != 0),
-        failure,
-        response: line.slice(end + 1..),
-        ambiguous: text.starts_with("ambiguous"),
-    })
-}
-
-fn failure(name: &str) -> Option<FailureKind> {
-    serde_json::from_value(name.into()).ok()
+        attempt.ok_or_else(broken)?,
+        started_at.ok_or_else(broken)?,
+    );
+    record.duration = std::time::Duration::from_nanos(nanos.ok_or_else(broken)?);
+    record.status = status.filter(|status| *status != 0);
+    record.failure = failure;
+    record.response = line.slice(end + 1..);
+    record.ambiguous = text.starts_with("ambiguous");
+    Ok(record)
 }

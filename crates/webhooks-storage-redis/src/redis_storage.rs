@@ -2,10 +2,13 @@ use std::sync::atomic::AtomicUsize;
 
 use async_trait::async_trait;
 use fred::clients::Pool;
+use webhooks_core::storage::spi::{
+    Beat, Claim, Claimed, EndpointChanges, EndpointGate, Enqueued, FanOut, FanOutPart, HeldLease,
+    NewEvent, Settled, Settlement, Swept,
+};
 use webhooks_core::storage::{
-    Beat, Change, Changed, Claim, Claimed, Counts, DeliveryQuery, DeliveryRecord, EndpointChanges,
-    EndpointGate, EndpointRecord, Enqueued, Expected, FanOut, FanOutPart, HeldLease, NewEvent,
-    Page, Retention, Saved, Settled, Settlement, Swept, WebhookStorage,
+    Change, Changed, Counts, DeliveryQuery, DeliveryRecord, EndpointRecord, Expected, Page,
+    Retention, Saved, WebhookStorage,
 };
 use webhooks_core::{
     DeliveryId, EncryptionKeys, Reencrypted, Result, Timestamp, WebhookEndpoint, WebhookError,

@@ -87,6 +87,13 @@ impl Reply {
     }
 }
 
+/// The value with this name.
+pub(crate) fn named<T: FromStr<Err = WebhookError>>(name: &str) -> Result<T> {
+    name.parse().map_err(|error: WebhookError| {
+        WebhookError::permanent_storage("cannot read what Redis keeps", error)
+    })
+}
+
 /// The ids in a text, with spaces between them.
 pub(crate) fn ids(text: &str) -> Result<Vec<Uuid>> {
     let ids = text.split(' ').filter(|id| !id.is_empty());

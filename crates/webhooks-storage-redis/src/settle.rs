@@ -3,7 +3,7 @@ use std::fmt::Write;
 
 use bytes::{BufMut, BytesMut};
 use futures_util::future::try_join_all;
-use webhooks_core::storage::{SettleAs, Settled, Settlement};
+use webhooks_core::storage::spi::{SettleAs, Settled, Settlement};
 use webhooks_core::{AttemptRecord, Result, Timestamp, WorkerId};
 
 use crate::args::Args;

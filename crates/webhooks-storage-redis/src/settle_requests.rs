@@ -2,7 +2,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use webhooks_core::DeliveryId;
-use webhooks_core::storage::Settlement;
+use webhooks_core::storage::spi::Settlement;
 
 /// Unanswered settlements that are remembered.
 const MOST: usize = 100_000;

@@ -1,6 +1,7 @@
 use std::sync::atomic::Ordering;
 
-use webhooks_core::storage::{Retention, Swept};
+use webhooks_core::storage::Retention;
+use webhooks_core::storage::spi::Swept;
 use webhooks_core::{Result, Timestamp};
 
 use crate::args::Args;

@@ -15,7 +15,8 @@ use std::process::{Command, Stdio};
 use support::server::Server;
 use support::work::{claim, endpoint, event, now};
 use webhooks_core::WorkerId;
-use webhooks_core::storage::{Enqueued, WebhookStorage};
+use webhooks_core::storage::WebhookStorage;
+use webhooks_core::storage::spi::Enqueued;
 use webhooks_storage_redis::RedisStorage;
 use webhooks_storage_testkit::{Backend, Capabilities};
 

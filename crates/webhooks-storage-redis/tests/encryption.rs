@@ -18,8 +18,8 @@ use fred::prelude::*;
 use fred::types::scan::Scanner;
 use futures_util::StreamExt;
 use support::work::{claim, event, settlement};
-use webhooks_core::storage::SettleAs;
 use webhooks_core::storage::WebhookStorage;
+use webhooks_core::storage::spi::SettleAs;
 use webhooks_core::{PreviousSecret, Timestamp, WebhookEndpoint, WebhookError, WorkerId};
 use webhooks_storage_redis::{EncryptionKeys, RedisStorage};
 

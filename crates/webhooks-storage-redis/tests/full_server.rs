@@ -18,9 +18,9 @@ use fred::prelude::*;
 use fred::types::{ClusterHash, CustomCommand};
 use support::server::Server;
 use support::work::{claim, endpoint, event, now, settlement};
+use webhooks_core::storage::spi::{EndpointGate, GateChange, NewEvent, SettleAs, Settled};
 use webhooks_core::storage::{
-    Change, DeliveryQuery, DisabledBy, EndpointGate, Expected, GateChange, NewEvent, Retention,
-    Saved, SettleAs, Settled, WebhookStorage,
+    Change, DeliveryQuery, DisabledBy, Expected, Retention, Saved, WebhookStorage,
 };
 use webhooks_core::{
     AttemptRecord, DeadReason, DeliveryState, Timestamp, WebhookDelivery, WebhookEndpoint,
@@ -193,16 +193,11 @@ async fn what_frees_memory_works() {
 }
 
 fn attempt(of: &WebhookDelivery, at: Timestamp) -> AttemptRecord {
-    AttemptRecord {
-        delivery_id: of.id,
-        number: 1,
-        started_at: at,
-        duration: Duration::from_millis(1),
-        status: Some(200),
-        failure: None,
-        response: Bytes::from_static(b"ok"),
-        ambiguous: false,
-    }
+    let mut attempt = AttemptRecord::new(of.id, 1, at);
+    attempt.duration = Duration::from_millis(1);
+    attempt.status = Some(200);
+    attempt.response = Bytes::from_static(b"ok");
+    attempt
 }
 
 #[tokio::test]

@@ -17,10 +17,10 @@ use std::time::Duration;
 use fred::types::config::ReconnectPolicy;
 use support::proxy::Proxy;
 use support::work::{claim, endpoint, event, now, settlement};
-use webhooks_core::storage::{
-    Change, DeliveryQuery, EndpointGate, Enqueued, GateChange, Retention, SettleAs, Settled,
-    Settlement, WebhookStorage,
+use webhooks_core::storage::spi::{
+    EndpointGate, Enqueued, GateChange, SettleAs, Settled, Settlement,
 };
+use webhooks_core::storage::{Change, DeliveryQuery, Retention, WebhookStorage};
 use webhooks_core::{AttemptRecord, Timestamp, WorkerId};
 use webhooks_storage_redis::RedisStorage;
 
@@ -223,17 +223,12 @@ async fn a_late_attempt_is_logged_once() {
         .settle(&t.worker, &[release], t.now)
         .await
         .unwrap();
+    let mut attempt = AttemptRecord::new(late.id, 1, t.now);
+    attempt.duration = Duration::from_millis(12);
+    attempt.status = Some(200);
+    attempt.response = "ok".into();
     let outcome = Settlement {
-        attempt: Some(AttemptRecord {
-            delivery_id: late.id,
-            number: 1,
-            started_at: t.now,
-            duration: Duration::from_millis(12),
-            status: Some(200),
-            failure: None,
-            response: "ok".into(),
-            ambiguous: false,
-        }),
+        attempt: Some(attempt),
         ..settlement(late, SettleAs::Delivered)
     };
     let outcomes = [outcome];

@@ -17,7 +17,8 @@ use fred::interfaces::LuaInterface;
 use fred::types::Value;
 use support::user::{drop_user, least_rights, set_user};
 use support::work::{claim, endpoint, event, now};
-use webhooks_core::storage::{DeliveryQuery, NewEvent, WebhookStorage};
+use webhooks_core::storage::spi::NewEvent;
+use webhooks_core::storage::{DeliveryQuery, WebhookStorage};
 use webhooks_core::{Result, WebhookError, WorkerId};
 use webhooks_storage_redis::{DurabilityWarning, RedisStorage};
 

@@ -17,9 +17,8 @@ use fred::prelude::{Client, Value};
 use fred::types::CustomCommand;
 use support::server::Server;
 use support::work::{claim, endpoint, event, now, settlement};
-use webhooks_core::storage::{
-    Change, DeliveryQuery, EndpointGate, GateChange, Retention, SettleAs, WebhookStorage,
-};
+use webhooks_core::storage::spi::{EndpointGate, GateChange, SettleAs};
+use webhooks_core::storage::{Change, DeliveryQuery, Retention, WebhookStorage};
 use webhooks_core::{Timestamp, WorkerId};
 use webhooks_storage_redis::RedisStorage;
 

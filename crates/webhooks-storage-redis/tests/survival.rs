@@ -19,7 +19,8 @@ use fred::prelude::*;
 use support::server::Server;
 use support::work::{claim, endpoint, event, now, settlement};
 use tokio::task::JoinHandle;
-use webhooks_core::storage::{DeliveryQuery, NewEvent, Retention, SettleAs, WebhookStorage};
+use webhooks_core::storage::spi::{NewEvent, SettleAs};
+use webhooks_core::storage::{DeliveryQuery, Retention, WebhookStorage};
 use webhooks_core::{DeliveryId, WebhookError, WorkerId};
 use webhooks_storage_redis::{DurabilityWarning, RedisStorage};
 
@@ -153,7 +154,7 @@ async fn work(storage: Arc<RedisStorage>, worker: WorkerId) {
 async fn attempt(
     storage: &RedisStorage,
     worker: &WorkerId,
-    unsettled: &mut Vec<webhooks_core::storage::Settlement>,
+    unsettled: &mut Vec<webhooks_core::storage::spi::Settlement>,
 ) -> Result<(), WebhookError> {
     let now = storage.beat(Some(worker), None).await?.now;
     if unsettled.is_empty() {

@@ -16,7 +16,8 @@ use fred::types::InfoKind;
 use support::server::Server;
 use support::work::{endpoint, event, now};
 use webhooks_core::Timestamp;
-use webhooks_core::storage::{Change, DeliveryQuery, NewEvent, WebhookStorage};
+use webhooks_core::storage::spi::NewEvent;
+use webhooks_core::storage::{Change, DeliveryQuery, WebhookStorage};
 
 fn of_tenant(tenant: Option<&str>, now: Timestamp) -> NewEvent {
     let mut new = event(&["a"], now);

@@ -3,9 +3,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use webhooks_core::storage::spi::{
+    Claim, Claimed, EndpointGate, Enqueued, GateChange, NewDelivery, NewEvent, SettleAs, Settled,
+    Settlement,
+};
 use webhooks_core::storage::{
-    Claim, Claimed, Counts, DeliveryQuery, DeliveryRecord, EndpointGate, EndpointRecord, Enqueued,
-    GateChange, NewDelivery, NewEvent, SettleAs, Settled, Settlement, WebhookStorage,
+    Counts, DeliveryQuery, DeliveryRecord, EndpointRecord, WebhookStorage,
 };
 use webhooks_core::{
     AttemptRecord, DeliveryId, DeliveryState, EventId, EventType, Priority, Timestamp,
@@ -201,16 +204,12 @@ impl Bench {
     }
 
     pub(crate) fn attempt(&self, of: &WebhookDelivery, started_at: Timestamp) -> AttemptRecord {
-        AttemptRecord {
-            delivery_id: of.id,
-            number: of.attempts + 1,
-            started_at,
-            duration: Duration::from_millis(12),
-            status: Some(500),
-            failure: Some(webhooks_core::FailureKind::ServerError),
-            response: Bytes::from_static(b"no"),
-            ambiguous: false,
-        }
+        let mut attempt = AttemptRecord::new(of.id, of.attempts + 1, started_at);
+        attempt.duration = Duration::from_millis(12);
+        attempt.status = Some(500);
+        attempt.failure = Some(webhooks_core::FailureKind::ServerError);
+        attempt.response = Bytes::from_static(b"no");
+        attempt
     }
 
     /// The delivery with this id, with its attempts.

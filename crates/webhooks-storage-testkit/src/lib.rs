@@ -29,6 +29,8 @@
 //!
 //! Time is passed in: cases ask the storage for its time once and count from there, so nothing
 //! here sleeps for what a storage measures.
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
@@ -47,3 +49,8 @@ mod runner;
 pub use self::backend::{Backend, Capabilities};
 #[doc(hidden)]
 pub use self::runner::run;
+
+/// Runs the example of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,13 +1,12 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use webhooks_core::storage::{
-    Change, Counts, DisabledBy, Enqueued, GateChange, GateState, NewEvent, Settled,
+use webhooks_core::storage::Retention;
+use webhooks_core::storage::spi::{Enqueued, GateChange, NewEvent, Settled};
+use webhooks_core::storage::spi::{
+    IDEMPOTENCY_WINDOW, POISON_CRASHES, POISON_SUSPECT_CRASHES, SettleAs, WORKER_DEAD_AFTER,
 };
-use webhooks_core::storage::{
-    IDEMPOTENCY_WINDOW, POISON_CRASHES, POISON_SUSPECT_CRASHES, Retention, SettleAs,
-    WORKER_DEAD_AFTER,
-};
+use webhooks_core::storage::{Change, Counts, DisabledBy, GateState};
 use webhooks_core::{
     BatchConfig, CancelReason, DeadReason, DeliveryId, DeliveryState, EventId, Timestamp,
     WebhookEndpoint,

@@ -5,9 +5,11 @@ use std::time::Duration;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use tokio::runtime::Runtime;
+use webhooks_core::storage::spi::{
+    Claim, Enqueued, GateChange, NewDelivery, NewEvent, SettleAs, Settled,
+};
 use webhooks_core::storage::{
-    Change, Claim, Counts, DeliveryQuery, DisabledBy, Enqueued, GateChange, MAX_PAGE, NewDelivery,
-    NewEvent, Retention, SettleAs, Settled, WebhookStorage,
+    Change, Counts, DeliveryQuery, DisabledBy, MAX_PAGE, Retention, WebhookStorage,
 };
 use webhooks_core::{BatchConfig, DeliveryId, DeliveryState, Priority, Timestamp, WorkerId};
 
@@ -390,12 +392,9 @@ impl Run {
     }
 }
 
-fn waiting_as_ready(counts: Counts) -> Counts {
-    Counts {
-        ready: counts.ready + counts.scheduled,
-        scheduled: 0,
-        ..counts
-    }
+fn waiting_as_ready(mut counts: Counts) -> Counts {
+    counts.ready += std::mem::take(&mut counts.scheduled);
+    counts
 }
 
 /// The answer with its ids in order, which they need not have.

@@ -4,9 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use better_auth_webhooks::WorkerId;
-use better_auth_webhooks::storage::{
-    Claim, EndpointGate, GateChange, SettleAs, Settlement, WebhookStorage,
-};
+use better_auth_webhooks::storage::WebhookStorage;
+use better_auth_webhooks::storage::spi::{Claim, EndpointGate, GateChange, SettleAs, Settlement};
 use tokio::time::Instant;
 
 use crate::Result;

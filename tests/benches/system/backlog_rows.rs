@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use better_auth_webhooks::DeliveryId;
-use better_auth_webhooks::storage::{NewDelivery, WebhookStorage};
+use better_auth_webhooks::storage::WebhookStorage;
+use better_auth_webhooks::storage::spi::NewDelivery;
 use tokio::task::JoinSet;
 
 use crate::Result;

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use better_auth_webhooks::storage::{NewDelivery, NewEvent, WebhookStorage};
+use better_auth_webhooks::storage::WebhookStorage;
+use better_auth_webhooks::storage::spi::{NewDelivery, NewEvent};
 use better_auth_webhooks::{
     DeliveryId, EventType, NetworkPolicy, Priority, Timestamp, WebhookEndpoint, WebhookError,
     WebhookEvent, WebhookSystem,

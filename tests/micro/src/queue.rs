@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use serde_json::json;
-use webhooks_core::storage::{Claim, NewDelivery, NewEvent, SettleAs, Settlement, WebhookStorage};
+use webhooks_core::storage::WebhookStorage;
+use webhooks_core::storage::spi::{Claim, NewDelivery, NewEvent, SettleAs, Settlement};
 use webhooks_core::{
     DeliveryId, EventType, Priority, Result, Timestamp, WebhookEndpoint, WebhookEvent, WorkerId,
 };

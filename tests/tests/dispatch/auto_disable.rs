@@ -1,4 +1,5 @@
-use webhooks_core::storage::{DisabledBy, GateChange};
+use webhooks_core::storage::DisabledBy;
+use webhooks_core::storage::spi::GateChange;
 use webhooks_delivery::{Notice, NoticeStream, Settings};
 use webhooks_tests::Reply;
 

@@ -1,4 +1,5 @@
-use webhooks_core::storage::{GateChange, WebhookStorage};
+use webhooks_core::storage::WebhookStorage;
+use webhooks_core::storage::spi::GateChange;
 use webhooks_core::{CircuitBreakerConfig, CircuitState, WebhookEndpoint};
 use webhooks_delivery::{Notice, Settings};
 use webhooks_tests::{Call, Reply, ScriptedTransport};

@@ -1,4 +1,4 @@
-use webhooks_core::storage::GateChange;
+use webhooks_core::storage::spi::GateChange;
 use webhooks_delivery::Settings;
 use webhooks_tests::{Call, Reply};
 

@@ -1,4 +1,5 @@
-use webhooks_core::storage::{DisabledBy, GateChange, WebhookStorage};
+use webhooks_core::storage::spi::GateChange;
+use webhooks_core::storage::{DisabledBy, WebhookStorage};
 use webhooks_core::{DeliveryState, WebhookEndpoint};
 use webhooks_delivery::Settings;
 use webhooks_tests::Reply;

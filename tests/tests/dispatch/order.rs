@@ -1,6 +1,6 @@
-use webhooks_core::storage::GateChange;
-use webhooks_core::{DeliveryId, Priority};
-use webhooks_delivery::{Outgoing, Settings};
+use webhooks_core::storage::spi::GateChange;
+use webhooks_core::{DeliveryId, Priority, SendOptions};
+use webhooks_delivery::Settings;
 use webhooks_tests::Reply;
 
 use crate::support::*;
@@ -16,7 +16,7 @@ async fn paused() -> Node {
 }
 
 async fn send(node: &Node, priority: Priority) -> DeliveryId {
-    let send = Outgoing {
+    let send = SendOptions {
         priority,
         ..outgoing(Some("a"))
     };
@@ -68,7 +68,7 @@ async fn a_delayed_event_waits_its_time() {
     let settings = Settings::default();
     let node = Node::alone(&["a"], settings, |_| Reply::Status(200)).await;
     let start = node.pipeline.now();
-    let send = Outgoing {
+    let send = SendOptions {
         delay: secs(90),
         ..outgoing(None)
     };

@@ -1,7 +1,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use webhooks_core::storage::{GateChange, WebhookStorage};
+use webhooks_core::storage::WebhookStorage;
+use webhooks_core::storage::spi::GateChange;
 use webhooks_core::{DeadReason, DeliveryState};
 use webhooks_delivery::Settings;
 use webhooks_storage_memory::MemoryStorage;

@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use webhooks_core::storage::{
-    FanOutPart, NewDelivery, NewEvent, OutboxEvent, PartPlace, WebhookStorage,
-};
+use webhooks_core::storage::WebhookStorage;
+use webhooks_core::storage::spi::{FanOutPart, NewDelivery, NewEvent, OutboxEvent, PartPlace};
 use webhooks_core::{DeliveryId, EventId, EventType, Priority, WebhookEndpoint, WebhookEvent};
 use webhooks_delivery::Settings;
 use webhooks_tests::{Call, Reply, ScriptedTransport};
@@ -36,7 +35,7 @@ async fn node(
 async fn send(node: &Node, endpoint_id: &str, count: usize) {
     for _ in 0..count {
         let to = outgoing(Some(endpoint_id));
-        let send = webhooks_delivery::Outgoing {
+        let send = webhooks_core::SendOptions {
             tenant: Some(endpoint_id),
             ..to
         };

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use serde_json::json;
-use webhooks_core::storage::{GateChange, OutboxEvent, WebhookStorage};
-use webhooks_core::{DeliveryState, EventId, EventType, Priority, WebhookEndpoint};
-use webhooks_delivery::{Notice, Outgoing, Settings};
+use webhooks_core::storage::WebhookStorage;
+use webhooks_core::storage::spi::{GateChange, OutboxEvent};
+use webhooks_core::{DeliveryState, EventId, EventType, Priority, SendOptions, WebhookEndpoint};
+use webhooks_delivery::{Notice, Settings};
 use webhooks_tests::{Call, Reply, ScriptedTransport};
 
 use crate::remote_storage::{Lost, RemoteStorage, Slow};
@@ -245,7 +246,7 @@ async fn what_was_given_back_is_not_sent_when_its_answer_comes_after_all() {
             Slow::Commits => secs(0),
             _ => millis(100),
         };
-        let send = Outgoing {
+        let send = SendOptions {
             delay,
             ..outgoing(None)
         };
@@ -316,7 +317,10 @@ async fn a_delivery_is_told_of_though_the_answer_that_it_is_stored_was_lost() {
     assert_eq!(node.counts().await.delivered, 1);
     remote.lose(None);
     let told = tokio::time::timeout(secs(5), notices.next()).await;
-    assert!(matches!(told, Ok(Some(Notice::Delivered(_)))), "{told:?}");
+    assert!(
+        matches!(told, Ok(Some(Notice::Delivered { .. }))),
+        "{told:?}"
+    );
     assert!(node.drain(secs(5)).await);
     assert!(tokio::time::timeout(secs(5), notices.next()).await.is_err());
 }
@@ -329,7 +333,7 @@ async fn however_many_endpoints_an_event_has_a_commit_is_bounded() {
         node.storage.save_endpoint(&endpoint).await.unwrap();
     }
     node.pipeline.refresh().await.unwrap();
-    let later = Outgoing {
+    let later = SendOptions {
         delay: secs(3_600),
         ..outgoing(None)
     };
@@ -350,7 +354,7 @@ async fn events_for_some_endpoints_share_commits_of_a_bounded_size() {
         node.storage.save_endpoint(&endpoint).await.unwrap();
     }
     node.pipeline.refresh().await.unwrap();
-    let later = Outgoing {
+    let later = SendOptions {
         delay: secs(3_600),
         ..outgoing(None)
     };

@@ -3,11 +3,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::time::sleep;
+use webhooks_core::storage::spi::{
+    Beat, Claim, Claimed, EndpointChanges, EndpointGate, Enqueued, FanOut, FanOutPart, HeldLease,
+    NewEvent, OutboxEvent, PartPlace, SettleAs, Settled, Settlement, Swept,
+};
 use webhooks_core::storage::{
-    Beat, Change, Changed, Claim, Claimed, Counts, DeliveryQuery, DeliveryRecord, EndpointChanges,
-    EndpointGate, EndpointRecord, Enqueued, Expected, FanOut, FanOutPart, HeldLease, NewEvent,
-    OutboxEvent, Page, PartPlace, Retention, Saved, SettleAs, Settled, Settlement, Swept,
-    WebhookStorage,
+    Change, Changed, Counts, DeliveryQuery, DeliveryRecord, EndpointRecord, Expected, Page,
+    Retention, Saved, WebhookStorage,
 };
 use webhooks_core::{
     DeliveryId, EventId, Result, Timestamp, WebhookEndpoint, WebhookError, WorkerId,

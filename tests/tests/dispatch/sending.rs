@@ -5,15 +5,15 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use futures_util::future::join_all;
 use serde_json::json;
-use webhooks_core::{WebhookEndpoint, WebhookError};
-use webhooks_delivery::{Outgoing, Settings};
+use webhooks_core::{SendOptions, WebhookEndpoint, WebhookError};
+use webhooks_delivery::Settings;
 use webhooks_storage_memory::{MemoryLimits, MemoryStorage};
 use webhooks_tests::{Reply, ScriptedTransport};
 
 use crate::support::*;
 
-fn keyed<'a>(key: &'a str, tenant: Option<&'a str>) -> Outgoing<'a> {
-    Outgoing {
+fn keyed<'a>(key: &'a str, tenant: Option<&'a str>) -> SendOptions<'a> {
+    SendOptions {
         idempotency_key: Some(key),
         tenant,
         ..outgoing(None)
@@ -68,7 +68,7 @@ async fn an_event_goes_to_its_tenant_and_to_those_without_one() {
     ];
     for (tenant, expected) in cases {
         let before = node.transport.calls().len();
-        let send = Outgoing {
+        let send = SendOptions {
             tenant,
             ..outgoing(None)
         };
@@ -123,11 +123,11 @@ async fn a_dropped_send_is_sent_whole_or_not_at_all_and_leaks_nothing() {
 async fn a_batch_of_events_gives_each_its_own_answer() {
     let node = Node::alone(&["a"], Settings::default(), |_| Reply::Status(200)).await;
     let data = json!({});
-    let bad = Outgoing {
+    let bad = SendOptions {
         event_type: "user..created",
         ..outgoing(None)
     };
-    let unmatched = Outgoing {
+    let unmatched = SendOptions {
         event_type: "order.paid",
         ..outgoing(None)
     };
@@ -172,9 +172,9 @@ async fn a_call_that_a_full_storage_refuses_does_not_fail_those_that_share_its_c
 async fn nobody_can_send_what_receivers_take_for_the_system() {
     let node = Node::alone(&["a"], Settings::default(), |_| Reply::Status(200)).await;
     for event_type in ["webhook.batch", "webhook.ping"] {
-        let send = Outgoing::new(event_type);
+        let send = SendOptions::new(event_type);
         let error = node.send(&send).await.unwrap_err();
         assert!(error.to_string().contains(event_type), "{error}");
     }
-    node.send(&Outgoing::new("webhook.sent")).await.unwrap();
+    node.send(&SendOptions::new("webhook.sent")).await.unwrap();
 }

@@ -27,7 +27,7 @@ fn never_retried() -> Settings {
 
 async fn send(node: &Node, tenant: Option<&str>, count: usize) {
     for _ in 0..count {
-        let event = webhooks_delivery::Outgoing {
+        let event = webhooks_core::SendOptions {
             tenant,
             ..outgoing(None)
         };

@@ -185,13 +185,13 @@ async fn what_a_claim_still_brings_while_it_shuts_down_is_given_back_before_it_r
         ..Default::default()
     };
     let sender = Node::start(&storage, &transport, NEVER_OPENS, send_only);
-    let ids = sender.send_many("a", 10).await;
+    let ids = sender.send_many("a", 20).await;
     // The claim that found them is on its way back.
     tokio::time::sleep(millis(30)).await;
-    assert_eq!(node.counts().await.leased, 10);
+    assert_eq!(node.counts().await.leased, 20);
     assert!(node.pipeline.shut_down(secs(10)).await);
     let counts = node.counts().await;
-    assert_eq!((counts.ready, counts.leased), (10, 0));
+    assert_eq!((counts.ready, counts.leased), (20, 0));
     for id in ids {
         assert_eq!(sender.record(id).await.delivery.crashes, 0);
     }

@@ -7,15 +7,14 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use fastrand::Rng;
 use serde_json::Value;
-use webhooks_core::storage::{
-    Change, DeliveryQuery, DisabledBy, GateChange, Retention, WebhookStorage,
-};
+use webhooks_core::storage::spi::GateChange;
+use webhooks_core::storage::{Change, DeliveryQuery, DisabledBy, Retention, WebhookStorage};
 use webhooks_core::{
     Attempt, BATCH_EVENT, BatchConfig, CircuitBreakerConfig, DeliveryId, DeliveryResult,
-    DeliveryState, EventId, FailureKind, Priority, RateLimitConfig, Result, Transport,
+    DeliveryState, EventId, FailureKind, Priority, RateLimitConfig, Result, SendOptions, Transport,
     WebhookEndpoint,
 };
-use webhooks_delivery::{Outgoing, Settings};
+use webhooks_delivery::Settings;
 use webhooks_storage_memory::MemoryStorage;
 use webhooks_tests::{Call, Reply, ScriptedTransport};
 
@@ -263,7 +262,7 @@ impl Soak {
             Priority::High,
             Priority::Critical,
         ];
-        let send = Outgoing {
+        let send = SendOptions {
             priority: levels[self.rng.usize(0..4)],
             delay: millis([0, 0, 0, 0, self.rng.u64(0..20_000)][self.rng.usize(0..5)]),
             idempotency_key: (self.rng.u32(0..5) == 0).then_some(&key),

@@ -3,14 +3,13 @@ use std::time::Duration;
 
 use serde_json::json;
 use tokio::time::Instant;
-use webhooks_core::storage::{
-    Counts, DeliveryQuery, DeliveryRecord, EndpointGate, GateChange, WebhookStorage,
-};
+use webhooks_core::storage::spi::{EndpointGate, GateChange};
+use webhooks_core::storage::{Counts, DeliveryQuery, DeliveryRecord, WebhookStorage};
 use webhooks_core::{
-    Admission, CircuitBreakerConfig, Clock, DeliveryId, Priority, Result, RetryStrategy, Timestamp,
-    Transport, WebhookEndpoint,
+    Admission, CircuitBreakerConfig, Clock, DeliveryId, Priority, Result, RetryStrategy,
+    SendOptions, Timestamp, Transport, WebhookEndpoint,
 };
-use webhooks_delivery::{Outgoing, Pipeline, Sent, Settings};
+use webhooks_delivery::{Pipeline, Sent, Settings};
 use webhooks_resilience::ResilienceAdmission;
 use webhooks_storage_memory::MemoryStorage;
 use webhooks_tests::{Call, Reply, ScriptedTransport};
@@ -69,14 +68,15 @@ pub(crate) fn endpoint(id: &str) -> WebhookEndpoint {
     }
 }
 
-pub(crate) fn outgoing(endpoint_id: Option<&str>) -> Outgoing<'_> {
-    Outgoing {
+pub(crate) fn outgoing(endpoint_id: Option<&str>) -> SendOptions<'_> {
+    SendOptions {
         event_type: EVENT,
         tenant: None,
         endpoint_id,
         priority: Priority::Normal,
         delay: Duration::ZERO,
         idempotency_key: None,
+        max_retries: None,
     }
 }
 
@@ -153,7 +153,7 @@ impl Node {
         self.pipeline.refresh().await.unwrap();
     }
 
-    pub(crate) async fn send(&self, send: &Outgoing<'_>) -> Result<Sent> {
+    pub(crate) async fn send(&self, send: &SendOptions<'_>) -> Result<Sent> {
         self.pipeline.send(send, &json!({ "user_id": "123" })).await
     }
 

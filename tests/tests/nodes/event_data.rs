@@ -1,4 +1,4 @@
-//! One rule for the data of events, and for what names tenants and keys, on each storage: what it
+//! One rule for the data of events, and for what is sent with it, on each storage: what it
 //! allows arrives to the byte and is read, what it forbids is refused before anything is stored.
 
 use std::collections::HashMap;
@@ -14,6 +14,7 @@ use crate::place::{Place, endpoint, on_each_storage};
 on_each_storage! {
     allowed_data_arrives_to_the_byte_and_the_rest_is_refused
     names_have_one_rule
+    options_have_one_rule
 }
 
 #[derive(Deserialize)]
@@ -32,6 +33,15 @@ struct Data {
 struct Name {
     id: String,
     text: String,
+    expect: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Options {
+    id: String,
+    event_type: Option<String>,
+    delay_ms: Option<u64>,
+    max_retries: Option<u32>,
     expect: Option<String>,
 }
 
@@ -153,4 +163,29 @@ async fn names_have_one_rule(place: &Place) {
         }
     }
     assert!(system.drain(Duration::from_secs(30)).await.unwrap());
+}
+
+async fn options_have_one_rule(place: &Place) {
+    let receiver = Receiver::responding(200).await;
+    let system = place.node().await;
+    let all = endpoint("a", &receiver.url());
+    system.register_endpoint(all).await.unwrap();
+    let text = include_str!("../../vectors/send_options.json");
+    for case in serde_json::from_str::<Vectors<Options>>(text)
+        .unwrap()
+        .cases
+    {
+        let event_type = case.event_type.as_deref().unwrap_or("a");
+        let delay = Duration::from_millis(case.delay_ms.unwrap_or(0));
+        let mut event = OutgoingEvent::new(event_type).delay(delay);
+        if let Some(retries) = case.max_retries {
+            event = event.max_retries(retries);
+        }
+        let sent = system.send_batch([event]).await.unwrap().remove(0);
+        check(&case.id, &sent, case.expect.as_deref());
+        if let (Ok(receipt), Some(retries)) = (sent, case.max_retries) {
+            let stored = system.delivery(&receipt.delivery_ids[0]).await.unwrap();
+            assert_eq!(stored.delivery.max_retries, retries, "{}", case.id);
+        }
+    }
 }

@@ -6,7 +6,8 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use better_auth_webhooks::storage::{DeliveryQuery, FanOut, WebhookStorage};
+use better_auth_webhooks::storage::spi::FanOut;
+use better_auth_webhooks::storage::{DeliveryQuery, WebhookStorage};
 use better_auth_webhooks::{DeliveryState, OutgoingEvent, WebhookSystem, WebhookSystemBuilder};
 use futures_util::FutureExt;
 use futures_util::future::join_all;

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use better_auth_webhooks::storage::{
+use better_auth_webhooks::storage::WebhookStorage;
+use better_auth_webhooks::storage::spi::{
     Claim, EndpointGate, GateChange, NewDelivery, NewEvent, SettleAs, Settled, Settlement,
-    WebhookStorage,
 };
 use better_auth_webhooks::{
     BatchConfig, DeliveryId, EventType, Priority, RateLimitConfig, WebhookEndpoint, WebhookEvent,

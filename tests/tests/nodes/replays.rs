@@ -6,10 +6,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use better_auth_webhooks::storage::spi::{
+    Beat, Claim, Claimed, EndpointChanges, EndpointGate, Enqueued, NewEvent, Settled, Settlement,
+    Swept,
+};
 use better_auth_webhooks::storage::{
-    Beat, Change, Changed, Claim, Claimed, Counts, DeliveryQuery, DeliveryRecord, EndpointChanges,
-    EndpointGate, EndpointRecord, Enqueued, Expected, NewEvent, Page, Retention, Saved, Settled,
-    Settlement, Swept, WebhookStorage,
+    Change, Changed, Counts, DeliveryQuery, DeliveryRecord, EndpointRecord, Expected, Page,
+    Retention, Saved, WebhookStorage,
 };
 use better_auth_webhooks::{
     DeliveryState, OutgoingEvent, Result, Timestamp, WebhookEndpoint, WebhookError, WebhookSystem,

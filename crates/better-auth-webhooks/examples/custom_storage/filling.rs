@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use better_auth_webhooks::storage::Claim;
+use better_auth_webhooks::storage::spi::Claim;
 use better_auth_webhooks::{Timestamp, WebhookEndpoint};
 
 use crate::row::Row;

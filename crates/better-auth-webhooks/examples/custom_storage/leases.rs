@@ -1,6 +1,6 @@
-use better_auth_webhooks::storage::{
-    Claim, Claimed, EndpointRecord, HeldLease, POISON_CRASHES, SettleAs, Settled, Settlement,
-    WORKER_DEAD_AFTER,
+use better_auth_webhooks::storage::EndpointRecord;
+use better_auth_webhooks::storage::spi::{
+    Claim, Claimed, HeldLease, POISON_CRASHES, SettleAs, Settled, Settlement, WORKER_DEAD_AFTER,
 };
 use better_auth_webhooks::{
     DeadReason, DeliveryId, DeliveryState, Lease, Timestamp, WebhookDelivery, WorkerId,

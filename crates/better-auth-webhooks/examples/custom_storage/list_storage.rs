@@ -2,11 +2,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use async_trait::async_trait;
+use better_auth_webhooks::storage::spi::{
+    Beat, Claim, Claimed, EndpointChanges, EndpointGate, Enqueued, FanOut, FanOutPart, GateChange,
+    HeldLease, NewEvent, Settled, Settlement, Swept,
+};
 use better_auth_webhooks::storage::{
-    Beat, Change, Changed, Claim, Claimed, Counts, DeliveryQuery, DeliveryRecord, DisabledBy,
-    EndpointChanges, EndpointGate, EndpointRecord, Enqueued, Expected, FanOut, FanOutPart,
-    GateChange, GateState, HeldLease, NewEvent, Page, Retention, Saved, Settled, Settlement, Swept,
-    WebhookStorage,
+    Change, Changed, Counts, DeliveryQuery, DeliveryRecord, DisabledBy, EndpointRecord, Expected,
+    GateState, Page, Retention, Saved, WebhookStorage,
 };
 use better_auth_webhooks::{
     CancelReason, DeliveryId, Result, Timestamp, WebhookEndpoint, WorkerId,
@@ -63,29 +65,23 @@ impl WebhookStorage for ListStorage {
             .endpoints
             .iter()
             .find(|e| e.endpoint.id == endpoint.id);
-        let gate = known.map(|record| match is_live {
-            true => record.gate.clone(),
-            false => GateState {
-                epoch: record.gate.epoch,
-                ..GateState::default()
-            },
-        });
-        let is_known = gate.is_some();
-        let mut gate = gate.unwrap_or_default();
+        let is_known = known.is_some();
+        let mut gate = GateState::default();
+        if let Some(record) = known {
+            gate.epoch = record.gate.epoch;
+            if is_live {
+                gate = record.gate.clone();
+            }
+        }
         if endpoint.enabled {
             gate.disabled = None;
         }
         // What is decided by what an earlier incarnation answers is void.
         gate.epoch += u64::from(is_known && stays.is_none());
-        let record = EndpointRecord {
-            endpoint: endpoint.clone().into(),
-            gate,
-            revision,
-            definition_revision: revision,
-            incarnation: stays.as_ref().map_or(revision, |r| r.incarnation),
-            deleted: false,
-            unreadable: None,
-        };
+        let mut record = EndpointRecord::new(endpoint.clone(), gate);
+        record.revision = revision;
+        record.definition_revision = revision;
+        record.incarnation = stays.as_ref().map_or(revision, |r| r.incarnation);
         // A tombstone of the same id goes too.
         lists.endpoints.retain(|e| e.endpoint.id != endpoint.id);
         lists.endpoints.push(record);
@@ -247,7 +243,7 @@ impl WebhookStorage for ListStorage {
         }
         let last = items.last().filter(|_| items.len() == query.limit);
         let next = last.map(|record| record.delivery.id);
-        Ok(Page { items, next })
+        Ok(Page::new(items, next))
     }
 
     async fn change(
@@ -303,17 +299,13 @@ fn change_gate(record: &mut EndpointRecord, change: GateChange) {
         GateChange::Enable => {
             *enabled = true;
             let paused = gate.paused;
-            *gate = GateState {
-                paused,
-                ..gate.anew()
-            };
+            *gate = gate.anew();
+            gate.paused = paused;
         }
         GateChange::Reset => {
-            *gate = GateState {
-                paused: gate.paused,
-                disabled: gate.disabled,
-                ..gate.anew()
-            };
+            let (paused, disabled) = (gate.paused, gate.disabled);
+            *gate = gate.anew();
+            (gate.paused, gate.disabled) = (paused, disabled);
         }
         GateChange::Hold { until } => gate.held_until = gate.held_until.max(Some(until)),
         GateChange::LimitLeased(most) => gate.max_leased = most,

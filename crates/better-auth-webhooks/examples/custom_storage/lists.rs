@@ -1,10 +1,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use better_auth_webhooks::storage::{
-    Change, Counts, EndpointRecord, Enqueued, FanOut, FanOutPart, IDEMPOTENCY_WINDOW, NewEvent,
-    PartPlace, Retention, Settled, Swept,
+use better_auth_webhooks::storage::spi::{
+    Enqueued, FanOut, FanOutPart, IDEMPOTENCY_WINDOW, NewEvent, PartPlace, Settled, Swept,
 };
+use better_auth_webhooks::storage::{Change, Counts, EndpointRecord, Retention};
 use better_auth_webhooks::{
     AttemptRecord, CancelReason, DeadReason, DeliveryId, DeliveryState, EventId, Timestamp,
     WebhookEvent, WorkerId,

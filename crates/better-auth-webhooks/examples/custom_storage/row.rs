@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
-use better_auth_webhooks::storage::{DeliveryQuery, DeliveryRecord, NewDelivery, NewEvent};
+use better_auth_webhooks::storage::spi::{NewDelivery, NewEvent};
+use better_auth_webhooks::storage::{DeliveryQuery, DeliveryRecord};
 use better_auth_webhooks::{
     CancelReason, DeadReason, DeliveryState, Lease, Timestamp, WebhookDelivery, WorkerId,
 };
@@ -46,14 +47,10 @@ impl Row {
         if self.state != DeliveryState::Leased {
             delivery.lease = None;
         }
-        DeliveryRecord {
-            delivery,
-            state: self.state,
-            dead_reason: self.dead_reason,
-            cancel_reason: self.cancel_reason,
-            updated_at: self.updated_at,
-            attempts: Vec::new(),
-        }
+        let mut record = DeliveryRecord::new(delivery, self.state, self.updated_at);
+        record.dead_reason = self.dead_reason;
+        record.cancel_reason = self.cancel_reason;
+        record
     }
 
     pub(crate) fn matches(&self, query: &DeliveryQuery) -> bool {

@@ -129,7 +129,7 @@ impl Report {
 
     fn take(&mut self, notice: &Notice) {
         let (delivery, word) = match notice {
-            Notice::Delivered(delivery) => (delivery, "delivered"),
+            Notice::Delivered { delivery } => (delivery, "delivered"),
             Notice::Dead { delivery, .. } => (delivery, "dead"),
             Notice::Retrying { delivery, .. } => (delivery, "retrying"),
             _ => return,
@@ -143,7 +143,7 @@ impl Report {
             .unwrap_or_default();
         println!("line {number}: {event_id} {word} {status} {failure}");
         match notice {
-            Notice::Delivered(_) => self.delivered += 1,
+            Notice::Delivered { .. } => self.delivered += 1,
             Notice::Dead { .. } => self.dead += 1,
             _ => return,
         }

@@ -17,7 +17,7 @@ pub struct Claim<'a> {
     /// Endpoints of which the worker can take another number than `per_endpoint`.
     pub room: &'a [ClaimRoom],
     /// Poison suspects at most, deliveries with
-    /// [`POISON_SUSPECT_CRASHES`](super::POISON_SUSPECT_CRASHES) or more; with 0 all of these are
+    /// [`POISON_SUSPECT_CRASHES`](super::spi::POISON_SUSPECT_CRASHES) or more; with 0 all of these are
     /// passed over, and those behind them come.
     pub poison_suspects: usize,
     /// The rate limit of endpoints that have none of their own; kept only by storages that

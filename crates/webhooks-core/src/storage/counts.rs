@@ -4,7 +4,10 @@ use serde::{Deserialize, Serialize};
 
 /// How many deliveries there are. At any time
 /// `enqueued = delivered + dead + cancelled + purged + waiting()`.
+///
+/// A storage starts from the default and sets what it counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Counts {
     /// Made so far.
     pub enqueued: u64,

@@ -2,12 +2,16 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::named::named;
 use crate::{KeptEndpoint, Result, Timestamp, WebhookEndpoint, WebhookError};
 
-/// An endpoint as the storage has it.
-#[derive(Clone, Debug)]
+/// An endpoint as the storage has it, which makes one with [`new`](Self::new) and sets the rest.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct EndpointRecord {
-    /// The definition. Of a deleted endpoint only the id counts.
+    /// The definition. Of a deleted endpoint only the id counts. Serialised without its secrets, the
+    /// query of its URL and the values of its headers, of which the names are listed.
+    #[serde(serialize_with = "crate::shown::definition")]
     pub endpoint: Arc<KeptEndpoint>,
     /// What lets its deliveries through.
     pub gate: GateState,
@@ -23,10 +27,25 @@ pub struct EndpointRecord {
     pub deleted: bool,
     /// Why its credentials could not be decrypted; then the definition has none. Deliveries of
     /// such an endpoint wait, and every other endpoint goes on.
+    #[serde(serialize_with = "crate::shown::error")]
     pub unreadable: Option<WebhookError>,
 }
 
 impl EndpointRecord {
+    /// An endpoint that is there and readable, with no revision and no incarnation yet.
+    #[must_use]
+    pub fn new(endpoint: impl Into<Arc<KeptEndpoint>>, gate: GateState) -> Self {
+        Self {
+            endpoint: endpoint.into(),
+            gate,
+            revision: 0,
+            definition_revision: 0,
+            incarnation: 0,
+            deleted: false,
+            unreadable: None,
+        }
+    }
+
     /// Whether new events make deliveries for this endpoint. Those of one that was disabled for
     /// failing wait, so that nothing is lost.
     #[must_use]
@@ -94,8 +113,10 @@ pub struct EndpointChanges {
     pub more: bool,
 }
 
-/// What lets the deliveries of an endpoint through, besides `enabled`.
+/// What lets the deliveries of an endpoint through, besides `enabled`. A storage starts from the
+/// default, or from [`anew`](Self::anew), and sets what differs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct GateState {
     /// Deliveries wait until it is resumed.
     pub paused: bool,
@@ -126,8 +147,8 @@ impl GateState {
 }
 
 /// Who disabled an endpoint at run time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum DisabledBy {
     /// A call of the API.
     Operator,
@@ -147,6 +168,13 @@ impl DisabledBy {
         matches!(self, Self::Gone | Self::Failing)
     }
 }
+
+named!(DisabledBy, "reason of a disabled endpoint", {
+    Operator => "operator",
+    Gone => "gone",
+    Failing => "failing",
+    Unverified => "unverified",
+});
 
 /// A change of one endpoint's [`GateState`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -188,4 +216,22 @@ pub enum GateChange {
     FailingSince(Timestamp),
     /// Clears `failing_since`.
     Recovered,
+}
+
+impl GateChange {
+    /// The name of the change, in snake case, without what it carries.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pause => "pause",
+            Self::Resume => "resume",
+            Self::Disable(_) => "disable",
+            Self::Enable => "enable",
+            Self::Reset => "reset",
+            Self::Hold { .. } => "hold",
+            Self::LimitLeased(_) => "limit_leased",
+            Self::FailingSince(_) => "failing_since",
+            Self::Recovered => "recovered",
+        }
+    }
 }

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
-use super::{Change, DeliveryQuery, NewEvent};
+use super::spi::NewEvent;
+use super::{Change, DeliveryQuery};
 
 /// One of the parts in which an event for many endpoints is stored.
 ///

@@ -1,6 +1,9 @@
 use std::sync::Arc;
 
+use serde::Serialize;
+
 use crate::event_type::problem as event_type_problem;
+use crate::named::named;
 use crate::text_rule::{id_problem, name_problem};
 use crate::{
     AttemptRecord, CancelReason, DeadReason, DeliveryId, DeliveryState, EventId, Result, Timestamp,
@@ -100,8 +103,9 @@ fn check_page(limit: usize) -> Result<()> {
     Err(WebhookError::InvalidQuery(text.into()))
 }
 
-/// A delivery as the storage has it.
-#[derive(Clone, Debug)]
+/// A delivery as the storage has it, which makes one with [`new`](Self::new) and sets the rest.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct DeliveryRecord {
     /// The delivery; its lease only while it is leased.
     pub delivery: WebhookDelivery,
@@ -117,13 +121,41 @@ pub struct DeliveryRecord {
     pub attempts: Vec<AttemptRecord>,
 }
 
+impl DeliveryRecord {
+    /// A delivery in this state since then, without reasons and attempts.
+    #[must_use]
+    pub const fn new(
+        delivery: WebhookDelivery,
+        state: DeliveryState,
+        updated_at: Timestamp,
+    ) -> Self {
+        Self {
+            delivery,
+            state,
+            dead_reason: None,
+            cancel_reason: None,
+            updated_at,
+            attempts: Vec::new(),
+        }
+    }
+}
+
 /// One page of a listing.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct Page<T> {
     /// What is on it.
     pub items: Vec<T>,
     /// What to pass as `before` for the next page, if there may be one.
     pub next: Option<DeliveryId>,
+}
+
+impl<T> Page<T> {
+    /// A page with this on it, and where the next one begins.
+    #[must_use]
+    pub const fn new(items: Vec<T>, next: Option<DeliveryId>) -> Self {
+        Self { items, next }
+    }
 }
 
 /// A change of deliveries by hand.
@@ -142,8 +174,15 @@ pub enum Change {
     Erase,
 }
 
+named!(Change, "change", {
+    Replay => "replay",
+    Cancel => "cancel",
+    Purge => "purge",
+    Erase => "erase",
+});
+
 /// What a [`change`](super::WebhookStorage::change) did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Changed {
     /// Deliveries that were changed.

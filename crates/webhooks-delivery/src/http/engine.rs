@@ -77,21 +77,8 @@ impl DeliveryEngine {
             .endpoint
             .as_ref()
             .ok_or_else(|| WebhookError::EndpointNotFound(delivery.endpoint_id.as_ref().into()))?;
-        let timeout = match endpoint.timeout_seconds {
-            0 => self.timeout,
-            seconds => Duration::from_secs(seconds),
-        };
-        let attempt = Attempt {
-            endpoint,
-            event_id: delivery.event.id,
-            event_type: delivery.event.event_type.as_str(),
-            delivery_id: delivery.id,
-            number: delivery.attempts.saturating_add(1),
-            body: &delivery.event.payload,
-            now: self.clock.now(),
-            timeout,
-            whole_response: false,
-        };
+        let timeout = endpoint.timeout_or(self.timeout);
+        let attempt = Attempt::of(delivery, endpoint, self.clock.now(), timeout);
         Ok(self.attempt(&attempt).await?)
     }
 
@@ -136,7 +123,7 @@ impl DeliveryEngine {
         Ok(DeliveryResult {
             // A response whose head has come counts, whatever becomes of its body.
             outcome: match received.status {
-                Some(status) => classify::by_status(attempt.endpoint, status),
+                Some(status) => Outcome::of_status(attempt.endpoint, status.as_u16()),
                 None => Outcome::Failed(failure),
             },
             status: received.status.map(|status| status.as_u16()),

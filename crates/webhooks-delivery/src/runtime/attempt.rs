@@ -61,17 +61,15 @@ impl Requests {
     /// Makes a request. A transport that panics has failed.
     async fn make(&self, request: &Request) -> Result<DeliveryResult> {
         let envelope = Envelope::of(request);
-        let attempt = Attempt {
-            endpoint: &request.record.endpoint,
-            event_id: envelope.event_id,
-            event_type: envelope.event_type,
-            delivery_id: envelope.delivery_id,
-            number: request.number,
-            body: &envelope.body,
-            now: request.started_at,
-            timeout: self.settings.timeout_of(&request.record.endpoint),
-            whole_response: false,
-        };
+        let mut attempt = Attempt::new(
+            &request.record.endpoint,
+            (envelope.event_id, envelope.event_type),
+            envelope.delivery_id,
+            &envelope.body,
+            request.started_at,
+            self.settings.timeout_of(&request.record.endpoint),
+        );
+        attempt.number = request.number;
         let span = tracing::info_span!(
             "attempt",
             endpoint_id = %request.record.endpoint.id,

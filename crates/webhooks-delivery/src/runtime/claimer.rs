@@ -6,14 +6,14 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tracing::Instrument;
-use webhooks_core::storage::Claimed;
+use webhooks_core::storage::spi::Claimed;
 use webhooks_core::{RateLimitConfig, Result, Timestamp};
 
 use super::driver::Driver;
 use super::endpoint_reader::EndpointReader;
 use super::retrying::{Retrying, error_source};
 use super::worker::Worker;
-use crate::schedule::ClaimRequest;
+use crate::schedule::{AfterClaim, ClaimRequest};
 
 /// How often the storage is asked at least, for work that nobody told of.
 const POLL: Duration = Duration::from_millis(1_600);
@@ -90,11 +90,15 @@ impl Claimer {
         let wanted = self
             .driver
             .tell(|scheduler, now| scheduler.claim_wanted(now));
-        let Some(mut claim) = wanted else {
+        let Some(claim) = wanted else {
             return Ok(Next::Later { due: None });
         };
-        let due = match self.ask(&claim).await {
-            Ok(claimed) => self.brought(&mut claim, claimed).await,
+        let Claimed {
+            deliveries,
+            next_due,
+            ..
+        } = match self.ask(&claim).await {
+            Ok(claimed) => claimed,
             Err(error) => {
                 self.driver
                     .tell(|scheduler, _| scheduler.claim_failed(&claim));
@@ -105,12 +109,18 @@ impl Claimer {
                 return Err(error);
             }
         };
-        let follows = self
+        let mut after = self
             .driver
-            .tell(|scheduler, now| scheduler.end_claim(now, claim));
-        Ok(match follows {
-            true => Next::AtOnce,
-            false => Next::Later { due },
+            .tell(|scheduler, now| scheduler.claimed(now, claim, deliveries));
+        if let AfterClaim::ReadEndpoints(claim) = after {
+            self.endpoints.try_refresh().await;
+            after = self
+                .driver
+                .tell(|scheduler, now| scheduler.end_claim(now, claim));
+        }
+        Ok(match after {
+            AfterClaim::Again => Next::AtOnce,
+            AfterClaim::Rest | AfterClaim::ReadEndpoints(_) => Next::Later { due: next_due },
         })
     }
 
@@ -118,17 +128,5 @@ impl Claimer {
         let span = tracing::debug_span!("claim", limit = claim.limit);
         let claimed = self.worker.claim(claim, self.rate_limit);
         claimed.instrument(span).await
-    }
-
-    /// Takes what came; when the next delivery is due.
-    async fn brought(&self, claim: &mut ClaimRequest, claimed: Claimed) -> Option<Timestamp> {
-        let due = claimed.next_due;
-        self.driver
-            .tell(|scheduler, now| scheduler.claimed(now, claim, claimed));
-        if claim.has_unknown() {
-            // Another process has just registered, opened or deleted an endpoint.
-            self.endpoints.try_refresh().await;
-        }
-        due
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
-use webhooks_core::storage::{Enqueued, NewDelivery, NewEvent};
+use webhooks_core::storage::spi::{Enqueued, NewDelivery, NewEvent};
 use webhooks_core::{Result, WebhookError, WorkerId};
 
 use super::driver::Driver;

@@ -6,9 +6,9 @@ use smallvec::SmallVec;
 use tokio::sync::Notify;
 
 use super::attempt::Requests;
+use super::notices::Notices;
 use super::storage_clock::StorageClock;
 use crate::lock::lock;
-use crate::notice::Notices;
 use crate::schedule::{Command, Now, Request, Scheduler};
 
 /// The scheduler of a process behind its one lock, with all that its commands need.

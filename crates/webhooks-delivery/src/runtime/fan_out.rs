@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Notify, Semaphore};
-use webhooks_core::storage::{Enqueued, FanOut, FanOutPart, NewDelivery, NewEvent, PartPlace};
+use webhooks_core::storage::spi::{Enqueued, FanOut, FanOutPart, NewDelivery, NewEvent, PartPlace};
 use webhooks_core::{DeliveryId, Result};
 
 use super::committer::most_deliveries;

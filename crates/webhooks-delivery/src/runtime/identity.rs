@@ -2,7 +2,8 @@
 
 use std::sync::Mutex;
 
-use webhooks_core::storage::{Beat, WebhookStorage};
+use webhooks_core::storage::WebhookStorage;
+use webhooks_core::storage::spi::Beat;
 use webhooks_core::{Result, Timestamp, WorkerId};
 
 use crate::lock::lock;

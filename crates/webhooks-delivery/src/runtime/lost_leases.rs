@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use webhooks_core::storage::{HeldLease, SettleAs, Settlement};
+use webhooks_core::storage::spi::{HeldLease, SettleAs, Settlement};
 use webhooks_core::{Result, Timestamp};
 
 use super::driver::Driver;

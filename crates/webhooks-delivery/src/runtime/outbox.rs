@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::value::RawValue;
 use tokio::sync::Notify;
-use webhooks_core::storage::{NewDelivery, NewEvent, OutboxEvent, PartPlace};
+use webhooks_core::storage::spi::{NewDelivery, NewEvent, OutboxEvent, PartPlace};
 use webhooks_core::{DeliveryId, EventId, Result, WebhookError, WebhookEvent, committed_envelope};
 
 use super::committer::{BATCH_BYTES, most_deliveries, weight};

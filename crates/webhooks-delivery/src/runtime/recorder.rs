@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 use tracing::Instrument;
-use webhooks_core::storage::{EndpointGate, Settled, Settlement};
+use webhooks_core::storage::spi::{EndpointGate, Settled, Settlement};
 use webhooks_core::{AttemptRecord, Result, WebhookError, WebhookEvent};
 
 use super::driver::Driver;
@@ -118,7 +118,10 @@ impl Recorder {
                 Ok(Settled::Applied) => self.tell(&settlement, &event),
                 Ok(Settled::Stale) if has_settled_before => self.tell(&settlement, &event),
                 Ok(Settled::Stale) => warn(&settlement),
-                Ok(Settled::Cancelled) => {}
+                Ok(Settled::Cancelled) => {
+                    let notice = || Notice::cancelled(&settlement, &event);
+                    self.driver.notices().tell(notice);
+                }
                 Err(error) => {
                     let entry = Entry::Settle {
                         settlement,

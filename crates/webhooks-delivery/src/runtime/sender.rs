@@ -4,15 +4,17 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use smallvec::smallvec;
-use webhooks_core::storage::{Enqueued, NewDelivery, NewEvent, PartPlace};
-use webhooks_core::{DeliveryId, EventType, Result, WebhookError, WebhookEvent, check_endpoint_id};
+use webhooks_core::storage::spi::{Enqueued, NewDelivery, NewEvent, PartPlace};
+use webhooks_core::{
+    DeliveryId, Result, SendOptions, WebhookError, WebhookEvent, check_endpoint_id,
+};
 
 use super::committer::{BATCH_BYTES, Committer, Sending, most_deliveries, weight};
 use super::driver::Driver;
 use super::fan_out::FanOuts;
 use super::worker::Worker;
 use crate::one_or_more::OneOrMore;
-use crate::outgoing::{Outgoing, Sent};
+use crate::outgoing::Sent;
 use crate::schedule::{Now, Place, Recipient, Scheduler};
 use crate::settings::Settings;
 
@@ -68,7 +70,7 @@ impl Sender {
 
     pub(crate) async fn send(
         &self,
-        send: &Outgoing<'_>,
+        send: &SendOptions<'_>,
         data: &(impl Serialize + ?Sized),
     ) -> Result<Sent> {
         let matched = self.match_event(send, data, Reserve::Now)?;
@@ -83,7 +85,7 @@ impl Sender {
     /// into one commit.
     pub(crate) async fn send_all(
         &self,
-        events: &[(Outgoing<'_>, &(impl Serialize + ?Sized))],
+        events: &[(SendOptions<'_>, &(impl Serialize + ?Sized))],
     ) -> Result<Vec<Result<Sent>>> {
         if events.len() > MAX_BATCH {
             let text = format!("a batch holds {} events, at most {MAX_BATCH}", events.len());
@@ -106,12 +108,12 @@ impl Sender {
 
     /// Refuses events that make more deliveries than one answer can name, before anything of them is
     /// in memory.
-    fn check_deliveries<T: ?Sized>(&self, events: &[(Outgoing<'_>, &T)]) -> Result<()> {
+    fn check_deliveries<T: ?Sized>(&self, events: &[(SendOptions<'_>, &T)]) -> Result<()> {
         let endpoints = self.driver.look(|scheduler, _| scheduler.endpoints());
         if events.len() < 2 || events.len() * endpoints <= MAX_DELIVERIES {
             return Ok(());
         }
-        let deliveries = |(send, _): &(Outgoing<'_>, &T)| match send.endpoint_id {
+        let deliveries = |(send, _): &(SendOptions<'_>, &T)| match send.endpoint_id {
             Some(_) => 1,
             None => {
                 let tenant = send.tenant.map(Into::into);
@@ -131,7 +133,7 @@ impl Sender {
 
     async fn store_in_order(
         &self,
-        events: &[(Outgoing<'_>, &(impl Serialize + ?Sized))],
+        events: &[(SendOptions<'_>, &(impl Serialize + ?Sized))],
         answers: &mut [Option<Result<Sent>>],
     ) -> Result<()> {
         let mut group = Group::default();
@@ -195,18 +197,18 @@ impl Sender {
     /// Checks everything, writes the envelope and finds the endpoints.
     fn match_event(
         &self,
-        send: &Outgoing<'_>,
+        send: &SendOptions<'_>,
         data: &(impl Serialize + ?Sized),
         reserve: Reserve,
     ) -> Result<Matched> {
-        send.check()?;
+        let event_type = send.validate()?;
         if let Some(id) = send.endpoint_id {
             check_endpoint_id(id)?;
         }
         let now = self.worker.now();
         let tenant: Option<Arc<str>> = send.tenant.map(Into::into);
-        let event_type = EventType::sent(send.event_type)?;
         let limit = self.settings.max_body_bytes;
+        let retries = self.settings.retry_strategy.max_retries;
         let event = WebhookEvent::new(event_type, tenant, data, limit, now)?;
         // One input for both: a send locks the scheduler once before its event is stored.
         let (recipients, places) = self.driver.tell(|scheduler: &mut Scheduler, now| {
@@ -224,7 +226,7 @@ impl Sender {
             event: Arc::new(event),
             priority: send.priority,
             due_at: now.after(send.delay),
-            max_retries: self.settings.retry_strategy.max_retries,
+            max_retries: send.max_retries.unwrap_or(retries),
             idempotency_key: send.idempotency_key.map(Into::into),
             deliveries: Vec::new(),
         };
@@ -262,7 +264,7 @@ fn places(scheduler: &mut Scheduler, now: Now, recipients: &[Recipient]) -> Plac
 }
 
 /// Makes the deliveries.
-fn sending(send: &Outgoing<'_>, matched: Matched) -> Sending {
+fn sending(send: &SendOptions<'_>, matched: Matched) -> Sending {
     let Matched {
         mut event,
         recipients,

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use webhooks_core::storage::{
-    Beat, Claim, Claimed, EndpointGate, Enqueued, NewEvent, Settled, Settlement, WebhookStorage,
+use webhooks_core::storage::WebhookStorage;
+use webhooks_core::storage::spi::{
+    Beat, Claim, Claimed, EndpointGate, Enqueued, NewEvent, Settled, Settlement,
 };
 use webhooks_core::{Clock, RateLimitConfig, Result, Timestamp, WorkerId};
 

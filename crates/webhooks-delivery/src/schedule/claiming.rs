@@ -1,16 +1,17 @@
 //! There is room for a claim, and it brings deliveries.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use webhooks_core::storage::{ClaimRoom, Claimed, SettleAs};
+use webhooks_core::storage::spi::{ClaimRoom, SettleAs};
 use webhooks_core::{CancelReason, WebhookDelivery};
 
 use super::claims::ClaimId;
 use super::lane::Lane;
 use super::lane_id::LaneId;
 use super::now::Now;
+use super::pace::{DEPTH, MAX_DEPTH};
 use super::scheduler::Scheduler;
 
 /// Deliveries of one claim at most.
@@ -37,26 +38,28 @@ pub(crate) struct ClaimRequest {
     unknown: Vec<(Arc<str>, Vec<WebhookDelivery>)>,
 }
 
-impl ClaimRequest {
-    /// Whether it brought something of endpoints that another process has just registered, opened or
-    /// deleted: they are to be read before it is ended.
-    pub(crate) fn has_unknown(&self) -> bool {
-        !self.unknown.is_empty()
-    }
+/// What follows on what a claim has brought.
+#[derive(Debug)]
+pub(crate) enum AfterClaim {
+    /// There is likely more, and room for it.
+    Again,
+    /// That was all, for now.
+    Rest,
+    /// It brought something of endpoints that another process has just registered, opened or deleted:
+    /// endpoints are to be read before it is [ended](Scheduler::end_claim).
+    ReadEndpoints(ClaimRequest),
 }
 
 impl Scheduler {
     /// The next claim, if there is room for what it may bring, which is then kept for it until it is
     /// [ended](Self::end_claim).
     pub(crate) fn claim_wanted(&mut self, now: Now) -> Option<ClaimRequest> {
-        // Other claims find room, too.
-        let share = |left: usize| match self.settings.workers {
-            1 => left,
-            _ => left.div_ceil(2),
-        };
-        let limit = share(self.left_to_lease()).min(BATCH);
-        let per_endpoint = 2 * self.settings.max_in_flight_per_endpoint;
-        let per_endpoint = share(per_endpoint.saturating_sub(self.claims.per_endpoint()));
+        // Others find room, too: other claims, and senders whose deliveries go straight through.
+        let limit = self.left_to_lease().div_ceil(2).min(BATCH);
+        let each = self.settings.max_in_flight_per_endpoint;
+        // Several claims together bring of no lane more than a quick one may have.
+        let per_endpoint = (MAX_DEPTH * each).saturating_sub(self.claims.per_endpoint());
+        let per_endpoint = per_endpoint.min(DEPTH * each);
         let listed = self.listed(now);
         let asks_for_some = per_endpoint > 0 || listed.iter().any(|(_, room)| *room > 0);
         if limit == 0 || !asks_for_some || !self.holds_leases(now.moment) {
@@ -83,8 +86,12 @@ impl Scheduler {
     }
 
     /// A claim has brought these.
-    pub(crate) fn claimed(&mut self, now: Now, claim: &mut ClaimRequest, claimed: Claimed) {
-        let Claimed { mut deliveries, .. } = claimed;
+    pub(crate) fn claimed(
+        &mut self,
+        now: Now,
+        mut claim: ClaimRequest,
+        mut deliveries: Vec<WebhookDelivery>,
+    ) -> AfterClaim {
         // A lease that was given back as lost meanwhile is not taken.
         deliveries.retain(|delivery| self.leases.arrives(delivery));
         if claim.poison_suspects > 0 {
@@ -93,7 +100,8 @@ impl Scheduler {
         if !self.still_holds(claim.lease_epoch) {
             // Perhaps claimed before the leases were lost; or nothing may start any more.
             claim.is_more = true;
-            return self.send_back(deliveries, now.at);
+            self.send_back(deliveries, now.at);
+            return self.end_claim(now, claim);
         }
         claim.is_more = deliveries.len() >= claim.limit;
         if !claim.is_more {
@@ -106,14 +114,17 @@ impl Scheduler {
             || self.claims.leaves_some_out(claim.id);
         let is_full = claim.is_more;
         for (endpoint_id, deliveries) in by_endpoint(deliveries) {
-            self.take(now, claim, is_full, endpoint_id, deliveries);
+            self.take(now, &mut claim, is_full, endpoint_id, deliveries);
+        }
+        if claim.unknown.is_empty() {
+            return self.end_claim(now, claim);
         }
         self.start_what_can(now);
+        AfterClaim::ReadEndpoints(claim)
     }
 
-    /// A claim is over, whether it brought anything or not: what is still unknown goes back. Whether
-    /// the next one is to follow at once.
-    pub(crate) fn end_claim(&mut self, now: Now, mut claim: ClaimRequest) -> bool {
+    /// A claim is over: what is still unknown goes back.
+    pub(crate) fn end_claim(&mut self, now: Now, mut claim: ClaimRequest) -> AfterClaim {
         let is_full = claim.is_more;
         for (endpoint_id, deliveries) in std::mem::take(&mut claim.unknown) {
             self.take(now, &mut claim, is_full, endpoint_id, deliveries);
@@ -124,7 +135,10 @@ impl Scheduler {
         }
         self.claims.end(claim.id);
         self.start_what_can(now);
-        claim.is_more
+        match claim.is_more {
+            true => AfterClaim::Again,
+            false => AfterClaim::Rest,
+        }
     }
 
     /// A claim has failed, and perhaps only its answer was lost.
@@ -144,20 +158,22 @@ impl Scheduler {
     /// The lanes of which a claim is to bring another number than of any lane, with that number, in
     /// the order of their ids.
     fn listed(&self, now: Now) -> Vec<(LaneId, usize)> {
-        let stalled: BTreeSet<_> = self.turns.stalled().collect();
-        let mut lanes: BTreeSet<_> = self.held.lanes().chain(self.claims.listed()).collect();
-        lanes.extend(&stalled);
-        let lanes = lanes.into_iter().filter_map(|id| self.lanes.get(id));
-        let room = |lane: &Lane| match stalled.contains(&lane.id) {
-            true => 0,
-            false => self.room_of(lane, now),
-        };
-        lanes.map(|lane| (lane.id, room(lane))).collect()
+        let mut ids: Vec<_> = self.held.lanes().collect();
+        let held = ids.len();
+        ids.extend(self.claims.listed().chain(self.turns.stalled()));
+        if ids.len() > held {
+            ids.sort_unstable();
+            ids.dedup();
+        }
+        let lanes = ids.into_iter().filter_map(|id| self.lanes.get(id));
+        lanes
+            .map(|lane| (lane.id, self.room_of(lane, now)))
+            .collect()
     }
 
     /// How many more deliveries of the lane can be claimed.
     fn room_of(&self, lane: &Lane, now: Now) -> usize {
-        if !lane.is_open(now.at) || self.slots.stalls(lane, now.moment) {
+        if lane.queued.stalled || !lane.is_open(now.at) || self.slots.stalls(lane, now.moment) {
             return 0;
         }
         let leased = lane.counted.leased + self.claims.may_bring(lane);

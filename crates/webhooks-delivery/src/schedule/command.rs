@@ -3,7 +3,8 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use webhooks_core::storage::{EndpointGate, EndpointRecord, SettleAs, Settlement};
+use webhooks_core::storage::EndpointRecord;
+use webhooks_core::storage::spi::{EndpointGate, SettleAs, Settlement};
 use webhooks_core::{AttemptRecord, DeliveryId, Timestamp, WebhookDelivery, WebhookEvent};
 
 use super::carried::Content;

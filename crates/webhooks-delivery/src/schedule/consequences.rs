@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use webhooks_core::storage::{DisabledBy, GateChange, WORKER_DEAD_AFTER};
+use webhooks_core::storage::DisabledBy;
+use webhooks_core::storage::spi::{GateChange, WORKER_DEAD_AFTER};
 use webhooks_core::{Admission, Circuit, CircuitState, DeliveryResult, FailureKind, Timestamp};
 
 use super::command::{Command, Commands};

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use webhooks_core::storage::{EndpointRecord, SettleAs};
+use webhooks_core::storage::EndpointRecord;
+use webhooks_core::storage::spi::SettleAs;
 use webhooks_core::{
     AttemptRecord, CancelReason, DeliveryResult, FailureKind, Timestamp, WebhookDelivery,
 };
@@ -125,16 +126,8 @@ impl Scheduler {
             },
             settle_as => settle_as,
         };
-        let attempt = AttemptRecord {
-            delivery_id: delivery.id,
-            number,
-            started_at,
-            duration: result.duration,
-            status: result.status,
-            failure: result.failure(),
-            response: result.response.clone(),
-            ambiguous: false,
-        };
+        let mut attempt = AttemptRecord::of(&delivery, result);
+        attempt.started_at = started_at;
         self.out
             .settle(Some(id), delivery, settle_as, Some(attempt));
     }

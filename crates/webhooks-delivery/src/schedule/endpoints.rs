@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use webhooks_core::storage::{EndpointChanges, EndpointRecord, GateChange, SettleAs};
+use webhooks_core::storage::EndpointRecord;
+use webhooks_core::storage::spi::{EndpointChanges, GateChange, SettleAs};
 use webhooks_core::{CancelReason, Circuit, Timestamp};
 
 use super::command::Command;

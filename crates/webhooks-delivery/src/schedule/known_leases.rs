@@ -1,9 +1,9 @@
 //! The leases that this process knows of.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-use webhooks_core::storage::HeldLease;
+use webhooks_core::storage::spi::HeldLease;
 use webhooks_core::{DeliveryId, WebhookDelivery};
 
 /// For longer than any call of a storage takes.
@@ -16,8 +16,9 @@ pub(crate) type LeaseKey = (DeliveryId, u64);
 /// the way there, in flight, or being written down.
 #[derive(Debug, Default)]
 pub(super) struct KnownLeases {
-    held: HashSet<LeaseKey>,
-    given_back: HashMap<LeaseKey, Instant>,
+    /// With a quick hash: nobody outside chooses ids, and each delivery is looked up twice.
+    held: hashbrown::HashSet<LeaseKey>,
+    given_back: hashbrown::HashMap<LeaseKey, Instant>,
 }
 
 impl KnownLeases {

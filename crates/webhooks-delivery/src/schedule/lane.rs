@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use webhooks_core::storage::{EndpointGate, EndpointRecord, GateChange};
+use webhooks_core::storage::EndpointRecord;
+use webhooks_core::storage::spi::{EndpointGate, GateChange};
 use webhooks_core::{
     BatchConfig, EventFilter, KeptEndpoint, RateLimitConfig, Timestamp, WebhookDelivery,
 };
@@ -127,10 +128,9 @@ impl Lane {
 
     /// The record of an endpoint whose id another has now: nothing of this one may go any more.
     pub(super) fn retired_record(&self) -> Arc<EndpointRecord> {
-        Arc::new(EndpointRecord {
-            deleted: true,
-            ..EndpointRecord::clone(&self.record)
-        })
+        let mut record = EndpointRecord::clone(&self.record);
+        record.deleted = true;
+        Arc::new(record)
     }
 
     /// Drops what this process has decided by what the endpoint answered before.

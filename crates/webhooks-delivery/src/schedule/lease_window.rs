@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use webhooks_core::storage::WORKER_DEAD_AFTER;
+use webhooks_core::storage::spi::WORKER_DEAD_AFTER;
 
 /// Requests stop this long before others may take the deliveries, for clocks that drift and a
 /// task that is scheduled late.

@@ -1,6 +1,6 @@
 //! What came of an attempt means for its delivery, and for the health of its endpoint.
 
-use webhooks_core::storage::SettleAs;
+use webhooks_core::storage::spi::SettleAs;
 use webhooks_core::{
     DeadReason, DeliveryResult, FailureKind, RetryStrategy, Timestamp, Verdict, WebhookDelivery,
 };

@@ -10,6 +10,13 @@ const QUICK: Duration = Duration::from_millis(100);
 const PAUSE: Duration = Duration::from_secs(1);
 const MAX_PAUSE: Duration = Duration::from_secs(30);
 
+/// What may be leased of an endpoint, in times of what may be in flight: twice, so that the next
+/// request starts while more is claimed.
+pub(super) const DEPTH: usize = 2;
+/// More of an endpoint that is quick, so that few claims bring much; of one that is not, others may
+/// have use for it.
+pub(super) const MAX_DEPTH: usize = 8;
+
 /// How quickly an endpoint takes requests, and how many it may get.
 #[derive(Debug)]
 pub(super) struct Pace {
@@ -66,10 +73,8 @@ impl Pace {
             .is_some_and(|at| now.saturating_duration_since(at) < RECENT)
     }
 
-    /// What may be leased, in times of what may be in flight: twice, so that the next request starts
-    /// while more is claimed, and more of an endpoint that is quick, so that few claims bring much;
-    /// of one that is not, others may have use for it.
+    /// What may be leased, in times of what may be in flight.
     pub(super) const fn depth(&self) -> usize {
-        if self.is_quick { 8 } else { 2 }
+        if self.is_quick { MAX_DEPTH } else { DEPTH }
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use webhooks_core::storage::SettleAs;
+use webhooks_core::storage::spi::SettleAs;
 use webhooks_core::{Admission, Timestamp};
 
 use super::claims::Claims;

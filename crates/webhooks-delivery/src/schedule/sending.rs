@@ -5,13 +5,15 @@
 
 use std::sync::Arc;
 
-use webhooks_core::storage::{Enqueued, NewEvent, SettleAs};
+use webhooks_core::storage::spi::{Enqueued, NewEvent, SettleAs};
 use webhooks_core::{DeliveryId, Lease, WebhookDelivery, WorkerId};
 
+use super::command::Command;
 use super::lane::Lane;
 use super::lane_id::LaneId;
 use super::now::Now;
 use super::scheduler::Scheduler;
+use crate::notice::Notice;
 
 /// Whom an event is for.
 #[derive(Clone, Debug)]
@@ -110,6 +112,10 @@ impl Scheduler {
         let Enqueued::Stored { missing, dead } = answer else {
             return self.give_up(now, places.iter().map(|(_, place)| *place));
         };
+        for delivery in event.deliveries.iter().filter(|d| dead.contains(&d.id)) {
+            let notice = Notice::backlog_full(delivery, &event.event);
+            self.out.push(Command::Tell(notice));
+        }
         let is_gone = |id: &DeliveryId| missing.contains(id) || dead.contains(id);
         for (n, place) in places {
             let delivery = leased(event, *n, worker).filter(|d| !is_gone(&d.id));

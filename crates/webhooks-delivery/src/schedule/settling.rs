@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use webhooks_core::Timestamp;
-use webhooks_core::storage::{EndpointGate, GateChange, HeldLease, SettleAs, Settlement};
+use webhooks_core::storage::spi::{EndpointGate, GateChange, HeldLease, SettleAs, Settlement};
 
 use super::hold::Hold;
 use super::known_leases::LeaseKey;

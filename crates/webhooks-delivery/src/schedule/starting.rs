@@ -3,7 +3,7 @@
 //! One endpoint never hurts another: a lane has its own cap of requests in flight, lanes have their
 //! turns one request each, and unproven endpoints have at most half of the slots together.
 
-use webhooks_core::storage::{GateChange, SettleAs};
+use webhooks_core::storage::spi::{GateChange, SettleAs};
 use webhooks_core::{Admission, AdmissionDecision, Permit, Timestamp, WebhookDelivery};
 
 use super::carried::Carried;

@@ -27,14 +27,14 @@ local CHANGES = {
       redis.call('HSET', at, 'held_until', time)
     end
   end,
-  limit = function(at, most)
+  limit_leased = function(at, most)
     if most == '' then
       redis.call('HDEL', at, 'max_leased')
     else
       redis.call('HSET', at, 'max_leased', most)
     end
   end,
-  failing = function(at, since) redis.call('HSETNX', at, 'failing_since', since) end,
+  failing_since = function(at, since) redis.call('HSETNX', at, 'failing_since', since) end,
   recovered = function(at) redis.call('HDEL', at, 'failing_since') end,
 }
 

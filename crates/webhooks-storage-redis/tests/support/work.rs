@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use webhooks_core::storage::{Claim, NewDelivery, NewEvent, SettleAs, Settlement, WebhookStorage};
+use webhooks_core::storage::WebhookStorage;
+use webhooks_core::storage::spi::{Claim, NewDelivery, NewEvent, SettleAs, Settlement};
 use webhooks_core::{
     DeliveryId, EventId, EventType, Priority, Timestamp, WebhookDelivery, WebhookEndpoint,
     WebhookEvent, WorkerId,

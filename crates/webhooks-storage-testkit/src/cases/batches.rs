@@ -1,4 +1,5 @@
-use webhooks_core::storage::{Change, Claim, DeliveryQuery, SettleAs};
+use webhooks_core::storage::spi::{Claim, SettleAs};
+use webhooks_core::storage::{Change, DeliveryQuery};
 use webhooks_core::{BatchConfig, Priority, WorkerId};
 
 use crate::bench::{Bench, endpoint, ids};

@@ -1,4 +1,4 @@
-use webhooks_core::storage::{Beat, Claim, SettleAs, Settled};
+use webhooks_core::storage::spi::{Beat, Claim, SettleAs, Settled};
 use webhooks_core::{DeadReason, DeliveryState, WebhookDelivery, WorkerId};
 
 use crate::bench::{Bench, token};

@@ -1,4 +1,5 @@
-use webhooks_core::storage::{Change, DeliveryQuery, SettleAs, Settled};
+use webhooks_core::storage::spi::{SettleAs, Settled};
+use webhooks_core::storage::{Change, DeliveryQuery};
 use webhooks_core::{DeliveryId, DeliveryState, Priority};
 
 use crate::bench::{Bench, DEAD, ids, token};

@@ -2,7 +2,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use webhooks_core::storage::{Claim, ClaimRoom, HeldLease, SettleAs};
+use webhooks_core::storage::spi::{Claim, ClaimRoom, HeldLease, SettleAs};
 use webhooks_core::{BatchConfig, DeliveryState, Priority, RateLimitConfig, WorkerId};
 
 use crate::bench::{Bench, by_endpoint, endpoint, ids, token};

@@ -1,4 +1,5 @@
-use webhooks_core::storage::{Change, Counts, DeliveryQuery, DisabledBy, GateChange, SettleAs};
+use webhooks_core::storage::spi::{GateChange, SettleAs};
+use webhooks_core::storage::{Change, Counts, DeliveryQuery, DisabledBy};
 
 use crate::bench::{Bench, DEAD};
 

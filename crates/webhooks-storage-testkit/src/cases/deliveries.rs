@@ -1,7 +1,8 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use webhooks_core::storage::{Change, DeliveryQuery, DeliveryRecord, SettleAs};
+use webhooks_core::storage::spi::SettleAs;
+use webhooks_core::storage::{Change, DeliveryQuery, DeliveryRecord};
 use webhooks_core::{DeliveryId, DeliveryState, EventId};
 
 use crate::bench::{Bench, DEAD, event};

@@ -1,6 +1,7 @@
 use std::collections::HashMap;
 
-use webhooks_core::storage::{DisabledBy, EndpointGate, Expected, GateChange, GateState, Saved};
+use webhooks_core::storage::spi::{EndpointGate, GateChange};
+use webhooks_core::storage::{DisabledBy, Expected, GateState, Saved};
 use webhooks_core::{
     BatchConfig, DeliveryState, PreviousSecret, RateLimitConfig, SignatureScheme, WebhookEndpoint,
 };
@@ -236,10 +237,8 @@ pub(crate) async fn enabling_clears_everything_but_a_pause(t: &Bench) {
         t.gate("a", change).await;
     }
     let record = t.record("a").await;
-    let paused = GateState {
-        paused: true,
-        ..GateState::default().anew()
-    };
+    let mut paused = GateState::default().anew();
+    paused.paused = true;
     assert!(record.endpoint.enabled);
     assert_eq!(record.gate, paused);
 }
@@ -317,10 +316,8 @@ pub(crate) async fn gates_of_one_call_are_changed_in_order(t: &Bench) {
         change(GateChange::LimitLeased(Some(4))),
     ];
     t.storage.set_gates(&gates, t.at(0)).await.unwrap();
-    let limited = GateState {
-        max_leased: Some(4),
-        ..GateState::default()
-    };
+    let mut limited = GateState::default();
+    limited.max_leased = Some(4);
     assert_eq!(t.record("a").await.gate, limited);
 }
 

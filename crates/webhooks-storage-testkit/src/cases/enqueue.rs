@@ -1,7 +1,8 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use webhooks_core::storage::{Change, DeliveryQuery, Enqueued, SettleAs, Settled};
+use webhooks_core::storage::spi::{Enqueued, SettleAs, Settled};
+use webhooks_core::storage::{Change, DeliveryQuery};
 use webhooks_core::{DeliveryState, EventType, Priority, Timestamp, WorkerId};
 
 use crate::bench::{Bench, endpoint, event, ids, token};

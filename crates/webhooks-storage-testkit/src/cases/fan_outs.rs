@@ -1,9 +1,8 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use webhooks_core::storage::{
-    Change, DeliveryQuery, Enqueued, FanOut, FanOutPart, NewDelivery, NewEvent, PartPlace,
-};
+use webhooks_core::storage::spi::{Enqueued, FanOut, FanOutPart, NewDelivery, NewEvent, PartPlace};
+use webhooks_core::storage::{Change, DeliveryQuery};
 use webhooks_core::{DeliveryId, DeliveryState, Priority};
 
 use crate::bench::{Bench, event};

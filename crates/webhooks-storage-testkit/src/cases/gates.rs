@@ -1,4 +1,5 @@
-use webhooks_core::storage::{Claim, DisabledBy, GateChange, GateState, SettleAs};
+use webhooks_core::storage::spi::{Claim, GateChange, SettleAs};
+use webhooks_core::storage::{DisabledBy, GateState};
 use webhooks_core::{WebhookEndpoint, WorkerId};
 
 use crate::bench::{Bench, by_endpoint, endpoint};
@@ -110,11 +111,8 @@ pub(crate) async fn a_reset_clears_what_holds_an_endpoint_back(t: &Bench) {
         t.gate("a", change).await;
     }
     let record = t.record("a").await;
-    let reset = GateState {
-        paused: true,
-        disabled: Some(DisabledBy::Failing),
-        ..GateState::default().anew()
-    };
+    let mut reset = GateState::default().anew();
+    (reset.paused, reset.disabled) = (true, Some(DisabledBy::Failing));
     assert_eq!((record.endpoint.enabled, record.gate), (false, reset));
 }
 

@@ -1,6 +1,5 @@
-use webhooks_core::storage::{
-    Change, DeliveryQuery, Enqueued, NewEvent, POISON_SUSPECT_CRASHES, SettleAs, Settled,
-};
+use webhooks_core::storage::spi::{Enqueued, NewEvent, POISON_SUSPECT_CRASHES, SettleAs, Settled};
+use webhooks_core::storage::{Change, DeliveryQuery};
 use webhooks_core::{CancelReason, DeliveryId, DeliveryState, WebhookEndpoint, WorkerId};
 
 use crate::bench::{Bench, endpoint, ids};

@@ -1,6 +1,5 @@
-use webhooks_core::storage::{
-    Change, Claim, ClaimRoom, DeliveryQuery, GateChange, SettleAs, Settled,
-};
+use webhooks_core::storage::spi::{Claim, ClaimRoom, GateChange, SettleAs, Settled};
+use webhooks_core::storage::{Change, DeliveryQuery};
 use webhooks_core::{DeliveryId, Priority, WorkerId};
 
 use crate::bench::{Bench, DEAD, by_endpoint, ids};

@@ -1,4 +1,4 @@
-use webhooks_core::storage::{Claim, SettleAs, Settled};
+use webhooks_core::storage::spi::{Claim, SettleAs, Settled};
 use webhooks_core::{AttemptRecord, DeadReason, DeliveryId, DeliveryState, FailureKind, WorkerId};
 
 use crate::bench::{Bench, DEAD, ids, token};
@@ -170,28 +170,18 @@ pub(crate) async fn an_unknown_delivery_is_stale(t: &Bench) {
 pub(crate) async fn attempts_are_logged_whole(t: &Bench) {
     t.save(&["a"]).await;
     let delivery = t.lease_one("a").await;
-    let logged = AttemptRecord {
-        delivery_id: delivery.id,
-        number: 1,
-        started_at: t.at(2),
-        duration: std::time::Duration::from_millis(1_234),
-        status: Some(429),
-        failure: Some(FailureKind::TooManyRequests),
-        response: vec![0, 1, 0xff, b'\'', b'"'].into(),
-        ambiguous: false,
-    };
+    let mut logged = AttemptRecord::new(delivery.id, 1, t.at(2));
+    logged.duration = std::time::Duration::from_millis(1_234);
+    logged.status = Some(429);
+    logged.failure = Some(FailureKind::TooManyRequests);
+    logged.response = vec![0, 1, 0xff, b'\'', b'"'].into();
     let mut first = t.settlement(&delivery, SettleAs::Retry { at: t.at(0) });
     first.attempt = Some(logged.clone());
     t.settle(&[first]).await;
     let delivery = t.take(0).await.remove(0);
-    let arrived = AttemptRecord {
-        number: 2,
-        started_at: t.at(3),
-        status: Some(200),
-        failure: None,
-        response: Vec::new().into(),
-        ..logged.clone()
-    };
+    let mut arrived = AttemptRecord::new(delivery.id, 2, t.at(3));
+    arrived.duration = logged.duration;
+    arrived.status = Some(200);
     let mut second = t.settlement(&delivery, SettleAs::Delivered);
     second.attempt = Some(arrived.clone());
     t.settle(&[second]).await;
@@ -314,7 +304,7 @@ pub(crate) async fn workers_settle_side_by_side(t: &Bench) {
                     empty = if taken.is_empty() { empty + 1 } else { 0 };
                     let outcomes: Vec<_> = taken
                         .iter()
-                        .map(|delivery| webhooks_core::storage::Settlement {
+                        .map(|delivery| webhooks_core::storage::spi::Settlement {
                             delivery_id: delivery.id,
                             endpoint_id: delivery.endpoint_id.clone(),
                             token: token(delivery),

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
-use webhooks_core::storage::{Change, DeliveryQuery, Retention, SettleAs, Settled, Settlement};
+use webhooks_core::storage::spi::{SettleAs, Settled, Settlement};
+use webhooks_core::storage::{Change, DeliveryQuery, Retention};
 use webhooks_core::{DeadReason, DeliveryState};
 
 use crate::bench::Bench;

@@ -1,7 +1,8 @@
 use std::time::Duration;
 
 use webhooks_core::BatchConfig;
-use webhooks_core::storage::{Change, DeliveryQuery, GateChange, SettleAs};
+use webhooks_core::storage::spi::{GateChange, SettleAs};
+use webhooks_core::storage::{Change, DeliveryQuery};
 
 use crate::bench::{Bench, endpoint};
 

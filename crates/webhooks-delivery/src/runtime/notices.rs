@@ -1,0 +1,97 @@
+//! Tells listeners what happens.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use futures_util::Stream;
+use tokio::sync::broadcast;
+use tokio_stream::wrappers::BroadcastStream;
+use tokio_stream::wrappers::errors::BroadcastStreamRecvError;
+
+use crate::notice::Notice;
+
+/// Notices that a slow listener may fall behind by, before it misses some.
+const CAPACITY: usize = 4_096;
+
+/// Where notices are told.
+#[derive(Clone, Debug)]
+pub(crate) struct Notices(broadcast::Sender<Notice>);
+
+impl Notices {
+    pub(crate) fn new() -> Self {
+        Self(broadcast::Sender::new(CAPACITY))
+    }
+
+    /// Makes and tells a notice, unless nobody listens.
+    pub(crate) fn tell(&self, notice: impl FnOnce() -> Notice) {
+        if self.0.receiver_count() > 0 {
+            // The last listener may just have left.
+            drop(self.0.send(notice()));
+        }
+    }
+
+    pub(crate) fn listen(&self) -> NoticeStream {
+        NoticeStream(BroadcastStream::new(self.0.subscribe()))
+    }
+}
+
+/// A listener's end. It never slows deliveries down: who reads too slowly misses the oldest, and is
+/// [told](Notice::Missed) how many.
+#[derive(Debug)]
+pub struct NoticeStream(BroadcastStream<Notice>);
+
+impl NoticeStream {
+    /// The next notice; `None` once the system has ended.
+    pub async fn next(&mut self) -> Option<Notice> {
+        poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
+    }
+}
+
+impl Stream for NoticeStream {
+    type Item = Notice;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Notice>> {
+        let told = ready!(Pin::new(&mut self.0).poll_next(cx));
+        Poll::Ready(told.map(|told| match told {
+            Ok(notice) => notice,
+            Err(BroadcastStreamRecvError::Lagged(notices)) => Notice::Missed { notices },
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use webhooks_core::storage::DisabledBy;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn who_reads_too_slowly_is_told_how_many_were_missed() {
+        let notices = Notices::new();
+        let mut stream = notices.listen();
+        let failing = |n: usize| Notice::EndpointDisabled {
+            endpoint_id: n.to_string().into(),
+            by: DisabledBy::Failing,
+        };
+        for n in 0..CAPACITY + 3 {
+            notices.tell(|| failing(n));
+        }
+        let missed = stream.next().await.unwrap();
+        assert!(
+            matches!(missed, Notice::Missed { notices: 3 }),
+            "{missed:?}"
+        );
+        let json = serde_json::to_string(&stream.next().await.unwrap()).unwrap();
+        assert_eq!(
+            json,
+            r#"{"notice":"endpoint_disabled","endpoint_id":"3","by":"failing"}"#
+        );
+        drop(notices);
+        let mut left = 0;
+        while stream.next().await.is_some() {
+            left += 1;
+        }
+        assert_eq!(left, CAPACITY - 1);
+    }
+}
