@@ -8,9 +8,21 @@ use crate::named::named;
 use crate::{Result, Timestamp, WebhookError, whole};
 
 /// The longest time that a circuit stays open, in seconds: one day.
+///
+/// A circuit that is open by mistake delays what waits by no more than that.
 const LONGEST_OPEN: u64 = 86_400;
 
 /// When the circuit of an endpoint opens, and how it closes again.
+///
+/// Which results count as failures is
+/// [`FailureKind::trips_circuit`](crate::FailureKind::trips_circuit).
+///
+/// ```
+/// use webhooks_core::CircuitBreakerConfig;
+///
+/// let config = CircuitBreakerConfig { failure_threshold: 10, ..CircuitBreakerConfig::default() };
+/// assert!(config.validate().is_ok());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CircuitBreakerConfig {
     /// Failures in a row that open the circuit. Defaults to 5; at least 1.

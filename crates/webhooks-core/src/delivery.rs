@@ -45,9 +45,12 @@ impl WebhookDelivery {
     #[must_use]
     pub fn new(endpoint_id: &str, event: Arc<WebhookEvent>) -> Self {
         Self {
+            // Of the event's time, so that deliveries are listed in the order in which events were
+            // made.
             id: DeliveryId::new(event.created_at),
             endpoint_id: endpoint_id.into(),
             incarnation: 0,
+            // Whoever makes one by hand has chosen the endpoint, and its filters are not asked.
             by_name: true,
             priority: Priority::default(),
             due_at: event.created_at,
@@ -62,6 +65,8 @@ impl WebhookDelivery {
 
     /// Whether no retry is left once the attempt that runs now has failed.
     #[must_use]
+    ///
+    /// Asked while the attempt runs, so that `attempts` does not count it yet.
     pub const fn is_last_attempt(&self) -> bool {
         self.attempts >= self.max_retries
     }

@@ -15,6 +15,8 @@ use crate::standard_webhooks::signed_content;
 use crate::{PRIVATE_KEY_PREFIX, Result, WebhookError, random_bytes};
 
 /// The start of a public key's text.
+///
+/// Set apart from secrets, so that the one that may be shown is known by its text.
 pub const PUBLIC_KEY_PREFIX: &str = "whpk_";
 /// The bytes of a key.
 const KEY: usize = 32;
@@ -59,6 +61,7 @@ impl Ed25519Key {
         };
         let key = Self::of_seed(Zeroizing::new(*seed));
         match public {
+            // A key whose two halves do not fit would sign what nobody can verify.
             [] => Ok(key),
             public if public == key.public.0 => Ok(key),
             _ => refuse("a private ed25519 key is followed by what is not its public key"),
@@ -80,6 +83,8 @@ impl Ed25519Key {
     /// The signature as it stands in the header: `v1a,<base64>`.
     #[must_use]
     pub fn sign(&self, id: &str, timestamp: i64, body: &[u8]) -> String {
+        // RFC 8032 signs without random bytes: the same message has the same signature on every
+        // node.
         let signature = pair(&self.seed).sign(&signed_content(id, timestamp, body));
         format!("v1a,{}", STANDARD.encode(signature))
     }

@@ -26,13 +26,32 @@ const MAX_FILTERS: usize = 256;
 /// The longest timeout of one attempt, in seconds.
 pub const MAX_TIMEOUT_SECONDS: u64 = 3_600;
 /// The most secrets that sign while a rotation runs, the current one aside.
+///
+/// Each costs a signature per request, and receivers compare no more than eight.
 const MAX_PREVIOUS_SECRETS: usize = 4;
 /// The most statuses that count as accepted besides 2xx.
 const MAX_ACCEPTED_STATUSES: usize = 32;
 /// The response that disables an endpoint.
+///
+/// No endpoint can list it as accepted: the two meanings would contradict each other.
 const GONE: u16 = 410;
 
 /// Where events go, which ones, and how.
+///
+/// ```
+/// use webhooks_core::WebhookEndpoint;
+///
+/// let endpoint = WebhookEndpoint {
+///     id: "billing".into(),
+///     url: "https://example.com/hook".into(),
+///     secret: "a secret of this endpoint alone".into(),
+///     events: vec!["invoice.*".into()],
+///     ..WebhookEndpoint::default()
+/// };
+/// endpoint.validate()?;
+/// assert!(endpoint.accepts(204) && !endpoint.accepts(302));
+/// # Ok::<(), webhooks_core::WebhookError>(())
+/// ```
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct WebhookEndpoint {
@@ -138,6 +157,7 @@ impl WebhookEndpoint {
             broken(name_problem("tenant", tenant))?;
         }
         bound("url", self.url.len(), 1, MAX_URL, "bytes")?;
+        // In a log line or a header it would begin another one.
         if self.url.chars().any(char::is_control) {
             broken(Some("url holds a control character".into()))?;
         }
@@ -198,6 +218,7 @@ impl WebhookEndpoint {
         let previous = self
             .previous_secrets
             .iter()
+            // At `expires_at` itself it signs no more.
             .filter(move |p| p.expires_at > now);
         std::iter::once(self.secret.as_str()).chain(previous.map(|p| p.secret.as_str()))
     }
@@ -215,9 +236,13 @@ impl WebhookEndpoint {
 
     /// Puts a new secret in the place of the current one, which goes on signing until
     /// `expires_at`. Previous ones that have expired by `now` are wiped.
+    ///
+    /// Receivers that know only the old secret go on verifying, since requests carry a signature of
+    /// each.
     pub fn rotate_secret(&mut self, secret: String, expires_at: Timestamp, now: Timestamp) {
         let secret = std::mem::replace(&mut self.secret, secret);
         self.previous_secrets.retain_mut(|previous| {
+            // Wiped before it goes: dropping a text leaves its bytes in memory.
             let is_live = previous.expires_at > now;
             if !is_live {
                 previous.secret.zeroize();
@@ -225,6 +250,7 @@ impl WebhookEndpoint {
             is_live
         });
         self.previous_secrets
+            // In front, as the newest of the previous ones.
             .insert(0, PreviousSecret { secret, expires_at });
     }
 
@@ -260,11 +286,14 @@ impl WebhookEndpoint {
             if secret.contains('\0') {
                 broken(Some("secret holds a zero character".into()))?;
             }
+            // Stored, it would be taken for an encrypted one, and could not be read any more.
             if secret.starts_with(ENCRYPTED_PREFIX) {
                 return Err(WebhookError::InvalidEndpoint(
                     "secret starts with enc1:, which marks what is encrypted".into(),
                 ));
             }
+            // The timestamped scheme would take the private key for a shared secret, which the
+            // receiver would have to know.
             if secret.starts_with(PRIVATE_KEY_PREFIX) && self.signature.is_timestamped() {
                 return Err(WebhookError::InvalidEndpoint(
                     "secret starts with whsk_, a private key, which signs with signature standard \

@@ -13,6 +13,7 @@ use serde::Serialize;
 use crate::{EventId, EventType, Result, Timestamp, WebhookError, check_data};
 
 /// The version of the envelope.
+/// Receivers may rely on its fields; a change that breaks them would be another version.
 pub const ENVELOPE_VERSION: &str = "1.0";
 /// The event type of a batch, whose `data` is `{"events":[<envelopes>]}`.
 pub const BATCH_EVENT: &str = "webhook.batch";
@@ -21,6 +22,8 @@ pub const BATCH_EVENT: &str = "webhook.batch";
 pub const PING_EVENT: &str = "webhook.ping";
 
 /// The most bytes that a thread keeps to write envelopes into.
+///
+/// One huge event must not leave its size behind with every thread of a runtime.
 const MAX_SCRATCH: usize = 16 * 1_024;
 
 thread_local! {
@@ -34,6 +37,18 @@ thread_local! {
 /// [`WebhookError::SerializationError`] when `data` cannot be written as JSON, and
 /// [`WebhookError::InvalidEvent`] when the envelope is longer than `limit`, or the data breaks the
 /// rule of [`check_data`].
+///
+/// The limit counts the whole envelope in bytes.
+///
+/// ```
+/// use webhooks_core::{EventId, EventType, Timestamp, envelope};
+///
+/// let (id, now) = (EventId::new(Timestamp::EPOCH), Timestamp::EPOCH);
+/// let event_type = EventType::new("user.created")?;
+/// let body = envelope(id, &event_type, now, &"some data", 256 << 10)?;
+/// assert!(body.ends_with(br#""data":"some data","version":"1.0"}"#));
+/// # Ok::<(), webhooks_core::WebhookError>(())
+/// ```
 pub fn envelope(
     id: EventId,
     event_type: &EventType,
@@ -50,6 +65,8 @@ pub fn envelope(
 /// # Errors
 ///
 /// [`WebhookError::SerializationError`] when `data` cannot be written as JSON.
+///
+/// Its transaction cannot be undone any more, so that a rule would only lose the event.
 pub fn committed_envelope(
     id: EventId,
     event_type: &EventType,
@@ -75,12 +92,15 @@ fn make(
     let written = write(&mut body, id, event_type, timestamp, data, check);
     // Without spare room: events may wait in memory by the million.
     let written = written.map(|()| Bytes::copy_from_slice(&body.bytes));
+    // Set back on every way out, also after an error: only a panic of the data's own `Serialize`
+    // costs the thread its buffer.
     if body.bytes.capacity() <= MAX_SCRATCH {
         body.bytes.clear();
         SCRATCH.set(body.bytes);
     }
     match written {
         Ok(body) => Ok(body),
+        // By the flag and not by the error: serde wraps it on its way up.
         Err(_) if body.exceeded => Err(WebhookError::InvalidEvent(
             format!("the event's body is longer than {limit} bytes").into(),
         )),
@@ -104,12 +124,16 @@ fn write(
     .map_err(serde_json::Error::io)?;
     let start = body.bytes.len();
     serde_json::to_writer(&mut *body, data)?;
+    // On the bytes as they are sent, whatever type they came from: a `RawValue` brings its own.
     check(body.bytes.get(start..).unwrap_or_default())?;
     write!(body, r#","version":"{ENVELOPE_VERSION}"}}"#).map_err(serde_json::Error::io)?;
     Ok(())
 }
 
 /// Writes the envelope of a batch around the bytes of its events' envelopes.
+///
+/// The parts are the stored bytes, never written again: a signature over another spelling of the
+/// same JSON would be of something that was never sent.
 #[must_use]
 pub fn batch_envelope<'a>(
     id: EventId,
@@ -141,6 +165,7 @@ struct Bounded {
 
 impl Write for Bounded {
     fn write(&mut self, part: &[u8]) -> io::Result<usize> {
+        // Before it is copied, so that no more than the limit is ever in memory.
         if self.bytes.len() + part.len() > self.limit {
             self.exceeded = true;
             return Err(io::ErrorKind::FileTooLarge.into());

@@ -11,6 +11,13 @@ pub type Result<T, E = WebhookError> = std::result::Result<T, E>;
 ///
 /// No message ever holds a secret or a payload. A level prints only itself; what caused it is at
 /// [`source`](Error::source).
+///
+/// ```
+/// use webhooks_core::WebhookError;
+///
+/// let error = WebhookError::not_tried("no descriptor is free");
+/// assert!(error.is_transient() && !error.outcome_unknown());
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum WebhookError {
@@ -85,7 +92,10 @@ impl WebhookError {
     /// [said](Self::perhaps_done).
     #[must_use]
     pub fn outcome_unknown(&self) -> bool {
+        // What was said about this call goes before what its kind says.
         let said = self.kind().1.and_then(|detail| detail.outcome_unknown);
+        // A storage that says nothing may have done it: taken for undone, a delivery would be sent
+        // without being known, or stay leased to a process that does not know of it.
         said.unwrap_or(matches!(self, Self::StorageError(_)))
     }
 

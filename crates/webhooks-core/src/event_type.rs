@@ -10,11 +10,22 @@ use serde::{Deserialize, Serialize};
 use crate::{BATCH_EVENT, PING_EVENT, Result, WebhookError};
 
 /// The longest event type, in characters.
+/// Counted in characters and not in bytes; as all that are allowed are ASCII, the two are the same
+/// for a valid type.
 pub const MAX_EVENT_TYPE: usize = 256;
 
 /// The type of an event, such as `user.created`.
 ///
 /// 1 to 256 characters; segments of `A-Z a-z 0-9 _ -`, joined by single dots.
+///
+/// ```
+/// use webhooks_core::EventType;
+///
+/// let event_type = EventType::new("order.line-item.added")?;
+/// assert_eq!(event_type.as_str(), "order.line-item.added");
+/// assert!(EventType::new("order..added").is_err());
+/// # Ok::<(), webhooks_core::WebhookError>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct EventType(Arc<str>);
@@ -39,6 +50,8 @@ impl EventType {
     ///
     /// [`WebhookError::InvalidEvent`] that names the broken rule.
     pub fn sent(event_type: &str) -> Result<Self> {
+        // A caller's event of such a type would be unpacked or answered by receivers, and never
+        // handled.
         if [BATCH_EVENT, PING_EVENT].contains(&event_type) {
             let text = format!("event type {event_type} is the system's own");
             return Err(WebhookError::InvalidEvent(text.into()));
@@ -54,6 +67,9 @@ impl EventType {
 }
 
 /// The rule that `event_type` breaks, if it breaks one.
+///
+/// The order of the checks is that of what helps most: a text that is much too long is not searched
+/// for a wrong character first. None of the texts quotes more than one character of the input.
 pub(crate) fn problem(event_type: &str) -> Option<String> {
     let length = event_type.chars().count();
     if length == 0 {

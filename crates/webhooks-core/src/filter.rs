@@ -35,6 +35,7 @@ impl EventFilter {
     ///
     /// [`WebhookError::InvalidFilter`] that names the pattern and the broken rule.
     pub fn new(pattern: &str) -> Result<Self> {
+        // Before the suffix is looked for, so that `*` is no prefix with an empty name.
         if pattern == "*" {
             return Ok(Self(Pattern::Any));
         }
@@ -43,6 +44,7 @@ impl EventFilter {
             None => (pattern, false),
         };
         if let Some(problem) = problem(event_type) {
+            // Patterns come from callers, and may be of any length.
             let shown: String = pattern.chars().take(64).collect();
             return Err(WebhookError::InvalidFilter(
                 format!("{shown:?} is not an exact type, prefix.* or *: {problem}").into(),
@@ -56,6 +58,8 @@ impl EventFilter {
     }
 
     /// Whether an event of this type passes.
+    ///
+    /// What is no event type passes no filter, not even `*`.
     #[must_use]
     pub fn matches(&self, event_type: &str) -> bool {
         match &self.0 {

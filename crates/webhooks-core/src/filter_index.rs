@@ -10,6 +10,17 @@ use crate::filter::Pattern;
 ///
 /// A look-up costs one hash per segment of the event's type plus one step per match, however many
 /// keys there are. `K` is what stands for an endpoint: an id, a number.
+///
+/// ```
+/// use webhooks_core::{EventFilter, FilterIndex};
+///
+/// let mut index = FilterIndex::new();
+/// index.insert(None, &EventFilter::new("user.*")?, "crm");
+/// index.insert(None, &EventFilter::new("user.created")?, "crm");
+/// index.insert(None, &EventFilter::new("order.paid")?, "billing");
+/// assert_eq!(index.matches(None, "user.created"), ["crm"]);
+/// # Ok::<(), webhooks_core::WebhookError>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct FilterIndex<K> {
     /// By tenant; `None` holds the endpoints without one.
@@ -18,8 +29,11 @@ pub struct FilterIndex<K> {
 
 #[derive(Clone, Debug)]
 struct Patterns<K> {
+    /// Those that take everything.
     any: BTreeSet<K>,
+    /// By prefix, without its dot.
     below: HashMap<Box<str>, BTreeSet<K>>,
+    /// By exact type.
     exact: HashMap<Box<str>, BTreeSet<K>>,
 }
 
@@ -47,6 +61,9 @@ impl<K: Clone + Ord> FilterIndex<K> {
     }
 
     /// Takes back what [`insert`](Self::insert) added.
+    ///
+    /// Nothing, if it was not there. Sets that become empty go, so that the index follows the
+    /// filters of now.
     pub fn remove(&mut self, tenant: Option<&Arc<str>>, filter: &EventFilter, key: &K) {
         let tenant = tenant.cloned();
         let Some(patterns) = self.tenants.get_mut(&tenant) else {
@@ -69,6 +86,7 @@ impl<K: Clone + Ord> FilterIndex<K> {
     #[must_use]
     pub fn matches(&self, tenant: Option<&Arc<str>>, event_type: &str) -> Vec<K> {
         let mut found = Vec::new();
+        // First those without a tenant, which take the events of all of them.
         self.collect(&None, event_type, &mut found);
         if tenant.is_some() {
             self.collect(&tenant.cloned(), event_type, &mut found);
@@ -89,9 +107,12 @@ impl<K: Clone + Ord> FilterIndex<K> {
         if let Some(exact) = patterns.exact.get(event_type) {
             found.extend(exact.iter().cloned());
         }
+        // The walk over the type's dots is for prefixes alone.
         if patterns.below.is_empty() {
             return;
         }
+        // Every proper prefix, from the shortest: `a.b.c` is below `a` and below `a.b`, and not
+        // below itself.
         for (dot, _) in event_type.match_indices('.') {
             let below = event_type
                 .get(..dot)

@@ -20,6 +20,10 @@ const MAX_REPLACED: usize = 256;
 
 /// Headers that the sender sets, that frame a message, or that concern one connection only
 /// (RFC 9110 section 7.6.1); besides these every name that starts with `x-webhook-` or `proxy-`.
+///
+/// Were a caller able to set one of them, it could make a second request out of the body of the
+/// first (request smuggling, RFC 9112 section 11.2), choose another virtual host, or forge what a
+/// receiver takes for the sender's word.
 const RESERVED: [&str; 18] = [
     "connection",
     "content-encoding",
@@ -48,6 +52,8 @@ pub(crate) fn check_headers(
     user_agent: Option<&str>,
 ) -> Result<()> {
     bound("headers", headers.len(), 0, MAX_HEADERS, "headers")?;
+    // Names that differ in case alone are two in a map of texts; a request would carry the header
+    // twice.
     let mut seen = HashSet::new();
     for (name, value) in headers {
         let problem = name_problem(name, &mut seen).or_else(|| value_problem(value));
@@ -55,6 +61,7 @@ pub(crate) fn check_headers(
         let shown: String = name.chars().take(64).collect();
         broken(problem.map(|problem| format!("header {shown:?} {problem}")))?;
     }
+    // Together, and after each by itself, so that the error names the header where one is to blame.
     let bytes = headers.iter().map(|(name, value)| name.len() + value.len());
     bound("headers", bytes.sum(), 0, MAX_BYTES, "bytes")?;
     if let Some(content_type) = content_type {
@@ -98,6 +105,7 @@ fn value_problem(value: &str) -> Option<String> {
             "has a value of {length} bytes, at most {MAX_VALUE}"
         ));
     }
+    // A storage that encrypts credentials tells by this prefix which are encrypted already.
     if value.starts_with(ENCRYPTED_PREFIX) {
         return Some("has a value that starts with enc1:, which marks what is encrypted".into());
     }

@@ -13,8 +13,11 @@ use crate::random::unique_bytes;
 use crate::{Timestamp, WebhookError};
 
 /// A version 7 UUID (RFC 9562) for `now`, so that ids sort by their time of creation.
+// Random bits from the system for each id: two nodes, or a process and its copy, would else make
+// the same one, and the second event would be taken for a duplicate.
 fn uuid_v7(now: Timestamp) -> Uuid {
     let random = unique_bytes();
+    // A time before 1970 has no form in an id; it sorts first.
     let millis = u64::try_from(now.as_millis()).unwrap_or(0);
     uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid()
 }
@@ -35,6 +38,8 @@ macro_rules! uuid_id {
             /// The id with these bits, as a storage keeps them.
             #[must_use]
             pub const fn from_uuid(uuid: Uuid) -> Self {
+                ///
+                /// Any UUID is taken: what a storage kept is not judged again.
                 Self(uuid)
             }
 
@@ -107,10 +112,14 @@ impl DeliveryId {
     /// made in several steps, a step that is made again makes none twice. It sorts by the event's
     /// time, and has the form of every other.
     #[must_use]
+    // A hash and not a random part: whoever makes the part of a fan-out again must arrive at the
+    // same id.
     pub fn of(event: EventId, endpoint_id: &str) -> Self {
         let hash = Sha256::new()
             .chain_update(event.0)
             .chain_update(endpoint_id)
+            // The event's own bytes give the time; everything behind it is hashed, so that two
+            // endpoints of one event get two ids.
             .finalize();
         let mut bytes = event.0.into_bytes();
         // The first six are the milliseconds.
@@ -131,6 +140,9 @@ pub struct WorkerId(Arc<str>);
 
 impl WorkerId {
     /// A new id that no other process has: `worker_` and a random UUID.
+    ///
+    /// New with each start of a process, and after a copy of it was found: with a name that is used
+    /// again, two processes would settle each other's deliveries.
     #[must_use]
     pub fn unique() -> Self {
         let uuid = uuid::Builder::from_random_bytes(unique_bytes()).into_uuid();
@@ -138,6 +150,8 @@ impl WorkerId {
     }
 
     /// The worker with this name, as a storage or a test keeps it.
+    ///
+    /// Any text; storages have to keep it whatever it holds.
     #[must_use]
     pub fn named(name: &str) -> Self {
         Self(name.into())

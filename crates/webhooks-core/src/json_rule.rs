@@ -4,6 +4,9 @@ use crate::{Result, WebhookError};
 
 /// How deep arrays and objects may be nested in the data of an event, the outermost one counted.
 /// The envelope, and the two levels of a batch, come on top.
+///
+/// Parsers of receivers have limits of their own, that of serde_json is 128, and those that recurse
+/// run out of stack. What was stored and cannot be read would be tried until it is a dead letter.
 pub const MAX_DATA_DEPTH: usize = 100;
 
 /// Checks the data of an event, which must be JSON already: arrays and objects nested at most
@@ -16,7 +19,8 @@ pub const MAX_DATA_DEPTH: usize = 100;
 /// [`WebhookError::InvalidEvent`] that names the broken rule.
 pub fn check_data(json: &[u8]) -> Result<()> {
     // Most events have neither enough brackets nor any escape, which is seen at a fraction of the
-    // cost. The two opening brackets differ in one bit.
+    // cost. The two opening brackets differ in one bit. Those in strings are counted too, which
+    // only sends the text through the slow way.
     let brackets = json.iter().filter(|byte| **byte | 0x20 == b'{').count();
     if brackets <= MAX_DATA_DEPTH && !json.contains(&b'\\') {
         return Ok(());
@@ -30,6 +34,8 @@ pub fn check_data(json: &[u8]) -> Result<()> {
 /// One pass with no recursion.
 fn problem(json: &[u8]) -> Option<String> {
     let (mut depth, mut rest) = (0_usize, json);
+    // Bytes suffice: in UTF-8 no byte of a longer character looks like a bracket, a quote or a
+    // backslash.
     while let Some((byte, after)) = rest.split_first() {
         rest = after;
         match byte {
@@ -59,6 +65,8 @@ fn after_string(mut text: &[u8]) -> Option<&[u8]> {
     loop {
         match text {
             [b'"', rest @ ..] => return Some(rest),
+            // A high surrogate has to be followed by a low one in the same form; everything else of
+            // that range is half a pair.
             [b'\\', b'u', rest @ ..] => match (unit(rest), rest.get(4..)) {
                 (Some(0xd800..=0xdbff), Some([b'\\', b'u', low @ ..]))
                     if matches!(unit(low), Some(0xdc00..=0xdfff)) =>
@@ -68,7 +76,10 @@ fn after_string(mut text: &[u8]) -> Option<&[u8]> {
                 (Some(0xd800..=0xdfff), _) => return None,
                 (_, rest) => text = rest.unwrap_or_default(),
             },
+            // The backslash takes the next byte with it, so that an escaped quote ends no string.
             [b'\\', _, rest @ ..] | [_, rest @ ..] => text = rest,
+            // JSON that ends within a string is no JSON; whoever has written it is told so by the
+            // parser.
             [] => return Some(&[]),
         }
     }

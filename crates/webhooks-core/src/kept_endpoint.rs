@@ -11,6 +11,16 @@ use crate::WebhookEndpoint;
 /// A [`WebhookEndpoint`] is plain data that callers build and take apart, so it cannot do that
 /// itself. What keeps one keeps it in this; a clone of the definition is the caller's to
 /// [`wipe`](WebhookEndpoint::wipe).
+///
+/// ```
+/// use webhooks_core::{KeptEndpoint, WebhookEndpoint};
+///
+/// let kept = KeptEndpoint::from(WebhookEndpoint {
+///     id: "billing".into(),
+///     ..WebhookEndpoint::default()
+/// });
+/// assert_eq!(kept.id, "billing");
+/// ```
 #[derive(Clone, Default, PartialEq)]
 pub struct KeptEndpoint(WebhookEndpoint);
 
@@ -28,6 +38,7 @@ impl DerefMut for KeptEndpoint {
     }
 }
 
+// On every way out of memory: replaced, deleted, or dropped with its holder.
 impl Drop for KeptEndpoint {
     fn drop(&mut self) {
         self.0.wipe();

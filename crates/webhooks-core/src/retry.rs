@@ -7,12 +7,27 @@ use serde::{Deserialize, Serialize};
 use crate::{Result, WebhookError, whole};
 
 /// The longest delay between two attempts: 30 days, in milliseconds.
+///
+/// The same bound as that of a delay before the first attempt.
 const LONGEST_DELAY: u64 = 30 * 24 * 3_600_000;
 
 /// The most retries of one delivery.
+///
+/// Far beyond any use; it keeps a typing error from becoming an endless row of requests.
 pub(crate) const MAX_RETRIES: u32 = 1_000;
 
 /// The schedule of retries: exponential backoff with jitter.
+///
+/// With the defaults, twelve attempts spread over about 29 hours.
+///
+/// ```
+/// use std::time::Duration;
+/// use webhooks_core::RetryStrategy;
+///
+/// let strategy = RetryStrategy::default();
+/// let first = strategy.calculate_delay(0);
+/// assert!(first >= Duration::from_millis(4_500) && first <= Duration::from_millis(5_500));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RetryStrategy {
     /// Retries after the first attempt. Defaults to 11; at most 1,000.
@@ -62,6 +77,8 @@ impl RetryStrategy {
         } else {
             delay.min(cap)
         };
+        // Jitter spreads the retries of what failed together; without it, an endpoint that comes
+        // back gets them all in one moment.
         let jitter = 0.9 + 0.2 * fastrand::f64();
         Duration::try_from_secs_f64(delay * jitter / 1_000.0).unwrap_or(Duration::MAX)
     }
@@ -91,6 +108,7 @@ impl RetryStrategy {
                 self.initial_delay_ms, self.max_delay_ms
             ));
         }
+        // Written so that a NaN is refused too, of which no comparison is true.
         if !(self.backoff_multiplier.is_finite() && self.backoff_multiplier >= 1.0) {
             return refuse(format!(
                 "retry strategy: backoff_multiplier is {}, it needs a finite number of at least 1",

@@ -6,6 +6,14 @@ use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 /// A secret that is hidden from `Debug` and wiped when it is dropped.
+///
+/// ```
+/// use webhooks_core::Secret;
+///
+/// let secret = Secret::from("hunter2");
+/// assert_eq!(format!("{secret:?}"), "<hidden>");
+/// assert_eq!(secret.expose(), "hunter2");
+/// ```
 #[derive(Clone, Default, PartialEq, Eq, Zeroize, ZeroizeOnDrop, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Secret(String);

@@ -23,6 +23,9 @@ pub const PRIVATE_KEY_PREFIX: &str = "whsk_";
 /// The start of a secret's text.
 const SECRET_PREFIX: &str = "whsec_";
 /// The bytes of key that the specification asks for.
+///
+/// What is longer than a block of SHA-256, which has 64 bytes, HMAC hashes first (RFC 2104 section
+/// 2).
 const KEY_BYTES: RangeInclusive<usize> = 24..=64;
 
 /// A Standard Webhooks secret made ready for signing and verifying.
@@ -51,6 +54,7 @@ impl StandardKey {
 
     fn decode_secret(secret: &str, bytes: RangeInclusive<usize>) -> Result<Self> {
         let text = secret.strip_prefix(SECRET_PREFIX).unwrap_or(secret);
+        // Wiped when it goes, as the key behind it is.
         let key = zeroize::Zeroizing::new(STANDARD.decode(text).map_err(|_| {
             // The cause would show a byte of the secret.
             WebhookError::InvalidConfig(
@@ -100,6 +104,7 @@ impl StandardKey {
     #[must_use]
     pub fn decode(item: &str) -> Option<Vec<u8>> {
         let mac = STANDARD.decode(item.strip_prefix("v1,")?).ok()?;
+        // The length of HMAC-SHA256; nothing of another length can be right.
         (mac.len() == 32).then_some(mac)
     }
 }

@@ -11,6 +11,15 @@ const LAST: i64 = 253_402_300_799_999;
 /// A point in time, in whole milliseconds since the Unix epoch (UTC, without leap seconds).
 ///
 /// Arithmetic saturates. It is printed as RFC 3339 with milliseconds, `2024-01-01T12:00:00.000Z`.
+///
+/// ```
+/// use std::time::Duration;
+/// use webhooks_core::Timestamp;
+///
+/// let noon = Timestamp::from_secs(43_200);
+/// assert_eq!(noon.to_string(), "1970-01-01T12:00:00.000Z");
+/// assert_eq!(noon.after(Duration::from_secs(60)).since(noon), Duration::from_secs(60));
+/// ```
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Timestamp(i64);
@@ -40,6 +49,7 @@ impl Timestamp {
     /// Whole seconds since the Unix epoch, rounded down: what signatures carry.
     #[must_use]
     pub const fn as_secs(self) -> i64 {
+        // Down also before 1970, where a plain division would round up.
         self.0.div_euclid(1000)
     }
 
@@ -57,6 +67,8 @@ impl Timestamp {
     }
 
     /// How long after `earlier` this is; zero if it is not.
+    ///
+    /// Never negative, so that a clock that was set back looks like no time having passed.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
@@ -64,6 +76,8 @@ impl Timestamp {
 }
 
 fn millis(duration: Duration) -> i64 {
+    // Up, for `before` as well: a cutoff is then rather too early, and keeps what is just at the
+    // edge.
     i64::try_from(duration.as_nanos().div_ceil(1_000_000)).unwrap_or(i64::MAX)
 }
 

@@ -13,6 +13,9 @@ use crate::{
 };
 
 /// Sends one signed request and says what came of it.
+///
+/// Called from many tasks at once. It keeps no queue and no retry: when a request starts, and
+/// whether another follows, is the scheduler's to say.
 #[async_trait]
 pub trait Transport: Debug + Send + Sync + 'static {
     /// Refuses an endpoint that requests could never be sent to. Resolves no name.
@@ -28,9 +31,14 @@ pub trait Transport: Debug + Send + Sync + 'static {
     ///
     /// [Not tried](crate::WebhookError::not_tried): nothing was sent, for something that is missing
     /// on this side. It is no attempt, and says nothing of the endpoint.
+    ///
+    /// A panic is taken for a failed attempt. The future may be dropped at any time, and the
+    /// request is then given up.
     async fn send(&self, attempt: &Attempt<'_>) -> Result<DeliveryResult>;
 
     /// Drops what is kept ready for an endpoint, because it was changed or deleted.
+    ///
+    /// Requests that run keep what they have.
     fn forget(&self, endpoint_id: &str);
 }
 
@@ -62,6 +70,7 @@ pub struct Attempt<'a> {
     /// The id of the delivery, or the batch's own.
     pub delivery_id: DeliveryId,
     /// The number of the attempt, from 1.
+    /// In the delivery's series of attempts: a replay begins at 1 again.
     pub number: u32,
     /// The body, as it is signed and sent.
     pub body: &'a Bytes,

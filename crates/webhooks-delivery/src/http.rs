@@ -4,6 +4,10 @@
 //! on a [connection](connection) that the [network guard](network) let through, reads the
 //! [response], and says what it [means](classify). Nothing here knows of queues, leases or
 //! retries.
+//!
+//! Promises: one request has one deadline, from the look-up of its name to the last byte that is
+//! read of the response; it is sent again only if no byte of it was written; and what this side
+//! lacks is told apart from what the endpoint did, so that the endpoint does not pay for it.
 
 mod classify;
 mod connection;

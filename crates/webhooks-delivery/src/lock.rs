@@ -1,4 +1,7 @@
 //! Locks that outlive a panic.
+//!
+//! Nothing here is broken by a panic of another holder beyond what that holder was at: one request
+//! that fails oddly is better than a process that fails for good.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -1,4 +1,8 @@
 //! What this process counts about attempts.
+//!
+//! What the storage counts is the same for all processes and survives restarts; what is counted
+//! here is of one process since it started. A sum over processes of the former would count
+//! everything several times.
 
 use std::time::Duration;
 
@@ -8,6 +12,7 @@ use webhooks_core::storage::Counts;
 use webhooks_core::{Circuit, DeliveryResult, Outcome};
 
 /// The longest latency that is told apart, in microseconds: one hour.
+/// No attempt can take longer: it is the longest timeout.
 const LONGEST: u64 = 3_600_000_000;
 
 /// The system in numbers: how many deliveries there are, from the storage, and how its attempts
@@ -22,12 +27,14 @@ pub struct Metrics {
     /// Deliveries that ended dead.
     pub failed_deliveries: u64,
     /// Mean latency of this process's successful attempts, in milliseconds; 0 without any.
+    /// From the start of an attempt to the end of what is read of the response.
     pub avg_latency_ms: f64,
     /// Everything that the storage counts.
     pub counts: Counts,
     /// This process's attempts.
     pub attempts: AttemptMetrics,
     /// What the storage refuses of this process, which waits for somebody to mend that.
+    /// Above zero it is something to alert on.
     pub refused: RefusedMetrics,
 }
 
@@ -106,6 +113,7 @@ pub struct AttemptMetrics {
     /// Attempts that failed.
     pub failed: u64,
     /// Attempts that were not the first of their delivery.
+    /// They are among the succeeded and the failed, too.
     pub retried: u64,
     /// Mean latency.
     pub mean_ms: f64,
@@ -125,11 +133,14 @@ pub(crate) struct AttemptCounter {
     failed: u64,
     retried: u64,
     /// In microseconds; made with the first success, since many endpoints never have one.
+    /// One significant digit: about 2 KiB for an endpoint, where two would take 13.
     latency: Option<Histogram<u32>>,
 }
 
 impl AttemptCounter {
     /// Counts the attempt with this number.
+    ///
+    /// Each attempt once, when its request ends, though its settlement may come to be stale.
     pub(crate) fn count(&mut self, number: u32, result: &DeliveryResult) {
         self.retried += u64::from(number > 1);
         match result.outcome {

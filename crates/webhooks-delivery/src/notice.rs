@@ -1,4 +1,7 @@
 //! What the system tells whoever listens.
+//!
+//! A notice follows what was stored, so that who acts on it finds the storage as it says. A process
+//! tells of what it did itself: each one has its own listeners.
 
 use std::sync::Arc;
 
@@ -94,6 +97,7 @@ pub struct NoticedDelivery {
     /// The status of the last response, if one came.
     pub status: Option<u16>,
     /// Why the last attempt failed, if it did.
+    /// In a [`Delivered`](Notice::Delivered) it is `None`.
     pub failure: Option<FailureKind>,
 }
 

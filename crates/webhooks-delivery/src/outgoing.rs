@@ -1,4 +1,7 @@
 //! What became of what a caller sent.
+//!
+//! The answer names deliveries that are stored, not requests that were made: what comes of them is
+//! in the storage and told as a [`Notice`](crate::Notice).
 
 use webhooks_core::storage::spi::{Enqueued, NewEvent};
 use webhooks_core::{DeliveryId, EventId};
@@ -8,8 +11,12 @@ use webhooks_core::{DeliveryId, EventId};
 #[non_exhaustive]
 pub struct Sent {
     /// The event, or the first one with the same idempotency key.
+    /// The one of the envelope and of the header `X-Webhook-Id`.
     pub event_id: EventId,
     /// Its deliveries.
+    ///
+    /// Empty if no endpoint takes the event. Deliveries to endpoints that were deleted meanwhile
+    /// are left out; those that are dead at once, because the backlog was full, are in it.
     pub delivery_ids: Vec<DeliveryId>,
 }
 

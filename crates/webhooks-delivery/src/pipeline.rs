@@ -1,4 +1,8 @@
 //! One process's way of events: from a sender into the storage, and out to the endpoints.
+//!
+//! Here the parts of `schedule/` and `runtime/` are joined and the tasks spawned; what they do is
+//! in their own files. The order at the end matters: nothing starts any more, requests end or are
+//! cut off, what came of them is stored, and only then the tasks end.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -24,6 +28,11 @@ use crate::settings::Settings;
 
 /// One process's way of events: from a sender into the storage, and out to the endpoints. Its
 /// tasks end when it is dropped.
+///
+/// Its tasks begin at once, and try again where the storage is not there yet.
+/// [`ready`](Self::ready), which [`send`](Self::send) calls itself, waits until endpoints were read
+/// once. [`shut_down`](Self::shut_down) ends it in order. A drop ends it at once: deliveries that
+/// are leased then are taken back by other processes within 20 s.
 #[derive(Debug)]
 pub struct Pipeline {
     settings: Settings,
@@ -35,6 +44,7 @@ pub struct Pipeline {
     upkeep: Arc<Upkeep>,
     recording: Arc<Recording>,
     outbox_refused: Arc<AtomicUsize>,
+    /// Set by the first beat that was followed by a read of all endpoints.
     started: OnceCell<()>,
     tasks: Vec<JoinHandle<()>>,
 }
@@ -42,8 +52,10 @@ pub struct Pipeline {
 /// The longest deadline, a century: the clock ends some time after it.
 const MAX_DEADLINE: Duration = Duration::from_secs(100 * 365 * 86_400);
 /// Between two looks at whether this process is done.
+/// It costs a lock of the scheduler, and is what a shut-down may take longer than it must.
 const LOOK: Duration = Duration::from_millis(1);
 /// Between two times that the storage is asked whether everything is.
+/// It costs the storage two calls.
 const ASK: Duration = Duration::from_millis(20);
 
 impl Pipeline {
@@ -62,6 +74,7 @@ impl Pipeline {
         admission: Arc<dyn Admission>,
         settings: Settings,
     ) -> Result<Self> {
+        // First, so that nothing is spawned for settings that cannot work.
         settings.validate()?;
         let clock = Arc::new(StorageClock::new());
         let transport = transport(clock.clone())?;
@@ -102,6 +115,8 @@ impl Pipeline {
 
     /// Waits until the storage has answered once and all endpoints are known.
     ///
+    /// Callers that wait at the same time share one try.
+    ///
     /// # Errors
     ///
     /// [`StorageError`](webhooks_core::WebhookError::StorageError) when the storage fails; the next call tries again.
@@ -113,6 +128,9 @@ impl Pipeline {
     }
 
     /// Stores an event and its deliveries; it is on its way when this returns.
+    ///
+    /// If the future is dropped, the event may be stored and sent all the same: a sender that has
+    /// to know gives an idempotency key, and calls again.
     ///
     /// # Errors
     ///
@@ -136,6 +154,8 @@ impl Pipeline {
 
     /// Stores several events, in one commit if that is not too large: one answer for each, in order.
     ///
+    /// At most 1,000 events, which make at most a million deliveries together.
+    ///
     /// # Errors
     ///
     /// As [`send`](Self::send): what concerns one event is its own answer, what concerns the
@@ -149,6 +169,8 @@ impl Pipeline {
     }
 
     /// Reads endpoints that changed, so that what this process has just stored takes effect.
+    ///
+    /// Other processes see the change with their next beat, within a second.
     ///
     /// # Errors
     ///
@@ -227,6 +249,8 @@ impl Pipeline {
     }
 
     /// Whether the tasks run, and hold their leases.
+    ///
+    /// For liveness probes: a process of which this stays `false` for long should be restarted.
     #[must_use]
     pub fn is_alive(&self) -> bool {
         let leases = self.settings.workers > 0;
@@ -256,6 +280,9 @@ impl Pipeline {
     /// Waits until nothing waits or is in flight, disabled and paused endpoints aside; `false`
     /// when the deadline passed before.
     ///
+    /// Also what other processes hold and what is due later is waited for, since the storage's
+    /// counts are asked. With senders that go on it may never be true.
+    ///
     /// # Errors
     ///
     /// [`StorageError`](webhooks_core::WebhookError::StorageError) when the storage fails.
@@ -283,8 +310,13 @@ impl Pipeline {
     /// Takes no event and no delivery any more, lets requests in flight end until the deadline,
     /// gives back what is left, and returns when everything is stored; `false` when requests had
     /// to be cut off.
+    ///
+    /// What is given back is not counted as an attempt. It takes up to five seconds more than
+    /// `deadline` where the storage is slow; what is not stored by then is taken back by other
+    /// processes, and may be sent twice.
     pub async fn shut_down(&self, deadline: Duration) -> bool {
         let until = Instant::now() + deadline.min(MAX_DEADLINE);
+        // From here on `send` is refused, under the same lock under which it reserves places.
         self.driver.stop();
         let ended = self
             .wait_until(until, |scheduler| scheduler.in_flight() == 0)
@@ -295,6 +327,8 @@ impl Pipeline {
         // What is left to store is little; a storage that is down must not hold us for ever.
         let until = until.max(Instant::now()) + Duration::from_secs(5);
         self.wait_until(until, |scheduler| {
+            // In this order: an entry leaves the scheduler only after `Recording` says that it
+            // works.
             scheduler.is_idle() && scheduler.is_written() && self.recording.is_done()
         })
         .await;
@@ -330,6 +364,7 @@ struct Parts {
     worker: Arc<Worker>,
     endpoints: Arc<EndpointReader>,
     /// A claim or a commit failed, and perhaps only its answer was lost.
+    /// Told by claimers and the committer, waited for by the search for lost leases.
     leases_unknown: Arc<Notify>,
 }
 
@@ -408,6 +443,9 @@ impl Parts {
     }
 
     /// What claims.
+    ///
+    /// Without workers nothing claims: a process that only sends also starts nothing straight
+    /// through, since it does not beat for leases.
     fn claim(&self, settings: &Settings, spawn: &mut impl FnMut(Task)) {
         let claimer = Claimer {
             driver: self.driver.clone(),

@@ -1,4 +1,7 @@
 //! The persistent queue by hand, for those who deliver without the scheduler.
+//!
+//! For programs that bring their own loop: one delivery at a time, with no lanes, turns, circuits
+//! or rate limits. The rules of the storage are the same, and a queue may share one with pipelines.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -21,10 +24,21 @@ use crate::schedule::settle_as;
 /// What [`dequeue`](Self::dequeue) returns is leased to this queue, which beats while it lives;
 /// [`complete`](Self::complete) or [`requeue`](Self::requeue) settles it. When the process dies,
 /// others get it back within 20 s.
+///
+/// | call | what it does |
+/// |---|---|
+/// | [`enqueue`](Self::enqueue) | stores a delivery for one endpoint |
+/// | [`dequeue`](Self::dequeue) | leases the next one |
+/// | [`complete`](Self::complete) | settles it by a result, as an attempt |
+/// | [`requeue`](Self::requeue) | gives it back, as no attempt |
+///
+/// A call settles under the token of the lease: after the lease was lost it changes nothing and
+/// says [`DeliveryNotFound`](WebhookError::DeliveryNotFound).
 #[derive(Debug)]
 pub struct WebhookQueue {
     worker: Arc<Worker>,
     retry_strategy: RetryStrategy,
+    /// Begun by the first call, inside whose runtime it runs.
     beating: tokio::sync::OnceCell<Beating>,
     /// Leased and not handed out, because who asked was cut off: nobody else can take these.
     leased: Arc<Mutex<VecDeque<WebhookDelivery>>>,
@@ -73,6 +87,7 @@ impl WebhookQueue {
                 lease: false,
             }],
         };
+        // Not leased: whoever is first in turn gets it.
         let stored = self.worker.storage.enqueue(&[event], None, now).await?;
         match stored.first() {
             Some(Enqueued::Stored { missing, dead }) if missing.is_empty() && dead.is_empty() => {
@@ -103,6 +118,8 @@ impl WebhookQueue {
             if lock(&self.leased).is_empty() {
                 self.lease_one().await?;
             }
+            // Left in its place until its endpoint was read: a call that is dropped at the await
+            // below loses nothing.
             let first = lock(&self.leased).front().map(|d| d.endpoint_id.clone());
             let Some(endpoint_id) = first else {
                 return Ok(None);
@@ -111,6 +128,7 @@ impl WebhookQueue {
             if let Some(error) = record.as_ref().and_then(|r| r.unreadable.as_ref()) {
                 return Err(error.clone());
             }
+            // Another call has taken it during the read; this one looks for the next.
             let Some(mut delivery) = self.take_leased(&endpoint_id) else {
                 continue;
             };
@@ -135,6 +153,8 @@ impl WebhookQueue {
                 limit: 1,
                 per_endpoint: 1,
                 room: &[],
+                // Per call: callers that work on several deliveries at a time may hold several
+                // suspects.
                 poison_suspects: 1,
                 rate_limit: None,
             };

@@ -1,4 +1,12 @@
 //! Runs the scheduler on Tokio: what asks the storage, makes requests and keeps the time.
+//!
+//! One task each commits, records, beats, ticks, sweeps, empties the outbox, goes on with fan-outs
+//! and looks for lost leases; `workers` tasks claim, and each request runs in a task that takes
+//! over the next one. They meet in the [`Driver`] alone: what one of them learns reaches the others
+//! as an input of the scheduler and a command that follows from it.
+//!
+//! Decisions are not made here. A task that fails tries again for as long as the process lives, and
+//! none of them holds a delivery that the scheduler does not know of.
 
 mod attempt;
 mod claimer;

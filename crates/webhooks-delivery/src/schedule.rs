@@ -2,6 +2,15 @@
 //!
 //! Nothing here waits, locks, reads a clock or does I/O, so that a simulator can drive it through
 //! whatever may happen, in any order. `runtime/` drives it in production.
+//!
+//! Guarantees, whatever the order of inputs: each delivery that an answer of the storage brought
+//! stands in a lane, in a request or in an entry until its settlement is stored, and is settled
+//! once; no request starts without a slot, a valid lease window and the permit of admission, nor
+//! beyond a bound of [`Settings`](crate::Settings).
+//!
+//! An input is a method of [`Scheduler`], and what follows from it comes out as [`Command`]s and
+//! entries. So a fault of the storage or the network is one more input, and not a special case of
+//! the code here.
 
 mod carried;
 mod claiming;

@@ -8,6 +8,24 @@ use webhooks_core::{
 };
 
 /// How one process delivers.
+///
+/// All of it is fixed when a [`Pipeline`](crate::Pipeline) starts. Processes on one storage may
+/// have other numbers of workers and requests. They should agree on retries, rate limit and
+/// auto-disabling, which each applies to the endpoints of all.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use webhooks_delivery::Settings;
+///
+/// let settings = Settings {
+///     timeout: Duration::from_secs(10),
+///     max_in_flight: 64,
+///     ..Settings::default()
+/// };
+/// settings.validate()?;
+/// # Ok::<(), webhooks_core::WebhookError>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The schedule of retries.
@@ -17,35 +35,46 @@ pub struct Settings {
     /// The deadline of one attempt. Defaults to 30 s; 1 to 3,600 s.
     pub timeout: Duration,
     /// Tasks of this process that claim deliveries. Defaults to 4; 0 makes it send-only.
+    /// At most 1,024. One watches for work; the others help while claims come back full.
     pub workers: usize,
     /// Requests in flight at most. Defaults to 256.
+    /// 1 to 65,536. Each request may take a descriptor and up to 256 KiB; eight times as many
+    /// deliveries may be leased.
     pub max_in_flight: usize,
     /// Requests in flight to one endpoint at most. Defaults to 16.
+    /// 1 to 65,536. Of this process: several may each have as many.
     pub max_in_flight_per_endpoint: usize,
     /// Requests in flight to the endpoints of one tenant at most; `None` means half of
     /// `max_in_flight`.
+    /// 1 to 65,536. Endpoints without a tenant are bound by none.
     pub max_in_flight_per_tenant: Option<usize>,
     /// The longest timeout of an endpoint with a tenant, where the system's is not longer. Defaults
     /// to 120 s; 1 to 3,600 s.
     pub max_tenant_timeout: Duration,
     /// Leases at most while an endpoint's circuit is not closed, by all processes together.
     /// Defaults to 3.
+    /// Also how many requests an endpoint starts with after its circuit has closed.
     pub half_open_max_requests: u32,
     /// The longest body of one event, in bytes. Defaults to 256 KiB.
+    /// 256 bytes to 64 MiB, with the envelope.
     pub max_body_bytes: usize,
     /// How long things are kept.
     pub retention: Retention,
     /// How long an endpoint may only fail before it is disabled; `None` never disables one.
     /// Defaults to 5 days.
+    /// Above zero. Listeners are warned after four fifths of it.
     pub auto_disable_after: Option<Duration>,
 }
 
 impl Settings {
     /// Deliveries that this process leases and has not settled at most. A batch counts as one.
+    /// Eight times what may run, so that quick endpoints always have work in hand, and few claims
+    /// bring much.
     pub(crate) const fn max_leased(&self) -> usize {
         self.max_in_flight.saturating_mul(8)
     }
 
+    /// Half by default: whatever one tenant's endpoints do, others have the other half.
     pub(crate) fn max_in_flight_per_tenant(&self) -> usize {
         let half = || self.max_in_flight.div_ceil(2);
         self.max_in_flight_per_tenant.unwrap_or_else(half)
@@ -57,6 +86,7 @@ impl Settings {
     pub fn timeout_of(&self, endpoint: &WebhookEndpoint) -> Duration {
         match endpoint.timeout_seconds {
             0 => self.timeout,
+            // Not refused here: the endpoint was stored under other settings, and must go on.
             seconds => Duration::from_secs(seconds).min(self.longest_timeout(endpoint)),
         }
     }
@@ -122,6 +152,7 @@ fn bound_timeout(setting: &str, timeout: Duration) -> Result<()> {
     Err(WebhookError::InvalidConfig(text.into()))
 }
 
+/// The names are those of the builder of the facade, which users know the settings by.
 fn bound(setting: &str, value: u64, least: u64, most: u64) -> Result<()> {
     if (least..=most).contains(&value) {
         return Ok(());

@@ -1,4 +1,7 @@
 //! Asking an endpoint whether it wants our webhooks, before it gets any.
+//!
+//! An endpoint that is not asked could be somebody else's: whoever registers a stranger's URL would
+//! have the system send to it. Only the receiver's own service can answer the challenge.
 
 use std::sync::Arc;
 
@@ -11,6 +14,7 @@ use webhooks_core::{
 use crate::Pipeline;
 
 /// The longest body of the request, which is far shorter.
+/// In bytes, with the envelope.
 const MAX_BODY: usize = 1_024;
 
 /// The data of the request, and of the response to it.
@@ -30,6 +34,7 @@ impl Pipeline {
     pub async fn ping(&self, endpoint: &Arc<KeptEndpoint>) -> Result<()> {
         let now = self.now();
         let sent = Challenge {
+            // 256 bits, new for each request: an answer that was seen before proves nothing.
             challenge: hex(&random_bytes()?),
         };
         let event_type = EventType::new(PING_EVENT)?;
@@ -37,6 +42,8 @@ impl Pipeline {
         let delivery = WebhookDelivery::new(&endpoint.id, Arc::new(event));
         let timeout = self.settings().timeout_of(endpoint);
         let mut attempt = Attempt::of(&delivery, endpoint, now, timeout);
+        // The response decides, so that it is read and kept to its end, whatever the engine keeps
+        // of others.
         attempt.whole_response = true;
         let result = self.transport().send(&attempt).await;
         // It may have been changed or deleted meanwhile; nobody else would drop what is kept of it.

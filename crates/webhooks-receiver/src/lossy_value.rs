@@ -22,6 +22,7 @@ struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     fn value(&mut self, depth: usize) -> Result<Value> {
+        // Checked before each step down: the text is a stranger's until its events are handled.
         if depth == MAX_DEPTH && matches!(self.peek(), Some(b'[' | b'{')) {
             let text = format!("the data is nested more than {MAX_DEPTH} deep");
             return Err(WebhookError::SerializationError(text.into()));
@@ -85,6 +86,7 @@ impl<'a> Reader<'a> {
                 Some(b'"') => break,
                 Some(b'\\') => {
                     is_plain = false;
+                    // The escaped byte too, which may be a quote.
                     end += 2;
                 }
                 Some(_) => end += 1,
@@ -128,6 +130,8 @@ fn number_of(text: &str) -> Option<Value> {
         }
     }
     let number: f64 = text.parse().ok()?;
+    // An infinity is no JSON number, and one number that is too large must not cost the whole
+    // event.
     Number::from_f64(number.clamp(f64::MIN, f64::MAX)).map(Value::Number)
 }
 

@@ -51,7 +51,11 @@ pub(crate) enum Scheme {
 
 impl Presented {
     /// Checks the time both ways; both bounds are still inside.
+    ///
+    /// A replayed request is at most as old as the tolerance. One from the future would stay
+    /// replayable for longer, so that it is bounded too.
     pub(crate) fn check_time(&self, now: i64, tolerance: i64) -> Result<(), SignatureError> {
+        // Before 1970 the receiver's clock is wrong, and so is everything that is compared with it.
         if now < 0 {
             return Err(SignatureError::ReceiverClock);
         }
@@ -68,6 +72,8 @@ impl Presented {
     /// Compares every secret's signature of `body` with every presented one, in constant time and
     /// to the end: how long it takes tells only how many there are.
     pub(crate) fn check_body(&self, keys: &[Key], body: &[u8]) -> Result<(), SignatureError> {
+        // No early way out: how long it takes must not tell which secret fits, or how much of a
+        // signature.
         let mut matched = Choice::FALSE;
         for key in keys {
             matched |= self.is_made_with(key, body);
@@ -125,6 +131,7 @@ pub(crate) fn only_line<'a>(
     limit: usize,
 ) -> Result<&'a str, SignatureError> {
     let line = lines.next().ok_or(SignatureError::MissingHeader)?;
+    // Two lines may be read by a proxy as one and by this reader as another; neither is guessed.
     if lines.next().is_some() {
         return Err(SignatureError::DuplicateHeader);
     }
@@ -148,6 +155,9 @@ pub(crate) fn line_text(line: &[u8], limit: usize) -> Result<&str, SignatureErro
 }
 
 /// Unix seconds as 1 to 12 decimal digits without a sign or a leading zero.
+///
+/// One spelling only: the text is part of what is signed, and another of the same time would be
+/// another message.
 pub(crate) fn unix_seconds(text: &str) -> Result<i64, SignatureError> {
     let canonical = text == "0" || !text.starts_with('0');
     if text.len() > MAX_DIGITS || !canonical || !text.bytes().all(|byte| byte.is_ascii_digit()) {

@@ -53,6 +53,8 @@ impl SeenEvents {
     /// Claims an event at a given time, from which its age counts.
     pub fn claim_at(&self, id: &str, now: Timestamp) -> Claim<SeenGuard> {
         let mut memory = self.memory();
+        // Also one that is still in progress grows too old: its handler may hang, and the event
+        // must not be lost with it. Should it end after all, its token no longer fits.
         if let Some(entry) = memory.entries.get(id)
             && now.since(entry.at) < self.0.max_age
         {
@@ -63,6 +65,8 @@ impl SeenEvents {
             };
         }
         memory.entries.remove(id);
+        // Room first: a memory that is full of running claims must answer that it is, and not
+        // forget one of them, which would be handled twice.
         if !memory.make_room(self.0.capacity, self.0.max_age, now) {
             return Claim::InProgress;
         }
@@ -141,6 +145,8 @@ impl SeenGuard {
 
     /// Keeps the claim: the event was handled.
     pub fn commit(self) {
+        // By the token: a claim that grew too old meanwhile has a successor, whose outcome this is
+        // not.
         self.seen.memory().commit(&self.id, self.token);
         // Dropping the guard gives up only what is still in progress.
     }
@@ -198,6 +204,7 @@ impl Memory {
     }
 
     fn release(&mut self, id: &str, token: u64) {
+        // What is done stays, so that dropping the guard after a commit changes nothing.
         let held = |entry: &Entry| entry.token == token && !entry.done;
         if self.entries.get(id).is_some_and(held) {
             self.entries.remove(id);
@@ -207,6 +214,7 @@ impl Memory {
     /// Forgets what is too old, and then what was handled longest ago while there is no room for
     /// one more. Says whether there is room.
     fn make_room(&mut self, capacity: usize, max_age: Duration, now: Timestamp) -> bool {
+        // Oldest commit first; a record whose claim was replaced or given up is passed over.
         while let Some((token, id)) = self.done.front() {
             let entry = self.entries.get(id).filter(|e| e.token == *token);
             let keep = entry.is_some_and(|e| now.since(e.at) < max_age);

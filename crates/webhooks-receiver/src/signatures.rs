@@ -1,6 +1,9 @@
+//! The signatures that one request presents, of either scheme, in a fixed amount of memory.
+
 use crate::SignatureError;
 
 /// The most signatures that are compared.
+/// Each is compared with each secret; a sender that rotates its secret needs two.
 const MOST: usize = 8;
 
 /// The well-formed ones among a request's signatures, without an allocation: requests are verified
@@ -24,6 +27,7 @@ pub(crate) enum Signature {
 
 impl Signatures {
     /// Takes the next presented signature; `None` if it is malformed, and so skipped.
+    // More than there is room for are counted all the same, and refused by `checked`.
     pub(crate) fn push(&mut self, signature: Option<Signature>) {
         self.presented += 1;
         if signature.is_some()

@@ -11,6 +11,9 @@ use crate::presented::{MAX_ITEMS, Presented, Scheme, unix_seconds};
 use crate::signatures::{Signature, Signatures};
 
 /// Reads the text of the header, which holds printable ASCII, spaces and tabs.
+///
+/// The whole header has to be well-formed, also in the items that are skipped: what is half
+/// understood is not verified.
 pub(crate) fn parse(text: &str) -> Result<Presented, SignatureError> {
     let (mut time, mut times, mut signatures) = (None, 0, Signatures::default());
     for (n, item) in text.split(',').enumerate() {
@@ -28,6 +31,7 @@ pub(crate) fn parse(text: &str) -> Result<Presented, SignatureError> {
         }
     }
     let time = time.ok_or(SignatureError::MissingTimestamp)?;
+    // Which of two times was signed would be a guess.
     if times > 1 {
         return Err(SignatureError::DuplicateTimestamp);
     }

@@ -53,6 +53,9 @@ impl Admission for ResilienceAdmission {
             || CircuitBreaker::new(self.config),
             |breaker| breaker.try_acquire(now),
         );
+        // First the breaker: its permit is dropped, and its probe free again, on the way out below.
+        // The other way round, a token would be gone for a request that an open circuit then
+        // refuses.
         let permit = match permit {
             Ok(permit) => permit,
             Err(until) => return wait(until, HeldBy::Circuit),
@@ -75,6 +78,8 @@ impl Admission for ResilienceAdmission {
     /// Requests in flight no longer count. The rate limit stays as it is, so that to change an
     /// endpoint does not get it a second burst.
     fn forget(&self, endpoint_id: &str) {
+        // Handles of permits in flight live on in their own breaker. The reset makes their verdicts
+        // void, so that none of them tells of a circuit that is no longer the endpoint's.
         if let Some(breaker) = self.breakers.remove(endpoint_id) {
             breaker.reset();
         }

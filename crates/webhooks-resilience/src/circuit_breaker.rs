@@ -30,6 +30,8 @@ const PROBE_WAIT: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug)]
 pub struct CircuitBreaker(Arc<Mutex<Breaker>>);
 
+/// All of it is behind one lock: a verdict that was judged by one state and counted in another
+/// could open a circuit that has just closed.
 #[derive(Debug)]
 struct Breaker {
     policy: ConsecutiveFailures<Constant>,
@@ -37,7 +39,10 @@ struct Breaker {
     success_threshold: u32,
     max_probes: u32,
     state: State,
+    /// Counts changes of state; see the module's header.
     generation: u64,
+    /// Permits that are neither settled nor dropped, of whatever generation: the endpoint has their
+    /// requests.
     in_flight: u32,
 }
 
@@ -84,6 +89,7 @@ impl CircuitBreaker {
     /// When to ask again: when the open circuit becomes half-open, or in one second if all probes
     /// are in flight; a probe that ends earlier makes room earlier.
     pub fn try_acquire(&self, now: Timestamp) -> Result<CircuitPermit, Timestamp> {
+        // Decided and counted under one lock, or two callers would share the last probe.
         let mut breaker = self.lock();
         breaker.admit(now)?;
         breaker.in_flight += 1;
@@ -116,6 +122,8 @@ impl CircuitBreaker {
 }
 
 impl Entry for CircuitBreaker {
+    // A permit in flight holds this breaker. Dropped from the map meanwhile, the endpoint would get
+    // a second one, which knows nothing of the request and of its failure.
     fn is_idle(&self, _now: Timestamp) -> bool {
         let breaker = self.lock();
         breaker.in_flight == 0 && matches!(breaker.state, State::Closed { clean: true })
@@ -134,6 +142,8 @@ impl Breaker {
         }
         match self.state {
             State::Closed { .. } => Ok(()),
+            // Asked of an open circuit too whose time is over: requests from before it opened may
+            // still run, and they take the place of probes.
             _ if self.in_flight >= self.max_probes => Err(now.after(PROBE_WAIT)),
             State::Open { .. } => {
                 self.enter(State::HalfOpen { successes: 0 });
@@ -145,6 +155,7 @@ impl Breaker {
 
     fn settle(&mut self, verdict: Verdict, now: Timestamp) -> Option<Circuit> {
         let next = match (self.state, verdict) {
+            // Nothing that ends while the circuit is open was let through by it.
             (State::Open { .. }, _) => return None,
             (State::Closed { .. }, Verdict::Alive) => {
                 self.policy.record_success();
@@ -165,11 +176,15 @@ impl Breaker {
                     self.state = State::HalfOpen { successes };
                     return None;
                 }
+                // The policy's count goes with the state, or the first failure after closing would
+                // open it again.
                 self.policy.revived();
                 State::Closed { clean: true }
             }
             (State::HalfOpen { .. }, Verdict::Failed) => {
                 let open_for = self.policy.mark_dead_on_failure();
+                // The policy gives a duration with every failure past its threshold, which this one
+                // is.
                 let until = now.after(open_for.unwrap_or(self.open_for));
                 State::Open { until }
             }
@@ -204,9 +219,13 @@ pub struct CircuitPermit {
 
 impl CircuitPermit {
     /// Tells what came of the request; answers with the circuit if that changed its state.
+    ///
+    /// A verdict of an earlier generation says nothing about the endpoint now, and only frees its
+    /// place.
     pub fn settle(mut self, verdict: Verdict, now: Timestamp) -> Option<Circuit> {
         self.settled = true;
         let mut breaker = self.breaker.lock();
+        // In any case, before the generations are compared: the request has ended.
         breaker.in_flight -= 1;
         if breaker.generation == self.generation {
             breaker.settle(verdict, now)

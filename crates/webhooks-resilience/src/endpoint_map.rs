@@ -19,6 +19,9 @@ const SWEEP_FROM: usize = 64;
 /// What a map can drop.
 pub(crate) trait Entry {
     /// Whether a new entry made at `now` would behave the same.
+    ///
+    /// What is dropped is made anew when it is asked for. One that is not idle has to stay: a
+    /// dropped breaker would forget its failures, a dropped bucket give a second burst.
     fn is_idle(&self, now: Timestamp) -> bool;
 }
 
@@ -51,6 +54,9 @@ impl<V: Entry> EndpointMap<V> {
     }
 
     /// Calls `with` on the entry of the endpoint, made by `make` if there is none.
+    ///
+    /// Under the lock of the endpoint's shard, so that two callers never make an entry each. `with`
+    /// must not come back to this map: it would wait for itself.
     pub(crate) fn entry<R>(
         &self,
         endpoint_id: &str,
@@ -61,6 +67,7 @@ impl<V: Entry> EndpointMap<V> {
         let hash = self.hasher.hash_one(endpoint_id);
         let rehash = |(id, _): &(Box<str>, V)| self.hasher.hash_one(&**id);
         let mut shard = self.shard(hash);
+        // Before the look-up, which may insert: the bound is kept at each insertion.
         if shard.entries.len() >= shard.sweep_at {
             shard.sweep(now, rehash);
         }
@@ -84,6 +91,8 @@ impl<V: Entry> EndpointMap<V> {
         entry.map(|(_, entry)| with(entry))
     }
 
+    /// Takes the entry of the endpoint out, if there is one. Handles to it that are held elsewhere
+    /// live on.
     pub(crate) fn remove(&self, endpoint_id: &str) -> Option<V> {
         let hash = self.hasher.hash_one(endpoint_id);
         let mut shard = self.shard(hash);

@@ -92,6 +92,7 @@ impl RateLimiter {
         let Some(limit) = self.limit(endpoint_id) else {
             return Ok(true);
         };
+        // The default is checked here, as `new` has no way to refuse it.
         limit.validate()?;
         Ok(self.acquire(endpoint_id, limit, self.clock.now()).is_ok())
     }

@@ -16,6 +16,7 @@ use crate::endpoint_map::Entry;
 /// How far threads may disagree about the time without being taken for a clock that was set back.
 const SKEW: Duration = Duration::from_secs(1);
 
+/// It is asked only under the lock of its shard, so the cell of its clock has one user at a time.
 #[derive(Debug)]
 pub(crate) struct TokenBucket {
     config: RateLimitConfig,
@@ -42,6 +43,7 @@ impl TokenBucket {
         config: RateLimitConfig,
         now: Timestamp,
     ) -> Result<(), Timestamp> {
+        // As if new, with a full bucket: the tokens of one limit mean nothing under another.
         if config != self.config {
             *self = Self::new(config, now);
         }
@@ -62,6 +64,8 @@ impl TokenBucket {
         self.limiter
             .check()
             .map_err(|until| until.wait_time_from(time))?;
+        // Later than it really is if some tokens were left; dropping the bucket later does no harm,
+        // earlier would give away a burst.
         self.full_at = now.after(self.refill_time());
         Ok(())
     }

@@ -1,3 +1,8 @@
+//! Where rows, endpoints and workers live. Indexes and queues hold handles of four bytes instead of
+//! ids or pointers, which keeps a million rows small. A handle is given to another value once its
+//! own is removed, so whoever keeps one beyond that has to check whose it is (`State::ended` does,
+//! by `seq`).
+
 use slab::Slab;
 
 /// A slab whose handles are half as long as an index.
@@ -10,6 +15,9 @@ impl<T> Arena<T> {
     }
 
     /// Keeps a value. What is kept is bounded by the limits, far below `u32::MAX`.
+    ///
+    /// Of rows there are the waiting and dead ones (`MemoryLimits::deliveries`) and the ended ones
+    /// (`MemoryLimits::ended`).
     pub(crate) fn insert(&mut self, value: T) -> u32 {
         u32::try_from(self.0.insert(value)).unwrap_or(u32::MAX)
     }
@@ -18,6 +26,7 @@ impl<T> Arena<T> {
         self.0.remove(handle as usize)
     }
 
+    /// The value of a handle that may have gone.
     pub(crate) fn get(&self, handle: u32) -> Option<&T> {
         self.0.get(handle as usize)
     }

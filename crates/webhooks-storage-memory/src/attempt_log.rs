@@ -1,3 +1,6 @@
+//! The log of attempts. It is apart from the rows, so that lines outlive what fell out, and so that
+//! the bound is one for all.
+
 use std::collections::{HashMap, VecDeque};
 
 use bytes::Bytes;
@@ -6,6 +9,9 @@ use webhooks_core::{AttemptRecord, DeliveryId, Timestamp};
 use crate::MemoryLimits;
 
 /// The last attempts, oldest first, bounded by lines and by bytes of answers.
+///
+/// The oldest lines fall out: a listing then shows fewer attempts than the delivery's own count,
+/// which stays right.
 #[derive(Debug, Default)]
 pub(crate) struct AttemptLog {
     lines: VecDeque<AttemptRecord>,
@@ -13,6 +19,8 @@ pub(crate) struct AttemptLog {
 }
 
 impl AttemptLog {
+    /// Adds a line. `ambiguous` marks the attempt of a settlement that came too late: its delivery
+    /// may have been sent by another worker too.
     pub(crate) fn push(&mut self, attempt: &AttemptRecord, ambiguous: bool, limits: &MemoryLimits) {
         // A copy, since the answer may be a part of a much larger read buffer.
         let mut line = attempt.clone();
@@ -20,6 +28,7 @@ impl AttemptLog {
         line.ambiguous |= ambiguous;
         self.bytes += line.response.len();
         self.lines.push_back(line);
+        // One answer may be larger than what the oldest line frees.
         while self.lines.len() > limits.log_lines || self.bytes > limits.log_bytes {
             if !self.pop() {
                 break;
@@ -38,6 +47,9 @@ impl AttemptLog {
     }
 
     /// Hands the attempts of some deliveries to each of them, oldest first, in one pass.
+    ///
+    /// One pass for a whole page: a search for each delivery would look through the log a thousand
+    /// times.
     pub(crate) fn attach<'a>(
         &self,
         records: impl Iterator<Item = (DeliveryId, &'a mut Vec<AttemptRecord>)>,

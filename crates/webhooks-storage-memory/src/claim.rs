@@ -1,3 +1,5 @@
+//! Leasing: in turn between endpoints, by sort key within one.
+
 use std::collections::HashMap;
 
 use webhooks_core::storage::spi::{Claim, Claimed};
@@ -12,11 +14,17 @@ use crate::state::State;
 const MOST_PROMOTED: usize = 10_000;
 
 impl State {
+    /// Leases what is ready, in turn between endpoints, and says when there may be more.
     pub(crate) fn claim(&mut self, claim: &Claim<'_>) -> Claimed {
+        // Before the turns: what has become due competes with what was ready, by priority and not
+        // by the time at which it was noticed.
         self.promote(claim.now);
         self.ring.end_holds(&mut self.endpoints, claim.now);
         let deliveries = self.take_in_turn(claim);
+        // What was left over by a bounded promotion is due in the past: the claim's caller asks
+        // again at once.
         let scheduled = self.scheduled.first_key_value().map(|((due, _), _)| *due);
+        // Only after the turns, which put back whatever is held or fills.
         let held = self.ring.next_hold(&self.endpoints, claim.now);
         let next_due = scheduled.into_iter().chain(held).min();
         Claimed {
@@ -27,14 +35,24 @@ impl State {
 
     /// Takes one delivery of each endpoint in turn, or one batch, until the limit is met or nothing
     /// is left.
+    ///
+    /// Each turn takes one endpoint from the front of the ring and puts it back at the end, so that
+    /// a long backlog delays others by one request. A turn costs the same whatever lies behind it.
     fn take_in_turn(&mut self, claim: &Claim<'_>) -> Vec<WebhookDelivery> {
+        // Makes the worker known, so that its silence is noticed though it has never beaten.
         let worker = self.worker(claim.worker, claim.now);
+        // Room for endpoints that are not there is passed over: the caller's picture may be older.
         let room: HashMap<u32, usize> = claim
             .room
             .iter()
             .filter_map(|r| Some((*self.endpoint_handles.get(&r.endpoint_id)?, r.deliveries)))
             .collect();
+        // What each endpoint may still give in this claim. Computed at its first turn and then only
+        // counted down: computed anew, a batch endpoint would be judged by what is left instead of
+        // by what was ready.
         let mut allowed = HashMap::<u32, Allowance>::new();
+        // Endpoints that gave nothing are kept out of the ring until the end, or the loop would
+        // meet the same ones for ever.
         let (mut taken, mut full) = (Vec::new(), Vec::new());
         let mut suspects = claim.poison_suspects;
         while taken.len() < claim.limit {
@@ -48,6 +66,8 @@ impl State {
             };
             let mut left = *allowed.entry(endpoint).or_insert_with(allowance);
             let before = taken.len();
+            // A batch comes whole though it may pass the limit: a cut one would be sent as a
+            // smaller batch.
             for _ in 0..self.endpoints.at(endpoint).per_turn() {
                 let Some((handle, is_suspect)) = self.next_of(endpoint, left, suspects > 0) else {
                     break;
@@ -81,10 +101,14 @@ impl State {
         entry.first_ready(suspects, left.sound > 0)
     }
 
+    /// What the claim allows of an endpoint that it says nothing special of: for one that batches,
+    /// so many requests instead of so many deliveries.
     fn usual_room(&self, endpoint: u32, per_endpoint: usize) -> usize {
         per_endpoint.saturating_mul(self.endpoints.at(endpoint).per_turn())
     }
 
+    /// Leases one row under a new token. Tokens of a row only grow, over replays too: whoever held
+    /// the row before can change nothing of it any more.
     fn lease(&mut self, handle: u32, worker: u32, now: Timestamp) -> WebhookDelivery {
         let row = self.rows.at_mut(handle);
         row.token += 1;
@@ -94,6 +118,9 @@ impl State {
     }
 
     /// The delivery that a row stands for.
+    ///
+    /// The endpoint's definition is not in it: the claimer has definitions of its own, and a copy
+    /// here would hand out secrets with every delivery.
     pub(crate) fn delivery(&self, row: &Row) -> WebhookDelivery {
         let lease = (row.state == DeliveryState::Leased).then(|| Lease {
             worker: self.workers.at(row.worker).id().clone(),

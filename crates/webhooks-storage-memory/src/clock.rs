@@ -1,3 +1,5 @@
+//! The storage's clock, where callers give no time.
+
 use std::time::{Instant, SystemTime};
 
 use webhooks_core::{Clock, Timestamp};
@@ -24,12 +26,16 @@ impl WallClock {
 }
 
 impl Clock for WallClock {
+    // Differences of the two monotonic clocks, so that a step of the wall clock is never mistaken
+    // for time that a test has moved.
     fn now(&self) -> Timestamp {
         let machine = machine_now().saturating_duration_since(self.machine_start);
         let tokio = tokio::time::Instant::now().saturating_duration_since(self.tokio_start);
         let wall = wall_now();
         let moved = wall.checked_add(tokio.saturating_sub(machine));
+        // This term is for a paused clock of Tokio, which falls behind the machine's.
         let moved = moved.and_then(|at| at.checked_sub(machine.saturating_sub(tokio)));
+        // Out of range, the wall clock alone is the better answer.
         moved.unwrap_or(wall).into()
     }
 }

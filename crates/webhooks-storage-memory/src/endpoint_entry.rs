@@ -7,13 +7,19 @@ use webhooks_core::{KeptEndpoint, Timestamp, WebhookEndpoint};
 use crate::filling::Filling;
 
 /// An endpoint, or its tombstone, with its queue.
+///
+/// A deleted endpoint keeps its entry until no row points at it and every node has had time to read
+/// of the deletion.
 #[derive(Debug)]
 pub(crate) struct EndpointEntry {
     pub(crate) id: Arc<str>,
     /// Never shared: callers get copies.
     pub(crate) definition: KeptEndpoint,
     pub(crate) gate: GateState,
+    /// Of the last change, of any kind: what readers ask for changes by.
     pub(crate) revision: u64,
+    /// Of the last save of the definition; gates do not move it, so that a pause makes no writer's
+    /// save a conflict.
     pub(crate) definition_revision: u64,
     /// Which endpoint of this id it is; rows of another one are never sent.
     pub(crate) incarnation: u32,
@@ -27,6 +33,7 @@ pub(crate) struct EndpointEntry {
     pub(crate) counts: Counts,
     /// Rows of any state: a tombstone stays while there are some.
     pub(crate) rows: usize,
+    /// Whether it stands in the ring of turns. Only the ring changes it.
     pub(crate) in_ring: bool,
 }
 
@@ -54,6 +61,8 @@ impl EndpointEntry {
     }
 
     /// Whether its deliveries may go, holds aside.
+    ///
+    /// For a deleted endpoint never, whatever its gate says.
     pub(crate) fn is_open(&self) -> bool {
         !self.is_deleted() && self.definition.enabled && !self.gate.paused
     }
@@ -70,6 +79,9 @@ impl EndpointEntry {
     }
 
     /// The queue of ready rows that this one has its place in.
+    ///
+    /// Two queues, so that a claim that may take no suspect passes over none: thousands of them
+    /// would hide those behind them.
     pub(crate) fn queue_of(&mut self, row_is_suspect: bool) -> &mut BTreeMap<(i64, u64), u32> {
         match row_is_suspect {
             true => &mut self.suspects,
@@ -84,6 +96,9 @@ impl EndpointEntry {
 
     /// The ready row whose turn it is, if suspect and other ones may go or not; and whether it is
     /// suspect.
+    ///
+    /// Whichever of the two has the lesser key goes first: a suspect keeps its place among the
+    /// others.
     pub(crate) fn first_ready(
         &self,
         with_suspects: bool,
@@ -100,6 +115,8 @@ impl EndpointEntry {
     }
 
     /// The counts with what is suspended.
+    ///
+    /// Suspended is what no passing of time lets go, so neither holds nor limits of leases count.
     pub(crate) fn counts(&self) -> Counts {
         let mut counts = self.counts;
         counts.suspended = if self.is_open() { 0 } else { self.idle() };

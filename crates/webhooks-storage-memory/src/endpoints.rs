@@ -1,3 +1,5 @@
+//! Definitions, gates, tombstones and revisions of endpoints.
+
 use webhooks_core::storage::spi::{EndpointChanges, EndpointGate, GateChange};
 use webhooks_core::storage::{DisabledBy, EndpointRecord, Expected, GateState, Saved};
 use webhooks_core::{CancelReason, KeptEndpoint, Timestamp, WebhookEndpoint};
@@ -6,6 +8,8 @@ use crate::endpoint_entry::EndpointEntry;
 use crate::state::State;
 
 impl State {
+    /// Saves a definition over what is expected. Check and save are one step under the lock: of two
+    /// nodes that register one id, one gets the conflict.
     pub(crate) fn save_definition(
         &mut self,
         endpoint: &WebhookEndpoint,
@@ -14,22 +18,29 @@ impl State {
     ) -> Saved {
         let known = self.endpoint_handles.get(endpoint.id.as_str()).copied();
         let live = known.map(|handle| self.endpoints.at(handle));
+        // A tombstone counts as absent: its id may be registered anew.
         let live = live.filter(|entry| !entry.is_deleted());
         if !expected.is_met_by(live.map(|entry| entry.definition_revision)) {
             return Saved::Conflict;
         }
+        // The same endpoint goes on only if it lives and stays with its tenant. Otherwise what
+        // waits was made for somebody else, and is cancelled below.
         let stays = live.is_some_and(|entry| entry.definition.tenant == endpoint.tenant);
         let is_new = known.is_none();
         let handle = known.unwrap_or_else(|| self.add_endpoint(endpoint));
         let entry = self.endpoints.at_mut(handle);
         entry.definition = endpoint.clone().into();
+        // Saving it as enabled is what lifts a disabling, also that of an unverified endpoint.
         if endpoint.enabled {
             entry.gate.disabled = None;
         }
         entry.deleted_at = None;
         // What is decided by what an earlier one answers is void.
         entry.gate.epoch += u64::from(!stays && !is_new);
+        // The new number before the cancelling and before anything can be claimed: no row of the
+        // earlier one is ever sent to the new URL.
         if !stays {
+            // Never 0, which is what an endpoint has before its first save.
             self.incarnations = self.incarnations.wrapping_add(1).max(1);
             self.endpoints.at_mut(handle).incarnation = self.incarnations;
             self.cancel_waiting(handle, CancelReason::EndpointReplaced, now);
@@ -37,6 +48,8 @@ impl State {
         self.define(handle, now)
     }
 
+    /// Replaces the secrets alone: what a gate or another node has changed of the rest meanwhile
+    /// stays.
     pub(crate) fn save_secrets(
         &mut self,
         endpoint: &WebhookEndpoint,
@@ -50,6 +63,8 @@ impl State {
         if entry.is_deleted() || entry.definition_revision != expected {
             return Saved::Conflict;
         }
+        // A copy is changed and put in the old one's place, which wipes the old secrets as it is
+        // dropped.
         let mut definition = WebhookEndpoint::clone(&entry.definition);
         definition.secret.clone_from(&endpoint.secret);
         definition
@@ -68,8 +83,13 @@ impl State {
     }
 
     /// Numbers a change of a definition.
+    ///
+    /// Every save has a new revision, also one that changes nothing: the revision is what the next
+    /// save of this definition has to expect.
     fn define(&mut self, handle: u32, now: Timestamp) -> Saved {
         self.touch(handle);
+        // The batch's size or wait may have changed, or it may be the first or the last definition
+        // with one.
         self.fill_anew(handle);
         let entry = self.endpoints.at_mut(handle);
         entry.definition_revision = entry.revision;
@@ -78,6 +98,7 @@ impl State {
         saved
     }
 
+    /// Leaves a tombstone and cancels what waits. What is leased ends by its holder's settlement.
     pub(crate) fn delete_endpoint(&mut self, id: &str, now: Timestamp) -> bool {
         let Some(&handle) = self.endpoint_handles.get(id) else {
             return false;
@@ -93,6 +114,8 @@ impl State {
             enabled: false,
             ..WebhookEndpoint::default()
         });
+        // The epoch outlives the gate: what processes decided by the old endpoint's answers must
+        // stay void for one that gets its id later.
         let epoch = entry.gate.epoch;
         entry.gate = GateState::default();
         entry.gate.epoch = epoch;
@@ -101,6 +124,9 @@ impl State {
         true
     }
 
+    /// Cancels what is ready and scheduled of an endpoint. Scheduled rows have no index by
+    /// endpoint: they are looked through, all of them, but only where the endpoint has some, and
+    /// only for a deletion or a change of tenant.
     fn cancel_waiting(&mut self, endpoint: u32, reason: CancelReason, now: Timestamp) {
         let entry = self.endpoints.at(endpoint);
         let mut waiting: Vec<u32> = entry.all_ready().collect();
@@ -129,6 +155,8 @@ impl State {
             .take(limit)
             .map(EndpointEntry::record)
             .collect();
+        // With more to come, the reader has to go on behind the last record. Without, it can go to
+        // the newest revision, though the records of overtaken changes are gone.
         let more = later.next().is_some();
         let last = records.last().map_or(revision, |record| record.revision);
         EndpointChanges {
@@ -142,13 +170,18 @@ impl State {
         }
     }
 
+    /// Applies changes of gates in their order. Unknown and deleted endpoints are passed over: one
+    /// that is gone must not fail what was decided for the others.
     pub(crate) fn set_gates(&mut self, gates: &[EndpointGate], now: Timestamp) {
         for gate in gates {
             let Some(&handle) = self.endpoint_handles.get(&gate.endpoint_id) else {
                 continue;
             };
             let entry = self.endpoints.at_mut(handle);
+            // Decided by answers of an epoch that an operator or a new incarnation has ended since.
+            // Applied, it would hold or disable an endpoint for what its predecessor did.
             let is_void = gate.epoch.is_some_and(|epoch| epoch < entry.gate.epoch);
+            // No new revision for what makes no difference: each one is read by every node.
             if !entry.is_deleted() && !is_void && change_gate(entry, gate.change) {
                 self.touch(handle);
                 self.admit(handle, now);
@@ -157,6 +190,9 @@ impl State {
     }
 
     /// Drops tombstones that nothing refers to and that every node has had the time to see.
+    ///
+    /// "Seen" by the measure of retention: a node that has not read changes for that long begins
+    /// anew.
     pub(crate) fn drop_tombstones(&mut self, cutoff: Timestamp) -> usize {
         let gone: Vec<u32> = self
             .endpoints
@@ -168,12 +204,15 @@ impl State {
             let entry = self.endpoints.remove(*handle);
             self.endpoint_handles.remove(&entry.id);
             self.by_revision.remove(&entry.revision);
+            // Its handle may be given out again at once.
             self.ring.forget(*handle);
         }
         gone.len()
     }
 
     /// Numbers a change of an endpoint.
+    ///
+    /// An endpoint is listed at its last revision only, so the earlier one goes.
     fn touch(&mut self, handle: u32) {
         self.revision += 1;
         let entry = self.endpoints.at_mut(handle);
@@ -188,6 +227,8 @@ fn change_gate(entry: &mut EndpointEntry, change: GateChange) -> bool {
     let enabled = &mut entry.definition.enabled;
     let before = (entry.gate.clone(), *enabled);
     let gate = &mut entry.gate;
+    // Disabled by an operator, by a save, or not yet verified: what answers say later must not hide
+    // that somebody decided it, or an automatic recovery could undo it.
     let is_off_by_hand = !*enabled && !gate.disabled.is_some_and(DisabledBy::is_by_responses);
     match change {
         GateChange::Pause => gate.paused = true,
@@ -206,6 +247,7 @@ fn change_gate(entry: &mut EndpointEntry, change: GateChange) -> bool {
         GateChange::Enable if gate.disabled == Some(DisabledBy::Unverified) => {}
         GateChange::Enable => {
             *enabled = true;
+            // A pause is an operator's, and is lifted by `Resume` alone.
             let paused = gate.paused;
             *gate = gate.anew();
             gate.paused = paused;
@@ -215,12 +257,15 @@ fn change_gate(entry: &mut EndpointEntry, change: GateChange) -> bool {
             *gate = gate.anew();
             (gate.paused, gate.disabled) = (paused, disabled);
         }
+        // Holds of several processes and answers: the longest one is what all of them asked for.
         GateChange::Hold { until } => gate.held_until = gate.held_until.max(Some(until)),
         GateChange::LimitLeased(most) => gate.max_leased = most,
+        // The first failure of the series says how long it has been failing.
         GateChange::FailingSince(at) => {
             gate.failing_since.get_or_insert(at);
         }
         GateChange::Recovered => gate.failing_since = None,
     }
+    // The epoch is part of the gate, so that `Enable` and `Reset` always make a revision.
     before != (gate.clone(), *enabled)
 }

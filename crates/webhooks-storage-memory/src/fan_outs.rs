@@ -1,3 +1,6 @@
+//! Events for more endpoints than one call stores. The storage keeps how far each has come, so that
+//! another node can go on if the sender dies in the middle.
+
 use std::sync::Arc;
 
 use webhooks_core::storage::spi::{Enqueued, FanOut, FanOutPart, NewEvent, PartPlace};
@@ -10,33 +13,43 @@ use crate::state::State;
 #[derive(Debug)]
 pub(crate) struct Unfinished {
     fan_out: FanOut,
+    /// When a part was stored last: who is still under way is left alone.
     moved_at: Timestamp,
 }
 
 impl State {
+    /// Stores one part, and with it where the next one goes on. `None` if there is no such fan-out
+    /// to go on with.
     pub(crate) fn fan_out(
         &mut self,
         part: &FanOutPart,
         now: Timestamp,
     ) -> Result<Option<Enqueued>> {
         let id = part.event.event.id;
+        // The first part begins a fan-out, and made a second time finds its deliveries stored.
         match part.place {
             PartPlace::First => {}
+            // Ended by a change or done by another node: storing what is left would undo an
+            // erasure.
             PartPlace::Later if self.fan_outs.contains_key(&id) => {}
             // There is no outbox here.
             PartPlace::Later | PartPlace::FirstOfOutbox => return Ok(None),
         }
         let events = std::slice::from_ref(&part.event);
+        // Without a worker: parts are large, and are claimed as any other backlog. The `?` leaves
+        // everything as it was, so that the part is simply made again.
         let answer = self.enqueue(events, None, now)?.pop();
         if matches!(answer, Some(Enqueued::Duplicate { .. })) {
             return Ok(answer);
         }
         let Some(up_to) = part.up_to.clone() else {
+            // The last part forgets the event in the same step, so that nobody begins it anew.
             self.fan_outs.remove(&id);
             return Ok(answer);
         };
         let unfinished = self.fan_outs.entry(id).or_insert_with(|| Unfinished {
             fan_out: FanOut {
+                // Kept whole but for its deliveries: whoever goes on matches the endpoints itself.
                 event: NewEvent {
                     deliveries: Vec::new(),
                     ..part.event.clone()
@@ -59,6 +72,9 @@ impl State {
     }
 
     /// Ends the fan-outs of events whose deliveries are changed as a whole.
+    ///
+    /// What such a change does to the deliveries that are stored, it must do to those that are not
+    /// yet: parts that came after an erasure would bring the payload back.
     pub(crate) fn end_fan_outs(&mut self, query: &DeliveryQuery, to: Change) {
         self.fan_outs
             .retain(|_, f| !FanOut::ends_with(&f.fan_out.event, query, to));

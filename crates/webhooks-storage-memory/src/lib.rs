@@ -5,6 +5,30 @@
 //! idempotency keys and the log are bounded by [`MemoryLimits`]. A delivery that would go over is
 //! refused or becomes a dead letter; of what has ended well or was cancelled, and of the log, the
 //! oldest fall out.
+//!
+//! It is for tests, for development, and for services that may lose what waits. It has no
+//! background task: callers bring the time, and a sweep is what drops by age.
+//!
+//! ```
+//! use webhooks_core::WebhookEndpoint;
+//! use webhooks_core::storage::WebhookStorage;
+//! use webhooks_storage_memory::MemoryStorage;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> webhooks_core::Result<()> {
+//! let storage = MemoryStorage::new();
+//! let endpoint = WebhookEndpoint {
+//!     id: "billing".into(),
+//!     url: "https://example.com/hook".into(),
+//!     secret: "a secret of this endpoint alone".into(),
+//!     events: vec!["invoice.*".into()],
+//!     ..WebhookEndpoint::default()
+//! };
+//! storage.save_endpoint(&endpoint).await?;
+//! assert!(storage.get_endpoint("billing").await? == Some(endpoint));
+//! # Ok(())
+//! # }
+//! ```
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

@@ -1,4 +1,26 @@
+//! The bounds of the storage. All of them are numbers of things or bytes that are known in advance,
+//! so that what it takes at most can be reckoned.
+//!
+//! What goes over is treated by what its loss would mean. What is not yet promised is refused, so
+//! that the sender knows; what was promised is buried where an operator finds it; what is over
+//! falls out.
+
 /// How much a [`MemoryStorage`](crate::MemoryStorage) holds at most.
+///
+/// A row takes about 100 bytes and an event its payload, shared by all of its deliveries. So the
+/// defaults allow some hundred MiB of rows and indexes, and payloads beside them.
+///
+/// ```
+/// use webhooks_storage_memory::{MemoryLimits, MemoryStorage};
+///
+/// let small = MemoryLimits {
+///     deliveries: 10_000,
+///     ended: 100,
+///     ..MemoryLimits::default()
+/// };
+/// let storage = MemoryStorage::new().with_limits(small);
+/// # drop(storage);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MemoryLimits {
     /// Waiting deliveries and dead letters together. What is over is refused with

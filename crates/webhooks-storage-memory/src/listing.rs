@@ -1,3 +1,6 @@
+//! Listings, and changes of many deliveries at once. Both look at a bounded number of rows per hold
+//! of the lock and say where to go on.
+
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 use std::sync::Arc;
@@ -14,6 +17,9 @@ const MOST_SCANNED: usize = 10_000;
 impl State {
     /// Adds what matches to `found`, looking at a bounded number of rows. Where to go on, if there
     /// is more to look at: listing a million rows must not keep everybody else waiting.
+    ///
+    /// The caller lets go of the lock between two looks; ids only grow, so that what is made
+    /// meanwhile stands before the place where it goes on, and is on no later page.
     pub(crate) fn scan(
         &self,
         query: &DeliveryQuery,
@@ -26,6 +32,9 @@ impl State {
     }
 
     /// Looks at a bounded number of rows, so that a change of a million keeps nobody waiting.
+    ///
+    /// A step may change nothing and still have a `next`: it looked at rows to which nothing
+    /// applies.
     pub(crate) fn change(
         &mut self,
         query: &DeliveryQuery,
@@ -33,8 +42,12 @@ impl State {
         limit: usize,
         now: Timestamp,
     ) -> Changed {
+        // Before the deliveries: a part that comes between could make new ones that the change
+        // should meet.
         self.end_fan_outs(query, to);
         let mut erased = HashMap::new();
+        // What applies is found first and changed then. Nothing is inserted in between, so a handle
+        // that is still in use is still the same row's.
         let (found, next) = self.find(query, limit, MOST_SCANNED, |row| self.applies(row, to));
         let mut changed = 0;
         for handle in found {
@@ -44,6 +57,8 @@ impl State {
             };
             match to {
                 Change::Replay => {
+                    // The backlog is asked for each one anew, as the replays before it have filled
+                    // it.
                     // Each replay fills the backlog by one.
                     if self.is_full(row.endpoint) {
                         continue;
@@ -61,6 +76,9 @@ impl State {
 
     /// Handles of up to `limit` rows that match, newest first, among the first `most` rows; and the
     /// last of these, if there may be more.
+    ///
+    /// `most` counts what was looked at, not what was found: a filter that matches nothing would
+    /// otherwise hold the lock over a million rows.
     fn find(
         &self,
         query: &DeliveryQuery,
@@ -81,6 +99,8 @@ impl State {
         let mut left = most;
         let (mut found, mut last) = (Vec::new(), None);
         for (id, handle) in range(index, query).rev() {
+            // Asked before the next row: `last` is the last one that was looked at, so that going
+            // on before it misses nothing.
             if found.len() >= limit || left == 0 {
                 return (found, last);
             }
@@ -102,6 +122,8 @@ impl State {
         record
     }
 
+    /// Whether a change applies to a row. A leased one is its holder's: only its payload can be
+    /// erased, and what comes of it is decided at its settlement.
     fn applies(&self, row: &Row, to: Change) -> bool {
         let is_idle = matches!(row.state, DeliveryState::Ready | DeliveryState::Scheduled);
         match to {
@@ -112,6 +134,8 @@ impl State {
         }
     }
 
+    /// Lets a dead letter begin a new series: attempts and crashes from 0, behind what was sent
+    /// before now. The token stays, so that nobody who held it earlier can settle it.
     fn replay(&mut self, handle: u32, now: Timestamp) {
         self.next_seq += 1;
         let row = self.rows.at_mut(handle);
@@ -121,10 +145,13 @@ impl State {
         self.wait_until(handle, now, now);
     }
 
+    /// Drops an ended row. A dead one goes from the dead to the purged, so that the sum of the
+    /// counts stays; what was delivered or cancelled stays in its total.
     fn purge(&mut self, handle: u32, now: Timestamp) {
         let row = self.rows.at(handle);
         let (endpoint, was_dead) = (row.endpoint, row.state == DeliveryState::Dead);
         self.remove(handle, now);
+        // [`State::remove`] counts the dead row on, as for one that expired.
         if was_dead {
             self.count(endpoint, |c| {
                 c.dead -= 1;
@@ -134,6 +161,9 @@ impl State {
     }
 
     /// Drops the payload; one event without it is shared by all deliveries of the call.
+    ///
+    /// The bytes themselves go when the last delivery of the event lets go of them; a request in
+    /// flight holds them until it ends.
     fn erase(
         &mut self,
         handle: u32,
@@ -148,12 +178,16 @@ impl State {
             })
         });
         row.event = Arc::clone(without);
+        // What cannot be sent any more must not wait. A leased one is cancelled when it would wait
+        // again.
         if matches!(row.state, DeliveryState::Ready | DeliveryState::Scheduled) {
             self.cancel(handle, CancelReason::Erased, now);
         }
     }
 }
 
+/// The part of the index that a query can match, by its id and its page. A page before the id asked
+/// for is empty: `range` panics on a start behind its end.
 fn range<'a>(
     index: &'a BTreeMap<DeliveryId, u32>,
     query: &DeliveryQuery,

@@ -1,3 +1,6 @@
+//! The storage as callers see it: a lock around [`State`], a clock for where no time is given, and
+//! the waking of who waits for work.
+
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
@@ -26,6 +29,7 @@ use crate::state::State;
 /// Secrets and header values of endpoints are wiped from memory when an endpoint is replaced,
 /// deleted or dropped with the storage; copies that were handed out are their owner's to wipe.
 pub struct MemoryStorage {
+    /// Not an async lock: nothing is awaited under it, and no holder has it for long.
     state: Mutex<State>,
     clock: Box<dyn Clock>,
     work: Notify,
@@ -45,6 +49,8 @@ impl MemoryStorage {
     }
 
     /// Sets how much is held at most.
+    ///
+    /// Defaults to [`MemoryLimits::default`].
     #[must_use]
     pub fn with_limits(self, limits: MemoryLimits) -> Self {
         self.lock().limits = limits;
@@ -53,6 +59,26 @@ impl MemoryStorage {
 
     /// Sets the clock. Defaults to the wall clock, which follows Tokio's clock where a test pauses
     /// that one.
+    ///
+    /// Silence of workers counts from the clock's time of now, as if the storage had just been
+    /// started.
+    ///
+    /// ```
+    /// use webhooks_core::{Clock, Timestamp};
+    /// use webhooks_storage_memory::MemoryStorage;
+    ///
+    /// #[derive(Debug)]
+    /// struct Noon;
+    ///
+    /// impl Clock for Noon {
+    ///     fn now(&self) -> Timestamp {
+    ///         Timestamp::from_secs(43_200)
+    ///     }
+    /// }
+    ///
+    /// let storage = MemoryStorage::new().with_clock(Noon);
+    /// # drop(storage);
+    /// ```
     #[must_use]
     pub fn with_clock(mut self, clock: impl Clock) -> Self {
         self.lock().started_at = clock.now();
@@ -67,6 +93,9 @@ impl MemoryStorage {
     }
 
     /// Makes a change and then wakes who waits, if there may be work.
+    ///
+    /// Every call that may make something claimable goes through here, and nothing else takes the
+    /// flag but a claim.
     fn change_state<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         let mut state = self.lock();
         let answer = change(&mut state);
@@ -88,6 +117,7 @@ impl Default for MemoryStorage {
     }
 }
 
+// Counts only: rows hold payloads, and endpoints credentials.
 impl fmt::Debug for MemoryStorage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = self.lock();
@@ -187,12 +217,15 @@ impl WebhookStorage for MemoryStorage {
         query.validate()?;
         let mut rest = query.clone();
         let mut items = Vec::new();
+        // The lock is taken for each look and let go between them. A page so is not one instant,
+        // which a listing does not promise.
         loop {
             let resume = self.lock().scan(&rest, &mut items);
             if resume.is_none() {
                 break;
             }
             rest.before = resume;
+            // Without it, one listing would keep a thread of the runtime from all its other tasks.
             let_others_run().await;
         }
         if query.with_attempts {
@@ -200,6 +233,7 @@ impl WebhookStorage for MemoryStorage {
             self.lock().log.attach(wanted);
         }
         let last = items.last().map(|record| record.delivery.id);
+        // A full page may be the last; the next one is then empty.
         let next = last.filter(|_| items.len() == query.limit);
         Ok(Page::new(items, next))
     }
@@ -224,6 +258,8 @@ impl WebhookStorage for MemoryStorage {
     }
 
     async fn wait(&self) -> Result<()> {
+        // A permit that `notify_one` left is taken here at once, so that what came between a claim
+        // and this call is not missed.
         self.work.notified().await;
         Ok(())
     }

@@ -11,30 +11,42 @@ use crate::endpoint_entry::EndpointEntry;
 /// A claim looks at no other endpoint. Entries are not taken out when an endpoint closes; they are
 /// dropped when their turn comes, so that every change of a gate costs the same, however long the
 /// ring.
+///
+/// Invariant: an endpoint that has something to claim is in `turns`, or in `holds` under the time
+/// at which it may be claimed. [`admit`](Self::admit) restores it after a change; an endpoint in
+/// neither would starve.
 #[derive(Debug, Default)]
 pub(crate) struct ReadyRing {
+    /// Each endpoint at most once, which its `in_ring` says: twice would be two turns for one.
     turns: VecDeque<u32>,
+    /// May hold times that are over or were moved; they are checked when they come up.
     holds: BTreeSet<(Timestamp, u32)>,
 }
 
 impl ReadyRing {
     /// Gives the endpoint its turn, or its place among the held, if it has something to claim.
     /// Whether a waiting worker should look again.
+    ///
+    /// The order of the checks matters: a closed gate hides a hold, and a hold hides a batch that
+    /// fills, since the later of them is looked at once the earlier is over.
     pub(crate) fn admit(&mut self, handle: u32, entry: &mut EndpointEntry, now: Timestamp) -> bool {
         if !entry.is_claimable() {
             return false;
         }
         if let Some(until) = entry.held_until(now) {
+            // Woken too: who waits has to wait no longer than until this time.
             self.holds.insert((until, handle));
             return true;
         }
         if let Some(until) = entry.filling_until(now) {
             // Who waits knows of this time after it was put in.
             let is_news = self.holds.insert((until, handle));
+            // Suspects do not wait for a batch, so with one the endpoint has its turn all the same.
             if entry.suspects.is_empty() {
                 return is_news;
             }
         }
+        // Not at once a second time: the endpoint keeps the place in the ring that it has.
         if !entry.in_ring {
             entry.in_ring = true;
             self.turns.push_back(handle);
@@ -43,6 +55,9 @@ impl ReadyRing {
     }
 
     /// The endpoint whose turn it is, taken out of the ring.
+    ///
+    /// Closed endpoints fall out here, and come back by `admit` when they open: a gate that closes
+    /// is noticed by the one claim that meets it, and costs nobody a search.
     pub(crate) fn next(
         &mut self,
         endpoints: &mut Arena<EndpointEntry>,
@@ -50,6 +65,7 @@ impl ReadyRing {
     ) -> Option<u32> {
         loop {
             let handle = self.turns.pop_front()?;
+            // A tombstone may have been dropped since.
             let Some(entry) = endpoints.get_mut(handle) else {
                 continue;
             };
@@ -62,12 +78,16 @@ impl ReadyRing {
             let is_filling = || entry.suspects.is_empty().then(fills).flatten();
             match until.or_else(is_filling) {
                 None => return Some(handle),
+                // Not lost: its hold, or its batch, brings it back.
                 Some(until) => drop(self.holds.insert((until, handle))),
             }
         }
     }
 
     /// Gives those their turn whose hold is over.
+    ///
+    /// What is still not to be claimed (a longer hold was set meanwhile) goes back under its new
+    /// time.
     pub(crate) fn end_holds(&mut self, endpoints: &mut Arena<EndpointEntry>, now: Timestamp) {
         while let Some(&(until, handle)) = self.holds.first() {
             if until > now {
@@ -81,6 +101,9 @@ impl ReadyRing {
     }
 
     /// When the next hold ends that keeps something back, or the next batch is due that fills.
+    ///
+    /// A time that is not the endpoint's current one is stale and is dropped: reported, it would
+    /// wake all claimers for nothing, again and again.
     pub(crate) fn next_hold(
         &mut self,
         endpoints: &Arena<EndpointEntry>,
@@ -94,12 +117,16 @@ impl ReadyRing {
             if entry.is_some_and(|e| e.is_claimable() && lasts(e)) {
                 return Some(until);
             }
+            // What is closed comes back by `admit` when its gate opens, so its time can go.
             self.holds.pop_first();
         }
         None
     }
 
     /// Forgets an endpoint whose handle goes to another.
+    ///
+    /// A new endpoint with the same handle would otherwise come with the turns and holds of the old
+    /// one.
     pub(crate) fn forget(&mut self, handle: u32) {
         self.turns.retain(|h| *h != handle);
         self.holds.retain(|(_, h)| *h != handle);

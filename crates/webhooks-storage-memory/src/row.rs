@@ -13,10 +13,13 @@ pub(crate) struct Row {
     pub(crate) event: Arc<WebhookEvent>,
     /// When it was sent or replayed: its place in the queue comes from this.
     pub(crate) sent_at: Timestamp,
+    /// When it may go. Of a dead or ended row, when it last could.
     pub(crate) due_at: Timestamp,
+    /// When its state changed last, for listings and for retention.
     pub(crate) updated_at: Timestamp,
     /// Tells rows apart that were sent in the same millisecond, and the users of one handle.
     pub(crate) seq: u64,
+    /// The fencing token: grows with each lease, and is never set back.
     pub(crate) token: u64,
     pub(crate) endpoint: u32,
     /// Who leases it; means nothing in other states.
@@ -25,10 +28,14 @@ pub(crate) struct Row {
     pub(crate) max_retries: u32,
     /// Of the endpoint that it is for.
     pub(crate) incarnation: u32,
+    /// Whether the sender named this endpoint, so that filters are not asked again.
     pub(crate) by_name: bool,
+    /// Holders that died with it. A byte, since the third crash ends it.
     pub(crate) crashes: u8,
     pub(crate) priority: Priority,
     pub(crate) state: DeliveryState,
+    // Set only in the state that they are the reason of, and no more in another: a replay clears
+    // the first.
     pub(crate) dead_reason: Option<DeadReason>,
     pub(crate) cancel_reason: Option<CancelReason>,
 }
@@ -40,6 +47,8 @@ impl Row {
     }
 
     /// Whether it is a poison suspect: it may be what killed those who held it.
+    ///
+    /// Suspects are claimed one at a time, so that the next death names the guilty one.
     pub(crate) fn is_poison_suspect(&self) -> bool {
         u32::from(self.crashes) >= POISON_SUSPECT_CRASHES
     }

@@ -1,15 +1,22 @@
+//! What comes of leased deliveries. Only the holder of the current token changes one; everyone else
+//! is told that the lease is lost.
+
 use webhooks_core::storage::spi::{SettleAs, Settled, Settlement};
 use webhooks_core::{DeliveryState, Timestamp, WorkerId};
 
 use crate::state::State;
 
 impl State {
+    /// Settles in order, one answer each. A later settlement is judged after those before it, so
+    /// that the second of two for one lease is stale.
     pub(crate) fn settle(
         &mut self,
         worker: &WorkerId,
         settlements: &[Settlement],
         now: Timestamp,
     ) -> Vec<Settled> {
+        // A worker that is not known holds nothing. It is not made known here: only leases and
+        // beats do.
         let worker = self.worker_handles.get(worker).copied();
         settlements
             .iter()
@@ -17,8 +24,12 @@ impl State {
             .collect()
     }
 
+    /// Settles one delivery. What happened is logged in any case; it counts only for who holds the
+    /// lease.
     fn settle_one(&mut self, worker: Option<u32>, s: &Settlement, now: Timestamp) -> Settled {
         let held = self.held_lease(worker, s);
+        // Before the staleness ends the call: the request was made, and the receiver may have seen
+        // it twice.
         if let Some(attempt) = &s.attempt {
             self.log.push(attempt, held.is_none(), &self.limits);
         }
@@ -27,12 +38,17 @@ impl State {
         };
         let row = self.rows.at_mut(handle);
         row.attempts = row.attempts.saturating_add(u32::from(s.attempt.is_some()));
+        // Judged now and not at the lease: the endpoint may have been deleted, replaced or the
+        // payload erased while the request ran. An outcome that ends the delivery stands all the
+        // same.
         let stranded = self.stranded(self.rows.at(handle));
         match s.settle_as {
             SettleAs::Delivered => self.move_to(handle, DeliveryState::Delivered, now),
             SettleAs::Dead { reason } => self.bury(handle, reason, now),
             SettleAs::Cancelled { reason } => self.cancel(handle, reason, now),
             SettleAs::Retry { at } | SettleAs::Release { at } => {
+                // Waiting again for an endpoint that is gone, it would never be claimed and never
+                // end.
                 if let Some(reason) = stranded {
                     self.cancel(handle, reason, now);
                     return Settled::Cancelled;
@@ -44,6 +60,9 @@ impl State {
     }
 
     /// The row, if this worker holds it with this token.
+    ///
+    /// All three have to agree. The token alone would do for one row, but a worker that came back
+    /// under a new id must not settle what its earlier self was given.
     fn held_lease(&self, worker: Option<u32>, s: &Settlement) -> Option<u32> {
         let handle = *self.by_id.get(&s.delivery_id)?;
         let row = self.rows.at(handle);

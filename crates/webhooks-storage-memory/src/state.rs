@@ -1,3 +1,5 @@
+//! The one data structure behind the storage's lock: rows, their places, and the counts.
+
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
@@ -21,13 +23,19 @@ use crate::workers::Worker;
 ///
 /// A row is in exactly one place, which its state names; [`State::leave`] and [`State::enter`] are
 /// the only ways out of and into a place, and keep the counts right. Handles (`u32`) are keys of
-/// the arenas; none outlives its row, endpoint or worker.
+/// the arenas; none outlives its row, endpoint or worker. Those in [`State::ended`] may, and are
+/// checked; that of a row's worker means something only while the row is leased.
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) limits: MemoryLimits,
+    /// Silence of workers counts from here at the earliest.
     pub(crate) started_at: Timestamp,
+    // Rows of every state, and where each is found by its id. Ids begin with the time, so the order
+    // of `by_id` is that of listings.
     pub(crate) rows: Arena<Row>,
     pub(crate) by_id: BTreeMap<DeliveryId, u32>,
+    // Endpoints and tombstones, by id and by the revision of their last change. Revisions start at
+    // 1 and are never used twice: a reader that asks for what is later must not miss a change.
     pub(crate) endpoints: Arena<EndpointEntry>,
     pub(crate) endpoint_handles: HashMap<Arc<str>, u32>,
     pub(crate) by_revision: BTreeMap<u64, u32>,
@@ -35,6 +43,8 @@ pub(crate) struct State {
     pub(crate) ring: ReadyRing,
     pub(crate) scheduled: BTreeMap<(Timestamp, u64), u32>,
     pub(crate) workers: Arena<Worker>,
+    // Leased rows are in their worker's set. Dead ones are in two indexes: by id for listings,
+    // which would otherwise look through everything, and by time of death for retention.
     pub(crate) worker_handles: HashMap<WorkerId, u32>,
     pub(crate) dead: BTreeMap<DeliveryId, u32>,
     pub(crate) dead_by_age: BTreeSet<(Timestamp, u32)>,
@@ -46,10 +56,17 @@ pub(crate) struct State {
     pub(crate) fan_outs: BTreeMap<EventId, Unfinished>,
     /// The totals; as in [`EndpointEntry`], `suspended` is computed when it is asked for.
     pub(crate) counts: Counts,
+    /// The number of the row made last; each row and each replay takes a new one.
     pub(crate) next_seq: u64,
     /// How many incarnations of endpoints there were.
+    ///
+    /// The next one takes the next number, whatever the id, so that an id whose tombstone was
+    /// dropped does not begin anew at a number that an old row still bears.
     pub(crate) incarnations: u32,
     /// Something may have become claimable since the last look.
+    ///
+    /// Set under the lock and taken by `MemoryStorage::change_state`, which wakes once for a whole
+    /// call.
     pub(crate) wake: bool,
 }
 
@@ -82,6 +99,9 @@ impl State {
     }
 
     /// Keeps a new row, unless there is one with its id. Whether there was none.
+    ///
+    /// The id decides, not the content: a call that is sent twice, since its first answer was lost,
+    /// stores nothing more.
     pub(crate) fn insert(&mut self, row: Row, now: Timestamp) -> bool {
         let Entry::Vacant(place) = self.by_id.entry(row.id) else {
             return false;
@@ -126,8 +146,13 @@ impl State {
     }
 
     /// Why a row cannot wait for its endpoint any more, if it cannot.
+    ///
+    /// Asked wherever a leased or dead delivery could wait again. The endpoint of a row may have
+    /// been deleted or replaced meanwhile: sending it then would give one tenant's events to
+    /// another.
     pub(crate) fn stranded(&self, row: &Row) -> Option<CancelReason> {
         let endpoint = self.endpoints.at(row.endpoint);
+        // The payload first: without it, there is nothing to send to whomever.
         if row.is_erased() {
             Some(CancelReason::Erased)
         } else if endpoint.is_deleted() {
@@ -140,6 +165,9 @@ impl State {
     }
 
     /// Drops a row. The totals of what ended stay.
+    ///
+    /// `leave` takes a dead row out of the count of dead ones, as for a replay; here it goes on
+    /// counting, or the sum of all states would no longer be what was enqueued.
     pub(crate) fn remove(&mut self, handle: u32, now: Timestamp) {
         let row = self.rows.at(handle);
         let (endpoint, ended_as_dead) = (row.endpoint, row.state == DeliveryState::Dead);
@@ -153,11 +181,17 @@ impl State {
     }
 
     /// How many rows the bound of the whole storage counts.
+    ///
+    /// Ended rows that are not dead do not count: they fall out by themselves, and must not keep
+    /// new events away.
     pub(crate) fn occupied(&self) -> usize {
         usize::try_from(self.counts.waiting()).unwrap_or(usize::MAX) + self.dead.len()
     }
 
     /// The counts of one endpoint, or of all.
+    ///
+    /// What is suspended depends on gates, and is computed when asked: a pause would otherwise have
+    /// to count through the backlog of the endpoint. So the total costs a look at each endpoint.
     pub(crate) fn counts_of(&self, endpoint_id: Option<&str>) -> Counts {
         let Some(id) = endpoint_id else {
             let suspended = self.endpoints.iter().map(|(_, e)| e.counts().suspended);
@@ -169,17 +203,24 @@ impl State {
         handle.map_or_else(Counts::default, |h| self.endpoints.at(*h).counts())
     }
 
+    /// Changes a count of an endpoint and the total alike. Nothing else changes either of them,
+    /// which is what keeps the total the sum of its parts.
     pub(crate) fn count(&mut self, endpoint: u32, change: impl Fn(&mut Counts)) {
         change(&mut self.endpoints.at_mut(endpoint).counts);
         change(&mut self.counts);
     }
 
     /// Gives an endpoint its turn if it has something to claim.
+    ///
+    /// Called after every change that may open something: a new ready row, a gate, a new
+    /// definition, a lease less. One call too many costs little; one too few, and what waits is
+    /// found by nobody.
     pub(crate) fn admit(&mut self, endpoint: u32, now: Timestamp) {
         let entry = self.endpoints.at_mut(endpoint);
         self.wake |= self.ring.admit(endpoint, entry, now);
     }
 
+    /// Puts a row into the place that its state names.
     fn enter(&mut self, handle: u32, now: Timestamp) {
         let row = self.rows.at(handle);
         let endpoint = row.endpoint;
@@ -227,6 +268,9 @@ impl State {
         }
     }
 
+    /// Takes a row out of the place that its state names. Nothing that is part of the place's key
+    /// may have changed since it was put there: due time, number, time of sending, priority, and
+    /// crashes of a ready row.
     fn leave(&mut self, handle: u32, now: Timestamp) {
         let row = self.rows.at(handle);
         let endpoint = row.endpoint;
@@ -234,6 +278,7 @@ impl State {
             DeliveryState::Ready => {
                 let (key, suspect) = (row.ready_key(), row.is_poison_suspect());
                 let entry = self.endpoints.at_mut(endpoint);
+                // As it was when the row was put in: a changed definition fills the set anew.
                 if entry.fills_with(row) {
                     entry.filling.remove(row);
                 }
@@ -264,6 +309,9 @@ impl State {
     }
 
     /// Lets the oldest ended rows fall out.
+    ///
+    /// Without a bound, a busy storage would grow by every delivery that went well, until the next
+    /// sweep.
     fn trim_ended(&mut self, now: Timestamp) {
         while self.ended.len() > self.limits.ended {
             self.drop_oldest_ended(now);
@@ -271,6 +319,8 @@ impl State {
     }
 
     /// Drops the row that ended first. Whether there was one that still exists.
+    ///
+    /// The handle of a purged row may be another's by now, so the number has to agree.
     pub(crate) fn drop_oldest_ended(&mut self, now: Timestamp) -> bool {
         let Some((handle, seq)) = self.ended.pop_front() else {
             return false;

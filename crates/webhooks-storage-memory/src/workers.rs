@@ -1,3 +1,5 @@
+//! Beats, and what becomes of the deliveries of workers that stop beating.
+
 use std::collections::HashSet;
 
 use webhooks_core::storage::spi::{Beat, HeldLease, POISON_CRASHES, WORKER_DEAD_AFTER};
@@ -6,11 +8,17 @@ use webhooks_core::{DeadReason, DeliveryId, Timestamp, WorkerId};
 use crate::state::State;
 
 /// Who leases deliveries.
+///
+/// Kept for a day after the last beat, and for as long as it holds something. A claim makes a
+/// worker known too: one that leases without ever beating would otherwise never be found silent,
+/// and what it holds would stay leased for ever.
 #[derive(Debug)]
 pub(crate) struct Worker {
     id: WorkerId,
     /// The last sign of life: a beat, or the first lease of a worker that did not beat before.
     seen_at: Timestamp,
+    /// Whether `seen_at` is the time of a beat. Only beats are told as `Beat::before`: a first
+    /// lease would look to its own worker like the beat of a copy.
     has_beaten: bool,
     /// It was given up for dead and does not know yet.
     given_up: bool,
@@ -31,6 +39,7 @@ impl Worker {
 impl State {
     /// The handle of a worker, which is made known if it is not.
     pub(crate) fn worker(&mut self, id: &WorkerId, now: Timestamp) -> u32 {
+        // `seen_at` stays as it is: of a known worker, only a beat is a sign of life.
         if let Some(known) = self.worker_handles.get(id) {
             return *known;
         }
@@ -45,6 +54,8 @@ impl State {
         new
     }
 
+    /// What a worker holds, by id, behind `after`. All of it is sorted for each page, which costs
+    /// no more than the bound on held leases of one process.
     pub(crate) fn leased_by(
         &self,
         worker: &WorkerId,
@@ -69,6 +80,7 @@ impl State {
         held
     }
 
+    /// Notes a sign of life, and takes back what silent workers hold. Without a worker, only reads.
     pub(crate) fn beat(&mut self, worker: Option<&WorkerId>, now: Timestamp) -> Beat {
         let mut beat = Beat {
             now,
@@ -82,9 +94,15 @@ impl State {
         let handle = self.worker(id, now);
         let started_at = self.started_at;
         let worker = self.workers.at_mut(handle);
+        // Judged by the beat before this one, and before it is overwritten. Only a worker that has
+        // beaten twice in a row may judge others: after a standstill of the whole machine, all of
+        // them look silent to the first that wakes, and it would give healthy ones up.
         let in_a_row = worker.has_beaten && !worker.given_up && !worker.is_silent(started_at, now);
         beat.before = worker.has_beaten.then_some(worker.seen_at);
+        // Told once, and in the same step forgotten: the worker goes on as a new one, and only its
+        // old tokens stay worthless.
         beat.lost = std::mem::take(&mut worker.given_up);
+        // After `in_a_row` and `before`, which speak of the beat before.
         worker.has_beaten = true;
         worker.seen_at = now;
         if in_a_row {
@@ -94,6 +112,8 @@ impl State {
     }
 
     /// Gives silent workers up and takes their deliveries back.
+    ///
+    /// Handles are gathered first, since taking a row back changes the set that is being walked.
     fn rescue(&mut self, now: Timestamp) -> usize {
         let started_at = self.started_at;
         let mut orphans = Vec::new();
@@ -110,11 +130,19 @@ impl State {
         orphans.len()
     }
 
+    /// Takes one delivery from a dead worker: it waits again, unless it cannot (`stranded`) or was
+    /// there at too many deaths.
     fn take_back(&mut self, handle: u32, now: Timestamp) {
+        // The crash is counted while the row is still leased: in a queue of ready rows, the count
+        // decides which queue that is, and the row would not be found there again.
         let row = self.rows.at_mut(handle);
         row.crashes = row.crashes.saturating_add(1);
         let is_poison = u32::from(row.crashes) >= POISON_CRASHES;
+        // What was leased straight from a send may be due only later by its own time; its turn had
+        // come already, so it is ready at once.
         let due_at = row.due_at.min(now);
+        // Before the poison rule: what can never be sent again is no dead letter that somebody
+        // should replay.
         if let Some(reason) = self.stranded(self.rows.at(handle)) {
             self.cancel(handle, reason, now);
         } else if is_poison {
@@ -127,6 +155,7 @@ impl State {
     /// Forgets workers that hold nothing and have not been seen since `cutoff`.
     pub(crate) fn forget_workers(&mut self, cutoff: Timestamp) {
         let handles = &mut self.worker_handles;
+        // One that holds something stays whatever its age: its rows point at its handle.
         self.workers.retain(|worker| {
             let keep = !worker.leased.is_empty() || worker.seen_at >= cutoff;
             if !keep {

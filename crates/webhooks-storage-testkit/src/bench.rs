@@ -1,3 +1,6 @@
+//! What cases share: a storage, a start time to count from, and short ways to say what is done to
+//! it.
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,7 +32,10 @@ pub(crate) struct Bench {
 }
 
 impl Bench {
+    /// Asks the storage for its time, and lets the worker beat once, since who does not beat may
+    /// not claim.
     pub(crate) async fn new(storage: Arc<dyn WebhookStorage>, capabilities: Capabilities) -> Self {
+        // From the storage, as its clock may be another machine's.
         let start = storage.beat(None, None).await.unwrap().now;
         let worker = WorkerId::named("worker_a");
         storage.beat(Some(&worker), Some(start)).await.unwrap();
@@ -46,22 +52,26 @@ impl Bench {
         Timestamp::from_millis(self.start.as_millis() + seconds * 1_000)
     }
 
+    /// Saves plain endpoints with these ids.
     pub(crate) async fn save(&self, ids: &[&str]) {
         for id in ids {
             self.storage.save_endpoint(&endpoint(id)).await.unwrap();
         }
     }
 
+    /// The record of an endpoint as changes tell of it, of a tombstone too.
     pub(crate) async fn record(&self, id: &str) -> EndpointRecord {
         let changes = self.storage.endpoints_since(0, 10_000).await.unwrap();
         let mut records = changes.records.into_iter();
         records.find(|r| r.endpoint.id == id).unwrap()
     }
 
+    /// Changes a gate at the start, whatever the epoch.
     pub(crate) async fn gate(&self, id: &str, change: GateChange) {
         self.gate_at(id, change, self.at(0)).await;
     }
 
+    /// Changes a gate at this time, whatever the epoch.
     pub(crate) async fn gate_at(&self, id: &str, change: GateChange, now: Timestamp) {
         self.gate_of(id, None, change, now).await;
     }
@@ -87,6 +97,7 @@ impl Bench {
         self.event_at(endpoints, self.at(0))
     }
 
+    /// An event sent at this time, with one delivery to each of these endpoints.
     pub(crate) fn event_at(&self, endpoints: &[&str], now: Timestamp) -> NewEvent {
         let deliveries = endpoints.iter().map(|id| NewDelivery {
             id: DeliveryId::new(now),
@@ -113,10 +124,12 @@ impl Bench {
         new
     }
 
+    /// Stores events at the start, with the bench's worker for what asks for a lease.
     pub(crate) async fn enqueue(&self, events: &[NewEvent]) -> Vec<Enqueued> {
         self.enqueue_at(events, self.at(0)).await
     }
 
+    /// Stores events at this time.
     pub(crate) async fn enqueue_at(&self, events: &[NewEvent], now: Timestamp) -> Vec<Enqueued> {
         let worker = Some(&self.worker);
         self.storage.enqueue(events, worker, now).await.unwrap()
@@ -129,6 +142,9 @@ impl Bench {
 
     /// Sends events to one endpoint, each a millisecond after the one before, the last one at the
     /// start.
+    ///
+    /// Different times, since within one millisecond only the order of arrival would tell them
+    /// apart.
     pub(crate) async fn send_many(&self, endpoint: &str, count: i64) -> Vec<DeliveryId> {
         let sent = |n| Timestamp::from_millis(self.start.as_millis() - count + 1 + n);
         let events: Vec<_> = (0..count)
@@ -139,6 +155,8 @@ impl Bench {
     }
 
     /// A claim with plenty of room, by the bench's worker.
+    ///
+    /// With every poison suspect: cases that are about those say how many they take.
     pub(crate) fn claim_at(&self, now: Timestamp) -> Claim<'_> {
         Claim {
             worker: &self.worker,
@@ -151,6 +169,7 @@ impl Bench {
         }
     }
 
+    /// A claim as it is given.
     pub(crate) async fn claim(&self, claim: Claim<'_>) -> Claimed {
         self.storage.claim(&claim).await.unwrap()
     }
@@ -168,10 +187,12 @@ impl Bench {
         taken.remove(0)
     }
 
+    /// Settles as the bench's worker, at the start.
     pub(crate) async fn settle(&self, settlements: &[Settlement]) -> Vec<Settled> {
         self.settle_at(settlements, self.at(0)).await
     }
 
+    /// Settles as the bench's worker, at this time.
     pub(crate) async fn settle_at(&self, all: &[Settlement], now: Timestamp) -> Vec<Settled> {
         self.storage.settle(&self.worker, all, now).await.unwrap()
     }
@@ -196,6 +217,9 @@ impl Bench {
     }
 
     /// A settlement of an attempt that started at the start.
+    ///
+    /// A failed one by default. Whether the attempt succeeded makes no difference to a storage: it
+    /// logs what it is given, and does what `settle_as` says.
     pub(crate) fn failed(&self, of: &WebhookDelivery, settle_as: SettleAs) -> Settlement {
         Settlement {
             attempt: Some(self.attempt(of, self.at(0))),
@@ -203,6 +227,7 @@ impl Bench {
         }
     }
 
+    /// The next attempt at a delivery: a 500 after 12 ms.
     pub(crate) fn attempt(&self, of: &WebhookDelivery, started_at: Timestamp) -> AttemptRecord {
         let mut attempt = AttemptRecord::new(of.id, of.attempts + 1, started_at);
         attempt.duration = Duration::from_millis(12);
@@ -224,18 +249,25 @@ impl Bench {
         items.remove(0)
     }
 
+    /// The state that a delivery is in.
     pub(crate) async fn state(&self, id: DeliveryId) -> DeliveryState {
         self.delivery(id).await.state
     }
 
+    /// The first page that a query finds.
     pub(crate) async fn list(&self, query: &DeliveryQuery) -> Vec<DeliveryRecord> {
         self.storage.deliveries(query).await.unwrap().items
     }
 
     /// The counts, which must add up.
+    ///
+    /// Every case that looks at counts so checks, on the way, that no delivery was lost or counted
+    /// twice.
     pub(crate) async fn counts(&self, endpoint: Option<&str>) -> Counts {
         let counts = self.storage.counts(endpoint).await.unwrap();
         let ended = counts.delivered + counts.dead + counts.cancelled + counts.purged;
+        // On every look, for one endpoint and for all: no step may lose a delivery or count it
+        // twice.
         assert_eq!(
             counts.enqueued,
             ended + counts.waiting(),
@@ -251,6 +283,8 @@ pub(crate) const DEAD: SettleAs = SettleAs::Dead {
 };
 
 /// A plain endpoint.
+///
+/// It takes everything, with a URL of its own.
 pub(crate) fn endpoint(id: &str) -> WebhookEndpoint {
     WebhookEndpoint {
         id: id.into(),

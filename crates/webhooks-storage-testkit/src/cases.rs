@@ -1,4 +1,7 @@
 //! One file per topic; the list that makes tests of them is in `runner.rs`.
+//!
+//! A case is a sentence that holds for every storage, named so, and takes a bench with an empty
+//! storage. Its doc says which harm the rule keeps away.
 
 pub(crate) mod batches;
 pub(crate) mod beat;

@@ -1,6 +1,11 @@
+//! What random sequences consist of. Numbers instead of ids and times, so that a failing sequence
+//! can be made shorter and still means the same.
+
 use proptest::prelude::*;
 
+/// Few, so that operations meet at the same ones.
 pub(crate) const ENDPOINTS: [&str; 3] = ["a", "b", "c"];
+/// Two are enough: one that dies and one that finds it dead.
 pub(crate) const WORKERS: [&str; 2] = ["worker_x", "worker_y"];
 /// No sum of these is a bound of the contract, where storages may differ by a millisecond.
 pub(crate) const STEPS: [u64; 4] = [900, 5_300, 13_100, 8 * 86_400_000];
@@ -8,44 +13,61 @@ pub(crate) const STEPS: [u64; 4] = [900, 5_300, 13_100, 8 * 86_400_000];
 /// Something that is done to the storage and to the model.
 #[derive(Clone, Debug)]
 pub(crate) enum Operation {
+    /// Lets one of [`STEPS`] pass.
     Advance(usize),
     /// Of an endpoint, enabled or not, for one of two tenants or for none, with a batch or not.
     Save(usize, bool, Option<bool>, bool),
+    /// Of an endpoint, which may not be there.
     Delete(usize),
     /// With how many epochs ago it was decided, if it says so.
     Gate(usize, u8, Option<u64>),
+    /// Several events in one call, which share its worker.
     Enqueue(Vec<Send>),
+    /// A claim by a worker, which beats first if it may not claim.
     Claim {
         worker: usize,
         limit: usize,
         per_endpoint: usize,
         suspects: bool,
     },
+    /// An outcome for one of the leased deliveries. `stale` gives it a token of before.
     Settle {
         row: prop::sample::Index,
         outcome: u8,
         stale: bool,
     },
     Beat(usize),
+    /// A sign of life.
+    // Of one endpoint's deliveries, or of all.
     Change(Option<usize>, u8),
+    /// With the default retention, until nothing is left to go.
     Sweep,
 }
 
 /// An event to be sent.
 #[derive(Clone, Debug)]
 pub(crate) struct Send {
+    /// May name an endpoint twice, or none.
     pub(crate) endpoints: Vec<usize>,
+    /// A level of `Priority`.
     pub(crate) priority: u8,
+    /// Until it is due, in milliseconds.
     pub(crate) delay: u64,
+    /// A worker; the event's deliveries are then stored leased.
     pub(crate) leased_to: Option<usize>,
+    /// One of three idempotency keys.
     pub(crate) key: Option<u8>,
 }
 
 /// Any operation.
+///
+/// The weights make sending, claiming and settling most frequent, so that operators' acts meet
+/// deliveries in every state.
 pub(crate) fn operation() -> impl Strategy<Value = Operation> {
     let at = 0..ENDPOINTS.len();
     let worker = 0..WORKERS.len();
     prop_oneof![
+        // The last step is days long, and rare: it takes away most of what has built up.
         4 => prop_oneof![8 => 0..3_usize, 1 => Just(3)].prop_map(Operation::Advance),
         2 => (at.clone(), prop::bool::weighted(0.8), prop::option::weighted(0.3, any::<bool>()),
             any::<bool>())
@@ -66,6 +88,7 @@ pub(crate) fn operation() -> impl Strategy<Value = Operation> {
     ]
 }
 
+/// An event, mostly one that is due at once and leased to nobody.
 fn send() -> impl Strategy<Value = Send> {
     (
         prop::collection::vec(0..ENDPOINTS.len(), 0..4),

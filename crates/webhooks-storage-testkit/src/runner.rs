@@ -1,3 +1,7 @@
+//! From the list of cases to tests: [`conformance!`] makes a `#[test]` of each, and [`run`] runs
+//! one by its name. The list is written once, so that a case cannot be forgotten in one place or
+//! for one storage.
+
 use std::sync::Arc;
 
 use crate::bench::Bench;
@@ -7,6 +11,9 @@ use crate::{Backend, cases, random_operations};
 ///
 /// The expression makes the [`Backend`]; it is evaluated anew for each case inside a Tokio runtime,
 /// and may `.await`.
+///
+/// The cases do not depend on each other or on their order, and may run side by side: each has a
+/// storage of its own.
 #[macro_export]
 macro_rules! conformance {
     ($backend:expr) => {
@@ -283,6 +290,9 @@ macro_rules! __expand {
 /// # Panics
 ///
 /// When the case fails.
+///
+/// On a runtime of its own with two threads, so that what a storage spawns can run beside the case.
+/// A case that fails leaves its storage behind, undisposed, for a look at it.
 pub fn run<B: Backend>(backend: impl Future<Output = B>, name: &str) {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -290,6 +300,7 @@ pub fn run<B: Backend>(backend: impl Future<Output = B>, name: &str) {
         .build()
         .unwrap();
     let backend = runtime.block_on(backend);
+    // Not on one bench: each sequence starts from an empty storage.
     if name == "random::random_operations" {
         random_operations::run(&backend, &runtime);
         return;

@@ -1,4 +1,8 @@
 //! What the lack of a response means.
+//!
+//! A request whose connection was open may have reached the endpoint, whatever went wrong
+//! afterwards. So each such failure is an attempt, and a retry under the same ids may be the second
+//! that the receiver sees.
 
 use std::error::Error;
 use std::io;

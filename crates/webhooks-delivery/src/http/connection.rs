@@ -19,12 +19,17 @@ use crate::http::header_buffers::HeaderBuffers;
 use crate::http::network::{Allowance, Link, Target};
 
 /// How long the verdict over a connection's address stands.
+/// A name may have another address by then, and the owner of the address may be another: the
+/// verdict was about who had it.
 const VERDICT: Duration = Duration::from_secs(300);
 /// How long a connection is kept after its last request began.
+/// Servers commonly close idle connections after a minute or more; a connection that is kept for
+/// less is seldom found closed.
 const IDLE: Duration = Duration::from_secs(60);
 /// The largest head of a response, in bytes; also the most that is read ahead of its body.
 const MAX_HEAD: usize = 64 * 1024;
 /// The most headers of a response. The parser takes 64 bytes of memory for each, used or not.
+/// Responses to webhooks have a dozen, but some servers send far more, and curl takes them.
 const MAX_HEADERS: usize = 2_048;
 
 type Body = Full<Bytes>;
@@ -33,8 +38,11 @@ type Body = Full<Bytes>;
 /// every attempt carries along is small.
 pub(crate) struct Connection {
     pub(crate) target: Arc<Target>,
+    /// Dropped, it ends the task of the connection.
     sender: SendRequest<Body>,
+    /// Shared with the [`Link`], which takes from it.
     allowance: Allowance,
+    /// Before the name was looked up, so that the verdict never stands for too long.
     judged: Instant,
     /// When its last request began.
     used: Instant,
@@ -77,6 +85,8 @@ impl Connection {
         request: Request<Body>,
         response_bytes: usize,
     ) -> impl Future<Output = Result<Response<Incoming>, TrySendError<Request<Body>>>> + use<> {
+        // Before the request: bytes that an endpoint sends unasked between two requests find the
+        // rest of the last allowance.
         self.allowance.renew(response_bytes);
         self.sender.try_send_request(request)
     }
@@ -97,6 +107,9 @@ impl Connection {
     }
 
     /// Whether a request may be sent now, after a time without one.
+    ///
+    /// A connection that the endpoint has closed may still look ready; the request then goes out on
+    /// a new one, if no byte of it was written.
     pub(crate) fn is_fresh(&self, now: Instant) -> bool {
         self.sender.is_ready() && now - self.judged < VERDICT && now - self.used < IDLE
     }

@@ -1,4 +1,8 @@
 //! Sends one signed request and says what came of it.
+//!
+//! The engine knows no queue: it is asked for one attempt and answers with a [`DeliveryResult`], or
+//! with an error where nothing was sent for a reason of this side. It keeps what is costly to make
+//! again: idle connections by target, and headers with keyed signers by endpoint.
 
 mod builder;
 
@@ -38,13 +42,45 @@ type Body = Full<bytes::Bytes>;
 /// resolution to the end of the response's body.
 ///
 /// Runs inside a Tokio runtime with I/O and time enabled.
+///
+/// | what | bound |
+/// |---|---|
+/// | one attempt | the endpoint's timeout, or 30 s |
+/// | the response's head | 64 KiB, 256 headers |
+/// | the response's body | 64 KiB are read, 4 KiB kept |
+/// | idle connections | one minute each, 256 to one origin, 4,096 in all |
+///
+/// The limits can be set by its [builder](Self::builder), but for those of the head and the minute.
+///
+/// ```
+/// use std::sync::Arc;
+/// use webhooks_core::{Clock, Timestamp};
+/// use webhooks_delivery::{DeliveryEngine, NetworkPolicy};
+///
+/// #[derive(Debug)]
+/// struct Fixed;
+///
+/// impl Clock for Fixed {
+///     fn now(&self) -> Timestamp {
+///         Timestamp::from_millis(1_704_110_400_000)
+///     }
+/// }
+///
+/// let policy = NetworkPolicy::default().allow_port(8443);
+/// let engine = DeliveryEngine::builder(Arc::new(Fixed)).network_policy(policy).build()?;
+/// # drop(engine);
+/// # Ok::<(), webhooks_core::WebhookError>(())
+/// ```
 pub struct DeliveryEngine {
+    /// For [`deliver`](Self::deliver) alone: an [`Attempt`] brings its own time.
     clock: Arc<dyn Clock>,
     connector: Connector,
     idle: Arc<IdlePool>,
     scarcity: Scarcity,
     reading: Reading,
     timeout: Duration,
+    /// By endpoint id, as each was when a request last went there. Holds keys until
+    /// [`forget`](Transport::forget).
     prepared: RwLock<HashMap<String, Arc<Prepared>>>,
 }
 
@@ -97,6 +133,8 @@ impl DeliveryEngine {
         attempt: &Attempt<'_>,
     ) -> Result<DeliveryResult, Untried> {
         self.scarcity.say(untried);
+        // A proxy that is not there will not be in a second, and its failure has taken long enough
+        // already.
         if untried != Untried::Shortage {
             return Err(untried);
         }
@@ -113,8 +151,11 @@ impl DeliveryEngine {
     async fn try_once(&self, attempt: &Attempt<'_>) -> Result<DeliveryResult, Untried> {
         let started = Instant::now();
         let mut received = ReceivedResponse::new(attempt.whole_response);
+        // What has come of the response is outside the future: a deadline that drops it leaves the
+        // status.
         let exchange = self.exchange(attempt, &mut received, started);
         let failure = match timeout(attempt.timeout, exchange).await {
+            // Not used: an exchange that ends well has left a status.
             Ok(Ok(())) => FailureKind::MalformedResponse,
             Ok(Err(NoResponse::Failed(failure))) => failure,
             Ok(Err(NoResponse::Untried(untried))) => return Err(untried),
@@ -142,6 +183,7 @@ impl DeliveryEngine {
         received: &mut ReceivedResponse,
         started: Instant,
     ) -> Result<(), NoResponse> {
+        // Before a connection is taken: a refused URL must cost none.
         let prepared = self.prepared(attempt.endpoint)?;
         let mut kept = self.idle.take(&prepared.target, started);
         let request = match &mut kept {
@@ -156,6 +198,8 @@ impl DeliveryEngine {
                 // Closed before a byte of the request was written, it goes out on a new one.
                 Err(mut error) => match error.take_message() {
                     Some(unsent) => Err(unsent),
+                    // Part of it may have been read: to send it again here would be a second
+                    // attempt that nobody counts.
                     None => return Err(classify::by_error(error.error()).into()),
                 },
             },
@@ -165,6 +209,7 @@ impl DeliveryEngine {
             Ok(sent) => sent,
             Err(unsent) => {
                 let endpoint = attempt.endpoint;
+                // Whose share of the look-ups it takes.
                 let customer = endpoint.tenant.as_deref().unwrap_or(&endpoint.id);
                 Box::pin(self.send_anew(target, customer, attempt.timeout, unsent)).await?
             }
@@ -175,6 +220,8 @@ impl DeliveryEngine {
             connection.room.keep(head.headers);
             (head.status, body)
         };
+        // A 2xx is all that is asked of a receiver. Its slot is free at once, and what else it
+        // sends costs no latency.
         if status.is_success() && !attempt.whole_response {
             self.reading
                 .read_ready(received, body, connection, &self.idle)
@@ -207,6 +254,8 @@ impl DeliveryEngine {
         customer: &str,
         within: Duration,
     ) -> Result<Box<Connection>, NoResponse> {
+        // Before the look-up: the addresses are judged later than that, and the connection ages
+        // from here.
         let judged = Instant::now();
         let link = self.connector.connect(target, customer, within).await?;
         Connection::start(Arc::clone(target), link, judged)
@@ -217,11 +266,16 @@ impl DeliveryEngine {
     fn prepared(&self, endpoint: &Arc<KeptEndpoint>) -> Result<Arc<Prepared>, FailureKind> {
         let known = self.prepared.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(prepared) = known.get(&endpoint.id)
+            // Not by value: a changed definition is another allocation, and a comparison of secrets
+            // is spared.
             && Arc::ptr_eq(&prepared.endpoint, endpoint)
         {
             return Ok(Arc::clone(prepared));
         }
+        // Making it takes a hash of each secret, which others must not wait for. Two may make it at
+        // once; the later one stays.
         drop(known);
+        // Judged again and not only when it was registered: the policy may be stricter since.
         let url = url_rules::judge(self.connector.policy(), &endpoint.url)
             .map_err(|_| FailureKind::UrlRefused)?;
         let parts = Parts::new(endpoint, &url).map_err(|_| FailureKind::Unbuildable)?;
@@ -240,6 +294,7 @@ impl DeliveryEngine {
 
 #[async_trait]
 impl Transport for DeliveryEngine {
+    // The same two steps as before a request, so that what passes here can be sent.
     fn check(&self, endpoint: &WebhookEndpoint) -> Result<()> {
         let url = url_rules::judge(self.connector.policy(), &endpoint.url)?;
         Parts::new(endpoint, &url).map(drop)

@@ -1,9 +1,15 @@
 //! How many descriptors this process may have open, and how many of them connections get.
+//!
+//! A process without a free descriptor cannot accept, connect or open a file. Connections that are
+//! kept for later are the only ones that this crate can do without, so that they get what the
+//! others leave.
 
 /// Descriptors for everything else: connections of storages, look-ups of names, responses whose rest is
 /// read in the background, and the service around this.
+/// A guess on the large side: the number is only used where the limit is low.
 const OTHERS: usize = 256;
 /// Idle connections at most, however many descriptors there are.
+/// Each has buffers of some KiB here, and a socket in the kernel.
 const MAX_IDLE: usize = 4_096;
 
 /// The limit of open files, read when an engine is built.
@@ -30,6 +36,8 @@ impl FileLimit {
     pub(crate) fn idle(self, requests: usize) -> usize {
         let Some(files) = self.0 else { return MAX_IDLE };
         let left = files.saturating_sub(requests.saturating_add(OTHERS)) / 2;
+        // At least an eighth: with none kept, each request would pay for a new connection and its
+        // handshake.
         left.max(files / 8).min(MAX_IDLE)
     }
 

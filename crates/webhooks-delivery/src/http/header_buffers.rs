@@ -4,6 +4,7 @@ use bytes::BytesMut;
 use http::HeaderMap;
 
 /// The most headers that an unused connection has room for.
+/// An endpoint may send many headers once; that memory must not stay with each of its connections.
 const MAX_HEADERS: usize = 64;
 
 /// Where the headers of a connection's requests are written: what one request had is used by the

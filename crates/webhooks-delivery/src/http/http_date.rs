@@ -18,11 +18,15 @@ const MONTHS: [&str; 12] = [
     "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
 ];
 
+/// Seconds of a day; leap seconds are not counted (POSIX time).
 const DAY: i64 = 86_400;
 /// Days from the first of March of the year 0 to the first of January 1970.
 const EPOCH: i64 = 719_468;
 
 /// The moment that a date names. `now` tells the century of a year of two digits.
+///
+/// Receivers send such dates in `Retry-After`. What is not a date there is passed over, so that a
+/// strict grammar costs at most a pause that nobody could have read with certainty.
 pub(crate) fn parse(text: &str, now: SystemTime) -> Option<SystemTime> {
     let words: Vec<_> = text.split(' ').collect();
     let seconds = match *words {
@@ -42,6 +46,7 @@ pub(crate) fn parse(text: &str, now: SystemTime) -> Option<SystemTime> {
             date.seconds(date.full_year(digits(year, 2)?, now)?, weekday)
         }
         // Sun Nov  6 08:49:37 1994
+        // asctime pads a day of one digit with a second space, hence the empty word.
         [weekday, month, "", day, time, year] => {
             let date = Date::new(digits(day, 1)?, month, time)?;
             date.seconds(digits(year, 4)?, short_weekday(weekday)?)
@@ -94,6 +99,9 @@ impl Date {
     }
 
     /// The year with these last two digits: the latest that is not more than 50 years ahead.
+    ///
+    /// RFC 9110 section 5.6.7: a date that seems to be more than 50 years ahead is of the past
+    /// century.
     fn full_year(self, short: i64, now: SystemTime) -> Option<i64> {
         let now = match now.duration_since(UNIX_EPOCH) {
             Ok(since) => i64::try_from(since.as_secs()).ok()?,
@@ -125,6 +133,7 @@ fn time_of_day(text: &str) -> Option<i64> {
         return None;
     };
     match [digits(hour, 2)?, digits(minute, 2)?, digits(second, 2)?] {
+        // The leap second is the first second of the next day.
         [23, 59, 60] => Some(DAY),
         [hour @ ..24, minute @ ..60, second @ ..60] => Some(hour * 3_600 + minute * 60 + second),
         _ => None,
@@ -136,6 +145,8 @@ fn short_weekday(text: &str) -> Option<usize> {
 }
 
 /// A number of exactly so many digits.
+///
+/// `parse` alone would take a sign.
 fn digits(text: &str, count: usize) -> Option<i64> {
     let well_formed = text.len() == count && text.bytes().all(|byte| byte.is_ascii_digit());
     well_formed.then(|| text.parse().ok()).flatten()

@@ -2,6 +2,8 @@
 //!
 //! Each takes a descriptor, of which the process has so many for everything: so there are never more
 //! than a number in all, and for one more the one is closed that was idle for longest.
+//!
+//! The newest connection is used first, so that after a burst the older ones age and are closed.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -20,7 +22,9 @@ const SWEEP: Duration = Duration::from_secs(15);
 
 /// The connections that no request uses at the moment.
 pub(crate) struct IdlePool {
+    /// In all; from the limit of open files, unless it is set.
     most: usize,
+    /// As many as there are requests at a time: more could not be used at once.
     most_per_target: usize,
     idle: Mutex<Idle>,
     /// Stops with its owner.
@@ -33,6 +37,7 @@ struct Idle {
     connections: BTreeMap<u64, Box<Connection>>,
     /// The numbers of those to one target, in the same order.
     by_target: HashMap<Arc<Target>, SmallVec<[u64; 4]>>,
+    /// Numbers are never used again, and order connections by when they became idle.
     came: u64,
 }
 
@@ -50,6 +55,8 @@ impl IdlePool {
     pub(crate) fn keep_sweeping(self: &Arc<Self>) {
         let mut sweeper = lock(&self.sweeper);
         if sweeper.is_empty() {
+            // Weak, or the task would keep the pool, and with it every connection, for ever.
+            // Started by the first request, since an engine is built outside a runtime.
             sweeper.spawn(sweep(Arc::downgrade(self)));
         }
     }
@@ -57,6 +64,7 @@ impl IdlePool {
     /// A connection that can be used at once, the one that was used last.
     pub(crate) fn take(&self, target: &Target, now: Instant) -> Option<Box<Connection>> {
         let mut idle = lock(&self.idle);
+        // One that is not fresh is dropped on the way, and with it closed.
         while let Some(mut connection) = idle.newest(target) {
             if connection.is_fresh(now) {
                 connection.use_at(now);
@@ -75,6 +83,7 @@ impl IdlePool {
         idle.add(connection);
         let too_many = idle.connections.len() > self.most;
         let closed = too_many.then(|| idle.oldest());
+        // Closing is a system call: not under the lock that each request takes.
         drop(idle);
         drop(closed);
     }
@@ -88,6 +97,8 @@ impl IdlePool {
     fn sweep(&self, now: Instant) {
         let mut idle = lock(&self.idle);
         let all = idle.connections.iter();
+        // What waits is closed within a quarter of a minute after it became too old, also at
+        // targets to which nothing is sent any more.
         let old: Vec<_> = all
             .filter(|(_, c)| !c.is_fresh(now))
             .map(|(n, _)| *n)

@@ -1,4 +1,6 @@
 //! Why no response came.
+//!
+//! The two kinds part here: one becomes the result of an attempt, the other an error that is none.
 
 use webhooks_core::FailureKind;
 

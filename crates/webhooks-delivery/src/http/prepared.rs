@@ -1,4 +1,8 @@
 //! What the requests of one endpoint have in common, made once.
+//!
+//! Promises: headers of this side come before those of an endpoint, which can replace none of them;
+//! the values that an endpoint has set are wiped when the last request with them is gone; and the
+//! body that is signed is the body that is sent.
 
 use std::sync::Arc;
 
@@ -26,8 +30,11 @@ const STANDARD_TIMESTAMP: HeaderName = HeaderName::from_static(STANDARD_TIMESTAM
 const STANDARD_SIGNATURE: HeaderName = HeaderName::from_static(STANDARD_SIGNATURE_HEADER);
 
 /// How many headers an attempt adds at most.
+/// Length, event type, delivery, attempt and event id, one signature of the first scheme, and three
+/// headers of Standard Webhooks.
 const OURS: usize = 9;
 /// Bytes of the values of most attempts.
+/// Three ids, a time and a signature; more grows the buffer.
 const USUAL_VALUES: usize = 256;
 
 /// The version is that of all crates of the workspace.
@@ -35,6 +42,7 @@ const AGENT: &str = concat!("better-auth-webhooks/", env!("CARGO_PKG_VERSION"));
 
 /// What the requests of one endpoint have in common.
 pub(crate) struct Prepared {
+    /// As it was when this was made; another allocation means another definition.
     pub(crate) endpoint: Arc<KeptEndpoint>,
     pub(crate) target: Arc<Target>,
     parts: Parts,
@@ -44,6 +52,8 @@ pub(crate) struct Prepared {
 pub(crate) struct Parts {
     uri: Uri,
     headers: HeaderMap,
+    /// The current one first. Each signs while it is live, so that receivers can rotate without a
+    /// gap.
     secrets: Vec<LiveSecret>,
 }
 
@@ -64,6 +74,9 @@ impl Prepared {
     }
 
     /// The signed request of one attempt.
+    ///
+    /// `None` if a value is no header: the attempt has then failed as unbuildable, and nothing was
+    /// sent.
     pub(crate) fn request(
         &self,
         attempt: &Attempt<'_>,
@@ -114,6 +127,8 @@ impl Parts {
         values: &mut Values<'_>,
         add: &mut impl FnMut(HeaderName, HeaderValue),
     ) -> Option<()> {
+        // Storage time of this attempt: a retry is signed anew, or receivers would refuse it as too
+        // old.
         let at = attempt.now.as_secs();
         let live = || {
             self.secrets
@@ -121,6 +136,7 @@ impl Parts {
                 .filter(|secret| secret.is_live(attempt.now))
         };
         let mut timestamped = live().filter_map(|s| s.timestamped.as_ref()).peekable();
+        // One header with a `v1` per live secret.
         if timestamped.peek().is_some() {
             write_signature_header(values.0, timestamped, at, attempt.body).ok()?;
             add(SIGNATURE, values.cut()?);
@@ -192,6 +208,7 @@ fn fixed_headers(endpoint: &WebhookEndpoint, url: &JudgedUrl) -> Result<HeaderMa
         let value = wiped_value(value)
             .map_err(|error| unbuildable("a header has a malformed value", error))?;
         // Never in the place of one of ours.
+        // Registration refuses reserved names; this holds for what was stored before one was.
         headers.entry(name).or_insert(value);
     }
     Ok(headers)
@@ -213,6 +230,7 @@ fn own(set: Option<&str>, ours: &'static str) -> Result<HeaderValue> {
 fn wiped_value(value: &str) -> std::result::Result<HeaderValue, InvalidHeaderValue> {
     let bytes = Zeroizing::new(value.as_bytes().to_vec());
     let mut value = HeaderValue::from_maybe_shared(Bytes::from_owner(bytes))?;
+    // Then hyper and `http` leave it out of their `Debug` texts.
     value.set_sensitive(true);
     Ok(value)
 }

@@ -1,4 +1,8 @@
 //! Reading the response of an endpoint.
+//!
+//! Promises: a receiver decides neither how much memory nor how much time an attempt takes; the
+//! status counts once it has come; and a connection is kept only after all of its response was
+//! read.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -17,13 +21,17 @@ use crate::http::idle_pool::IdlePool;
 use crate::http::retry_after::parse_retry_after;
 
 /// The longest wait that a response can ask for.
+/// A longer one is more likely a mistake, and an endpoint that is held for weeks looks like one
+/// that is lost.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 3_600);
 /// How much of a response is read besides its body: interim responses, the head, the framing of
 /// chunks, trailers. The body's cap in chunks of one byte is within it.
 const MAX_OVERHEAD: usize = 1024 * 1024;
 /// How long the rest of an accepted response is read in the background, to keep its connection.
+/// A new connection with TLS costs less than to wait longer.
 const DRAIN: Duration = Duration::from_secs(2);
 /// How many responses are read in the background at once; further connections are closed instead.
+/// Each holds a descriptor and a task that no request accounts for.
 const MAX_DRAINS: usize = 128;
 
 /// How often the connection's task is given a turn to bring more of an accepted response, which is
@@ -31,6 +39,7 @@ const MAX_DRAINS: usize = 128;
 const TURNS: u32 = 2;
 
 /// The bytes that are kept at least of a response whose sender wants to know what it says.
+/// Enough for the answer to a challenge, also where the engine keeps nothing of responses.
 const WHOLE: usize = 1_024;
 
 /// The limits of what is read, and of what is read in the background.
@@ -49,6 +58,7 @@ pub(crate) struct ReceivedResponse {
     pub(crate) status: Option<StatusCode>,
     pub(crate) retry_after: Option<Duration>,
     kept: BytesMut,
+    /// Bytes of the body so far, kept or not.
     read: usize,
     keep_at_least: usize,
 }
@@ -66,6 +76,8 @@ impl ReceivedResponse {
         self.status = Some(status);
         if matches!(
             status,
+            // With a redirect the header says when to follow it (RFC 9110 section 10.2.3), which is
+            // not done.
             StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
         ) {
             self.retry_after = retry_after(headers, now);
@@ -111,6 +123,7 @@ impl Reading {
         idle: &Arc<IdlePool>,
     ) {
         while let Some(frame) = body.frame().await {
+            // The connection is dropped, and with it closed; what has come stays.
             let Ok(frame) = frame else { return };
             if frame
                 .data_ref()
@@ -163,12 +176,15 @@ impl Reading {
         mut connection: Box<Connection>,
         idle: &Arc<IdlePool>,
     ) {
+        // Another reader could see its end elsewhere: what follows would be taken for the next
+        // response.
         if !connection.may_be_kept() {
             return;
         }
         if rest.is_none() && connection.is_ready() {
             return idle.keep(connection);
         }
+        // Too many are read already: this one is closed.
         let Ok(permit) = Arc::clone(&self.drains).try_acquire_owned() else {
             return;
         };

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 use crate::http::http_date;
 
 /// The most digits of a number of seconds, and the longest date, that are looked at.
+/// So many digits say no more than the cap does; a head has room for thousands of them.
 const MAX_DIGITS: usize = 512;
 const MAX_DATE: usize = 64;
 

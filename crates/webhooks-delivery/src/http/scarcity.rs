@@ -1,4 +1,7 @@
 //! What an engine does when its process is short of descriptors, ports or memory, or lacks its proxy.
+//!
+//! Shortages are mostly over as soon as other requests end. So an attempt waits a moment, up to a
+//! second in all, before its delivery is given back, which would cost the storage two calls.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -19,6 +22,8 @@ const WAITS: [Duration; 7] = [
     Duration::from_millis(500),
 ];
 /// Idle connections that are closed before each of them.
+/// With the waits up to 56 connections of one attempt: others are short at the same time and close
+/// theirs.
 const CLOSED: usize = 8;
 /// How often it is said.
 const SAID_EVERY: Duration = Duration::from_secs(10);

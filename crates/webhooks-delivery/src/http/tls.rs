@@ -1,4 +1,6 @@
 //! TLS: whom to trust, and who we are.
+//!
+//! There is no way to turn verification off. A test uses a root of its own.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,11 +15,19 @@ use webhooks_core::{Result, WebhookError};
 ///
 /// TLS 1.2 and 1.3 with the usual public roots (webpki-roots), which further roots can join or the
 /// operating system's verifier can replace. Certificates are always verified.
+///
+/// ```
+/// use webhooks_delivery::TlsOptions;
+///
+/// let not_pem = TlsOptions::default().add_roots_pem(b"no certificate");
+/// assert!(not_pem.is_err());
+/// ```
 #[derive(Clone, Default)]
 pub struct TlsOptions {
     roots: Vec<CertificateDer<'static>>,
     identity: Option<Arc<Identity>>,
     #[cfg(feature = "platform-verifier")]
+    // Only with its feature, since its dependencies differ by platform.
     platform_verifier: bool,
 }
 
@@ -112,6 +122,7 @@ impl TlsOptions {
                 .with_client_auth_cert(identity.chain.clone(), identity.key.clone_key())
                 .map_err(|error| broken("the client certificate does not fit its key", error))?,
         };
+        // Named, so that a server that prefers HTTP/2 does not choose it.
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Arc::new(config))
     }

@@ -1,4 +1,8 @@
 //! Makes requests.
+//!
+//! Each request ends in exactly one input, [`ended`](Scheduler::ended) or
+//! [`ended_untried`](Scheduler::ended_untried), also where the transport panics. Only an abort ends
+//! it without: [`Driver::cut_off`] gives up what it carried before that.
 
 use std::borrow::Cow;
 use std::panic::AssertUnwindSafe;
@@ -26,7 +30,10 @@ pub(crate) struct Requests {
     pub(crate) transport: Arc<dyn Transport>,
     settings: Settings,
     /// Where requests run, whoever starts them.
+    /// Kept, since commands are done by whichever thread told the scheduler something, which may be
+    /// one outside the runtime: a [`Pipeline`](crate::Pipeline) may be dropped there.
     runtime: Handle,
+    /// One for each task, for the end of the process. Never taken under the lock of the scheduler.
     tasks: Mutex<Slab<AbortHandle>>,
 }
 
@@ -60,6 +67,7 @@ impl Requests {
 
     /// Makes a request. A transport that panics has failed.
     async fn make(&self, request: &Request) -> Result<DeliveryResult> {
+        // One event goes out as the bytes that were stored; only a batch gets an envelope now.
         let envelope = Envelope::of(request);
         let mut attempt = Attempt::new(
             &request.record.endpoint,
@@ -77,6 +85,8 @@ impl Requests {
             delivery_id = %attempt.delivery_id,
             attempt = attempt.number,
         );
+        // Nothing of the attempt is looked at after a panic, so that no broken state gets out of
+        // it.
         let sent = AssertUnwindSafe(async { self.transport.send(&attempt).await }).catch_unwind();
         let result = sent.instrument(span.clone()).await;
         let result = result.unwrap_or_else(|_| Ok(panicked(request.started_at)));
@@ -90,6 +100,7 @@ async fn make_all(driver: Arc<Driver>, first: Request, task: usize) {
     let mut next = Some(first);
     while let Some(request) = next {
         let result = driver.requests().make(&request).await;
+        // The end of this request and the start of the next are one input: the lock is taken once.
         next = driver.tell_end(|scheduler: &mut Scheduler, now| match &result {
             Ok(result) => scheduler.ended(now, request.id, result),
             Err(_) => scheduler.ended_untried(now, request.id),
@@ -120,6 +131,8 @@ impl<'a> Envelope<'a> {
     }
 
     fn batch(events: &[Arc<WebhookEvent>], now: Timestamp) -> Self {
+        // A new one for each try: which events are in a batch may differ the next time, and
+        // receivers tell repeated events by the ids inside.
         let id = EventId::new(now);
         let bodies = events.iter().map(|event| &event.payload);
         Self {
@@ -132,6 +145,9 @@ impl<'a> Envelope<'a> {
 }
 
 /// What came of a request whose transport panicked. It may have been sent.
+///
+/// So it counts as an attempt, and against the endpoint as a connection that broke off would: a
+/// payload that always panics must come to an end of its retries.
 fn panicked(started_at: Timestamp) -> DeliveryResult {
     DeliveryResult {
         outcome: Outcome::Failed(FailureKind::Reset),

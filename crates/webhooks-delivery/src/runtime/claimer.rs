@@ -1,4 +1,8 @@
 //! Brings ready deliveries from the storage into their lanes.
+//!
+//! Promises: work that is ready is found within [`POLL`] though nobody told of it, and an idle
+//! process claims no more often than that. Whether there is room, and for what, the scheduler says;
+//! a claimer that is refused room rests until something makes some.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +20,8 @@ use super::worker::Worker;
 use crate::schedule::{AfterClaim, ClaimRequest};
 
 /// How often the storage is asked at least, for work that nobody told of.
+/// Twice the beat. Where the storage wakes claimers it is a safety net; where it does not, it is
+/// the longest that a delivery waits which another process has stored.
 const POLL: Duration = Duration::from_millis(1_600);
 
 /// Claims whenever there may be work and there is room for it.
@@ -23,8 +29,10 @@ const POLL: Duration = Duration::from_millis(1_600);
 pub(crate) struct Claimer {
     pub(crate) driver: Arc<Driver>,
     pub(crate) worker: Arc<Worker>,
+    /// Read when a claim brings something of an endpoint that is not known as open.
     pub(crate) endpoints: Arc<EndpointReader>,
     /// The rate limit of endpoints that have none of their own.
+    /// For storages that keep rate limits in their claims; others pass it over.
     pub(crate) rate_limit: Option<RateLimitConfig>,
     /// Told when a claim failed that may have leased something all the same.
     pub(crate) leases_unknown: Arc<Notify>,
@@ -55,6 +63,7 @@ impl Claimer {
             self.driver.unless_stopped(self.help.notified()).await;
             self.claim_all().await;
             // The one that watches asks when something is due next.
+            // `help` itself knows of no due time, and may have claimed what `watch` waits for.
             self.driver.claim.notify_one();
         }
     }
@@ -74,6 +83,7 @@ impl Claimer {
 
     async fn wait_for_work(&self, due: Option<Timestamp>) {
         let poll = Instant::now() + POLL;
+        // Never later than the poll, whatever the storage said: its time may be set.
         let due = due.map_or(poll, |at| self.worker.clock.instant(at).min(poll));
         tokio::select! {
             () = self.driver.claim.notified() => {}
@@ -100,6 +110,8 @@ impl Claimer {
         } = match self.ask(&claim).await {
             Ok(claimed) => claimed,
             Err(error) => {
+                // The room that was kept for it must be free again, or each failure would leak
+                // some.
                 self.driver
                     .tell(|scheduler, _| scheduler.claim_failed(&claim));
                 if error.outcome_unknown() {

@@ -1,4 +1,11 @@
 //! Stores events, many senders' in one commit.
+//!
+//! Promises: a sender is answered once the storage has answered for its events; what is passed to
+//! one call of [`store`](Committer::store) is stored in one commit or fails together; what waits is
+//! bounded by number and by bytes, and a full queue refuses at once rather than make senders wait.
+//!
+//! No timer delays a commit. A batch is what has come while the commit before it was on its way, so
+//! that an idle system stores each event at once.
 
 use std::sync::Arc;
 
@@ -13,6 +20,7 @@ use crate::outgoing::Sent;
 use crate::schedule::{Place, Stored};
 
 /// Events of one commit at most.
+/// More would make all senders of a commit wait for one long call; less would cost more calls.
 const BATCH: usize = 256;
 /// Bytes that one commit stores at most, but for an event that has more: a database has a longest
 /// message, and serves others meanwhile only where its calls are short.
@@ -21,10 +29,15 @@ pub(crate) const BATCH_BYTES: usize = 8 << 20;
 /// Redis takes ten milliseconds, in which it does nothing else.
 const DELIVERY_WEIGHT: usize = 32 << 10;
 /// Events that wait for their commit at most.
+/// As many are some seconds' work of a busy system. Who sends more than is stored should hear of it
+/// before that.
 const QUEUE: usize = 16_384;
 /// Bytes of events that wait for their commit at most, with their deliveries.
+/// Payloads differ by a factor of a thousand, so that a bound by number alone would bound no
+/// memory.
 const QUEUE_BYTES: usize = 256 << 20;
 /// Bytes of a delivery that waits for its commit, with its place.
+/// An event with a small payload for many endpoints takes more memory for these than for itself.
 const DELIVERY_BYTES: usize = size_of::<NewDelivery>() + size_of::<(usize, Place)>();
 
 /// What an event with so many deliveries counts as, of the bytes of a commit. Some storages keep the
@@ -56,6 +69,7 @@ type Answer = oneshot::Sender<Result<OneOrMore<Sent>>>;
 struct Queued {
     sendings: OneOrMore<Sending>,
     answer: Answer,
+    /// Given back when the sender is answered, so that events of the commit on its way count, too.
     bytes: OwnedSemaphorePermit,
 }
 
@@ -72,6 +86,7 @@ impl Queued {
 pub(crate) struct Committer {
     driver: Arc<Driver>,
     queue: mpsc::Sender<Queued>,
+    /// One permit is one byte.
     bytes: Arc<Semaphore>,
 }
 
@@ -100,6 +115,7 @@ impl Committer {
     /// Stores events in one commit, with those that others send at the same time.
     pub(crate) async fn store(&self, sendings: OneOrMore<Sending>) -> Result<OneOrMore<Sent>> {
         let (answer, answered) = oneshot::channel();
+        // From here on a sender that is dropped loses its answer, and not its events.
         self.put_in_queue(sendings, answer)?;
         // It may have been on its way into the storage.
         answered.await.map_err(|_| ended().perhaps_done())?
@@ -118,6 +134,7 @@ impl Committer {
             answer,
             bytes,
         };
+        // What does not get in must give its places back: they count as leases of this process.
         let (queued, error) = match self.queue.try_send(queued) {
             Ok(()) => return Ok(()),
             Err(mpsc::error::TrySendError::Full(queued)) => (queued, full()),
@@ -207,13 +224,18 @@ impl Committing {
     async fn commit(&self, batch: Batch) {
         let mut left = vec![batch];
         while let Some(batch) = left.pop() {
+            // Read once for the call and for what follows: the id may change meanwhile, and places
+            // that were leased under the one before must not be taken under the new one.
             let worker = self.worker.id();
             match self.worker.enqueue(&worker, &batch.events).await {
+                // The scheduler first: a sender that is answered may look at what became of its
+                // event.
                 Ok(stored) => self.stored(batch, &worker, stored),
                 // One sender's event must not fail those of the others. To store twice what a refusal
                 // did store after all changes nothing.
                 Err(error) if batch.senders.len() > 1 && is_refusal(&error) => {
                     let [first, second] = batch.halves();
+                    // The first half comes out first, so that events stay in their order.
                     left.extend([second, first]);
                 }
                 Err(error) => self.failed(batch, &worker, &error),
@@ -252,6 +274,8 @@ impl Committing {
 
 /// Lets the senders that the last commit answered send again first, and share the next one: until
 /// no more of them come, or enough are there.
+///
+/// Ends, since each round needs new senders and the batch is bounded. With none it costs one yield.
 async fn others_come(queued: &mpsc::Receiver<Queued>) {
     let mut there = None;
     while there != Some(queued.len()) && queued.len() < BATCH {
@@ -265,6 +289,7 @@ async fn others_come(queued: &mpsc::Receiver<Queued>) {
 struct Batch {
     events: Vec<NewEvent>,
     /// Of each event.
+    /// As many entries as there are events: both are cut at the same places.
     places: Vec<OneOrMore<(usize, Place)>>,
     /// How many of the events are whose, in order.
     senders: Vec<(usize, Answer, OwnedSemaphorePermit)>,
@@ -305,6 +330,7 @@ impl Batch {
 /// Whether the storage refused what was to be stored, so that less of it may fare better.
 fn is_refusal(error: &WebhookError) -> bool {
     match error {
+        // The storage stores nothing of such a call; a half may still fit under its bound.
         WebhookError::Overloaded(_) => true,
         WebhookError::StorageError(_) => !error.is_transient(),
         _ => false,

@@ -1,4 +1,8 @@
 //! Drives the scheduler: tells it what happens, and does what it commands.
+//!
+//! Commands are done after the lock is released, by the thread that told the input. Two threads may
+//! therefore do theirs in another order than the scheduler gave them; only what needs an order
+//! (entries) goes through a queue under the lock.
 
 use std::sync::{Arc, Mutex};
 
@@ -17,16 +21,22 @@ use crate::schedule::{Command, Now, Request, Scheduler};
 /// under it, so that there is no order of locks to keep.
 #[derive(Debug)]
 pub(crate) struct Driver {
+    /// A `std` mutex: it is held for microseconds, and an await under it would not compile into a
+    /// task.
     scheduler: Mutex<Scheduler>,
+    /// Read without a lock.
     clock: Arc<StorageClock>,
     requests: Requests,
     notices: Notices,
     /// There may be something to claim, or room for it.
+    /// `Notify` keeps one wake-up that nobody waits for, so that none is lost between a look and a
+    /// wait, and many that come together are one.
     pub(crate) claim: Notify,
     /// There is something to be written down.
     pub(crate) record: Notify,
     /// Time alone may change what can start.
     pub(crate) watch: Notify,
+    /// Wakes all that wait in [`unless_stopped`](Driver::unless_stopped).
     stopped: Notify,
 }
 
@@ -77,6 +87,8 @@ impl Driver {
         let mut next = None;
         for command in commands {
             match command {
+                // A `Start` that is one of several is made here, and the others get tasks of their
+                // own.
                 Command::Start(request) if next.is_none() => next = Some(request),
                 command => self.obey(command),
             }
@@ -87,6 +99,7 @@ impl Driver {
     /// Starts nothing from now on, and gives back what waits.
     pub(crate) fn stop(self: &Arc<Self>) {
         self.tell(Scheduler::stop);
+        // After the scheduler is stopping: who wakes looks at that.
         self.stopped.notify_waiters();
     }
 
@@ -130,6 +143,8 @@ impl Driver {
         let mut scheduler = lock(&self.scheduler);
         // Under the lock, so that time never goes back from one input to the next.
         let answer = tell(&mut scheduler, self.clock.read());
+        // All of them, before another thread can tell something: what follows from one input stays
+        // together.
         let commands = std::iter::from_fn(|| scheduler.next()).collect();
         (answer, commands)
     }

@@ -1,4 +1,7 @@
 //! Reads changed endpoints.
+//!
+//! All changes reach the scheduler through here, in the order of their revisions. A process that
+//! sends knows all endpoints by this, and reads none for an event.
 
 use std::sync::Arc;
 
@@ -11,6 +14,7 @@ use super::retrying::error_source;
 use crate::schedule::Scheduler;
 
 /// Endpoints of one page.
+/// A page is one input under the scheduler's lock, so that it must not be long.
 const PAGE: usize = 1_000;
 
 /// Reads endpoints that have changed, and tells the scheduler of them.
@@ -35,6 +39,7 @@ impl EndpointReader {
     pub(crate) async fn refresh(&self) -> Result<()> {
         let _one = self.reading.lock().await;
         loop {
+            // Asked again for each page: the scheduler, not this loop, knows what was taken in.
             let since = self.revision();
             let changes = self.storage.endpoints_since(since, PAGE).await?;
             let is_more = changes.more;
@@ -57,6 +62,8 @@ impl EndpointReader {
     }
 
     /// Waits for a refresh that runs, and keeps the next one from starting.
+    ///
+    /// While the guard is held no page is on its way from the storage to the scheduler.
     pub(crate) async fn pause(&self) -> MutexGuard<'_, ()> {
         self.reading.lock().await
     }

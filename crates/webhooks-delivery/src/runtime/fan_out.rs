@@ -22,11 +22,16 @@ use crate::schedule::{Recipient, Scheduler, Stored};
 
 /// How long nobody has moved a fan-out that is left alone, and how much longer at most, so that
 /// nodes that see it do not all begin at once.
+/// Far longer than one part takes, so that a sender that is alive is seldom helped; short enough
+/// that an event whose sender died is whole within seconds.
 const IDLE: Duration = Duration::from_secs(5);
 const SPREAD: Duration = Duration::from_secs(2);
 /// Fan-outs that are read at once, besides those that have just failed: each with its payload.
+/// Few, since a payload may be megabytes. The loop reads on until none is left.
 const READ: usize = 4;
 /// Those that may fail until the next time.
+/// What failed is read again each round, as the storage cannot leave it out. The bound keeps that
+/// from growing without end.
 const MAX_FAILED: usize = 256;
 
 /// Stores events part by part.
@@ -78,10 +83,15 @@ impl FanOuts {
             if found.is_empty() {
                 break;
             }
+            // After the look: an endpoint that was there when the event was sent must be known, or
+            // it would get nothing of it.
             self.endpoints.refresh().await?;
             for FanOut { event, up_to } in found {
                 let id = event.event.id;
                 let mut recipients = self.recipients(&event);
+                // What comes before was stored, or was passed by, by whoever made the earlier
+                // parts. An endpoint that was registered since gets the event only if it comes
+                // behind.
                 recipients.retain(|recipient| recipient.endpoint_id > up_to);
                 if let Err(error) = self.store(event, recipients, PartPlace::Later).await {
                     failed.push(id);
@@ -107,6 +117,8 @@ impl FanOuts {
         mut recipients: Vec<Recipient>,
         place: PartPlace,
     ) -> Result<Option<Sent>> {
+        // The order of the parts is that of the ids, since `up_to` is all that a node knows of the
+        // parts before.
         recipients.sort_unstable_by(|a, b| a.endpoint_id.cmp(&b.endpoint_id));
         let most = most_deliveries(event.event.payload.len());
         let goes_on = self.worker.storage.keeps_fan_outs();
@@ -127,6 +139,8 @@ impl FanOuts {
                 Ok(Some(duplicate)) => return Ok(Some(Sent::new(&event, duplicate))),
                 Ok(None) if !has_begun => return Ok(None),
                 Err(error) if !has_begun => return Err(error),
+                // Nobody goes on with it: the sender must know that some deliveries are missing,
+                // and that others are stored.
                 Err(error) if !goes_on => return Err(error.perhaps_done()),
                 // Another node has finished it, or it was erased, or another node will finish it.
                 stopped => {
@@ -139,6 +153,8 @@ impl FanOuts {
                 }
             }
             (place, rest, has_begun) = (PartPlace::Later, others, true);
+            // A process that stops leaves the rest to other nodes. Its answer names these
+            // deliveries as well: their ids are known, and they will be made.
             if rest.is_empty() || goes_on && self.driver.is_stopping() {
                 delivery_ids.extend(rest.iter().map(id));
                 break;
@@ -153,6 +169,7 @@ impl FanOuts {
     }
 
     async fn store_part(&self, part: &FanOutPart) -> Result<Option<Enqueued>> {
+        // Held for one part only, so that two senders with many endpoints go on side by side.
         let turn = self.turn.acquire().await;
         let now = self.worker.now();
         let stored = self.worker.storage.fan_out(part, now).await?;
@@ -160,6 +177,7 @@ impl FanOuts {
         if let Some(enqueued) = &stored {
             let event = Stored {
                 event: &part.event,
+                // None is leased: what is for many endpoints comes by claims, in their turns.
                 places: &[],
             };
             let worker = self.worker.id();
@@ -173,6 +191,8 @@ impl FanOuts {
 
 fn part(event: &NewEvent, some: &[Recipient], place: PartPlace, has_more: bool) -> FanOutPart {
     let delivery = |recipient: &Recipient| NewDelivery {
+        // Not random: a part that is made twice, here or by two nodes, is the same deliveries
+        // again.
         id: DeliveryId::of(event.event.id, &recipient.endpoint_id),
         endpoint_id: recipient.endpoint_id.clone(),
         incarnation: Some(recipient.incarnation),

@@ -1,4 +1,9 @@
 //! Under which id a process leases.
+//!
+//! The contract gives a lease to a worker id, and tokens fence off who held a delivery before. Two
+//! processes under one id would both hold the same tokens, and each would send what the other
+//! holds. A virtual machine that is cloned or restored from a snapshot makes such a copy, random
+//! numbers and all.
 
 use std::sync::Mutex;
 
@@ -37,12 +42,16 @@ impl Identity {
         let mut last = self.last.lock().await;
         let worker = self.worker();
         // Until an answer comes, the last beat may be this one or the one before.
+        // If this call is cut off, it stays `None`: the next beat cannot tell its own lost one from
+        // another's, and does not judge.
         let own = last.take();
         let mut beat = storage.beat(Some(&worker), None).await?;
+        // A beat later than the own last one is somebody else's.
         if own.is_none_or(|own| beat.before.is_none_or(|before| before <= own)) {
             *last = Some(beat.now);
             return Ok(beat);
         }
+        // Asked of the operating system, since a copy has the same random state in memory.
         let new = WorkerId::unique();
         tracing::error!(
             %worker,
@@ -55,6 +64,8 @@ impl Identity {
         beat = storage.beat(Some(&new), None).await?;
         *last = Some(beat.now);
         Ok(Beat {
+            // The leases under the id of before are the copy's as well, and run out if it takes a
+            // new id, too.
             lost: true,
             rescued: beat.rescued + rescued,
             ..beat

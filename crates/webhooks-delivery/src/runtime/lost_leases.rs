@@ -16,11 +16,14 @@ use super::worker::Worker;
 use crate::schedule::{LeaseKey, key};
 
 /// Between two looks: what an answer is about to bring has mostly arrived by then.
+/// Longer than calls take that succeed, so that what is still unknown at the second look is hardly
+/// ever on its way.
 const PAUSE: Duration = Duration::from_secs(10);
 /// Looks after a failure, and one more for what the last has seen: the storage may go on working on
 /// a call for as long as a minute after its caller has been told that it failed.
 const LOOKS: usize = 7;
 /// Leases of one page.
+/// A process may hold thousands; each page is compared under the scheduler's lock.
 const PAGE: usize = 500;
 
 /// Looks for lost leases after each call that may have leased some and failed.
@@ -33,10 +36,15 @@ pub(crate) struct LostLeases {
 }
 
 impl LostLeases {
+    /// Gives back lost leases for as long as the process lives.
+    ///
+    /// A failure that is told while it looks starts another round after this one: `Notify` keeps
+    /// it.
     pub(crate) async fn keep_giving_back(self) {
         let mut retrying = Retrying::new("look for lost claims");
         loop {
             self.unknown.notified().await;
+            // The first look of a round only notes: nothing was seen before it.
             let mut seen = HashSet::new();
             for _ in 0..=LOOKS {
                 seen = loop {
@@ -63,6 +71,7 @@ impl LostLeases {
         let mut unknown = HashSet::new();
         loop {
             let told = self.worker.storage.leased_by(&worker, after, PAGE).await?;
+            // By id, so that leases that come or go between two pages shift none of the others.
             after = told.last().map(|lease| lease.delivery_id);
             if after.is_none() {
                 return Ok(unknown);
@@ -70,6 +79,7 @@ impl LostLeases {
             let (lost, new) = self
                 .driver
                 .tell(|scheduler, now| scheduler.lose(now, told, seen));
+            // What was lost is not noted: it is given back now.
             unknown.extend(new.iter().map(key));
             if lost.is_empty() {
                 continue;

@@ -1,4 +1,8 @@
 //! Moments that count the time for which the machine was suspended, too.
+//!
+//! A machine that wakes after an hour must know at once that its leases are gone, before its next
+//! beat. Everything that decides whether a request may start is measured with these moments; only
+//! sleeps use Tokio's clock.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,7 @@
 //! Tells listeners what happens.
+//!
+//! Notices are for people and dashboards, not for decisions: a listener may miss some, and is then
+//! told how many. What happened is in the storage.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -12,6 +15,8 @@ use tokio_stream::wrappers::errors::BroadcastStreamRecvError;
 use crate::notice::Notice;
 
 /// Notices that a slow listener may fall behind by, before it misses some.
+/// Some seconds of a busy system. All listeners share the buffer, so that it costs no more with
+/// many.
 const CAPACITY: usize = 4_096;
 
 /// Where notices are told.
@@ -24,6 +29,8 @@ impl Notices {
     }
 
     /// Makes and tells a notice, unless nobody listens.
+    ///
+    /// Most systems have no listener: then nothing is allocated.
     pub(crate) fn tell(&self, notice: impl FnOnce() -> Notice) {
         if self.0.receiver_count() > 0 {
             // The last listener may just have left.
@@ -38,11 +45,16 @@ impl Notices {
 
 /// A listener's end. It never slows deliveries down: who reads too slowly misses the oldest, and is
 /// [told](Notice::Missed) how many.
+///
+/// Made by [`Pipeline::notices`](crate::Pipeline::notices), and told what happens from then on. It
+/// is a [`Stream`], and has [`next`](Self::next) for who needs no combinators.
 #[derive(Debug)]
 pub struct NoticeStream(BroadcastStream<Notice>);
 
 impl NoticeStream {
     /// The next notice; `None` once the system has ended.
+    ///
+    /// Safe to cancel: a notice that was not returned comes with the next call.
     pub async fn next(&mut self) -> Option<Notice> {
         poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
     }

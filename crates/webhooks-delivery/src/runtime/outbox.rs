@@ -1,4 +1,8 @@
 //! Turns events that were sent inside transactions into deliveries.
+//!
+//! Promises: an event leaves the outbox in the commit that stores its deliveries, so that it is
+//! neither lost nor sent twice whatever dies in between; and an event that cannot be stored holds
+//! up none behind it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,8 +22,10 @@ use super::worker::Worker;
 use crate::schedule::Recipient;
 
 /// Events of one commit at most.
+/// As many as a commit of senders has: the storage does the same work for both.
 const BATCH: usize = 256;
 /// Bytes of what is read at once, but for an event that has more.
+/// Twice a commit, so that the next one is in memory while the first is stored.
 const READ_BYTES: usize = 2 * BATCH_BYTES;
 
 /// Turns events of the outbox into deliveries.
@@ -41,6 +47,7 @@ impl Outbox {
         let mut retrying = Retrying::new("empty the outbox");
         loop {
             work.notified().await;
+            // Until it is empty: one beat tells of any number of events.
             while !self.driver.is_stopping() {
                 match self.empty().await {
                     Ok(0) => break,
@@ -60,6 +67,8 @@ impl Outbox {
         }
         // After the events, so that each meets every endpoint that was there when it was committed.
         self.endpoints.refresh().await?;
+        // Those that left the outbox, stored or set aside. Zero ends the loop of `keep_emptying`:
+        // what is then still there is in another node's hands, or not yet readable.
         let mut left = 0;
         let (mut matched, mut for_many) = (Vec::with_capacity(events.len()), Vec::new());
         for event in events {
@@ -74,6 +83,7 @@ impl Outbox {
                 Err(error) => left += self.set_aside(id, &error).await?,
             }
         }
+        // First, so that events for a few do not wait for one that is for thousands.
         left += self.store(&matched).await?;
         // These take longer.
         for (event, recipients) in for_many {
@@ -91,6 +101,7 @@ impl Outbox {
             .store(event, recipients, PartPlace::FirstOfOutbox);
         match stored.await {
             Ok(stored) => Ok(stored.into_iter().count()),
+            // It stays in the outbox, and comes again with the next read.
             Err(error) if error.is_transient() => Err(error),
             Err(error) => self.set_aside(id, &error).await,
         }
@@ -113,6 +124,7 @@ impl Outbox {
                     left += answers.iter().flatten().count();
                     self.driver.claim.notify_one();
                 }
+                // What is stored of the batch has left; the next read brings the rest.
                 Err(error) if error.is_transient() => return Err(error),
                 Err(error) if !parts.split(&part) => {
                     for event in some {
@@ -127,10 +139,13 @@ impl Outbox {
 
     /// Keeps an event that is refused for good out of the way; how many left the outbox.
     async fn set_aside(&self, id: EventId, error: &WebhookError) -> Result<usize> {
+        // Kept with the cause, since the storage's row may be all that an operator finds. Errors
+        // hold no payload.
         let source = std::error::Error::source(error);
         let reason =
             source.map_or_else(|| error.to_string(), |source| format!("{error}: {source}"));
         let (storage, now) = (&self.worker.storage, self.worker.now());
+        // `false`: another node has stored it or set it aside meanwhile.
         if !storage.set_outbox_aside(id, &reason, now).await? {
             return Ok(0);
         }

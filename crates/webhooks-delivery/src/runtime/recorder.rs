@@ -1,4 +1,11 @@
 //! Writes down what came of deliveries, many at a time.
+//!
+//! Promises: what came of a request is stored before anybody is told of it; an entry is tried until
+//! it is stored, or parked where it is refused for good; gates are stored before settlements that
+//! were made after them.
+//!
+//! It is one task, so that there is one order. Its speed is that of one call at a time, which is
+//! why calls are large.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,10 +27,13 @@ use crate::notice::Notice;
 use crate::schedule::{Entry, LaneId, Scheduler, Written};
 
 /// Entries of one call at most.
+/// As many as a claim brings.
 const BATCH: usize = 512;
 /// Bytes of one call at most, but for an entry that has more.
+/// Kept responses are 4 KiB each by default, so that most batches stay far below it.
 const BATCH_BYTES: usize = 8 << 20;
 /// A call with so many entries shows that more are about to come.
+/// Less, and the wait would cost more latency than it saves calls.
 const BUSY: usize = 16;
 /// How long the next call then waits for them: fewer and larger calls cost the storage less.
 const GATHER: Duration = Duration::from_millis(2);
@@ -42,6 +52,7 @@ pub(crate) struct Recorder {
 #[derive(Debug, Default)]
 struct Settlements {
     settlements: Vec<Settlement>,
+    /// In the order of `settlements`.
     of_whom: Vec<(Arc<WebhookEvent>, Option<LaneId>)>,
 }
 
@@ -49,6 +60,7 @@ impl Recorder {
     /// Writes entries down for as long as the system lives.
     pub(crate) async fn run(self) {
         let mut parked = Parked::new();
+        // Kept across rests: the first batch after one says again how busy it is.
         let mut is_busy = false;
         loop {
             self.recording.rests();
@@ -56,6 +68,8 @@ impl Recorder {
                 () = self.driver.record.notified() => {}
                 () = parked.is_due() => {}
             }
+            // Before entries are taken out: between the two the scheduler has none, and a shut-down
+            // would end here.
             self.recording.works();
             loop {
                 if is_busy {
@@ -64,6 +78,8 @@ impl Recorder {
                 let take = |scheduler: &mut Scheduler, _| scheduler.take_entries(BATCH).collect();
                 let mut batch: Vec<Entry> = self.driver.tell(take);
                 is_busy = batch.len() >= BUSY;
+                // In each round, since a batch may hold a later gate of an endpoint of which one is
+                // parked.
                 parked.join(&mut batch);
                 if batch.is_empty() {
                     break;
@@ -111,11 +127,14 @@ impl Recorder {
             lane: *lane,
             is_refused: settled.is_err(),
         });
+        // Before notices: who is told may look at what is leased, and finds it settled.
         self.driver.tell(|scheduler, _| scheduler.settled(written));
         let all = all.settlements.into_iter().zip(all.of_whom).zip(settled);
         for ((settlement, (event, lane)), settled) in all {
             match settled {
                 Ok(Settled::Applied) => self.tell(&settlement, &event),
+                // The first try was carried out and its answer lost: it is no lost lease, and
+                // listeners have heard nothing yet.
                 Ok(Settled::Stale) if has_settled_before => self.tell(&settlement, &event),
                 Ok(Settled::Stale) => warn(&settlement),
                 Ok(Settled::Cancelled) => {
@@ -161,9 +180,14 @@ impl Recorder {
                 }
                 Err(error) => error,
             };
+            // For all parts together: that a `Stale` is told as settled although it was lost needs
+            // a failure of the same batch and a lease that was held all along, which excludes
+            // another holder.
             perhaps_before |= error.outcome_unknown();
             if error.is_transient() {
                 self.recording.failed();
+                // The others wait as well: a storage that fails one call would likely fail the
+                // next.
                 retrying.pause(&error).await;
                 parts.again(part);
             } else if !parts.split(&part) {
@@ -184,8 +208,12 @@ impl Recorder {
         notices: Vec<Option<Notice>>,
         parked: &mut Parked,
     ) {
+        // Before the call: an endpoint that is read at a later revision may already show what it
+        // stores.
         let since = self.endpoints.revision();
+        // By place, since the same endpoint may have several changes in one batch.
         let mut refused = self.store_gates(&gates).await;
+        // Ids by their place, as `gates` is taken apart below.
         let later: Vec<_> = gates.iter().map(|gate| gate.endpoint_id.clone()).collect();
         let (mut stored, mut told) = (Vec::with_capacity(gates.len()), Vec::new());
         for (n, (gate, notice)) in gates.into_iter().zip(notices).enumerate() {
@@ -246,6 +274,8 @@ impl Recorder {
             .driver
             .tell(|scheduler, _| scheduler.gates_stored(gates, since));
         drop(none_is_read);
+        // If the read fails, the hold stays as it was decided until a beat reads the endpoint: too
+        // long rather than too short.
         if must_read && self.endpoints.try_refresh().await {
             self.driver.tell(|scheduler, _| scheduler.gates_read(gates));
         }
@@ -262,6 +292,7 @@ fn warn(settlement: &Settlement) {
     }
 }
 
+/// What a settlement takes of a call, in bytes: nearly all of it is the kept response.
 fn weight(settlement: &Settlement) -> usize {
     let response = |attempt: &AttemptRecord| attempt.response.len();
     size_of::<Settlement>() + settlement.attempt.as_ref().map_or(0, response)

@@ -1,8 +1,13 @@
 //! Whether what comes of requests is written down.
+//!
+//! The order of its stores matters to who shuts down: [`works`](Recording::works) comes before
+//! entries leave the scheduler, and [`rests`](Recording::rests) after they are stored. At any
+//! moment an entry is thus in the scheduler, or here `is_working` or `parked` says so.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// Tries of one call that fail until that is no hiccup any more.
+/// With the pauses between them three failures take a few hundred milliseconds.
 const HICCUPS: usize = 3;
 
 /// How the recorder gets on, for who asks.

@@ -5,8 +5,10 @@ use std::time::Duration;
 use webhooks_core::WebhookError;
 
 /// The first pause after a failure.
+/// A reconnect or a failover of a pooled connection is often over by then.
 const FIRST: Duration = Duration::from_millis(50);
 /// The longest pause between two tries.
+/// So late at most does work go on once the storage is back.
 const LONGEST: Duration = Duration::from_secs(5);
 
 /// The pauses between tries of one call of the storage, which grow; each is drawn between half of

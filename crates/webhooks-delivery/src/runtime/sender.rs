@@ -1,4 +1,8 @@
 //! From what a caller sends to the storage.
+//!
+//! Promises: everything that can be wrong with an event is found before anything of it is stored or
+//! reserved; an event for which nobody is, and which has no idempotency key, costs no call; and
+//! however many endpoints and events a call is for, only about one commit of them is in memory.
 
 use std::sync::Arc;
 
@@ -19,8 +23,10 @@ use crate::schedule::{Now, Place, Recipient, Scheduler};
 use crate::settings::Settings;
 
 /// Events of one call at most.
+/// Each event has an answer, and senders that have more can call again.
 const MAX_BATCH: usize = 1_000;
 /// Deliveries of one call of several events at most: the answer names each.
+/// 16 bytes for each id: the answer is 16 MB at most.
 const MAX_DELIVERIES: usize = 1_000_000;
 
 /// Stores what callers send: events for few endpoints in commits that they share, others part by
@@ -36,6 +42,7 @@ pub(crate) struct Sender {
 
 /// An event and who gets it.
 struct Matched {
+    /// Without deliveries yet: they are made from `recipients` when it is stored.
     event: NewEvent,
     recipients: Vec<Recipient>,
     /// Of those that can start at once, if they were asked for.
@@ -73,6 +80,8 @@ impl Sender {
         send: &SendOptions<'_>,
         data: &(impl Serialize + ?Sized),
     ) -> Result<Sent> {
+        // No await lies between here and the committer's queue, so that a sender that is dropped
+        // leaks no place.
         let matched = self.match_event(send, data, Reserve::Now)?;
         if matched.is_for_many() {
             return self.fan_out(matched).await;
@@ -96,6 +105,7 @@ impl Sender {
         let stored = self.store_in_order(events, &mut answers).await;
         let failed = match stored {
             Ok(()) => WebhookError::StorageError("the storage gave too few answers".into()),
+            // Nothing is stored, so that the call as a whole has failed and can be made again.
             Err(error) if !answers.iter().flatten().any(Result::is_ok) => return Err(error),
             // What is stored is stored.
             Err(error) => error,
@@ -110,6 +120,8 @@ impl Sender {
     /// in memory.
     fn check_deliveries<T: ?Sized>(&self, events: &[(SendOptions<'_>, &T)]) -> Result<()> {
         let endpoints = self.driver.look(|scheduler, _| scheduler.endpoints());
+        // The cheap bound first: nearly every call is under it, and none of its events is matched
+        // twice.
         if events.len() < 2 || events.len() * endpoints <= MAX_DELIVERIES {
             return Ok(());
         }
@@ -145,6 +157,7 @@ impl Sender {
                     continue;
                 }
             };
+            // What came before is stored first, so that events are stored in the order of the call.
             if matched.is_for_many() || group.weight + matched.weight() > BATCH_BYTES {
                 self.store_group(std::mem::take(&mut group), answers)
                     .await?;
@@ -155,6 +168,8 @@ impl Sender {
             }
             group.weight += matched.weight();
             group.places.push(place);
+            // After the group before is stored. A place that waits for an await could be leaked by
+            // a sender that is dropped, and would count as leased meanwhile.
             if send.delay.is_zero() {
                 let reserve =
                     |scheduler: &mut Scheduler, now| places(scheduler, now, &matched.recipients);
@@ -174,6 +189,8 @@ impl Sender {
     }
 
     async fn store(&self, sendings: OneOrMore<Sending>) -> Result<OneOrMore<Sent>> {
+        // A key is stored also where nobody takes the event: the same call must do nothing later,
+        // when somebody does.
         let to_store =
             |s: &Sending| !s.event.deliveries.is_empty() || s.event.idempotency_key.is_some();
         if !sendings.iter().any(to_store) {
@@ -188,6 +205,7 @@ impl Sender {
             event, recipients, ..
         } = matched;
         let ids = recipients.len() * (size_of::<Recipient>() + size_of::<DeliveryId>());
+        // Counted with what waits for commits, for as long as it is in memory.
         let _held = self.committer.hold(event.event.payload.len() + ids)?;
         let sent = self.fan_outs.store(event, recipients, PartPlace::First);
         let sent = sent.await?;
@@ -201,6 +219,7 @@ impl Sender {
         data: &(impl Serialize + ?Sized),
         reserve: Reserve,
     ) -> Result<Matched> {
+        // All checks come before the scheduler is told of anything.
         let event_type = send.validate()?;
         if let Some(id) = send.endpoint_id {
             check_endpoint_id(id)?;
@@ -244,6 +263,7 @@ fn recipients(
     id: Option<&str>,
     event: &WebhookEvent,
 ) -> Result<Vec<Recipient>> {
+    // Under the lock under which places are reserved: a shut-down that has begun finds no new one.
     if scheduler.is_stopping() {
         return Err(WebhookError::ShutDown("no event is taken any more".into()));
     }
@@ -298,6 +318,7 @@ impl Matched {
     }
 }
 
+/// Answers the event at this place of the call.
 fn answer(answers: &mut [Option<Result<Sent>>], place: usize, answer: Result<Sent>) {
     if let Some(slot) = answers.get_mut(place) {
         *slot = Some(answer);

@@ -1,4 +1,7 @@
 //! Storage time, told without asking the storage.
+//!
+//! Due times, holds and signatures are judged by one time, that of the storage, on all nodes. This
+//! is a copy of it that is right within the duration of one call, and behind rather than ahead.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Instant, SystemTime};
@@ -16,6 +19,7 @@ pub(crate) struct StorageClock {
     /// A [`moment`].
     started: Instant,
     /// Storage time at `started`, in milliseconds.
+    /// One atomic and no lock: it is read for each input of the scheduler.
     base: AtomicI64,
 }
 
@@ -44,6 +48,8 @@ impl StorageClock {
         let base = self.base.load(Ordering::Relaxed);
         // An earlier reading that is possible still stays, or one slow answer would set the clock
         // back, and the next one forward again, past what was put off meanwhile.
+        // What lies between is possible by this reading as well. Only a reading that contradicts
+        // the clock moves it, as after the storage's time was set or the two have drifted apart.
         if base < least || base > most {
             self.base.store(least, Ordering::Relaxed);
         }
@@ -78,6 +84,7 @@ impl StorageClock {
         tokio::time::Instant::now() + at.since(self.now())
     }
 
+    /// Milliseconds from `started` to a moment; 0 before it.
     fn millis_at(&self, moment: Instant) -> i64 {
         let since = moment.saturating_duration_since(self.started).as_millis();
         i64::try_from(since).unwrap_or(i64::MAX)

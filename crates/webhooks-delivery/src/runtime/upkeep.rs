@@ -1,4 +1,8 @@
 //! What a process does by the clock: it beats, follows changed endpoints, ticks and sweeps.
+//!
+//! Each is a loop of its own, so that a slow sweep delays no beat. Beats come first in importance:
+//! ten seconds without a stored one, and the process starts nothing; two more, and others take its
+//! deliveries.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,8 +21,10 @@ use super::worker::Worker;
 /// endpoints and of events in the outbox, which both take effect within a second.
 const BEAT: Duration = Duration::from_millis(800);
 /// Between two sweeps that found nothing more to do.
+/// Retention is in days, so that a minute more does not matter.
 const SWEEP: Duration = Duration::from_secs(60);
 /// Rows of one sweep.
+/// Short calls, between which the storage serves others.
 const SWEEP_ROWS: usize = 1_000;
 
 /// Beats.
@@ -45,11 +51,16 @@ impl Upkeep {
     /// Beats for as long as the system lives.
     pub(crate) async fn keep_beating(self: Arc<Self>) {
         let mut ticks = tokio::time::interval(BEAT);
+        // After a beat that took long the next one comes a full interval later: several at once
+        // would only load a storage that is slow already.
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
             match self.beat().await {
                 Ok(revision) if revision != self.endpoints.revision() => {
+                    // In this loop, since a beat is what tells of changes. A read that fails is
+                    // made again after the next beat; one that takes ten seconds stops new
+                    // requests, as a beat of that length would.
                     self.endpoints.try_refresh().await;
                 }
                 Ok(_) => {}
@@ -62,6 +73,7 @@ impl Upkeep {
 
     /// Beats; the newest revision of endpoints.
     async fn beat(&self) -> Result<u64> {
+        // Its clock is set before the scheduler is told, which reads it.
         let (beat, asked) = self.worker.beat(self.leases).await?;
         if beat.lost {
             tracing::warn!(
@@ -69,6 +81,7 @@ impl Upkeep {
                 "the leases of this process were lost; what it had in hand may run twice"
             );
         }
+        // One that only sends holds no lease, and starts nothing.
         if self.leases {
             self.driver
                 .tell(|scheduler, now| scheduler.beaten(now, asked, beat.lost));
@@ -90,6 +103,8 @@ impl Upkeep {
 pub(crate) async fn keep_ticking(driver: Arc<Driver>) {
     loop {
         match driver.look(|scheduler, _| scheduler.next_wake()) {
+            // The input that leads to ticks commands `Watch`; `Notify` keeps it if this task is not
+            // waiting yet.
             Some(pause) => tokio::time::sleep(pause).await,
             // An idle process is not woken for nothing.
             None => driver.watch.notified().await,
@@ -102,6 +117,8 @@ pub(crate) async fn keep_ticking(driver: Arc<Driver>) {
 pub(crate) async fn keep_sweeping(worker: Arc<Worker>, retention: Retention) {
     loop {
         tokio::time::sleep(SWEEP).await;
+        // By this machine's own time, which may be wrong by years, everything could look old enough
+        // to be dropped.
         while worker.clock.is_told() {
             let began = Instant::now();
             let swept = worker.storage.sweep(&retention, SWEEP_ROWS, worker.now());

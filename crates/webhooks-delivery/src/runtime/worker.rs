@@ -1,4 +1,8 @@
 //! This process, as its storage knows it.
+//!
+//! Calls that lease or settle say who calls and when. Both are added here, so that none can be made
+//! under another id or by the machine's own clock. Answers are counted: a storage that gives
+//! another number than it was asked for has failed.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -20,6 +24,7 @@ use crate::schedule::ClaimRequest;
 pub(crate) struct Worker {
     pub(crate) storage: Arc<dyn WebhookStorage>,
     pub(crate) clock: Arc<StorageClock>,
+    /// Changes if a copy of this process shows up.
     identity: Identity,
 }
 
@@ -45,6 +50,7 @@ impl Worker {
     /// Beats, as one that leases or as one that only reads, and takes the storage's time over.
     /// Also returns when it was sent.
     pub(crate) async fn beat(&self, leases: bool) -> Result<(Beat, Instant)> {
+        // Before the call: the right to start counts from here.
         let asked = moment::now();
         let beat = if leases {
             self.identity.beat(&*self.storage).await?
@@ -55,6 +61,7 @@ impl Worker {
         Ok((beat, asked))
     }
 
+    /// Leases deliveries under the id of this moment.
     pub(crate) async fn claim(
         &self,
         request: &ClaimRequest,
@@ -84,11 +91,14 @@ impl Worker {
 
     /// Settles deliveries: one answer for each.
     pub(crate) async fn settle(&self, settlements: &[Settlement]) -> Result<Vec<Settled>> {
+        // If the id has changed since these were leased, the storage answers `Stale`: the leases
+        // are lost, as the scheduler was told.
         let worker = self.id();
         let settled = self.storage.settle(&worker, settlements, self.now());
         check_answers(settlements.len(), settled.await?)
     }
 
+    /// Stores changes of gates, in order.
     pub(crate) async fn set_gates(&self, gates: &[EndpointGate]) -> Result<()> {
         self.storage.set_gates(gates, self.now()).await
     }

@@ -1,4 +1,8 @@
 //! What one request carries.
+//!
+//! What a request carries stays with the scheduler while the request runs. Who makes the request
+//! gets a [`Content`], which shares the events and knows of no lease: a task that dies takes no
+//! delivery with it.
 
 use std::sync::Arc;
 
@@ -8,6 +12,9 @@ use webhooks_core::{WebhookDelivery, WebhookEvent};
 use crate::one_or_more::OneOrMore;
 
 /// The deliveries that one request carries: one, or a batch.
+///
+/// The order within a batch is the order of the endpoint's queue, and that of the events in its
+/// envelope.
 #[derive(Debug)]
 pub(super) enum Carried {
     One(WebhookDelivery),
@@ -15,6 +22,8 @@ pub(super) enum Carried {
 }
 
 /// What a request says, for who makes it.
+///
+/// Only pointers are cloned: the stored bytes of each event are the bytes that are sent.
 #[derive(Clone, Debug)]
 pub(crate) enum Content {
     /// One event.

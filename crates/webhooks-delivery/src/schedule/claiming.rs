@@ -1,4 +1,13 @@
 //! There is room for a claim, and it brings deliveries.
+//!
+//! A claim counts as leased, with all that it may bring, from
+//! [`claim_wanted`](Scheduler::claim_wanted) until [`end_claim`](Scheduler::end_claim) or
+//! [`claim_failed`](Scheduler::claim_failed). So several claimers at a time lease no more than this
+//! process may hold (but for the last batch of each claim, which may come whole), and each lane is
+//! filled up to what it may have.
+//!
+//! What a claim brings is either taken into a lane or given back: nothing of it is dropped, since
+//! only this process can release it while it beats.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,22 +24,30 @@ use super::pace::{DEPTH, MAX_DEPTH};
 use super::scheduler::Scheduler;
 
 /// Deliveries of one claim at most.
+/// A larger one would hold the storage longer, and bring one claimer what others could share.
 const BATCH: usize = 512;
 /// How long a delivery goes back for, of an endpoint that this process does not know yet, or knows
 /// as closed though the storage let the delivery out.
+/// A beat tells of changed endpoints every 800 ms, so that by then this process knows the endpoint
+/// as the storage does. Without the pause the same delivery would go back and forth in a loop.
 const UNKNOWN_PAUSE: Duration = Duration::from_secs(1);
 
 /// What is to be claimed.
 #[derive(Debug)]
 pub(crate) struct ClaimRequest {
     /// Deliveries at most.
+    /// As requests: of an endpoint that batches, the storage may bring a whole batch over it.
     pub(crate) limit: usize,
     /// Deliveries of each endpoint that `room` does not name.
     pub(crate) per_endpoint: usize,
+    /// Lanes of which this process holds something, or wants nothing; `0` leaves one out.
     pub(crate) room: Vec<ClaimRoom>,
     /// Poison suspects at most.
     pub(crate) poison_suspects: usize,
+    /// What the claim was counted as; ended exactly once.
     id: ClaimId,
+    /// The leases under which it was asked for. If they are lost before the answer comes, what it
+    /// brings may be leased to nobody any more, and nothing of it starts.
     lease_epoch: u64,
     /// There is likely more, and room for it.
     is_more: bool,
@@ -55,6 +72,8 @@ impl Scheduler {
     /// [ended](Self::end_claim).
     pub(crate) fn claim_wanted(&mut self, now: Now) -> Option<ClaimRequest> {
         // Others find room, too: other claims, and senders whose deliveries go straight through.
+        // Half of what is left, so that the last places are halved and halved again, and a second
+        // claimer still has some.
         let limit = self.left_to_lease().div_ceil(2).min(BATCH);
         let each = self.settings.max_in_flight_per_endpoint;
         // Several claims together bring of no lane more than a quick one may have.
@@ -62,6 +81,7 @@ impl Scheduler {
         let per_endpoint = per_endpoint.min(DEPTH * each);
         let listed = self.listed(now);
         let asks_for_some = per_endpoint > 0 || listed.iter().any(|(_, room)| *room > 0);
+        // Remembered, so that the next settlement wakes a claimer: nobody else may.
         if limit == 0 || !asks_for_some || !self.holds_leases(now.moment) {
             self.left_some = true;
             return None;
@@ -77,6 +97,8 @@ impl Scheduler {
             limit,
             per_endpoint,
             room: room.collect(),
+            // Asked for by one claim at a time: two answers could each bring one, and a death would
+            // then not say which of the two was guilty.
             poison_suspects: usize::from(self.poison_suspect.ask()),
             id: self.claims.begin(limit, per_endpoint, listed),
             lease_epoch: self.lease_window.epoch(),
@@ -93,6 +115,8 @@ impl Scheduler {
         mut deliveries: Vec<WebhookDelivery>,
     ) -> AfterClaim {
         // A lease that was given back as lost meanwhile is not taken.
+        // First of all, so that nothing below can put a delivery into a lane that `LostLeases` has
+        // released: it would be sent here and by whoever claims it next.
         deliveries.retain(|delivery| self.leases.arrives(delivery));
         if claim.poison_suspects > 0 {
             self.poison_suspect.brought(&deliveries);
@@ -100,18 +124,25 @@ impl Scheduler {
         if !self.still_holds(claim.lease_epoch) {
             // Perhaps claimed before the leases were lost; or nothing may start any more.
             claim.is_more = true;
+            // If the leases were really lost, the storage answers `Stale` and nothing changes; if
+            // not, this gives them back at once.
             self.send_back(deliveries, now.at);
             return self.end_claim(now, claim);
         }
         claim.is_more = deliveries.len() >= claim.limit;
         if !claim.is_more {
             let is_left_out = |lane| self.claims.leaves_out(claim.id, lane);
+            // An answer that is not full shows that the storage has no more of the lanes that were
+            // asked about. Senders may go straight through there again.
             self.held.end_backlogs(is_left_out, &mut self.lanes);
         }
+        // What was not asked for may be there all the same.
         self.left_some |= claim.is_more
             || claim.poison_suspects == 0
             || claim.per_endpoint == 0
             || self.claims.leaves_some_out(claim.id);
+        // Taken before the loop: `take` sets `is_more` for one lane, which says nothing of the
+        // others.
         let is_full = claim.is_more;
         for (endpoint_id, deliveries) in by_endpoint(deliveries) {
             self.take(now, &mut claim, is_full, endpoint_id, deliveries);
@@ -119,6 +150,7 @@ impl Scheduler {
         if claim.unknown.is_empty() {
             return self.end_claim(now, claim);
         }
+        // Known endpoints do not wait for the read of the unknown ones.
         self.start_what_can(now);
         AfterClaim::ReadEndpoints(claim)
     }
@@ -126,6 +158,8 @@ impl Scheduler {
     /// A claim is over: what is still unknown goes back.
     pub(crate) fn end_claim(&mut self, now: Now, mut claim: ClaimRequest) -> AfterClaim {
         let is_full = claim.is_more;
+        // Once more, since the endpoints were read in between. What is still unknown is put aside
+        // again.
         for (endpoint_id, deliveries) in std::mem::take(&mut claim.unknown) {
             self.take(now, &mut claim, is_full, endpoint_id, deliveries);
         }
@@ -142,6 +176,9 @@ impl Scheduler {
     }
 
     /// A claim has failed, and perhaps only its answer was lost.
+    ///
+    /// What the storage may have leased all the same is not known here: `LostLeases` asks for it.
+    /// The place of the poison suspect is given up, or no suspect would ever be asked for again.
     pub(crate) fn claim_failed(&mut self, claim: &ClaimRequest) {
         if claim.poison_suspects > 0 {
             self.poison_suspect.brought(&[]);
@@ -150,6 +187,9 @@ impl Scheduler {
     }
 
     /// Requests that may be leased in all, more than are now or claims may bring.
+    ///
+    /// In requests, not deliveries: of an endpoint that batches,
+    /// [`HeldLeases`](super::held_leases::HeldLeases) counts a batch as one.
     pub(super) fn left_to_lease(&self) -> usize {
         let leased = self.held.len() + self.claims.limit();
         self.settings.max_leased().saturating_sub(leased)
@@ -160,6 +200,8 @@ impl Scheduler {
     fn listed(&self, now: Now) -> Vec<(LaneId, usize)> {
         let mut ids: Vec<_> = self.held.lanes().collect();
         let held = ids.len();
+        // Also lanes that other claims on their way have listed: such a claim may bring them
+        // something, though nothing of them is leased yet. And stalled ones, to leave them out.
         ids.extend(self.claims.listed().chain(self.turns.stalled()));
         if ids.len() > held {
             ids.sort_unstable();
@@ -176,6 +218,7 @@ impl Scheduler {
         if lane.queued.stalled || !lane.is_open(now.at) || self.slots.stalls(lane, now.moment) {
             return 0;
         }
+        // With what is on its way, or each of several claims would fill the same room.
         let leased = lane.counted.leased + self.claims.may_bring(lane);
         let most = lane.most_leased(self.settings.max_in_flight_per_endpoint);
         let room = most.saturating_sub(leased);
@@ -192,8 +235,12 @@ impl Scheduler {
         endpoint_id: Arc<str>,
         mut deliveries: Vec<WebhookDelivery>,
     ) {
+        // A delivery of a later incarnation shows that this process is behind: it must read
+        // endpoints before it can tell whose delivery that is.
         let newest = deliveries.iter().map(|d| d.incarnation).max();
         let lane = self.lane_of(&endpoint_id);
+        // A closed lane counts as unknown as well: the storage let the delivery out, so that it may
+        // know of an end of the hold that was not read yet.
         let lane = lane.filter(|lane| Some(lane.incarnation) >= newest && lane.is_open(now.at));
         let Some((id, incarnation)) = lane.map(|lane| (lane.id, lane.incarnation)) else {
             claim.unknown.push((endpoint_id, deliveries));
@@ -207,6 +254,7 @@ impl Scheduler {
         let Some(lane) = self.lanes.get_mut(id) else {
             return;
         };
+        // As much as was asked for, so that likely more waits: senders must not overtake that.
         let is_more = is_full || brought >= self.claims.asked(claim.id, lane);
         if is_more {
             self.held.mark_backlog(lane);
@@ -216,9 +264,11 @@ impl Scheduler {
             self.out.watch();
         }
         let requests = self.held.len() - before;
+        // From here on the deliveries count as held, and must not count as on their way, too.
         self.claims.brought(claim.id, id, requests);
         let still_holds = self.lease_window.epoch() == claim.lease_epoch && !self.is_stopping;
         for delivery in deliveries {
+            // A definition may have changed after the event was matched to the endpoint.
             let settle_as = if !lane.takes(&delivery) {
                 let reason = CancelReason::TypeNotTaken;
                 SettleAs::Cancelled { reason }
@@ -231,6 +281,7 @@ impl Scheduler {
             self.out.settle(Some(id), delivery, settle_as, None);
         }
         self.turns.push(lane);
+        // Another claim is worth it only where its deliveries would find room.
         if is_more && let Some(lane) = self.lanes.get(id) {
             claim.is_more |= self.room_of(lane, now) > 0;
         }

@@ -1,4 +1,8 @@
 //! Claims on their way.
+//!
+//! The bounds on what one process leases hold only if an answer that has not come yet counts
+//! already. A claim whose answer has begun to be taken in counts less with each lane that it has
+//! brought, so that nothing counts twice.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +13,9 @@ use super::lane_id::LaneId;
 /// together never bring more than there is room for.
 #[derive(Debug, Default)]
 pub(super) struct Claims {
+    /// In the order of their begin. As many as there are claimers at most.
     begun: Vec<Begun>,
+    /// Ids are never used again, so that an end that comes late ends no other claim.
     last: u64,
 }
 
@@ -21,6 +27,7 @@ pub(super) struct ClaimId(u64);
 #[derive(Debug)]
 struct Begun {
     id: ClaimId,
+    /// Requests that it may still bring in all.
     limit: usize,
     /// Of each lane that is not listed; of one that batches, so many batches.
     per_endpoint: usize,
@@ -39,6 +46,8 @@ impl Begun {
             .map(|(_, room)| *room)
     }
 
+    /// Deliveries, of which a batch has many: rooms are asked for in deliveries, totals are kept in
+    /// requests.
     fn may_bring(&self, lane: &Lane) -> usize {
         if self.brought.contains(&lane.id) {
             return 0;
@@ -78,6 +87,7 @@ impl Claims {
     }
 
     /// A claim has brought what it will.
+    /// An end that is told twice does nothing the second time.
     pub(super) fn end(&mut self, id: ClaimId) {
         self.begun.retain(|begun| begun.id != id);
     }

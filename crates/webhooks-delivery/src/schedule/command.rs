@@ -1,4 +1,8 @@
 //! What the scheduler wants done.
+//!
+//! Commands are done at once and in order by who told the scheduler something. Entries wait until
+//! the recorder takes them: they are to be stored, many in one call, and may not be lost between a
+//! request's end and the storage.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -15,16 +19,23 @@ use crate::notice::Notice;
 #[derive(Debug)]
 pub(crate) enum Command {
     /// Make this request, and tell what came of it.
+    /// Its slot, its permit and its leases are taken already, so that whoever drops this command
+    /// would leak them: until [`cut_off`](super::Scheduler::cut_off) the request counts as in
+    /// flight.
     Start(Request),
     /// Tell listeners.
+    /// Only what needs no settlement; the others are told by the recorder, once they are stored.
     Tell(Notice),
     /// Let the transport forget what it keeps for this endpoint.
+    /// The transport keeps keys and headers by endpoint, and has no other way to learn that these
+    /// changed.
     Forget(Arc<str>),
     /// There are entries to be written down.
     Record,
     /// There may be something to claim, and there is room for it.
     Claim,
     /// From now on time alone may change what can start.
+    /// Who ticks sleeps without an end until then: an idle process is not woken for nothing.
     Watch,
 }
 
@@ -34,6 +45,7 @@ pub(crate) struct Request {
     pub(crate) id: RequestId,
     /// The endpoint as it is now.
     pub(crate) record: Arc<EndpointRecord>,
+    /// The stored bytes of one event, or of several.
     pub(crate) content: Content,
     /// The first of its deliveries.
     pub(crate) delivery_id: DeliveryId,
@@ -61,10 +73,12 @@ pub(crate) enum Entry {
 /// What is wanted and not done yet. Entries are as many as deliveries are leased, which is bounded.
 #[derive(Debug, Default)]
 pub(super) struct Commands {
+    /// In order, since a `Forget` must come before a `Start` that follows from the same change.
     commands: VecDeque<Command>,
     /// In one queue with one reader, so that gates are stored before what is given back for them: it
     /// would come out again at once.
     entries: VecDeque<Entry>,
+    /// Wanted once, however many entries there are: the recorder takes all.
     record: bool,
     claim: bool,
     watch: bool,
@@ -97,6 +111,7 @@ impl Commands {
         settle_as: SettleAs,
         attempt: Option<AttemptRecord>,
     ) {
+        // Without a lease there is no token to settle with. Storages bring none such.
         let Some(lease) = delivery.lease else { return };
         self.record(Entry::Settle {
             settlement: Settlement {

@@ -1,4 +1,10 @@
 //! What a response means for the endpoint that gave it.
+//!
+//! Everything here is decided by one process from its own requests and then stored as a change of
+//! the endpoint's gate, so that all processes follow. Each change names the epoch that was known:
+//! if an operator has reset the endpoint meanwhile, the storage passes it over.
+//!
+//! The lane acts on what was decided at once; what the storage says later takes its place.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +20,9 @@ use crate::notice::Notice;
 use crate::settings::Settings;
 
 /// How long after a hold its limit of leases is still that of a process that probes.
+/// A process that probes renews its hold with each failed probe, so that a hold that ended this
+/// long ago, with no other since, was left by one that died. Shorter, and a slow probe of a living
+/// process would be taken for that.
 const STALE_LIMIT: Duration = Duration::from_secs(120);
 
 /// Draws for an endpoint what follows from a response, at `now`.
@@ -28,6 +37,8 @@ pub(super) struct Consequences<'a> {
 impl Consequences<'_> {
     /// The response asks for a pause.
     pub(super) fn retry_after(&mut self, wait: Duration) {
+        // An endpoint that says "too much" must not get its whole backlog in the first moment after
+        // the wait.
         self.lane.pace.start_from(1);
         self.hold(self.now.after(wait));
     }
@@ -39,12 +50,15 @@ impl Consequences<'_> {
         let probes = self.settings.half_open_max_requests;
         let limit = match circuit.state {
             CircuitState::Closed => None,
+            // All processes together then lease no more than one probes with: what they would lease
+            // on top would only wait.
             CircuitState::Open | CircuitState::HalfOpen => Some(probes),
         };
         let changed = Notice::CircuitChanged {
             endpoint_id,
             circuit,
         };
+        // Before the hold, so that no claim finds the endpoint open and unlimited between the two.
         self.gate(GateChange::LimitLeased(limit), Some(changed));
         // From as many as probed the endpoint on.
         self.lane.pace.start_from(probes);
@@ -58,6 +72,7 @@ impl Consequences<'_> {
     pub(super) fn health(&mut self, result: &DeliveryResult) {
         match result.failure() {
             None => {
+                // Only a success shows that nobody needs the limit any more.
                 self.lift_stale_limit();
                 if self.lane.health.succeeded(self.now) {
                     self.gate(GateChange::Recovered, None);
@@ -69,6 +84,8 @@ impl Consequences<'_> {
     }
 
     fn failed(&mut self) {
+        // Asked before `failed`, which begins the time. The storage keeps the earliest that it is
+        // told, so that processes agree on when the endpoint is disabled.
         if self.lane.health.is_well() {
             self.gate(GateChange::FailingSince(self.now), None);
         }
@@ -105,6 +122,8 @@ impl Consequences<'_> {
             // Another of its requests in flight has done it.
             return;
         }
+        // Noted here too, so that the other requests in flight, which fail as well, do not each
+        // store and tell it again.
         Arc::make_mut(&mut self.lane.record).gate.disabled = Some(by);
         // Until the recorder has stored it and the directory has read it.
         self.lane.hold.decide(self.now.after(WORKER_DEAD_AFTER));
@@ -115,6 +134,8 @@ impl Consequences<'_> {
     }
 
     fn hold(&mut self, until: Timestamp) {
+        // Here at once, and for other processes with the entry. Entries are stored in order: what
+        // is given back for this hold comes after it.
         self.lane.hold.decide(until);
         self.gate(GateChange::Hold { until }, None);
     }

@@ -1,4 +1,9 @@
 //! Which endpoints there are, and which an event is for.
+//!
+//! The index names lanes and not endpoints, so that a match needs no second look-up. It holds what
+//! [`insert`](Directory::insert) put in, and `remove` must see the lane unchanged: filters that
+//! were replaced in between would stay in the index for ever, and match for an endpoint that no
+//! longer takes such events.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,6 +18,7 @@ use super::lane_id::LaneId;
 #[derive(Debug, Default)]
 pub(super) struct Directory {
     /// It is complete up to this revision.
+    /// Never falls, though pages of changes may be told late.
     revision: u64,
     lanes: HashMap<Arc<str>, LaneId>,
     index: FilterIndex<LaneId>,
@@ -62,6 +68,7 @@ impl Directory {
     }
 
     fn index(&mut self, lane: &Lane, insert: bool) {
+        // A disabled endpoint makes no new deliveries, while those that wait keep their lane.
         if !lane.record.takes_events() {
             return;
         }

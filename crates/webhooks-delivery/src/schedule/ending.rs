@@ -1,4 +1,12 @@
 //! A request ends.
+//!
+//! The order matters. First the permit is settled, then the gates that follow from the response
+//! become entries, then the settlements, and last the slot is free. Gates are thus stored before
+//! any delivery that they hold back can be claimed again, and the next request of the lane is
+//! judged by the circuit that this one has changed.
+//!
+//! A request whose endpoint has moved, was reset or is gone settles its delivery as always, but
+//! says nothing of the endpoint's health.
 
 use std::sync::Arc;
 
@@ -21,6 +29,8 @@ impl Scheduler {
     /// A request came to this result: what it carried is settled, and others may start.
     pub(crate) fn ended(&mut self, now: Now, request: RequestId, result: &DeliveryResult) {
         let Some(running) = self.take_running(request) else {
+            // Cut off: its delivery was released, and may run elsewhere by now. To settle it again
+            // would answer for a lease that this request no longer has.
             return;
         };
         let Running {
@@ -32,6 +42,8 @@ impl Scheduler {
             lease_epoch,
             ..
         } = running;
+        // Without a verdict (the endpoint was not asked) the permit is dropped, which gives a probe
+        // back.
         let circuit = verdict(result).and_then(|verdict| permit.settle(verdict, now.at));
         let id = request.lane;
         let Some(lane) = self.lanes.get_mut(id) else {
@@ -39,6 +51,7 @@ impl Scheduler {
         };
         // Where the endpoint was before, or what it answered before its health was reset, says
         // nothing of it now.
+        // Compared with the record as it was at the start, not as it is now.
         let is_there = lane.is_where(&record);
         let mut follows = Consequences {
             lane,
@@ -54,7 +67,8 @@ impl Scheduler {
             follows.retry_after(wait);
         }
         match (carried, result.failure()) {
-            // One of them may be what was refused: they go one by one, not counted.
+            // One of them may be what was refused: they go one by one, not counted, or one bad
+            // event would cost each of its neighbours an attempt, or end them all.
             (
                 Carried::Batch(deliveries),
                 Some(FailureKind::ClientError | FailureKind::TooLarge),
@@ -69,6 +83,8 @@ impl Scheduler {
             }
         }
         if let Some(lane) = self.lanes.get_mut(id) {
+            // After the consequences, which may have set the window back: this success then counts
+            // for the new one.
             lane.pace.ended(started, result.is_delivered(), now.moment);
         }
         self.request_over(now, id, &record, lease_epoch);
@@ -94,6 +110,7 @@ impl Scheduler {
         if is_there {
             self.hold(id, until);
         }
+        // Behind the hold in the queue of entries, or it would come out at once.
         self.give_back(id, now.at);
         self.request_over(now, id, &running.record, running.lease_epoch);
     }
@@ -101,6 +118,8 @@ impl Scheduler {
     /// Takes a request out of those in flight; `None` if it was cut off.
     fn take_running(&mut self, request: RequestId) -> Option<Running> {
         let lane = self.lanes.get_mut(request.lane)?;
+        // Whoever takes it out settles it: an end and a cut-off that race meet here under the
+        // scheduler's lock, and one of them finds nothing.
         lane.in_flight.remove(request.number)
     }
 
@@ -116,6 +135,8 @@ impl Scheduler {
         let Some(lane) = self.lanes.get_mut(id) else {
             return;
         };
+        // The storage counts the attempt when it is settled; until then the delivery says how many
+        // came before.
         let number = delivery.attempts.saturating_add(1);
         for attempts in [&mut lane.attempts, &mut self.attempts] {
             attempts.count(number, result);
@@ -127,6 +148,7 @@ impl Scheduler {
             settle_as => settle_as,
         };
         let mut attempt = AttemptRecord::of(&delivery, result);
+        // The storage's time, as the scheduler knew it: the transport may have a clock of its own.
         attempt.started_at = started_at;
         self.out
             .settle(Some(id), delivery, settle_as, Some(attempt));
@@ -134,6 +156,8 @@ impl Scheduler {
 
     /// Gives the slot of a request back, whose entry is made, and starts what can start then.
     fn request_over(&mut self, now: Now, id: LaneId, was: &Arc<EndpointRecord>, lease_epoch: u64) {
+        // Before the slot is free and others start, so that they see how many unproven requests
+        // there are now.
         self.recount(id, now.moment);
         self.free_slot(id);
         let still_holds = self.still_holds(lease_epoch);
@@ -141,6 +165,7 @@ impl Scheduler {
             return;
         };
         if let Some(endpoint) = &lane.left {
+            // By the endpoint as it was counted, though its definition may be gone.
             self.left_running.remove_one(endpoint);
         }
         // The transport was told to forget an endpoint that was changed or deleted, but since then

@@ -1,4 +1,11 @@
 //! Endpoints change.
+//!
+//! Changes come in the order of their revisions, each endpoint as it is after its last. An endpoint
+//! that is deleted and registered anew between two reads shows as another incarnation, and its lane
+//! is replaced, not changed.
+//!
+//! What a changed endpoint may not get any more goes back in the same step, so that no request
+//! starts by a definition that is known to be out of date.
 
 use std::sync::Arc;
 
@@ -21,6 +28,7 @@ impl Scheduler {
         for record in changes.records {
             self.endpoint_changed(now.at, Arc::new(record));
         }
+        // After the records: who asks for the revision may rely on all that is up to it.
         self.directory.complete(changes.revision);
         if has_changed {
             self.start_what_can(now);
@@ -48,6 +56,7 @@ impl Scheduler {
             return;
         };
         if let Some(lane) = self.lanes.get(id) {
+            // By its filters of before, which are needed to find it in the index.
             self.directory.remove(lane);
         }
         if !record.deleted && incarnation == record.incarnation {
@@ -58,11 +67,14 @@ impl Scheduler {
             return;
         }
         if let Some(tenant) = tenant {
+            // The tenant of before. Its requests in flight go on counting until they end.
             self.tenants.leave(tenant);
         }
         match record.deleted {
             true => self.change_lane(now, id, record),
             false => {
+                // First, so that what the lane of before has in flight counts against the new lane
+                // from its first turn on.
                 self.change_lane(now, id, retired);
                 self.add_lane(record);
             }
@@ -85,10 +97,14 @@ impl Scheduler {
             return;
         };
         let was = lane.record.endpoint.clone();
+        // By the definition of before: that is where its requests go.
         if lane.set_record(record) {
             self.left_running.add(&was, lane.in_flight.len());
         }
+        // Also where only the gate has changed; what is kept is quickly made again.
         self.out.push(Command::Forget(lane.endpoint_id.clone()));
+        // In this step: between a reset and the next request nothing may be held by the circuit of
+        // before.
         forget_health(lane, &*self.admission);
         if lane.health.take_recovered() {
             self.out.gate(lane.gate_change(GateChange::Recovered), None);
@@ -99,6 +115,8 @@ impl Scheduler {
             let cancelled = SettleAs::Cancelled { reason };
             self.out.settle(Some(id), delivery, cancelled, None);
         }
+        // Leased deliveries of a closed endpoint would fill room that others could use, for as long
+        // as it is closed.
         if !lane.is_open(now) {
             self.give_back(id, now);
         }

@@ -1,4 +1,8 @@
 //! For how long an endpoint has only failed.
+//!
+//! Several processes may send to one endpoint, and each sees a part of its responses. The storage
+//! keeps the one time since when it has only failed; a success anywhere ends that time, also where
+//! the process that had the success read of the failure only afterwards.
 
 use std::time::Duration;
 
@@ -9,11 +13,14 @@ use webhooks_core::storage::GateState;
 /// short after a success does not begin the time of failing: the next one does.
 const SKEW: Duration = Duration::from_secs(1);
 /// The part of the time to auto-disabling after which the operator is warned.
+/// A fifth of the time is left for the operator to act: a day of the five that are the default.
 const WARN_AFTER: f64 = 0.8;
 
 /// For how long an endpoint has only failed, as far as this process has seen or read.
 #[derive(Debug, Default)]
 pub(super) struct Health {
+    /// What was read last, or the first failure that was seen here since; `None` while the endpoint
+    /// is well.
     failing_since: Option<Timestamp>,
     /// The last success here, in this epoch.
     succeeded_at: Option<Timestamp>,
@@ -61,6 +68,7 @@ impl Health {
 
     /// A failure of an endpoint that is disabled after failing for so long.
     pub(super) fn failed(&mut self, disable_after: Option<Duration>, now: Timestamp) -> Failing {
+        // Kept if it is set: the time counts from the first failure.
         let since = *self.failing_since.get_or_insert(now);
         let Some(after) = disable_after else {
             return Failing::Bearable;
@@ -83,6 +91,7 @@ impl Health {
     pub(super) fn set_stored(&mut self, since: Option<Timestamp>) {
         let is_news = since.is_some() && since != self.failing_since;
         let succeeded = self.succeeded_at.map(|at| at.after(SKEW));
+        // Only news can be ended so: what was known here was ended by the success itself.
         self.has_recovered = is_news && since <= succeeded;
         self.failing_since = since;
         self.is_warned &= since.is_some();

@@ -1,4 +1,8 @@
 //! How much this process has leased.
+//!
+//! Each delivery counts from when its place is reserved or its claim brings it until its settlement
+//! is stored, and not only until its request ends. So a storage that cannot settle stops the
+//! claims, and entries in memory are bounded by the same number as leases.
 
 use std::collections::BTreeSet;
 
@@ -10,8 +14,10 @@ use super::lanes::Lanes;
 /// requests that carry it, so that one endpoint's large batches leave room for others.
 #[derive(Debug, Default)]
 pub(super) struct HeldLeases {
+    /// The sum of the lanes' `counted.requests`; both change together.
     requests: usize,
     /// In order, so that the same inputs lead to the same commands.
+    /// Exactly those whose `counted.leased` is above zero.
     lanes: BTreeSet<LaneId>,
     /// Lanes of which the storage has more that is ready.
     backlogged: BTreeSet<LaneId>,
@@ -40,6 +46,8 @@ impl HeldLeases {
 
     /// Counts the requests of a lane anew: a batch may have become smaller or larger meanwhile.
     fn recount(&mut self, lane: &mut Lane) {
+        // The lane's old share is taken off as it was counted, so that the total stays right
+        // whatever the batch size was then.
         let requests = lane.counted.leased.div_ceil(lane.per_request());
         let before = std::mem::replace(&mut lane.counted.requests, requests);
         self.requests = self.requests - before + requests;
@@ -73,6 +81,7 @@ impl HeldLeases {
             let Some(lane) = lanes.get_mut(*id) else {
                 return false;
             };
+            // Flag and set change together: the flag is read before each send, without a look-up.
             lane.queued.backlogged = is_left_out(*id);
             lane.queued.backlogged
         });

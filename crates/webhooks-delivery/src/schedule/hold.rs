@@ -1,4 +1,8 @@
 //! Until when nothing of an endpoint may start.
+//!
+//! Two sources set a hold, and a read of the storage may be older than a decision of this process.
+//! They are kept apart so that such a read cannot open the lane: a request would start against a
+//! `Retry-After` that was just received.
 
 use webhooks_core::Timestamp;
 
@@ -6,7 +10,9 @@ use webhooks_core::Timestamp;
 /// decided and not stored yet, of which what is read from the storage meanwhile does not know.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Hold {
+    /// Storage time; what all processes see.
     stored: Option<Timestamp>,
+    /// Storage time; dropped once a read shows what became of it in the storage.
     decided: Option<Timestamp>,
 }
 
@@ -26,6 +32,7 @@ impl Hold {
 
     /// This process lets nothing start before this time; to be stored.
     pub(super) fn decide(&mut self, until: Timestamp) {
+        // Never shortened here: the storage keeps the later end, too.
         self.decided = self.decided.max(Some(until));
     }
 

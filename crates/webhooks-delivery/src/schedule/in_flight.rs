@@ -10,11 +10,14 @@ use webhooks_core::{Permit, Timestamp};
 use super::carried::Carried;
 
 /// A request that has run this long shows that the endpoint is slow.
+/// Well above what a healthy endpoint takes, and well below the usual timeout of 30 s: slots that
+/// hang must show while most of the others are still free.
 const SLOW: Duration = Duration::from_secs(1);
 
 /// The requests of one lane, the oldest first.
 #[derive(Debug, Default)]
 pub(super) struct InFlight {
+    /// Numbers grow from front to back, so that one is found by binary search.
     running: VecDeque<Running>,
     started: u64,
 }
@@ -30,6 +33,7 @@ pub(super) struct Running {
     /// The endpoint as it was then.
     pub(super) record: Arc<EndpointRecord>,
     pub(super) carried: Carried,
+    /// Dropped without a verdict it gives back what admission counted, so that no probe leaks.
     pub(super) permit: Box<dyn Permit>,
     /// The leases under which it started.
     pub(super) lease_epoch: u64,

@@ -1,4 +1,12 @@
 //! The leases that this process knows of.
+//!
+//! After a call whose answer was lost, the storage may hold leases for this process of which it
+//! knows nothing; they would stay leased for as long as the process beats. This is the other side
+//! of the comparison: what is leased according to the storage and unknown here is lost.
+//!
+//! The opposite mistake would send twice: a delivery that is just arriving must not be given back
+//! and started as well. A lease that was given back is therefore marked, and an answer that still
+//! brings it finds the mark.
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
@@ -7,6 +15,7 @@ use webhooks_core::storage::spi::HeldLease;
 use webhooks_core::{DeliveryId, WebhookDelivery};
 
 /// For longer than any call of a storage takes.
+/// Marks older than that are dropped, or they would pile up in a process that lives long.
 const REMEMBERED: Duration = Duration::from_secs(600);
 
 /// A lease: no other of the same delivery has its token.
@@ -18,12 +27,15 @@ pub(crate) type LeaseKey = (DeliveryId, u64);
 pub(super) struct KnownLeases {
     /// With a quick hash: nobody outside chooses ids, and each delivery is looked up twice.
     held: hashbrown::HashSet<LeaseKey>,
+    /// When each was; empty nearly always, so that an arrival pays for one look-up.
     given_back: hashbrown::HashMap<LeaseKey, Instant>,
 }
 
 impl KnownLeases {
     /// Takes note of a delivery that an answer brought. It must not be taken in hand if its lease was
     /// given back as lost while that answer was on its way.
+    ///
+    /// `false` leaves nothing to do: the lease was released under its token.
     pub(super) fn arrives(&mut self, delivery: &WebhookDelivery) -> bool {
         let Some(lease) = &delivery.lease else {
             return true;

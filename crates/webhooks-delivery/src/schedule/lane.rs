@@ -1,4 +1,8 @@
 //! One endpoint, as this process delivers to it.
+//!
+//! A lane is plain state, with the questions that can be answered from it alone. What concerns
+//! several lanes (slots, turns, totals) is decided by the [`Scheduler`](super::Scheduler), which
+//! also keeps the lane's `counted` and `queued` in step with the totals and queues.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -27,17 +31,22 @@ use crate::metrics::AttemptCounter;
 pub(super) struct Lane {
     pub(super) id: LaneId,
     pub(super) endpoint_id: Arc<str>,
+    /// Never changes: another incarnation is another lane.
     pub(super) incarnation: u64,
     pub(super) record: Arc<EndpointRecord>,
     /// The endpoint's filters.
+    /// Parsed once per definition, since each delivery that a claim brings is compared with them.
     filters: Vec<EventFilter>,
     /// Whose requests count together with its own, if it has a tenant.
     pub(super) tenant: Option<TenantId>,
+    /// Leased here and not started.
     pub(super) waiting: Waiting,
     pub(super) in_flight: InFlight,
+    /// Asked before each start, besides the gate of `record`.
     pub(super) hold: Hold,
     pub(super) health: Health,
     pub(super) pace: Pace,
+    /// Of this incarnation, since the process started.
     pub(super) attempts: AttemptCounter,
     /// What this process knows of the endpoint's health is void, and admission was not told yet: the
     /// endpoint was deleted, went to another place or was reset by hand.
@@ -112,10 +121,12 @@ impl Lane {
             // From now on none starts here.
             self.left = Some(self.record.endpoint.clone());
         }
+        // What piled up while the endpoint was closed must not come down on it at once.
         if !self.record.is_open() && record.is_open() {
             self.pace.start_from(1);
         }
         let has_moved = record.deleted || self.record.endpoint.url != record.endpoint.url;
+        // Another URL is another receiver: circuit, holds and window were about the one of before.
         if has_moved || self.record.gate.epoch != record.gate.epoch {
             self.begin_anew();
         }
@@ -152,6 +163,9 @@ impl Lane {
     }
 
     /// Whether nothing of it will ever happen again.
+    ///
+    /// Leases count as well as requests: a settlement that is on its way names this lane, and takes
+    /// its count off the totals.
     pub(super) fn is_done(&self) -> bool {
         self.left.is_some() && self.counted.leased == 0 && self.in_flight.len() == 0
     }
@@ -166,6 +180,7 @@ impl Lane {
         if self.waiting.iter().all(|delivery| self.takes(delivery)) {
             return Vec::new();
         }
+        // Lent out for the moment, as `waiting` and `filters` are borrowed at once.
         let filters = std::mem::take(&mut self.filters);
         let not_taken = self.waiting.take_if(|delivery| !takes(&filters, delivery));
         self.filters = filters;

@@ -1,4 +1,7 @@
 //! The names of lanes and of their requests.
+//!
+//! Both outlive what they name: a settlement or the end of a request may be told after its lane is
+//! gone, and must then find nothing rather than a lane that has the same place in memory.
 
 /// Names a lane. Numbers are never used again, so that what names a lane that is gone finds none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,4 +1,7 @@
 //! Where lanes are kept.
+//!
+//! A slab, since a lane is looked up several times per delivery: by its slot, with no hash. The
+//! slot alone could name a later lane, so that each look compares the whole id.
 
 use slab::Slab;
 
@@ -9,6 +12,7 @@ use super::lane_id::LaneId;
 #[derive(Debug, Default)]
 pub(super) struct Lanes {
     lanes: Slab<Lane>,
+    /// Counts all that were ever made; part of each id.
     made: u64,
 }
 

@@ -1,4 +1,8 @@
 //! Whether this process still holds its leases.
+//!
+//! This is what keeps a process that was cut off from the storage from sending what others have
+//! taken over: [`WORKER_DEAD_AFTER`] after its last stored beat others may, and it stops [`MARGIN`]
+//! before. A request that is already in flight then goes on, so that delivery stays at least once.
 
 use std::time::{Duration, Instant};
 
@@ -13,6 +17,7 @@ const MARGIN: Duration = Duration::from_secs(2);
 pub(super) struct LeaseWindow {
     /// `None` before the first beat.
     ends: Option<Instant>,
+    /// Counts losses. What was leased in an earlier epoch neither starts nor is kept.
     epoch: u64,
 }
 
@@ -34,6 +39,8 @@ impl LeaseWindow {
     }
 
     /// Whether a request may start at this moment.
+    ///
+    /// `now` must count the time for which the machine was suspended, as its `asked` did.
     pub(super) fn is_valid(&self, now: Instant) -> bool {
         self.ends.is_some_and(|ends| now < ends)
     }

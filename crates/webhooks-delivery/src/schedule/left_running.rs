@@ -1,4 +1,7 @@
 //! Requests that endpoints which are gone have left running.
+//!
+//! Whoever deletes an endpoint does not end its requests: they hold slots until they respond or
+//! time out. By id and by host, because a new registration may keep either of the two.
 
 use std::collections::HashMap;
 
@@ -47,6 +50,7 @@ impl LeftRunning {
         if self.0.is_empty() {
             return 0;
         }
+        // The larger, not the sum: a request at the same id and host is counted in both.
         let counts = places(endpoint).filter_map(|place| self.0.get(&place).copied());
         counts.max().unwrap_or(0)
     }

@@ -1,4 +1,8 @@
 //! Deliveries that may bring the process down.
+//!
+//! A delivery can bring the process down, by a payload that a transport of the user's chokes on,
+//! say. All that a dead process held gets one more crash, guilty or not. With several suspects in
+//! one process each death would count for all of them, and innocent ones would end as poison.
 
 use webhooks_core::{DeliveryId, WebhookDelivery};
 
@@ -25,6 +29,8 @@ impl PoisonSuspect {
     }
 
     /// The claim that asked has brought these.
+    ///
+    /// An answer with no suspect frees the place for the next claim.
     pub(super) fn brought(&mut self, deliveries: &[WebhookDelivery]) {
         let suspect = deliveries.iter().find(|d| d.is_poison_suspect());
         *self = suspect.map_or(Self::None, |suspect| Self::Held(suspect.id));

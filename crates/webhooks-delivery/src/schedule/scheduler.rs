@@ -49,17 +49,22 @@ pub(crate) struct Scheduler {
     pub(super) admission: Arc<dyn Admission>,
     pub(super) directory: Directory,
     pub(super) lanes: Lanes,
+    /// Requests in flight by tenant, and which lanes wait for a share.
     pub(super) tenants: Tenants,
     pub(super) turns: Turns,
     pub(super) slots: Slots,
     pub(super) left_running: LeftRunning,
+    /// Leased and not settled; what is in `claims` comes on top.
     pub(super) held: HeldLeases,
+    /// Asked of the storage and not answered.
     pub(super) claims: Claims,
     /// A claim left something behind, and none began since.
     pub(super) left_some: bool,
+    /// By token, to tell what the storage holds for this process and nobody here knows of.
     pub(super) leases: KnownLeases,
     pub(super) poison_suspect: PoisonSuspect,
     pub(super) lease_window: LeaseWindow,
+    /// Set once and for ever: nothing starts and nothing is claimed any more.
     pub(super) is_stopping: bool,
     /// At all endpoints.
     pub(super) attempts: AttemptCounter,
@@ -109,9 +114,11 @@ impl Scheduler {
     /// nothing of them may start.
     pub(crate) fn beaten(&mut self, now: Now, asked: Instant, lost: bool) {
         if lost {
+            // Before anything else: what waits now was leased in the epoch that ended here.
             self.lease_window.lose();
             self.give_all_back(now.at);
         }
+        // Asked before the beat counts, to find out whether lanes had to stop for want of one.
         let had_stopped = !self.lease_window.is_valid(now.moment);
         self.lease_window.beaten(asked);
         if had_stopped {
@@ -123,6 +130,8 @@ impl Scheduler {
     /// After how long [`tick`](Self::tick) is to be called; not at all while time alone changes
     /// nothing, until [`Watch`](Command::Watch) is commanded.
     pub(crate) fn next_wake(&self) -> Option<Duration> {
+        // A stalled lane holds no lease, and the lanes that were let go on before it may have found
+        // nothing to start: then no request ends that would let it go on, and a tick must.
         let needs_ticks = !self.is_idle() || self.turns.stalled().len() > 0;
         needs_ticks.then_some(TICK)
     }
@@ -134,6 +143,8 @@ impl Scheduler {
         for id in lanes {
             self.recount(id, now.moment);
             if let Some(lane) = self.lanes.get_mut(id) {
+                // Also a lane that was busy: what others had left running may have ended, which
+                // gives no turn by itself.
                 self.turns.push(lane);
             }
         }
@@ -143,6 +154,7 @@ impl Scheduler {
 
     /// Starts nothing from now on, and gives back what waits.
     pub(crate) fn stop(&mut self, now: Now) {
+        // From here on what is still on its way, as a place or in a claim, goes back when it comes.
         self.is_stopping = true;
         self.give_all_back(now.at);
     }
@@ -159,6 +171,9 @@ impl Scheduler {
             };
             for running in lane.in_flight.take_all() {
                 for delivery in running.carried.into_deliveries() {
+                    // Not counted as an attempt, though it may have been sent: this process
+                    // must end, and the response is not waited for. The receiver may see the
+                    // event twice.
                     self.out
                         .settle(Some(id), delivery, SettleAs::Release { at: now.at }, None);
                 }
@@ -167,6 +182,7 @@ impl Scheduler {
                 }
                 requests += 1;
             }
+            // After the loop, which borrows the lane.
             (0..requests).for_each(|_| self.free_slot(id));
             cut_off += requests;
             self.give_back(id, now.at);
@@ -214,6 +230,9 @@ impl Scheduler {
 
     /// Whether what was leased in this epoch may still start, unless a beat is overdue, after which
     /// it may again.
+    ///
+    /// Asked of what came under an epoch; [`holds_leases`](Self::holds_leases) is asked before each
+    /// start, and knows of overdue beats as well.
     pub(super) const fn still_holds(&self, lease_epoch: u64) -> bool {
         lease_epoch == self.lease_window.epoch() && !self.is_stopping
     }

@@ -2,6 +2,11 @@
 //!
 //! Straight through: before an event is stored, its deliveries ask for a place. What gets one is
 //! stored leased, and goes into its lane right after the commit, with no claim.
+//!
+//! A place counts as a lease from the moment it is reserved, before the storage knows the delivery.
+//! So a burst of senders cannot lease more than this process may hold. Each place is used or given
+//! back exactly once: by [`stored`](Scheduler::stored), [`not_stored`](Scheduler::not_stored) or
+//! [`give_up`](Scheduler::give_up).
 
 use std::sync::Arc;
 
@@ -19,6 +24,8 @@ use crate::notice::Notice;
 #[derive(Clone, Debug)]
 pub(crate) struct Recipient {
     pub(crate) endpoint_id: Arc<str>,
+    /// Stored with the delivery, so that an endpoint that is replaced before the commit does not
+    /// get it.
     pub(crate) incarnation: u64,
     lane: LaneId,
 }
@@ -29,6 +36,7 @@ pub(crate) struct Recipient {
 pub(crate) struct Place {
     lane: LaneId,
     /// The leases under which it was made.
+    /// If they are lost before the commit is answered, the delivery goes back.
     lease_epoch: u64,
 }
 
@@ -66,11 +74,14 @@ impl Scheduler {
         if !self.goes_straight_through(lane, now) || !self.has_room(lane, now) {
             return None;
         }
+        // Looked up again: the questions above borrow the whole scheduler.
         let lane = self.lanes.get_mut(recipient.lane)?;
         lane.counted.reserved += 1;
         if self.held.put_in(lane, 1) {
             self.out.watch();
         }
+        // A place is as good as a request for the half that unproven lanes share: all of a burst
+        // would else be reserved before the first of it starts.
         self.recount(recipient.lane, now.moment);
         Some(Place {
             lane: recipient.lane,
@@ -116,9 +127,12 @@ impl Scheduler {
             let notice = Notice::backlog_full(delivery, &event.event);
             self.out.push(Command::Tell(notice));
         }
+        // Of these the storage has leased nothing.
         let is_gone = |id: &DeliveryId| missing.contains(id) || dead.contains(id);
         for (n, place) in places {
             let delivery = leased(event, *n, worker).filter(|d| !is_gone(&d.id));
+            // The answer may have come after the lease was given back as lost; then it only gives
+            // the place back.
             match delivery.filter(|delivery| self.leases.arrives(delivery)) {
                 Some(delivery) => self.take_place(now, *place, delivery),
                 None => self.give_up(now, [*place]),
@@ -141,6 +155,9 @@ impl Scheduler {
             for (n, place) in places {
                 self.give_up(now, [*place]);
                 let delivery = leased(event, *n, worker);
+                // If nothing was stored, the storage answers `Stale`, and nothing comes of it. If
+                // it was, and only the answer was lost, it would else stay leased while this
+                // process lives.
                 self.send_back(delivery, now.at);
             }
         }
@@ -148,6 +165,7 @@ impl Scheduler {
 
     /// Takes a delivery, now that it is stored and leased.
     fn take_place(&mut self, now: Now, place: Place, delivery: WebhookDelivery) {
+        // The commit may have taken long, and the beat may be overdue by now.
         let still_holds = self.still_holds(place.lease_epoch) && self.holds_leases(now.moment);
         self.leave(now, place);
         let Some(lane) = self.lanes.get_mut(place.lane) else {
@@ -183,6 +201,8 @@ impl Scheduler {
                 self.out.claim();
                 continue;
             };
+            // From now on senders to this endpoint go through the storage, behind what waits there:
+            // otherwise later events would overtake these.
             self.held.mark_backlog(lane);
             let most = lane.most_leased(self.settings.max_in_flight_per_endpoint);
             // What makes room in a lane that is full looks for work.
@@ -199,6 +219,7 @@ impl Scheduler {
             self.storage_limits_rate && lane.rate_limit(self.settings.rate_limit).is_some();
         !lane.queued.backlogged
             && lane.batch().is_none()
+            // The limit counts the leases of all processes, which only the storage can.
             && lane.record.gate.max_leased.is_none()
             && !is_limited_by_storage
             && lane.is_open(now.at)
@@ -209,10 +230,12 @@ impl Scheduler {
     /// what waits in the storage would wait for as long as they are many.
     fn has_room(&self, lane: &Lane, now: Now) -> bool {
         let leased = lane.counted.leased + self.claims.may_bring(lane);
+        // Twice, so that the next one is there when a request ends.
         let window = lane.pace.window().saturating_mul(2);
         let most = lane.most_leased(self.settings.max_in_flight_per_endpoint);
         let for_claims = self.settings.max_in_flight;
         self.holds_leases(now.moment)
+            // One place of the lane stays for claims, and `max_in_flight` requests of all.
             && leased < window.min(most - 1)
             && self.left_to_lease() > for_claims
             && !self.slots.stalls(lane, now.moment)
@@ -228,6 +251,9 @@ fn recipient(lane: &Lane) -> Recipient {
 }
 
 /// The event's delivery number `n`, as it was leased when it was stored.
+///
+/// It is made here from what was stored, with no read: a new delivery has token 1 and no attempt,
+/// by the contract of `enqueue`.
 fn leased(event: &NewEvent, n: usize, worker: &WorkerId) -> Option<WebhookDelivery> {
     let new = event.deliveries.get(n)?;
     Some(WebhookDelivery {

@@ -1,4 +1,7 @@
 //! What came of deliveries, and gates, are stored.
+//!
+//! Only what is stored frees room: a delivery whose settlement is still in memory is leased as far
+//! as the storage and every other process are concerned.
 
 use std::collections::HashSet;
 
@@ -18,6 +21,7 @@ pub(crate) struct Written<'a> {
     /// Whose it was; `None` if it was never taken into a lane.
     pub(crate) lane: Option<LaneId>,
     /// The storage refuses to store it for good: it stays leased.
+    /// Its count stays, so that refused outcomes without end also stop the claims.
     pub(crate) is_refused: bool,
 }
 
@@ -44,6 +48,7 @@ impl Scheduler {
             };
             self.held.take_out(lane, 1);
             // The storage may let another out for it.
+            // Such an endpoint has one more lease free, for any process.
             is_work |= lane.record.gate.max_leased.is_some();
             let id = lane.id;
             self.lanes.drop_if_done(id);
@@ -52,6 +57,9 @@ impl Scheduler {
     }
 
     /// There is room for more, of which a claim may make use. `is_work`: there surely is something.
+    ///
+    /// Without this condition each settlement of a quiet system would cost a claim that finds
+    /// nothing.
     pub(super) fn room_made(&mut self, is_work: bool) {
         // A claim on its way may have asked before there was that room.
         let is_of_use = !self.claims.is_empty() || self.left_some || self.held.has_backlog();
@@ -69,6 +77,8 @@ impl Scheduler {
             let lane = self.lane_of(id);
             lane.is_some_and(|lane| lane.record.revision > since)
         };
+        // A disabled endpoint has no end of its hold that could be taken over: only a read tells
+        // whether somebody has enabled it since.
         if closing().any(|(gate, until)| until.is_none() || was_read(&gate.endpoint_id)) {
             return true;
         }
@@ -84,6 +94,9 @@ impl Scheduler {
     }
 
     /// Acts on what was stored, but for what the storage has passed over because it was void.
+    ///
+    /// A gate of an epoch that is over was void in the storage, and must be void here as well: the
+    /// lane would stay held by what nobody else sees.
     fn each_hold(&mut self, gates: &[EndpointGate], act: impl Fn(&mut Hold, Option<Timestamp>)) {
         for (gate, until) in gates.iter().filter_map(closes) {
             let id = self.directory.get(&gate.endpoint_id);

@@ -16,6 +16,7 @@ use crate::settings::Settings;
 #[derive(Debug)]
 pub(super) struct Slots {
     most: usize,
+    /// However many endpoints the tenant has.
     most_per_tenant: usize,
     /// The system's timeout.
     timeout: Duration,
@@ -31,6 +32,7 @@ pub(super) struct Slots {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Full {
     /// None is free.
+    /// The lane keeps its turn, first in the queue: the next end of any request gives it the slot.
     All,
     /// The lane's tenant has its share. The lane waits until one of the tenant's requests ends.
     Tenant,
@@ -54,6 +56,8 @@ impl Slots {
             return Err(Full::All);
         }
         if let Some(tenant) = lane.tenant {
+            // Before the slot is taken, and with no turn kept: a lane that waits for its tenant
+            // must not stand in the way of other tenants' lanes.
             if !tenants.has_share(tenant, self.most_per_tenant) {
                 if !std::mem::replace(&mut lane.queued.for_share, true) {
                     tenants.wait(tenant, lane.id);
@@ -90,6 +94,8 @@ impl Slots {
 
     /// Requests that endpoints with a longer timeout may start now. They leave as many again for
     /// unproven ones of which nobody knows more than that nothing was sent to them lately.
+    ///
+    /// A quarter is half of the unproven half.
     const fn left_for_patient(&self) -> usize {
         self.most.div_ceil(4).saturating_sub(self.patient)
     }
@@ -97,6 +103,8 @@ impl Slots {
     /// Counts what a lane has in flight anew, after that or its kind has changed; whether endpoints
     /// of its kind have less now, so that others may start.
     pub(super) fn recount(&mut self, lane: &mut Lane, now: Instant) -> bool {
+        // What was counted for the lane before is replaced, so that a lane that changes its kind
+        // with requests in flight takes all of them along.
         let requests = lane.in_flight.len() + lane.counted.reserved;
         let count = |is_so| if is_so { requests } else { 0 };
         let unproven = count(lane.is_unproven(now));

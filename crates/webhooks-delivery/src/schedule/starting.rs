@@ -2,6 +2,11 @@
 //!
 //! One endpoint never hurts another: a lane has its own cap of requests in flight, lanes have their
 //! turns one request each, and unproven endpoints have at most half of the slots together.
+//!
+//! A start needs, in this order: a valid lease window, an open lane, room in the lane's window and
+//! cap, no stall, a slot, something that waits, and the permit of admission. Admission comes last,
+//! because its permits count: a permit for a request that cannot start would take a probe or a
+//! token from one that can.
 
 use webhooks_core::storage::spi::{GateChange, SettleAs};
 use webhooks_core::{Admission, AdmissionDecision, Permit, Timestamp, WebhookDelivery};
@@ -28,6 +33,8 @@ enum Obstacle {
 }
 
 /// What came of a lane's turn.
+///
+/// Whether the lane goes to the end of the queue, leaves it, or stays first while the queue rests.
 enum Turn {
     /// It started a request and may start another.
     Again,
@@ -40,6 +47,7 @@ enum Turn {
 impl Scheduler {
     /// Starts what can start.
     pub(super) fn start_what_can(&mut self, now: Now) {
+        // Ends, since each round starts a request, takes a lane out of the queue, or stops.
         while let Some(id) = self.turns.next() {
             let turn = self.take_turn(id, now);
             let Some(lane) = self.lanes.get_mut(id) else {
@@ -48,6 +56,8 @@ impl Scheduler {
             match turn {
                 Turn::Again => self.turns.push(lane),
                 Turn::Over => {}
+                // First, as it has waited longest. Were it pushed to the end, lanes before it would
+                // have two turns for its one.
                 Turn::Stop => return self.turns.push_first(lane),
             }
         }
@@ -61,8 +71,10 @@ impl Scheduler {
         let Some(lane) = self.lanes.get_mut(id) else {
             return Turn::Over;
         };
+        // It has left the queue; from here on whoever gives it a turn may put it in again.
         lane.queued.for_turn = false;
         match obstacle {
+            // The next beat that is stored starts the queue again.
             Some(Obstacle::NoLeases) => return Turn::Stop,
             Some(Obstacle::Closed) => {
                 self.give_back(id, now.at);
@@ -101,6 +113,7 @@ impl Scheduler {
 
     /// Whether the lane has as many requests in flight as it may have.
     fn is_busy(&self, lane: &Lane) -> bool {
+        // Requests of a deleted or replaced endpoint count as the lane's own.
         let left = self.left_running.against(&lane.record.endpoint);
         let most = lane
             .pace
@@ -115,6 +128,7 @@ impl Scheduler {
             return Turn::Over;
         };
         let batch = lane.batch();
+        // A turn that finds nothing is no fault: what waited may have been given back since.
         let Some(carried) = lane.waiting.take_next(batch.as_ref()) else {
             self.free_slot(id);
             return Turn::Over;
@@ -131,7 +145,10 @@ impl Scheduler {
                 self.start(id, carried, permit, now);
                 Turn::Again
             }
+            // The hold is stored, and the storage lets nothing of the endpoint out until then:
+            // neither this process nor another polls it.
             AdmissionDecision::Wait { until, because } => {
+                // At its place, so that `give_back` below settles it with the others.
                 lane.waiting.put_back(carried, batch.as_ref());
                 let endpoint_id = &lane.endpoint_id;
                 tracing::debug!(%endpoint_id, %until, ?because, "endpoint is held");
@@ -153,6 +170,8 @@ impl Scheduler {
         let Some(first) = carried.deliveries().first() else {
             return;
         };
+        // One number for the whole batch: the receiver sees the highest, and is not told "first" of
+        // an event that it may have seen.
         let attempts = carried.deliveries().iter().map(|d| d.attempts).max();
         let number = lane.in_flight.next_number();
         self.out.push(Command::Start(Request {
@@ -163,6 +182,7 @@ impl Scheduler {
             number: attempts.unwrap_or(0).saturating_add(1),
             started_at: now.at,
         }));
+        // Under the same lock as the command: an end that comes at once finds the request.
         lane.in_flight.push(Running {
             number,
             started: now.moment,
@@ -183,6 +203,7 @@ impl Scheduler {
         let next = self.slots.free(lane, &mut self.tenants);
         if let Some(next) = next.and_then(|next| self.lanes.get_mut(next)) {
             next.queued.for_share = false;
+            // It waits behind the lanes that have a turn: the share is free, a slot perhaps is not.
             self.turns.push(next);
         }
     }
@@ -199,6 +220,8 @@ impl Scheduler {
     /// Gives everything that waits in a lane back to the storage, to be claimed from `at` on.
     pub(super) fn give_back(&mut self, id: LaneId, at: Timestamp) {
         if let Some(lane) = self.lanes.get_mut(id) {
+            // Not at `at` itself: the wait of a batch counts from the due time, and would begin
+            // again.
             let at = lane.due_again(at);
             for delivery in lane.waiting.take_all() {
                 self.out

@@ -1,4 +1,8 @@
 //! How many requests one tenant may have in flight, at whichever endpoints.
+//!
+//! A tenant is kept by name for as long as it has an endpoint or a request in flight. Lanes of a
+//! tenant that has its share wait in a queue of their own, so that the queue of turns holds only
+//! lanes that a free slot would help.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -7,6 +11,8 @@ use slab::Slab;
 use super::lane_id::LaneId;
 
 /// Names a tenant for as long as it has an endpoint or a request in flight.
+/// A place in a slab, which another tenant may get later. A lane whose endpoint is gone starts
+/// nothing, so that it uses the id only while a request of its own keeps the tenant.
 pub(super) type TenantId = usize;
 
 /// The tenants of endpoints, with what each has in flight. However many endpoints a tenant has, and
@@ -77,6 +83,7 @@ impl Tenants {
     /// A request of the tenant ended; the lane that has waited longest for that.
     pub(super) fn free(&mut self, id: TenantId) -> Option<LaneId> {
         let tenant = self.tenants.get_mut(id)?;
+        // Each is preceded by a `take` of the same lane.
         tenant.in_flight -= 1;
         let next = tenant.waiting.pop_front();
         self.drop_if_gone(id);

@@ -1,4 +1,8 @@
 //! Whose turn it is.
+//!
+//! A lane is in `next` only if its flag `for_turn` is set, and in `stalled` only if `stalled` is;
+//! both are set and cleared together with the queue. A lane that stood twice would have two turns
+//! for the one of others.
 
 use std::collections::VecDeque;
 
@@ -16,6 +20,8 @@ pub(super) struct Turns {
 
 impl Turns {
     /// Gives the lane a turn after all others, if something waits in it.
+    ///
+    /// A lane with nothing that waits gets none: what is put into it later asks again.
     pub(super) fn push(&mut self, lane: &mut Lane) {
         if !lane.queued.for_turn && !lane.waiting.is_empty() {
             lane.queued.for_turn = true;

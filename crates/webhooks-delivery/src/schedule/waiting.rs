@@ -1,4 +1,10 @@
 //! What a lane has leased and not started.
+//!
+//! The order is that of the storage's claims: least sort key first. A delivery that is put back
+//! goes to the front, so that what could not start does not fall behind what came later.
+//!
+//! The poison suspect is kept apart: it goes next and alone, never in a batch, or a death would be
+//! blamed on all that went with it.
 
 use std::collections::VecDeque;
 
@@ -41,6 +47,7 @@ impl Waiting {
     pub(super) fn insert_in_order(&mut self, delivery: WebhookDelivery) {
         let key = |d: &WebhookDelivery| d.priority.sort_key(d.event.created_at);
         let own = key(&delivery);
+        // From the back, where new events belong: mostly the first comparison is the last.
         let before = self.queue.iter().rposition(|other| key(other) <= own);
         self.queue.insert(before.map_or(0, |n| n + 1), delivery);
     }
@@ -53,6 +60,8 @@ impl Waiting {
             return Some(Carried::One(suspect));
         }
         match batch {
+            // While some have to go alone, all go alone: they are at the front, and a batch across
+            // them would be refused again.
             Some(batch) if self.alone == 0 => {
                 let count = self.fitting(batch);
                 let batch: Vec<_> = self.queue.drain(..count).collect();
@@ -118,6 +127,7 @@ impl Waiting {
         let fits = self.queue.iter().take(most).take_while(|delivery| {
             let is_first = bytes == 0;
             bytes = bytes.saturating_add(delivery.event.payload.len());
+            // An event that is larger than the bound would otherwise never go.
             is_first || bytes <= batch.max_bytes
         });
         fits.count()

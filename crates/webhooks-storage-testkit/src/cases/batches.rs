@@ -1,3 +1,7 @@
+//! Endpoints that batch. Their deliveries stay in the storage until a batch is due, so that all
+//! nodes fill one batch and no worker holds a half of it. The rules are those of the storage
+//! contract, "`claim`".
+
 use webhooks_core::storage::spi::{Claim, SettleAs};
 use webhooks_core::storage::{Change, DeliveryQuery};
 use webhooks_core::{BatchConfig, Priority, WorkerId};
@@ -9,6 +13,7 @@ async fn save(t: &Bench, id: &str, max_events: u32) {
     save_with(t, id, Some((max_events, 60_000))).await;
 }
 
+/// `batch` is `(max_events, max_wait_ms)`; `None` sends each event by itself.
 async fn save_with(t: &Bench, id: &str, batch: Option<(u32, u64)>) {
     let mut batching = endpoint(id);
     batching.batch = batch.map(|(max_events, max_wait_ms)| BatchConfig {
@@ -19,7 +24,10 @@ async fn save_with(t: &Bench, id: &str, batch: Option<(u32, u64)>) {
     t.storage.save_endpoint(&batching).await.unwrap();
 }
 
+/// The number alone makes a batch due, long before its wait is over. Until then the deliveries
+/// count as ready, not as scheduled.
 pub(crate) async fn a_batch_comes_once_its_number_is_ready(t: &Bench) {
+    // A wait of a minute, which no claim of this case reaches.
     save(t, "a", 3).await;
     let mut sent = t.send_many("a", 2).await;
     assert!(t.take(0).await.is_empty());
@@ -28,21 +36,29 @@ pub(crate) async fn a_batch_comes_once_its_number_is_ready(t: &Bench) {
     assert_eq!(ids(&t.take(0).await), sent);
 }
 
+/// The wait alone makes a batch due, however few there are; `next_due` tells of it, or a worker
+/// that sleeps until then would sleep on.
 pub(crate) async fn a_batch_comes_once_its_wait_is_over(t: &Bench) {
     save(t, "a", 3).await;
     let sent = t.send_many("a", 2).await;
     let early = t.claim(t.claim_at(t.at(59))).await;
     assert!(early.deliveries.is_empty());
+    // Not the end of the wait alone: a storage may ask to be asked earlier.
     assert!(early.next_due.is_some_and(|due| due <= t.at(60)));
     assert_eq!(ids(&t.take(60).await), sent);
 }
 
+/// A delayed event has waited for nothing before it is due. Its sort key is much earlier here, by
+/// its priority: a storage that counts the wait from the key sends the batch at once.
 pub(crate) async fn the_wait_of_a_batch_begins_when_the_first_is_due(t: &Bench) {
     save(t, "a", 3).await;
     let mut delayed = t.event(&["a"]);
+    // The priority moves the sort key twenty minutes back, far behind the start.
     delayed.due_at = t.at(30);
     delayed.priority = Priority::Critical;
     t.enqueue(&[delayed]).await;
+    // Before it is due, shortly after, when a wait from the start would be over, and a second too
+    // early.
     for early in [29, 35, 61, 89] {
         let claimed = t.claim(t.claim_at(t.at(early))).await;
         assert!(claimed.deliveries.is_empty(), "after {early} s");
@@ -52,20 +68,27 @@ pub(crate) async fn the_wait_of_a_batch_begins_when_the_first_is_due(t: &Bench) 
     assert_eq!(t.take(90).await.len(), 1);
 }
 
+/// A release keeps the due time that it names, and that is what the wait counts from: an event that
+/// was given back late goes at once, and one that was given back as due now begins to wait.
 pub(crate) async fn what_is_given_back_has_waited_since_it_is_due(t: &Bench) {
     save(t, "a", 2).await;
     t.send_many("a", 2).await;
     let held = t.take(0).await;
     let back = |n: usize, at| t.settlement(&held[n], SettleAs::Release { at });
+    // One of two is back: it alone fills no batch, and its wait begins at its new due time.
     t.settle(&[back(0, t.at(0))]).await;
     assert!(t.take(59).await.is_empty());
+    // The second is back, and with it the number is met.
     t.settle(&[back(1, t.at(-60))]).await;
     assert_eq!(t.take(0).await.len(), 2);
 }
 
+/// Eight of a batch of three: two batches go, and the rest fills the next one. A storage that sends
+/// the rest along makes small batches of every backlog.
 pub(crate) async fn what_is_left_over_of_whole_batches_waits(t: &Bench) {
     save(t, "a", 3).await;
     let sent = t.send_many("a", 8).await;
+    // Whole batches in their order, not the eight that are ready.
     assert_eq!(ids(&t.take(0).await), sent[..6]);
     let early = t.claim(t.claim_at(t.at(1))).await;
     assert!(early.deliveries.is_empty());
@@ -73,15 +96,19 @@ pub(crate) async fn what_is_left_over_of_whole_batches_waits(t: &Bench) {
     assert_eq!(ids(&t.take(60).await), sent[6..]);
 }
 
+/// The definition as it is at the claim decides, also about what was ready before: a lowered number
+/// and a shorter wait let go at once what they make due.
 pub(crate) async fn a_changed_batch_binds_the_next_claim(t: &Bench) {
     save(t, "a", 10).await;
     t.send_many("a", 4).await;
     assert!(t.take(0).await.is_empty());
+    // The same four, which a smaller batch makes a whole one.
     save_with(t, "a", Some((4, 60_000))).await;
     assert_eq!(t.take(0).await.len(), 4);
     save(t, "a", 10).await;
     t.send_many("a", 4).await;
     assert!(t.take(0).await.is_empty());
+    // The same number, and a shorter wait.
     save_with(t, "a", Some((10, 5_000))).await;
     let early = t.claim(t.claim_at(t.at(1))).await;
     assert!(early.deliveries.is_empty());
@@ -89,11 +116,14 @@ pub(crate) async fn a_changed_batch_binds_the_next_claim(t: &Bench) {
     assert_eq!(t.take(5).await.len(), 4);
 }
 
+/// An endpoint that no longer batches lets everything go, and one that begins to batch holds what
+/// is ready already. What was claimed in between does not count for the batch.
 pub(crate) async fn a_removed_batch_lets_go_and_a_new_one_holds(t: &Bench) {
     save(t, "a", 10).await;
     t.send_many("a", 4).await;
     assert!(t.take(0).await.is_empty());
     save_with(t, "a", None).await;
+    // One of the four, so that three are left for the batch that begins below.
     let some = Claim {
         limit: 1,
         ..t.claim_at(t.at(0))
@@ -101,12 +131,15 @@ pub(crate) async fn a_removed_batch_lets_go_and_a_new_one_holds(t: &Bench) {
     assert_eq!(t.claim(some).await.deliveries.len(), 1);
     save(t, "a", 10).await;
     assert!(t.take(1).await.is_empty());
+    // Three are left and six come: one short of ten.
     t.send_many("a", 6).await;
     assert!(t.take(1).await.is_empty(), "nine are ready");
     t.send("a").await;
     assert_eq!(t.take(1).await.len(), 10);
 }
 
+/// What was cancelled or erased may still lie in a storage's queue, to be passed over by a claim.
+/// It must make no batch due, neither by number nor by having waited.
 pub(crate) async fn what_left_the_queue_does_not_fill_a_batch(t: &Bench) {
     save(t, "a", 3).await;
     let sent = t.send_many("a", 2).await;
@@ -120,6 +153,7 @@ pub(crate) async fn what_left_the_queue_does_not_fill_a_batch(t: &Bench) {
     };
     change(sent[0], Change::Cancel).await;
     change(sent[1], Change::Erase).await;
+    // Due forty seconds from now: its wait of a minute ends at a hundred.
     let mut late = t.event(&["a"]);
     late.due_at = t.at(40);
     t.enqueue(&[late]).await;
@@ -127,6 +161,8 @@ pub(crate) async fn what_left_the_queue_does_not_fill_a_batch(t: &Bench) {
     assert_eq!(t.take(100).await.len(), 1);
 }
 
+/// A poison suspect goes alone in its request, so it waits for no batch. Were it to count for one,
+/// the batch would go a delivery short.
 pub(crate) async fn a_suspect_comes_without_a_batch_and_fills_none(t: &Bench) {
     t.save(&["a"]).await;
     t.send("a").await;
@@ -138,16 +174,20 @@ pub(crate) async fn a_suspect_comes_without_a_batch_and_fills_none(t: &Bench) {
             .await
             .unwrap();
         let claim = Claim {
+            // Leased by a worker that never beats again.
             worker: &worker,
             ..t.claim_at(t.at(second))
         };
         assert_eq!(t.claim(claim).await.deliveries.len(), 1);
         let rescuer = WorkerId::named("rescuer");
+        // Several beats in a row: the first judges nobody, and a storage may need more than one to
+        // take all back.
         for later in [10, 13, 16, 19] {
             let at = Some(t.at(second + later));
             t.storage.beat(Some(&rescuer), at).await.unwrap();
         }
     }
+    // From here on the endpoint batches; the suspect and two others wait.
     save(t, "a", 3).await;
     let mut fresh = Vec::new();
     for _ in 0..2 {
@@ -156,15 +196,20 @@ pub(crate) async fn a_suspect_comes_without_a_batch_and_fills_none(t: &Bench) {
         t.enqueue_at(&[new], t.at(200)).await;
     }
     let without = Claim {
+        // Without the suspect there are two of three, and no batch.
         poison_suspects: 0,
         ..t.claim_at(t.at(200))
     };
     assert!(t.claim(without).await.deliveries.is_empty());
+    // The suspect alone, at the same moment.
     let taken = t.take(200).await;
     assert_eq!((taken.len(), taken[0].crashes), (1, 2));
+    // The two others, once their own wait is over.
     assert_eq!(ids(&t.take(260).await), fresh);
 }
 
+/// Five endpoints have much and nothing due. A claim whose limit is one has to get past all of
+/// them, or one endpoint that fills slowly keeps every other from being served.
 pub(crate) async fn filling_batches_do_not_hide_others(t: &Bench) {
     for n in 0..5 {
         let id = format!("a_{n}");

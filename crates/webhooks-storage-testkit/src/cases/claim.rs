@@ -1,3 +1,6 @@
+//! What a claim brings, in which order, and to whom. A failure here means that deliveries are sent
+//! twice, out of order, or never.
+
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,6 +10,7 @@ use webhooks_core::{BatchConfig, DeliveryState, Priority, RateLimitConfig, Worke
 
 use crate::bench::{Bench, by_endpoint, endpoint, ids, token};
 
+/// Of one endpoint and one time of sending, the more urgent goes first.
 pub(crate) async fn higher_priorities_go_first(t: &Bench) {
     t.save(&["a"]).await;
     let mut expected = Vec::new();
@@ -21,13 +25,17 @@ pub(crate) async fn higher_priorities_go_first(t: &Bench) {
         expected.push((priority, new.deliveries[0].id));
         t.enqueue(&[new]).await;
     }
+    // The order expected is that of priority alone, as all were sent at once.
     expected.sort_by_key(|(priority, _)| std::cmp::Reverse(*priority));
     let expected: Vec<_> = expected.into_iter().map(|(_, id)| id).collect();
     assert_eq!(ids(&t.take(0).await), expected);
 }
 
+/// A level is worth ten minutes and no more: a backlog of urgent events delays a low one, and never
+/// for ever.
 pub(crate) async fn an_old_low_goes_before_a_new_critical(t: &Bench) {
     t.save(&["a"]).await;
+    // Thirty-one minutes: `Critical` is three levels above `Low`, which is thirty.
     let mut old = t.event_at(&["a"], t.at(-31 * 60));
     old.priority = Priority::Low;
     let mut young = t.event(&["a"]);
@@ -37,6 +45,7 @@ pub(crate) async fn an_old_low_goes_before_a_new_critical(t: &Bench) {
     assert_eq!(ids(&t.take(0).await), expected);
 }
 
+/// Several claims bring what one would, in the same order.
 pub(crate) async fn one_priority_goes_in_order_of_sending(t: &Bench) {
     t.save(&["a"]).await;
     let sent = t.send_many("a", 50).await;
@@ -51,11 +60,14 @@ pub(crate) async fn one_priority_goes_in_order_of_sending(t: &Bench) {
     assert_eq!(taken, sent);
 }
 
+/// Within one call and one millisecond the order of arrival decides, at each endpoint by itself,
+/// also for one that becomes due only later.
 pub(crate) async fn what_was_sent_in_one_call_goes_in_its_order(t: &Bench) {
     t.save(&["a", "b"]).await;
     let mut delayed = t.event(&["a"]);
     delayed.due_at = t.at(5);
     let mut events: Vec<_> = (0..20).map(|_| t.event(&["b", "a"])).collect();
+    // In the midst of the others, and due five seconds later, when all are claimed.
     events.insert(10, delayed);
     t.enqueue(&events).await;
     let of = |endpoint: &str| {
@@ -71,9 +83,12 @@ pub(crate) async fn what_was_sent_in_one_call_goes_in_its_order(t: &Bench) {
     }
 }
 
+/// 200 deliveries of one endpoint and ten of each other. Within as many claims as there are
+/// endpoints all of them are served, whatever the order in which they came.
 pub(crate) async fn every_endpoint_has_its_turn(t: &Bench) {
     let names = ["a", "b", "c", "d", "e"];
     t.save(&names).await;
+    // The long backlog comes first, where a storage without turns would begin each time.
     t.send_many("a", 200).await;
     for name in &names[1..] {
         t.send_many(name, 10).await;
@@ -86,12 +101,14 @@ pub(crate) async fn every_endpoint_has_its_turn(t: &Bench) {
             ..t.claim_at(t.at(0))
         };
         let taken = t.claim(claim).await.deliveries;
+        // There is always more than four, so each claim has to come full.
         assert_eq!(taken.len(), 4);
         served.extend(taken.iter().map(|d| d.endpoint_id.clone()));
     }
     assert_eq!(served.len(), names.len(), "{served:?}");
 }
 
+/// `per_endpoint` bounds each endpoint, and what one may not have is left to others.
 pub(crate) async fn a_claim_takes_at_most_so_many_of_an_endpoint(t: &Bench) {
     t.save(&["a", "b"]).await;
     t.send_many("a", 10).await;
@@ -104,6 +121,8 @@ pub(crate) async fn a_claim_takes_at_most_so_many_of_an_endpoint(t: &Bench) {
     assert_eq!(by_endpoint(&taken), [("a", 3), ("b", 2)].into());
 }
 
+/// `room` speaks of endpoints that the process holds leases of: 0 leaves one out, a number replaces
+/// the usual one, and an unknown id is no error, since it may just have been deleted.
 pub(crate) async fn room_replaces_the_usual_number(t: &Bench) {
     t.save(&["a", "b", "c"]).await;
     for name in ["a", "b", "c"] {
@@ -126,6 +145,7 @@ pub(crate) async fn room_replaces_the_usual_number(t: &Bench) {
     assert_eq!(rest, [("a", 10), ("b", 5), ("c", 8)].into());
 }
 
+/// `per_endpoint` counts requests, and for an endpoint that batches a request is a batch.
 pub(crate) async fn an_endpoint_that_batches_gives_whole_batches(t: &Bench) {
     let mut batching = endpoint("a");
     batching.batch = Some(BatchConfig {
@@ -145,6 +165,8 @@ pub(crate) async fn an_endpoint_that_batches_gives_whole_batches(t: &Bench) {
     assert_eq!(by_endpoint(&taken), [("a", 20), ("b", 2)].into());
 }
 
+/// A limit of 0 asks for nothing, which is no error. What the limit leaves is there for the next
+/// claim.
 pub(crate) async fn a_claim_takes_at_most_its_limit(t: &Bench) {
     t.save(&["a", "b"]).await;
     t.send_many("a", 10).await;
@@ -158,11 +180,14 @@ pub(crate) async fn a_claim_takes_at_most_its_limit(t: &Bench) {
     assert_eq!(t.claim(of(100)).await.deliveries.len(), 13);
 }
 
+/// And no time at which there would be more: a worker then sleeps until it is woken.
 pub(crate) async fn an_empty_storage_gives_nothing(t: &Bench) {
     let nothing = t.claim(t.claim_at(t.at(0))).await;
     assert!(nothing.deliveries.is_empty() && nothing.next_due.is_none());
 }
 
+/// A worker sleeps until `next_due`. A time that is too late delays deliveries; one that is too
+/// early costs a call, of which there may be a few and no endless row.
 pub(crate) async fn the_next_due_time_is_never_too_late(t: &Bench) {
     t.save(&["a"]).await;
     for due in [50, 20, 90] {
@@ -189,6 +214,7 @@ pub(crate) async fn the_next_due_time_is_never_too_late(t: &Bench) {
     }
 }
 
+/// Once they are due, what counts is priority and time of sending, not which became due first.
 pub(crate) async fn what_became_due_is_ordered_by_priority(t: &Bench) {
     t.save(&["a"]).await;
     let mut normal = t.event(&["a"]);
@@ -200,6 +226,7 @@ pub(crate) async fn what_became_due_is_ordered_by_priority(t: &Bench) {
     assert_eq!(ids(&t.take(5).await), expected);
 }
 
+/// Who settles has to know the token. A listing shows the same lease, for who looks after a worker.
 pub(crate) async fn a_claimed_delivery_names_its_lease(t: &Bench) {
     t.save(&["a"]).await;
     let delivery = t.lease_one("a").await;
@@ -210,12 +237,15 @@ pub(crate) async fn a_claimed_delivery_names_its_lease(t: &Bench) {
     assert_eq!(listed.delivery.lease, delivery.lease);
 }
 
+/// After a call whose answer was lost, a process asks what it holds and gives back what it does not
+/// know. A page that misses one leaves it leased for as long as the process lives.
 pub(crate) async fn what_a_worker_holds_is_told_in_pages(t: &Bench) {
     t.save(&["a", "b"]).await;
     let held = async |worker: &WorkerId, limit| {
         let mut all: Vec<HeldLease> = Vec::new();
         loop {
             let after = all.last().map(|lease| lease.delivery_id);
+            // Only an empty page says that this was all; a short one does not.
             let page = t.storage.leased_by(worker, after, limit).await.unwrap();
             assert!(page.len() <= limit);
             if page.is_empty() {
@@ -229,6 +259,7 @@ pub(crate) async fn what_a_worker_holds_is_told_in_pages(t: &Bench) {
     for id in ["a", "b", "a", "b", "a"] {
         t.send_many(id, 3).await;
     }
+    // The other worker takes a part, which must not show up among what the first holds.
     let of_other = Claim {
         worker: &other,
         limit: 4,
@@ -249,6 +280,7 @@ pub(crate) async fn what_a_worker_holds_is_told_in_pages(t: &Bench) {
         token: token(delivery),
     });
     let expected: Vec<_> = expected.collect();
+    // Ten of fifteen: four are the other's, and one has ended.
     assert_eq!(expected.len(), 10);
     for limit in [1, 3, 10, 1_000] {
         assert_eq!(held(&t.worker, limit).await, expected);
@@ -262,6 +294,8 @@ pub(crate) async fn what_a_worker_holds_is_told_in_pages(t: &Bench) {
     );
 }
 
+/// Over release and claim alike. A token that comes back would let a late outcome of an earlier
+/// lease through.
 pub(crate) async fn tokens_only_grow(t: &Bench) {
     t.save(&["a"]).await;
     t.send("a").await;
@@ -275,6 +309,7 @@ pub(crate) async fn tokens_only_grow(t: &Bench) {
     }
 }
 
+/// Neither another worker gets it nor the holder once more, which would send it twice.
 pub(crate) async fn what_is_leased_is_nobody_elses(t: &Bench) {
     t.save(&["a"]).await;
     t.send_many("a", 5).await;
@@ -289,6 +324,8 @@ pub(crate) async fn what_is_leased_is_nobody_elses(t: &Bench) {
     assert!(t.take(0).await.is_empty(), "nor the holder's again");
 }
 
+/// Eight workers claim at once what ten endpoints have. Nothing is brought twice and nothing is
+/// left, whatever a storage does about rows that others are looking at.
 pub(crate) async fn many_claimers_share_everything_once(t: &Bench) {
     let names: Vec<_> = (0..10).map(|n| format!("e_{n}")).collect();
     for name in &names {
@@ -300,11 +337,13 @@ pub(crate) async fn many_claimers_share_everything_once(t: &Bench) {
         .map(|n| {
             let storage = Arc::clone(&t.storage);
             tokio::spawn(async move {
+                // Each with a beat first: who does not beat may not claim.
                 let worker = WorkerId::named(&format!("worker_{n}"));
                 storage.beat(Some(&worker), Some(now)).await.unwrap();
                 let claim = Claim {
                     worker: &worker,
                     now,
+                    // Small, so that the claimers meet often.
                     limit: 7,
                     per_endpoint: 3,
                     room: &[],
@@ -332,7 +371,10 @@ pub(crate) async fn many_claimers_share_everything_once(t: &Bench) {
     assert_eq!(all.len(), 500, "everything is claimed");
 }
 
+/// Only for storages that keep the rate limit for all nodes together; with others, each node keeps
+/// its own. A burst goes at once, then so many a second, and `next_due` tells when.
 pub(crate) async fn rates_are_kept_where_the_storage_limits_them(t: &Bench) {
+    // A storage that does not limit has nothing to show here.
     if !t.storage.limits_rate() {
         return;
     }
@@ -347,5 +389,6 @@ pub(crate) async fn rates_are_kept_where_the_storage_limits_them(t: &Bench) {
     assert_eq!(first.deliveries.len(), 2, "a burst");
     assert!(first.next_due.is_some_and(|due| due <= t.at(1)));
     assert_eq!(t.take(1).await.len(), 1, "then one a second");
+    // The bucket is empty, and time has not moved.
     assert!(t.take(1).await.is_empty());
 }

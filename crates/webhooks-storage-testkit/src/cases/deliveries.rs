@@ -1,3 +1,5 @@
+//! Listings: filters, order, and pages that stand while deliveries come, go and change their state.
+
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -11,6 +13,7 @@ fn listed(records: &[DeliveryRecord]) -> Vec<DeliveryId> {
     records.iter().map(|r| r.delivery.id).collect()
 }
 
+/// Ids begin with their time, and that is the order.
 pub(crate) async fn the_newest_is_listed_first(t: &Bench) {
     t.save(&["a"]).await;
     let mut sent = t.send_many("a", 20).await;
@@ -18,9 +21,12 @@ pub(crate) async fn the_newest_is_listed_first(t: &Bench) {
     assert_eq!(listed(&t.list(&DeliveryQuery::default()).await), sent);
 }
 
+/// Each filter by itself, at its edges: `from` takes its own time in, `to` does not, an event type
+/// is exact and no prefix. Then all of them, which have to match together.
 pub(crate) async fn each_filter_alone_and_all_together(t: &Bench) {
     t.save(&["a", "b"]).await;
     let mut new = t.event(&["a", "b"]);
+    // Sent ten seconds before the start, which the filters by time tell from the other.
     new.event = Arc::new(event("order.paid", Some("org_1"), b"{}", t.at(-10)));
     let other = t.event(&["b"]);
     t.enqueue(&[new.clone(), other.clone()]).await;
@@ -45,6 +51,7 @@ pub(crate) async fn each_filter_alone_and_all_together(t: &Bench) {
     finds(&|q| q.from = Some(t.at(-9)), &[rest]).await;
     finds(&|q| q.to = Some(t.at(-10)), &[]).await;
     finds(&|q| q.to = Some(t.at(-9)), &[of_a, of_b]).await;
+    // Each of them true of one delivery alone.
     let all = |q: &mut DeliveryQuery| {
         (q.id, q.event_id) = (Some(of_a), Some(event_id));
         (q.endpoint_id, q.tenant) = (Some("a".into()), Some("org_1".into()));
@@ -55,6 +62,8 @@ pub(crate) async fn each_filter_alone_and_all_together(t: &Bench) {
     finds(&all, &[of_a]).await;
 }
 
+/// Whatever structure a state is kept in, a listing of that state finds it, and one without a state
+/// finds all.
 pub(crate) async fn each_state_is_listed(t: &Bench) {
     t.save(&["a"]).await;
     t.send_many("a", 4).await;
@@ -70,6 +79,7 @@ pub(crate) async fn each_state_is_listed(t: &Bench) {
         id: Some(cancelled),
         ..DeliveryQuery::default()
     };
+    // Of what waits then, only the one just sent is cancelled: the query names it.
     let cancel = t.storage.change(&query, Change::Cancel, 10, t.at(0)).await;
     assert_eq!(cancel.unwrap().changed, 1);
     let ready = t.send("a").await;
@@ -96,6 +106,7 @@ pub(crate) async fn each_state_is_listed(t: &Bench) {
     assert_eq!(t.list(&DeliveryQuery::default()).await.len(), 6);
 }
 
+/// A page that is just full, one that is not, and one larger than all there is.
 pub(crate) async fn pages_follow_each_other(t: &Bench) {
     t.save(&["a"]).await;
     let mut sent = t.send_many("a", 25).await;
@@ -105,9 +116,12 @@ pub(crate) async fn pages_follow_each_other(t: &Bench) {
     }
 }
 
+/// Ready, leased and delivered ones may live in different places of a storage. A page has to merge
+/// them in one order.
 pub(crate) async fn pages_hold_what_is_in_all_states(t: &Bench) {
     t.save(&["a"]).await;
     let mut sent = t.send_many("a", 750).await;
+    // More than one page of every storage, and enough for three states.
     sent.reverse();
     let taken = t.take(0).await;
     let outcomes = taken
@@ -129,11 +143,14 @@ pub(crate) async fn pages_hold_what_is_in_all_states(t: &Bench) {
     assert_eq!(pages(t, leased, async || ()).await.len(), 250);
 }
 
+/// One event for 450 endpoints: ids of the same millisecond have an order too, by which pages go
+/// on.
 pub(crate) async fn pages_hold_all_of_an_event(t: &Bench) {
     let ids: Vec<_> = (0..450).map(|n| format!("endpoint_{n}")).collect();
     let ids: Vec<_> = ids.iter().map(String::as_str).collect();
     t.save(&ids).await;
     let event = t.event(&ids);
+    // Between two other events, of which nothing may come.
     t.enqueue(&[t.event(&ids[..1]), event.clone(), t.event(&ids[..1])])
         .await;
     let mut sent: Vec<_> = event.deliveries.iter().map(|d| d.id).collect();
@@ -145,10 +162,13 @@ pub(crate) async fn pages_hold_all_of_an_event(t: &Bench) {
     assert_eq!(pages(t, of_event, async || ()).await, sent);
 }
 
+/// Nothing that comes after the first page was read turns up on later ones, and nothing is missed,
+/// though deliveries change their state between two pages.
 pub(crate) async fn pages_stand_while_things_change(t: &Bench) {
     t.save(&["a"]).await;
     let mut sent = t.send_many("a", 25).await;
     sent.reverse();
+    // Each page is followed by a new delivery and by claims, which move rows from place to place.
     let seen = pages(t, limited(7), async || {
         let later = t.event_at(&["a"], t.at(1));
         t.enqueue(&[later]).await;
@@ -180,6 +200,7 @@ async fn pages(t: &Bench, mut query: DeliveryQuery, between: impl AsyncFn()) -> 
     }
 }
 
+/// An empty page without a `next`, and no error.
 pub(crate) async fn nothing_is_listed_for_unknown_ids(t: &Bench) {
     t.save(&["a"]).await;
     t.send("a").await;
@@ -197,6 +218,7 @@ pub(crate) async fn nothing_is_listed_for_unknown_ids(t: &Bench) {
     }
 }
 
+/// Attempts cost a look at the log, so they come only for who asks, and only those of the delivery.
 pub(crate) async fn attempts_are_read_when_asked_for(t: &Bench) {
     t.save(&["a", "b"]).await;
     let id = t.dead_one("a").await;

@@ -1,8 +1,12 @@
+//! Outcomes of leased deliveries. Only the holder of the current token changes one; all the others
+//! are told that they are late.
+
 use webhooks_core::storage::spi::{Claim, SettleAs, Settled};
 use webhooks_core::{AttemptRecord, DeadReason, DeliveryId, DeliveryState, FailureKind, WorkerId};
 
 use crate::bench::{Bench, DEAD, ids, token};
 
+/// It is over: no lease, no reason, no further claim, and the attempt counts.
 pub(crate) async fn delivered_ends_it(t: &Bench) {
     t.save(&["a"]).await;
     let delivery = t.lease_one("a").await;
@@ -17,6 +21,7 @@ pub(crate) async fn delivered_ends_it(t: &Bench) {
     assert!(t.take(100).await.is_empty());
 }
 
+/// Not before its time, then with its attempt counted and under a new token.
 pub(crate) async fn a_retry_waits_for_its_time(t: &Bench) {
     t.save(&["a"]).await;
     let delivery = t.lease_one("a").await;
@@ -34,6 +39,7 @@ pub(crate) async fn a_retry_waits_for_its_time(t: &Bench) {
     assert!(token(&again) > token(&delivery));
 }
 
+/// A time that is now or over makes it ready at once, without a detour through what is scheduled.
 pub(crate) async fn a_retry_that_is_due_is_ready(t: &Bench) {
     t.save(&["a"]).await;
     for at in [-5, 0] {
@@ -48,10 +54,13 @@ pub(crate) async fn a_retry_that_is_due_is_ready(t: &Bench) {
     }
 }
 
+/// By its time of sending, not by that of the failure: an event that failed first must not be
+/// overtaken by all that came after it.
 pub(crate) async fn a_retry_keeps_its_place(t: &Bench) {
     t.save(&["a"]).await;
     let sent = t.send_many("a", 3).await;
     let taken = t.take(0).await;
+    // The newest comes back first; the oldest is still the first to go.
     for delivery in taken.iter().rev() {
         let retry = SettleAs::Retry { at: t.at(0) };
         t.settle(&[t.failed(delivery, retry)]).await;
@@ -59,6 +68,7 @@ pub(crate) async fn a_retry_keeps_its_place(t: &Bench) {
     assert_eq!(ids(&t.take(0).await), sent);
 }
 
+/// An operator decides by the reason whether a replay makes sense.
 pub(crate) async fn dead_keeps_its_reason(t: &Bench) {
     t.save(&["a"]).await;
     for reason in [
@@ -78,6 +88,8 @@ pub(crate) async fn dead_keeps_its_reason(t: &Bench) {
     assert_eq!(t.counts(None).await.dead, 5);
 }
 
+/// What the system gives back for reasons of its own, a shutdown or a full lane, takes no attempt
+/// from the delivery and leaves no line in the log.
 pub(crate) async fn a_release_costs_no_attempt(t: &Bench) {
     t.save(&["a"]).await;
     let delivery = t.lease_one("a").await;
@@ -89,6 +101,7 @@ pub(crate) async fn a_release_costs_no_attempt(t: &Bench) {
     assert!(t.delivery(again.id).await.attempts.is_empty());
 }
 
+/// As after an open circuit: given back, and due only when the circuit may close.
 pub(crate) async fn a_release_may_be_for_later(t: &Bench) {
     t.save(&["a"]).await;
     let delivery = t.lease_one("a").await;
@@ -99,16 +112,20 @@ pub(crate) async fn a_release_may_be_for_later(t: &Bench) {
     assert_eq!(t.take(10).await.len(), 1);
 }
 
+/// The lease was lost and taken again, by the same worker even. Whatever the earlier holder
+/// reports, the current lease stands.
 pub(crate) async fn an_old_token_changes_nothing(t: &Bench) {
     t.save(&["a"]).await;
     let old = t.lease_one("a").await;
     let release = SettleAs::Release { at: t.at(0) };
     t.settle(&[t.settlement(&old, release)]).await;
+    // The same worker holds it again, under the next token.
     let current = t.take(0).await.remove(0);
     for settle_as in [SettleAs::Delivered, DEAD, release] {
         let stale = t.settle(&[t.settlement(&old, settle_as)]).await;
         assert_eq!(stale, [Settled::Stale]);
     }
+    // Untouched by three attempts to end it.
     let record = t.delivery(old.id).await;
     assert_eq!(record.delivery.lease, current.lease);
     assert_eq!(record.delivery.attempts, 0);
@@ -116,17 +133,22 @@ pub(crate) async fn an_old_token_changes_nothing(t: &Bench) {
     assert_eq!(fine, [Settled::Applied]);
 }
 
+/// A token is not enough: numbers are easily the same, and a storage may give each delivery its
+/// own.
 pub(crate) async fn only_the_holder_settles(t: &Bench) {
     t.save(&["a"]).await;
     let delivery = t.lease_one("a").await;
     let stranger = WorkerId::named("worker_b");
     let settlement = [t.failed(&delivery, SettleAs::Delivered)];
+    // The very settlement that its holder would make.
     let by_stranger = t.storage.settle(&stranger, &settlement, t.at(0)).await;
     assert_eq!(by_stranger.unwrap(), [Settled::Stale]);
     assert_eq!(t.state(delivery.id).await, DeliveryState::Leased);
     assert_eq!(t.settle(&settlement).await, [Settled::Applied]);
 }
 
+/// The answer was lost and the same outcome comes again. A second retry would count the attempt
+/// twice.
 pub(crate) async fn settling_twice_changes_nothing_more(t: &Bench) {
     t.save(&["a"]).await;
     let delivery = t.lease_one("a").await;
@@ -140,6 +162,7 @@ pub(crate) async fn settling_twice_changes_nothing_more(t: &Bench) {
     assert_eq!((counts.ready, counts.leased), (1, 0));
 }
 
+/// Judged one after the other within a call, as they would be in two.
 pub(crate) async fn the_second_of_two_in_one_call_is_stale(t: &Bench) {
     t.save(&["a"]).await;
     let delivery = t.lease_one("a").await;
@@ -153,10 +176,12 @@ pub(crate) async fn the_second_of_two_in_one_call_is_stale(t: &Bench) {
     assert_eq!(t.state(delivery.id).await, DeliveryState::Delivered);
 }
 
+/// It may have been purged or swept. Its neighbours in the call are settled all the same.
 pub(crate) async fn an_unknown_delivery_is_stale(t: &Bench) {
     t.save(&["a"]).await;
     let known = t.lease_one("a").await;
     let mut unknown = t.settlement(&known, SettleAs::Delivered);
+    // Well-formed, and nobody's; everything else of it is right.
     unknown.delivery_id = DeliveryId::new(t.at(0));
     let both = [unknown, t.settlement(&known, SettleAs::Delivered)];
     assert_eq!(
@@ -167,6 +192,7 @@ pub(crate) async fn an_unknown_delivery_is_stale(t: &Bench) {
     assert!(t.settle(&[]).await.is_empty());
 }
 
+/// Every field of both attempts, with bytes that are no text, in the order in which they were made.
 pub(crate) async fn attempts_are_logged_whole(t: &Bench) {
     t.save(&["a"]).await;
     let delivery = t.lease_one("a").await;
@@ -174,6 +200,7 @@ pub(crate) async fn attempts_are_logged_whole(t: &Bench) {
     logged.duration = std::time::Duration::from_millis(1_234);
     logged.status = Some(429);
     logged.failure = Some(FailureKind::TooManyRequests);
+    // No text in any encoding, with what could end a string.
     logged.response = vec![0, 1, 0xff, b'\'', b'"'].into();
     let mut first = t.settlement(&delivery, SettleAs::Retry { at: t.at(0) });
     first.attempt = Some(logged.clone());
@@ -189,6 +216,8 @@ pub(crate) async fn attempts_are_logged_whole(t: &Bench) {
     assert_eq!(attempts, [logged, arrived], "oldest first");
 }
 
+/// A failure without a response has no status. Each kind keeps its name: it tells an operator what
+/// to mend.
 pub(crate) async fn an_attempt_without_an_answer_is_logged(t: &Bench) {
     t.save(&["a"]).await;
     for failure in [
@@ -216,9 +245,12 @@ pub(crate) async fn an_attempt_without_an_answer_is_logged(t: &Bench) {
     }
 }
 
+/// The request was made, so the log shows it, marked as one besides which another may have run. It
+/// counts for nobody.
 pub(crate) async fn a_late_attempt_is_logged_as_ambiguous(t: &Bench) {
     t.save(&["a"]).await;
     let late = t.lease_one("a").await;
+    // Released, and so no longer held.
     t.settle(&[t.settlement(&late, SettleAs::Release { at: t.at(0) })])
         .await;
     let stale = t.settle(&[t.failed(&late, SettleAs::Delivered)]).await;
@@ -229,6 +261,8 @@ pub(crate) async fn a_late_attempt_is_logged_as_ambiguous(t: &Bench) {
     assert_eq!(record.delivery.attempts, 0, "it does not count");
 }
 
+/// Nothing is left to try again, so retry and release end as cancelled; what has ended, has ended.
+/// The attempts are kept either way.
 pub(crate) async fn the_deliveries_of_a_deleted_endpoint_do_not_wait_again(t: &Bench) {
     t.save(&["a"]).await;
     t.send_many("a", 4).await;
@@ -250,6 +284,7 @@ pub(crate) async fn the_deliveries_of_a_deleted_endpoint_do_not_wait_again(t: &B
     assert_eq!((retried.delivery.attempts, retried.attempts.len()), (1, 1));
 }
 
+/// The recorder stores what many requests brought in one call, and each in it has its own outcome.
 pub(crate) async fn a_thousand_outcomes_are_one_call(t: &Bench) {
     t.save(&["a"]).await;
     t.send_many("a", 1_000).await;
@@ -258,6 +293,7 @@ pub(crate) async fn a_thousand_outcomes_are_one_call(t: &Bench) {
     let outcomes: Vec<_> = taken
         .iter()
         .enumerate()
+        // Four kinds of outcome, mixed.
         .map(|(n, delivery)| match n % 4 {
             0 => t.failed(delivery, SettleAs::Delivered),
             1 => t.failed(delivery, SettleAs::Retry { at: t.at(60) }),
@@ -277,6 +313,8 @@ pub(crate) async fn a_thousand_outcomes_are_one_call(t: &Bench) {
     assert_eq!(all, [250; 4]);
 }
 
+/// Four workers claim and settle at once, on the same endpoints. Nobody's settlement is stale,
+/// since nobody else had the lease, and the counts are exact in the end.
 pub(crate) async fn workers_settle_side_by_side(t: &Bench) {
     t.save(&["a", "b", "c"]).await;
     for name in ["a", "b", "c"] {
@@ -313,6 +351,7 @@ pub(crate) async fn workers_settle_side_by_side(t: &Bench) {
                         })
                         .collect();
                     let settled = storage.settle(&worker, &outcomes, now).await.unwrap();
+                    // None is stale: every lease had one holder.
                     assert!(settled.iter().all(|s| *s == Settled::Applied));
                     tokio::task::yield_now().await;
                 }

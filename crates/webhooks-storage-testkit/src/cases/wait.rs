@@ -1,3 +1,6 @@
+//! Waking who waits for work. Only for storages that say they can; with others, workers find work
+//! by polling. A wake-up for nothing is allowed, a missed one delays a delivery by a poll.
+
 use std::time::Duration;
 
 use webhooks_core::BatchConfig;
@@ -11,6 +14,7 @@ const SOON: Duration = Duration::from_secs(5);
 
 /// Waits while something is done, and then until there is something to claim.
 async fn wakes(t: &Bench, what: &str, work: impl AsyncFnOnce()) {
+    // A storage that does not wake is asked for by polling, and has nothing to show.
     if !t.capabilities.wakes {
         return;
     }
@@ -23,6 +27,7 @@ async fn wakes(t: &Bench, what: &str, work: impl AsyncFnOnce()) {
     assert!(woken.is_ok(), "{what} wakes who waits");
 }
 
+/// The usual way: something new, and a worker that sleeps.
 pub(crate) async fn an_enqueue_wakes(t: &Bench) {
     t.save(&["a"]).await;
     wakes(t, "an enqueue", async || {
@@ -31,11 +36,14 @@ pub(crate) async fn an_enqueue_wakes(t: &Bench) {
     .await;
 }
 
+/// Between a claim that brought nothing and the wait that follows it, a sender may come. A storage
+/// that tells only those who wait already would miss it.
 pub(crate) async fn work_that_came_before_the_wait_wakes(t: &Bench) {
     if !t.capabilities.wakes {
         return;
     }
     t.save(&["a"]).await;
+    // The last look, which finds nothing.
     assert!(t.take(0).await.is_empty());
     t.send("a").await;
     let woken = tokio::time::timeout(SOON, t.storage.wait()).await;
@@ -45,6 +53,7 @@ pub(crate) async fn work_that_came_before_the_wait_wakes(t: &Bench) {
     );
 }
 
+/// Another worker gives back what it cannot send now.
 pub(crate) async fn a_release_wakes(t: &Bench) {
     t.save(&["a"]).await;
     let held = t.lease_one("a").await;
@@ -52,6 +61,7 @@ pub(crate) async fn a_release_wakes(t: &Bench) {
     wakes(t, "a release", async || drop(t.settle(&[release]).await)).await;
 }
 
+/// An operator's replay is work as any other.
 pub(crate) async fn a_replay_wakes(t: &Bench) {
     t.save(&["a"]).await;
     t.dead_one("a").await;
@@ -63,6 +73,7 @@ pub(crate) async fn a_replay_wakes(t: &Bench) {
     .await;
 }
 
+/// Nothing came, but what was there may go now.
 pub(crate) async fn opening_a_gate_wakes(t: &Bench) {
     t.save(&["a"]).await;
     t.gate("a", GateChange::Pause).await;
@@ -73,6 +84,7 @@ pub(crate) async fn opening_a_gate_wakes(t: &Bench) {
     .await;
 }
 
+/// What fills a batch is not yet work; what makes it full is.
 pub(crate) async fn a_batch_that_becomes_full_wakes(t: &Bench) {
     let mut batching = endpoint("a");
     batching.batch = Some(BatchConfig {
@@ -82,6 +94,7 @@ pub(crate) async fn a_batch_that_becomes_full_wakes(t: &Bench) {
     });
     t.storage.save_endpoint(&batching).await.unwrap();
     t.send_many("a", 2).await;
+    // Two of three: nothing to claim.
     assert!(t.take(0).await.is_empty());
     if t.capabilities.wakes {
         // What the two before it have left behind.

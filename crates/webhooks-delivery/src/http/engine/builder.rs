@@ -16,6 +16,8 @@ use crate::http::scarcity::Scarcity;
 use crate::http::{NetworkPolicy, Resolve, SystemResolver, TlsOptions};
 
 /// Sets up a [`DeliveryEngine`].
+///
+/// Every setting has a default that is safe for endpoints that strangers register.
 #[must_use]
 pub struct DeliveryEngineBuilder {
     clock: Arc<dyn Clock>,
@@ -26,6 +28,7 @@ pub struct DeliveryEngineBuilder {
     timeout: Duration,
     response_read: usize,
     response_kept: usize,
+    /// `None`: by the limit of open files.
     max_idle: Option<usize>,
     max_idle_per_origin: usize,
 }
@@ -87,6 +90,9 @@ impl DeliveryEngineBuilder {
 
     /// How many bytes of a response's body are read, and how many of those are kept. Defaults to
     /// 64 KiB and 4 KiB.
+    ///
+    /// A body that is longer than `read` closes its connection and is no failure. What is kept goes
+    /// into the log of attempts, so that `kept` is also what each attempt takes in the storage.
     pub fn response_limits(mut self, read: usize, kept: usize) -> Self {
         self.response_read = read;
         self.response_kept = kept;
@@ -127,6 +133,7 @@ impl DeliveryEngineBuilder {
                 .into(),
             ));
         }
+        // The engine is not told how many requests run at a time; it takes this number for it.
         let (files, requests) = (FileLimit::read(), self.max_idle_per_origin);
         if let Some(warning) = files.warning(requests) {
             tracing::warn!("{warning}");

@@ -2,6 +2,10 @@
 //!
 //! IPv4 is open but for listed ranges (IANA special-purpose registry, RFC 6890); IPv6 is refused
 //! but for global unicast, `2000::/3`, and there too for listed prefixes.
+//!
+//! IPv6 forms that carry an IPv4 address are a way around a list of IPv4 ranges: a gateway or
+//! tunnel near the sender would unpack them. Those that matter are outside the open range, listed,
+//! or judged by what they carry.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -16,6 +20,9 @@ const fn v6(high: [u16; 3], low: u16, prefix: u8) -> Ipv6Net {
     Ipv6Net::new_assert(Ipv6Addr::new(a, b, c, 0, 0, 0, 0, low), prefix)
 }
 
+/// "This" network, private use, shared (RFC 6598), loopback, link-local, protocol assignments,
+/// documentation, the 6to4 relay, benchmarking (RFC 2544), multicast, reserved with broadcast; last
+/// the address of Azure's host services, which is public by its number only.
 const REFUSED_V4: [Ipv4Net; 16] = [
     v4(0, 0, 0, 0, 8),
     v4(10, 0, 0, 0, 8),
@@ -35,6 +42,8 @@ const REFUSED_V4: [Ipv4Net; 16] = [
     v4(168, 63, 129, 16, 32),
 ];
 
+/// What IANA gives out as global unicast. Unique local, link-local, multicast and mapped addresses
+/// are all outside.
 const GLOBAL_V6: Ipv6Net = v6([0x2000, 0, 0], 0, 3);
 /// Protocol assignments with Teredo, documentation, 6to4, the former 6bone, documentation again.
 const REFUSED_V6: [Ipv6Net; 5] = [
@@ -48,7 +57,9 @@ const REFUSED_V6: [Ipv6Net; 5] = [
 const NAT64: Ipv6Net = v6([0x64, 0xff9b, 0], 0, 96);
 /// The prefix for local use of NAT64 (RFC 8215).
 const LOCAL_NAT64: Ipv6Net = v6([0x64, 0xff9b, 1], 0, 48);
+/// 6to4 (RFC 3056): the IPv4 address follows the prefix.
 const SIX_TO_FOUR: Ipv6Net = v6([0x2002, 0, 0], 0, 16);
+/// Teredo (RFC 4380): the client's IPv4 address is at the end, inverted.
 const TEREDO: Ipv6Net = v6([0x2001, 0, 0], 0, 32);
 
 /// Where clouds hand out credentials: no policy opens these.
@@ -58,12 +69,15 @@ const METADATA_V4: [Ipv4Net; 4] = [
     v4(100, 100, 100, 200, 32),
     v4(192, 0, 0, 192, 32),
 ];
+/// AWS's instance metadata over IPv6, and Google Cloud's.
 const METADATA_V6: [Ipv6Net; 2] = [
     v6([0xfd00, 0xec2, 0], 0x254, 128),
     v6([0xfd20, 0xce, 0], 0x254, 128),
 ];
 
 /// Whether the address is, or carries, one that no policy opens.
+///
+/// Also inside IPv6 forms that no policy opens by default: a policy may open `::/0`.
 pub(crate) fn is_metadata(ip: IpAddr) -> bool {
     let refused = |ip: &Ipv4Addr| METADATA_V4.iter().any(|net| net.contains(ip));
     match ip {
@@ -91,6 +105,7 @@ pub(crate) fn nat64(ip: Ipv6Addr) -> Option<Ipv4Addr> {
 /// The IPv4 address that an ISATAP interface identifier carries (RFC 5214 section 6.1).
 pub(crate) fn isatap(ip: Ipv6Addr) -> Option<Ipv4Addr> {
     let [.., tag, mark, _, _] = ip.segments();
+    // The universal bit may be set or not.
     (matches!(tag, 0 | 0x200) && mark == 0x5efe).then(|| low(ip))
 }
 

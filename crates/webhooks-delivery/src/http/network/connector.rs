@@ -1,4 +1,8 @@
 //! Opens connections, to judged addresses only.
+//!
+//! Promises: what is dialled was judged in the same call, by its number and not by its name, so
+//! that no second answer of a name server can come in between; and how a connection failed says
+//! whose failure it is.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -19,6 +23,8 @@ use super::{
 };
 
 /// How long a TCP connection may take to open, within the deadline of its attempt.
+/// Long enough for a few lost SYN packets (1, 3 and 7 s); an address that takes longer would use up
+/// the deadline of the attempt.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Opens connections.
@@ -30,6 +36,8 @@ pub(crate) struct Connector {
 }
 
 /// Where a connection goes: the part of a judged URL that connections can be shared by.
+///
+/// It has no endpoint in it: endpoints of the same origin share connections, whosever they are.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Target {
     pub(crate) host: Host<String>,
@@ -47,6 +55,7 @@ impl Target {
         })
     }
 
+    /// What the certificate must be for: the name without the dot at its end, or the address.
     fn server_name(&self) -> Option<ServerName<'static>> {
         match &self.host {
             Host::Domain(name) => ServerName::try_from(name_rules::relative(name).to_owned()).ok(),
@@ -59,10 +68,15 @@ impl Target {
 /// At which step no connection came about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ConnectFailure {
+    /// An address that stands in the URL is refused.
     Literal,
+    /// The name has no address, or the look-up failed.
     Dns,
+    /// The name has addresses, and all of them are refused.
     Addresses,
+    /// No address answered, or the proxy did not reach any.
     Tcp,
+    /// The handshake failed, or the certificate is not good.
     Tls,
     /// At none: this side could not.
     Untried(Untried),
@@ -152,6 +166,7 @@ impl Connector {
             Host::Ipv6(ip) => return literal((*ip).into()),
             Host::Domain(name) => name,
         };
+        // The operator has chosen that the proxy refuses private addresses: nothing here can.
         if self.proxy.as_ref().is_some_and(Proxy::resolves_names) {
             let name = name_rules::relative(name).to_owned();
             return Ok(vec![Destination::Name(name, target.port)]);
@@ -163,6 +178,8 @@ impl Connector {
         }
         let open: Vec<_> = answer
             .into_iter()
+            // A name with public and private addresses is dialled at the public ones: one that is
+            // refused is no reason to lose the delivery.
             .filter(|ip| self.policy.allows_address(*ip))
             .map(at)
             .collect();
@@ -172,6 +189,7 @@ impl Connector {
         Ok(open)
     }
 
+    /// TLS to the endpoint itself, inside the tunnel if there is one: a proxy sees no request.
     async fn handshake(&self, target: &Target, wire: Wire) -> Result<Link, ConnectFailure> {
         let name = target.server_name().ok_or(ConnectFailure::Tls)?;
         let stream = self.tls.connect(name, wire).await;
@@ -188,6 +206,7 @@ async fn dial_all(destinations: &[Destination]) -> Result<TcpStream, ConnectFail
         .collect();
     let failed = |error: io::Error| ConnectFailure::at(ConnectFailure::Tcp, &error);
     let stream = timeout(CONNECT_TIMEOUT, dial(&addresses)).await;
+    // Out of time, it is the addresses that did not answer.
     let stream = stream.map_err(|_| ConnectFailure::Tcp)?.map_err(failed)?;
     // A request is one write or two: waiting to fill a segment only delays it.
     stream.set_nodelay(true).map_err(failed)?;

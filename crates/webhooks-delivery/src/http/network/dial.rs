@@ -1,4 +1,7 @@
 //! Opening a TCP connection to the first of several addresses that answers.
+//!
+//! A host with a dead IPv6 route must not cost each connection its whole timeout, so that addresses
+//! are tried side by side ("happy eyeballs", RFC 8305). Losers are dropped, which closes them.
 
 use std::io;
 use std::net::SocketAddr;
@@ -13,6 +16,7 @@ use super::shortage::{Shortage, is_shortage, lacks_ports};
 /// How long one address is waited for before the next is tried besides it (RFC 8305 section 5).
 const HEAD_START: Duration = Duration::from_millis(250);
 /// The most addresses of one name that are tried.
+/// A name can have thousands: without a bound one attempt would take as many descriptors.
 const MAX_ADDRESSES: usize = 8;
 
 /// Connects to one of `addresses`: in their order, each with a head start on the next.
@@ -23,6 +27,7 @@ pub(crate) async fn dial(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
     loop {
         match waiting.next() {
             Some(address) => dialling.push(connect(*address)),
+            // All were tried, and none is left to wait for.
             None if dialling.is_empty() => return Err(failure),
             None => {}
         }
@@ -31,6 +36,7 @@ pub(crate) async fn dial(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
         } else {
             match timeout(HEAD_START, dialling.next()).await {
                 Ok(answer) => answer,
+                // The head start is over; those before go on beside the next.
                 Err(_) => continue,
             }
         };

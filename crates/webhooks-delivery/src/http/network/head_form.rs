@@ -10,6 +10,7 @@ pub(crate) struct HeadForm(At);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum At {
     /// In the status line, which says nothing of where the response ends.
+    /// Its length says nothing either: it is skipped up to the end of the line.
     #[default]
     Status,
     /// At the beginning of a line.
@@ -39,7 +40,10 @@ impl HeadForm {
                     None => return true,
                 },
                 (At::Line, b'\r') => At::BlankLine,
+                // A bare line feed ends a line for most readers (RFC 9112 section 2.2 allows it).
                 (At::Line | At::BlankLine, b'\n') => At::Body,
+                // A line that starts with a space continues the one before in the obsolete form:
+                // that is odd, as are spaces before the colon.
                 (At::Line | At::Name, byte) if is_token(byte) => At::Name,
                 (At::Name, b':') => At::Value,
                 _ => return false,

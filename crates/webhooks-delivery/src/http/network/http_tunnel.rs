@@ -1,4 +1,8 @@
 //! Tunnels of an HTTP proxy: `CONNECT` (RFC 9110 section 9.3.6).
+//!
+//! The response is judged by its status alone. It decides whose failure it is: a proxy that does
+//! not do its work says nothing of the endpoint, while one that was not let or not able to reach it
+//! does.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -9,8 +13,10 @@ use super::Wire;
 use super::tunnel::{Destination, Login, Refused};
 
 /// The longest head of the proxy's response, in bytes.
+/// Some proxies explain a refusal in headers; none needs more than a page.
 const MAX_HEAD: usize = 8 * 1024;
 
+/// The proxy, not the endpoint: no tunnel was there yet.
 const BROKE_OFF: Refused = Refused::Proxy("broke off without a response");
 
 /// Asks for a tunnel; what follows on `wire` belongs to it.
@@ -35,6 +41,7 @@ pub(super) async fn open(
         Some([_, b' ', a, b, c, b' ' | b'\r', ..])
             if [a, b, c].iter().all(|d| d.is_ascii_digit()) =>
         {
+            // Headers and reason are skipped: nothing in them changes whose failure it is.
             by_status([*a, *b, *c])
         }
         _ => Err(Refused::Proxy("does not speak HTTP/1.1")),

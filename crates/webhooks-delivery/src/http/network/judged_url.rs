@@ -11,7 +11,9 @@ use super::{Refusal, Target};
 /// requests: so no target has a part in where a request goes, and no parser in what it asks for.
 #[derive(Debug)]
 pub(crate) struct JudgedUrl {
+    /// Without a path of its own; the parser adds `/`, which nobody uses.
     origin: Url,
+    /// Path and query, as given but for what a request line cannot hold.
     request_target: Uri,
 }
 
@@ -60,6 +62,8 @@ fn request_target(given: &str) -> String {
         target.push('/');
     }
     for c in given.chars() {
+        // The parser of `http` would take or refuse these four by its version; RFC 3986 has them in
+        // no URL.
         if c.is_ascii() && !matches!(c, '"' | '<' | '>' | '`') {
             target.push(c);
             continue;

@@ -1,4 +1,6 @@
 //! A connection, plain or under TLS, that brings only so many bytes of a response.
+//!
+//! Everything that an endpoint sends comes through here, before hyper parses any of it.
 
 use std::fmt;
 use std::io;
@@ -18,6 +20,7 @@ use super::head_form::HeadForm;
 pub(crate) struct Link {
     stream: Stream,
     allowance: Allowance,
+    /// Where in the head the bytes so far have led.
     form: HeadForm,
 }
 
@@ -41,6 +44,7 @@ struct ResponseState {
     left: AtomicUsize,
     /// Nothing of it was read yet.
     is_new: AtomicBool,
+    /// Then the connection carries no other request.
     is_odd: AtomicBool,
 }
 
@@ -57,6 +61,8 @@ impl Allowance {
         self.0.is_odd.load(Ordering::Relaxed)
     }
 
+    /// Counts bytes that were just read, and looks at their form. The first ones of a response
+    /// begin its head.
     fn take(&self, bytes: &[u8], form: &mut HeadForm) -> io::Result<()> {
         if self.0.is_new.load(Ordering::Relaxed) {
             self.0.is_new.store(false, Ordering::Relaxed);
@@ -65,6 +71,8 @@ impl Allowance {
         if !form.follow(bytes) {
             self.0.is_odd.store(true, Ordering::Relaxed);
         }
+        // Relaxed is enough: request and response of one connection take turns, and their order is
+        // kept by hyper's own channels.
         let left = self.0.left.load(Ordering::Relaxed).checked_sub(bytes.len());
         self.0.left.store(left.unwrap_or(0), Ordering::Relaxed);
         left.map(drop)

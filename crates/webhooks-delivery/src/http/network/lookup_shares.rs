@@ -12,8 +12,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::name_rules;
 
 /// Look-ups at once.
+/// Each may hold a thread of Tokio's blocking pool (512 by default) for as long as `getaddrinfo`
+/// retries, which is often 10 to 30 s.
 const ALL: usize = 64;
 /// Those of them for one customer, and for names of one domain.
+/// An eighth: it takes eight customers, or eight domains, with dead name servers to hold all.
 const SHARE: usize = 8;
 /// Shares that are known before those that nobody uses are looked for.
 const MANY: usize = 256;
@@ -27,7 +30,9 @@ pub(crate) struct LookupShares {
 #[derive(Default)]
 struct Shares {
     /// Forgotten with the last look-up that has, or waits for, a place in it.
+    /// Weak, so that customers of long ago take no memory.
     used: HashMap<Sharer, Weak<Semaphore>>,
+    /// Twice what the last look left, so that looks cost little however many shares there are.
     prune_at: usize,
 }
 
@@ -50,6 +55,7 @@ impl LookupShares {
         // The own share first: who waits for that holds nothing that others wait for.
         let own = take(self.share(Sharer::Customer(customer.to_owned()))).await;
         let domain = take(self.share(domain)).await;
+        // Last, so that a place of all is only ever held by a look-up that runs.
         let all = take(Arc::clone(&self.all)).await;
         LookupPlace {
             _permits: [own, domain, all],

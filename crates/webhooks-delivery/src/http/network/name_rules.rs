@@ -1,4 +1,7 @@
 //! Which host names may be resolved at all.
+//!
+//! A name is refused here only by its text. What it resolves to is judged later, for each
+//! connection; this keeps search domains and local name services from being asked at all.
 
 use super::Refusal;
 
@@ -20,6 +23,8 @@ const RESERVED: [&str; 8] = [
 ];
 
 /// The name as it is compared: without the one dot that makes it absolute.
+///
+/// `example.com.` and `example.com` are one host, and must not be two to a rule.
 pub(crate) fn relative(name: &str) -> &str {
     name.strip_suffix('.').unwrap_or(name)
 }
@@ -43,6 +48,7 @@ pub(crate) fn check_form(name: &str) -> Result<(), Refusal> {
                 label.len()
             )));
         }
+        // `_` is in no host name by RFC 952, but in names that people use.
         let dns = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
         if !label.bytes().all(dns) {
             return Err(Refusal::new(

@@ -30,6 +30,7 @@ pub struct NetworkPolicy {
     any_name: bool,
     ports: BTreeSet<u16>,
     names: Vec<String>,
+    /// Opened beyond the public ranges; looked at after the metadata addresses, which stay closed.
     networks: Vec<IpNet>,
 }
 
@@ -50,6 +51,9 @@ impl NetworkPolicy {
     }
 
     /// Opens plain http besides https.
+    ///
+    /// Whoever is on the way can then read bodies, and send a captured request again while its
+    /// signature is young.
     #[must_use]
     pub fn allow_http(mut self) -> Self {
         self.http = true;
@@ -120,6 +124,7 @@ impl NetworkPolicy {
     /// Whether the address may be dialled.
     #[must_use]
     pub fn allows_address(&self, address: IpAddr) -> bool {
+        // First, so that nothing a policy opens can come before it.
         if address_rules::is_metadata(address) {
             return false;
         }
@@ -129,6 +134,7 @@ impl NetworkPolicy {
         match address {
             IpAddr::V4(_) => !address_rules::is_refused(address),
             IpAddr::V6(v6) => match address_rules::nat64(v6) {
+                // A NAT64 gateway sends to the address inside, which must pass the same rules.
                 Some(v4) => self.nat64 && self.allows_address(v4.into()),
                 None => {
                     !address_rules::is_refused(address)
@@ -138,6 +144,7 @@ impl NetworkPolicy {
         }
     }
 
+    /// Whether an address that stands in a URL may be dialled.
     pub(crate) fn check_literal(&self, address: IpAddr) -> Result<(), Refusal> {
         if self.allows_address(address) {
             return Ok(());
@@ -165,6 +172,7 @@ impl NetworkPolicy {
         )))
     }
 
+    /// Whether a name may be resolved: well-formed in any case, and public or opened.
     pub(crate) fn check_name(&self, name: &str) -> Result<(), Refusal> {
         name_rules::check_form(name)?;
         if self.any_name || self.opens_name(name_rules::relative(name)) {

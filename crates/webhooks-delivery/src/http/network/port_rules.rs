@@ -1,4 +1,8 @@
 //! Ports that no webhook should reach.
+//!
+//! A request to a mail server or a cache is understood there in part: its body can hold commands,
+//! which the sender of an event chooses. TLS to such a port does no such harm, but still shows what
+//! is open inside a network.
 
 /// Ports that browsers refuse (WHATWG Fetch, "port blocking"), and ports of well-known internal
 /// services; sorted.

@@ -1,4 +1,7 @@
 //! Connections through an egress proxy.
+//!
+//! The line between the proxy's failures and the endpoint's is drawn at the question: until the
+//! proxy was asked for a destination, nothing that goes wrong says anything of that.
 
 use std::fmt;
 use std::io;
@@ -22,6 +25,7 @@ pub(crate) struct Proxy {
     pub(super) port: u16,
     /// It is asked for names.
     pub(super) resolves_names: bool,
+    /// Wiped when it is dropped, and in no `Debug` text.
     pub(super) login: Option<Login>,
 }
 
@@ -41,6 +45,9 @@ impl Proxy {
 
     /// A connection through the proxy to the first of `destinations` that it reaches. What goes
     /// wrong before it is asked for one, until `reached_by`, is no failure of theirs.
+    ///
+    /// Destinations are tried one after the other, each over a new connection to the proxy: a proxy
+    /// that has refused one need not take another question. `opened_by` bounds all of them.
     pub(crate) async fn tunnel(
         &self,
         resolver: &dyn Resolve,
@@ -50,6 +57,7 @@ impl Proxy {
         opened_by: Instant,
     ) -> Result<Wire, ConnectFailure> {
         for (nth, destination) in destinations.iter().enumerate() {
+            // Only the first has to show that the proxy is there.
             let by = if nth == 0 { reached_by } else { opened_by };
             let reached = timeout_at(by, self.reach(resolver, tls)).await;
             let reached = reached.unwrap_or(Err(Untried::Proxy("cannot be reached in time")));
@@ -63,6 +71,7 @@ impl Proxy {
             match asked.await {
                 Ok(Ok(())) => return Ok(wire),
                 Ok(Err(Refused::Proxy(why))) => {
+                    // A login that is refused for one address is refused for all.
                     return Err(ConnectFailure::Untried(Untried::Proxy(why)));
                 }
                 Ok(Err(Refused::Destination)) => {}
@@ -85,6 +94,8 @@ impl Proxy {
         match self.protocol {
             Protocol::Http => Ok(Wire::Tcp(stream)),
             Protocol::Https => {
+                // By the same trust as endpoints: a proxy with a certificate of a private authority
+                // needs its root in `TlsOptions`.
                 let no_tls = Untried::Proxy("cannot be spoken to under TLS");
                 let name = self.server_name().ok_or(no_tls)?;
                 let stream = tls.connect(name, stream).await.map_err(|_| no_tls)?;

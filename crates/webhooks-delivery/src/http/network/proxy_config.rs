@@ -1,4 +1,7 @@
 //! How the operator names an egress proxy.
+//!
+//! The URL may hold a password. It is wiped when it is dropped, and no error and no `Debug` text
+//! shows it.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -37,6 +40,9 @@ pub struct ProxyConfig {
 
 impl ProxyConfig {
     /// The proxy at this URL, which is read when what uses it is built.
+    ///
+    /// Without a port it is 80, 443 or, for SOCKS, 1080. A malformed URL is an error of
+    /// [`DeliveryEngineBuilder::proxy`](crate::DeliveryEngineBuilder::proxy).
     #[must_use]
     pub fn new(url: impl Into<String>) -> Self {
         Self {
@@ -65,6 +71,7 @@ impl ProxyConfig {
 
     fn read(&self) -> Option<Proxy> {
         let url = Url::parse(&self.url).ok()?;
+        // A path would be dropped without a word: more likely the URL of something else was given.
         if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
             return None;
         }

@@ -1,4 +1,7 @@
 //! Why the guard said no.
+//!
+//! It is shown to whoever registers endpoints, who may be a customer: so it names the rule and what
+//! stands in the URL, never what a name resolved to or which names are known inside.
 
 use std::borrow::Cow;
 use std::fmt;

@@ -1,4 +1,7 @@
 //! How names become addresses.
+//!
+//! A name is looked up for each new connection, and no answer is kept here: a cache would make
+//! verdicts older than they say. The operating system or a resolver nearby may cache.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -14,6 +17,30 @@ use super::lookup_shares::{LookupPlace, LookupShares};
 use super::shortage::{self, Shortage, is_shortage};
 
 /// Resolves host names. Its answers are judged before anything is dialled.
+///
+/// A resolver needs no trust, since the [`NetworkPolicy`](crate::NetworkPolicy) judges each
+/// address. It should bound its own time: an attempt that runs out of it counts as a timeout of the
+/// endpoint.
+///
+/// ```
+/// use std::io;
+/// use std::net::{IpAddr, Ipv4Addr};
+///
+/// use webhooks_delivery::Resolve;
+///
+/// struct OneHost;
+///
+/// #[async_trait::async_trait]
+/// impl Resolve for OneHost {
+///     async fn resolve(&self, host: &str) -> io::Result<Vec<IpAddr>> {
+///         match host {
+///             "hooks.example.com" => Ok(vec![Ipv4Addr::new(93, 184, 215, 14).into()]),
+///             _ => Err(io::ErrorKind::NotFound.into()),
+///         }
+///     }
+/// }
+/// # let _: &dyn Resolve = &OneHost;
+/// ```
 #[async_trait]
 pub trait Resolve: Send + Sync {
     /// The addresses of `host`, best first.
@@ -44,6 +71,7 @@ pub trait Resolve: Send + Sync {
 #[derive(Clone, Default)]
 pub struct SystemResolver {
     shares: Arc<LookupShares>,
+    /// By name, as asked. One that is done is taken out by its own task.
     running: Arc<Mutex<HashMap<String, Lookup>>>,
 }
 
@@ -91,6 +119,8 @@ impl SystemResolver {
         let lookup = {
             let mut running = self.lock();
             match running.get(host).filter(|lookup| runs(lookup)) {
+                // Somebody else started it while this one waited for its place, which is given
+                // back.
                 Some(lookup) => lookup.clone(),
                 None => {
                     let lookup = self.start(host, place);
@@ -118,6 +148,8 @@ impl SystemResolver {
         let answer = tokio::task::spawn_blocking(move || {
             let addresses = (name.as_str(), 0).to_socket_addrs();
             let addresses = addresses.map_err(|error| LookupError::new(&error));
+            // Here, in the thread: the place is held until the look-up has really ended, though all
+            // who asked may be gone.
             drop(place);
             Ok(addresses?.map(|address| address.ip()).collect())
         });

@@ -11,11 +11,15 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// Descriptors that a look-up of a name may need at once: files of the resolver, and sockets.
+/// `/etc/hosts`, `resolv.conf` and a socket for each of two name servers.
 const FOR_A_LOOKUP: usize = 4;
 /// How long after a shortage showed a failed look-up may come from it.
+/// Shortages come in bursts, and by the time a look-up has failed others may have freed what it
+/// lacked.
 const LASTS: Duration = Duration::from_secs(2);
 
 /// When one showed last, anywhere in this process.
+/// One for the process, since descriptors are.
 static SHOWED: Mutex<Option<Instant>> = Mutex::new(None);
 
 /// The cause of an error where its own code does not tell.
@@ -38,6 +42,8 @@ impl From<Shortage> for io::Error {
 
 /// Whether the error, or what caused it, is a shortage of this process.
 pub(crate) fn is_shortage(error: &(dyn Error + 'static)) -> bool {
+    // Each finding is noted, so that look-ups that fail at the same time are not blamed on name
+    // servers.
     let found = shows(error);
     if found {
         let mut showed = SHOWED.lock().unwrap_or_else(PoisonError::into_inner);
@@ -52,6 +58,7 @@ fn shows(error: &(dyn Error + 'static)) -> bool {
     }
     if let Some(error) = error.downcast_ref::<io::Error>() {
         // The source of such an error is that of what is in it.
+        // TLS and HTTP wrap errors of the socket several layers deep, each in its own way.
         let inner = error.get_ref().map(|inner| inner as &(dyn Error + 'static));
         if has_code(error) || inner.is_some_and(shows) {
             return true;

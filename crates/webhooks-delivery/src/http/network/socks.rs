@@ -1,4 +1,7 @@
 //! Tunnels of a SOCKS5 proxy (RFC 1928), with user name and password (RFC 1929).
+//!
+//! Only the command `CONNECT` is used, and only two ways to log in: none, and RFC 1929. GSSAPI,
+//! which the RFC also asks of servers, is offered by few of them.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -8,6 +11,8 @@ use zeroize::Zeroizing;
 use super::Wire;
 use super::tunnel::{Destination, Login, Refused};
 
+// RFC 1928: version (section 3), methods (section 3), command (section 4), address types (section
+// 5).
 const VERSION: u8 = 5;
 const NO_LOGIN: u8 = 0;
 const PASSWORD: u8 = 2;
@@ -38,6 +43,7 @@ pub(super) async fn greet(wire: &mut Wire, login: Option<&Login>) -> Result<(), 
 async fn log_in(wire: &mut Wire, login: &Login) -> Result<(), &'static str> {
     let (user, password) = (&login.user, &login.password);
     let mut message = Zeroizing::new(Vec::with_capacity(3 + user.len() + password.len()));
+    // The version of the login, not of SOCKS (RFC 1929 section 2).
     message.push(1);
     for text in [user, password] {
         message.push(length(text)?);
@@ -54,6 +60,7 @@ async fn log_in(wire: &mut Wire, login: &Login) -> Result<(), &'static str> {
 pub(super) async fn connect(wire: &mut Wire, destination: &Destination) -> Result<(), Refused> {
     let request = request(destination).map_err(Refused::Proxy)?;
     send(wire, &request).await.map_err(Refused::Proxy)?;
+    // Version, reply, reserved, and the type of the address that follows.
     let [version, reply, _, kind] = receive(wire).await.map_err(Refused::Proxy)?;
     match (version, reply) {
         (VERSION, 0) => skip_bound_address(wire, kind).await.map_err(Refused::Proxy),
@@ -104,6 +111,7 @@ async fn skip_bound_address(wire: &mut Wire, kind: u8) -> Result<(), &'static st
         }
         _ => return Err(NO_SOCKS),
     };
+    // The address and its port. They must be read, since the tunnel begins behind them.
     let mut skipped = [0; 255 + 2];
     let skipped = skipped.get_mut(..length + 2).ok_or(NO_SOCKS)?;
     let read = wire.read_exact(skipped).await;
@@ -118,6 +126,7 @@ async fn send(wire: &mut Wire, bytes: &[u8]) -> Result<(), &'static str> {
     wire.write_all(bytes).await.map_err(|_| BROKE_OFF)
 }
 
+/// Exactly so many bytes: what follows them may belong to the tunnel.
 async fn receive<const LENGTH: usize>(wire: &mut Wire) -> Result<[u8; LENGTH], &'static str> {
     let mut bytes = [0; LENGTH];
     let read = wire.read_exact(&mut bytes).await;

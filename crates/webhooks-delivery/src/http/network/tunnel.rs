@@ -16,6 +16,7 @@ pub(crate) struct Login {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Destination {
     /// That was judged.
+    /// The proxy connects to just this, and asks no name server.
     Address(SocketAddr),
     /// A name, with its port, which it resolves.
     Name(String, u16),

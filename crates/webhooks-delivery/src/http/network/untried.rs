@@ -1,4 +1,7 @@
 //! Why nothing was sent.
+//!
+//! This is the error that is no attempt: the delivery goes back uncounted, and no circuit or
+//! failing time hears of it.
 
 use std::fmt;
 

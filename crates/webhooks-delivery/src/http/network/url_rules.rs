@@ -12,6 +12,8 @@ use super::{NetworkPolicy, Refusal};
 /// Judges a URL and parses it, once.
 pub(crate) fn judge(policy: &NetworkPolicy, raw: &str) -> Result<JudgedUrl, Refusal> {
     check_text(raw)?;
+    // On the text, before any parser: what a parser drops or folds could hide a host from the
+    // rules.
     check_authority(policy, raw)?;
     let url = JudgedUrl::read(raw)?;
     check_origin(policy, url.origin())?;
@@ -25,6 +27,7 @@ fn check_text(raw: &str) -> Result<(), Refusal> {
             raw.len()
         )));
     }
+    // Parsers strip tabs and line feeds, and browsers read `\` as `/`.
     if raw.contains(|c: char| c.is_whitespace() || c.is_control() || c == '\\') {
         return Err(Refusal::new(
             "it holds a space, a control character or a backslash",
@@ -42,6 +45,7 @@ fn check_authority(policy: &NetworkPolicy, raw: &str) -> Result<(), Refusal> {
     if authority.is_empty() {
         return Err(Refusal::new("it has no host after its scheme://"));
     }
+    // What looks like a host before an `@` is a user name: people read it as the host.
     if authority.contains('@') {
         return Err(Refusal::new("it holds a user name or password"));
     }
@@ -52,6 +56,8 @@ fn check_authority(policy: &NetworkPolicy, raw: &str) -> Result<(), Refusal> {
 }
 
 fn check_origin(policy: &NetworkPolicy, url: &Url) -> Result<(), Refusal> {
+    // Once more on what was parsed, which is what is dialled: both must pass, so that a difference
+    // between text and parser can only refuse.
     policy.check_scheme(url.scheme())?;
     if !url.username().is_empty() || url.password().is_some() || url.fragment().is_some() {
         return Err(Refusal::new("it holds a user name, password or fragment"));

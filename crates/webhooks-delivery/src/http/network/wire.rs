@@ -1,4 +1,6 @@
 //! What an endpoint is spoken to over: a connection to it, or a tunnel through a proxy.
+//!
+//! An enum and not a trait object, since each read and write of each request goes through it.
 
 use std::io;
 use std::pin::Pin;
