@@ -1,13 +1,13 @@
-//! `cargo xtask layers`: which crate may depend on which. The drawing is in `docs/ARCHITECTURE.md`.
+//! `cargo xtask layers`: which crate may depend on which, and that no files import each other in a
+//! circle. The drawing is in `docs/ARCHITECTURE.md`.
 //!
 //! Development dependencies are free: only what a crate brings to its users counts.
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
 
 use crate::workspace::Package;
-use crate::{Result, process, workspace};
+use crate::{Result, files, import_circles, process, workspace};
 
 /// All our crates, and those of ours that each may depend on.
 const LAYERS: &[(&str, &[&str])] = &[
@@ -80,11 +80,14 @@ pub(crate) fn run() -> Result {
     let packages = workspace::packages()?;
     let mut broken: Vec<String> = packages.iter().flat_map(direct).collect();
     for (folder, path) in CLOSED {
-        for file in sources(&workspace::root()?.join(folder))? {
+        for file in files::rust_below(&workspace::root()?.join(folder))? {
             let text = fs::read_to_string(&file).map_err(|e| format!("{}: {e}", file.display()))?;
             let upward = upward(path, &text);
             broken.extend(upward.map(|line| format!("{} must not {line}", file.display())));
         }
+    }
+    for package in &packages {
+        broken.extend(import_circles::of(package)?);
     }
     for name in WITHOUT_RUNTIME {
         if packages.iter().any(|package| package.name == *name) {
@@ -95,21 +98,6 @@ pub(crate) fn run() -> Result {
         return Ok(());
     }
     Err(broken.join("\n"))
-}
-
-/// The Rust files in a folder and in those below it.
-fn sources(folder: &Path) -> Result<Vec<PathBuf>> {
-    let unreadable = |e| format!("{}: {e}", folder.display());
-    let mut files = Vec::new();
-    for entry in fs::read_dir(folder).map_err(unreadable)? {
-        let path = entry.map_err(unreadable)?.path();
-        if path.is_dir() {
-            files.extend(sources(&path)?);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            files.push(path);
-        }
-    }
-    Ok(files)
 }
 
 /// The imports of a file that are of its crate and not below this path.

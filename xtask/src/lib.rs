@@ -17,7 +17,9 @@ mod deny;
 mod egress;
 mod faults;
 mod features;
+mod files;
 mod fuzz;
+mod import_circles;
 mod install;
 mod interop;
 mod layers;
@@ -25,6 +27,7 @@ mod pgbouncer;
 mod postgres;
 mod process;
 mod redis;
+mod server;
 mod services;
 mod test;
 mod workspace;
@@ -46,7 +49,7 @@ usage: cargo xtask <command>
 
   test [ARGS]    all tests, on a private PostgreSQL and Redis; ARGS go to the test runner
   ci             everything that CI runs
-  layers         which crate may depend on which
+  layers         which crate and which file may depend on which
   deny           licences, bans, sources and advisories of the dependencies
   features       each library crate alone, without features and with each of them
   services       starts PostgreSQL and Redis for work by hand, until Ctrl-C

@@ -29,6 +29,13 @@ pub struct WebhookSystemBuilder {
     endpoint_rules: EndpointRules,
 }
 
+impl WebhookSystem {
+    /// Sets a system up.
+    pub fn builder() -> WebhookSystemBuilder {
+        WebhookSystemBuilder::new()
+    }
+}
+
 impl WebhookSystemBuilder {
     pub(crate) fn new() -> Self {
         Self {

@@ -12,6 +12,14 @@ pub struct DeadLetters {
     system: WebhookSystem,
 }
 
+impl WebhookSystem {
+    /// The dead letter queue.
+    #[must_use]
+    pub fn dead_letters(&self) -> DeadLetters {
+        DeadLetters::new(self.clone())
+    }
+}
+
 impl DeadLetters {
     pub(crate) const fn new(system: WebhookSystem) -> Self {
         Self { system }

@@ -40,6 +40,7 @@ mod endpoint_rules;
 mod endpoints;
 mod event_builder;
 mod health;
+mod sending;
 pub mod storage;
 mod system;
 mod verification;

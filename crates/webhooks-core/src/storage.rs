@@ -4,6 +4,7 @@
 //! acknowledged is not lost. It never reads its own clock where a caller passes `now`.
 
 mod claim;
+mod constants;
 mod counts;
 mod endpoints;
 mod enqueue;
@@ -14,7 +15,6 @@ mod settlement;
 
 use std::fmt::Debug;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -23,6 +23,9 @@ use crate::{
 };
 
 pub use self::claim::{Beat, Claim, Claimed, HeldLease, Room};
+pub use self::constants::{
+    IDEMPOTENCY_WINDOW, POISON_CRASHES, SUSPECT_CRASHES, WORKER_BEAT_EVERY, WORKER_DEAD_AFTER,
+};
 pub use self::counts::{Counts, Retention, Swept};
 pub use self::endpoints::{
     DisabledBy, EndpointChanges, EndpointGate, EndpointRecord, Expected, GateChange, GateState,
@@ -33,18 +36,6 @@ pub use self::fan_out::{FanOut, FanOutPart, PartPlace};
 pub use self::outbox::OutboxEvent;
 pub use self::query::{Change, Changed, DeliveryQuery, DeliveryRecord, MAX_PAGE, Page};
 pub use self::settlement::{SettleAs, Settled, Settlement};
-
-/// How long a worker may be silent before others may take its deliveries.
-pub const WORKER_DEAD_AFTER: Duration = Duration::from_secs(12);
-/// How often a worker beats at least.
-pub const WORKER_BEAT_EVERY: Duration = Duration::from_secs(3);
-/// The number of dead workers that makes a delivery poison.
-pub const POISON_CRASHES: u32 = 3;
-/// The number of dead workers that makes a delivery suspect: it may be what kills them, so that a
-/// worker has one of these in hand at a time.
-pub const SUSPECT_CRASHES: u32 = POISON_CRASHES - 1;
-/// How long an idempotency key is remembered.
-pub const IDEMPOTENCY_WINDOW: Duration = Duration::from_secs(24 * 3600);
 
 /// Keeps endpoints, deliveries and the log of attempts.
 ///

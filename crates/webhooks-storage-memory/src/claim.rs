@@ -3,7 +3,7 @@ use std::collections::HashMap;
 use webhooks_core::storage::{Claim, Claimed};
 use webhooks_core::{DeliveryState, Lease, Timestamp, WebhookDelivery};
 
-use crate::filling::Allowance;
+use crate::batching::Allowance;
 use crate::row::Row;
 use crate::state::State;
 
@@ -96,7 +96,7 @@ impl State {
     /// The delivery that a row stands for.
     pub(crate) fn delivery(&self, row: &Row) -> WebhookDelivery {
         let lease = (row.state == DeliveryState::Leased).then(|| Lease {
-            worker: self.workers.at(row.worker).id().clone(),
+            worker: self.workers.at(row.worker).id.clone(),
             token: row.token,
         });
         WebhookDelivery {

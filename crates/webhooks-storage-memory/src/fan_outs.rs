@@ -6,13 +6,7 @@ use webhooks_core::storage::{
 use webhooks_core::{Result, Timestamp};
 
 use crate::state::State;
-
-/// A fan-out that is not done.
-#[derive(Debug)]
-pub(crate) struct Unfinished {
-    fan_out: FanOut,
-    moved_at: Timestamp,
-}
+use crate::unfinished::Unfinished;
 
 impl State {
     pub(crate) fn fan_out(

@@ -8,6 +8,7 @@
 
 mod arena;
 mod attempt_log;
+mod batching;
 mod claim;
 mod clock;
 mod endpoint_entry;
@@ -24,6 +25,8 @@ mod row;
 mod settle;
 mod state;
 mod sweep;
+mod unfinished;
+mod worker;
 mod workers;
 
 pub use self::limits::MemoryLimits;
