@@ -38,14 +38,7 @@ const LAYERS: &[(&str, &[&str])] = &[
 const OWNED: &[(&str, &[&str])] = &[
     ("failsafe", &["webhooks-resilience"]),
     ("governor", &["webhooks-resilience"]),
-    (
-        "backoff",
-        &[
-            "webhooks-resilience",
-            "webhooks-storage-postgres",
-            "webhooks-storage-redis",
-        ],
-    ),
+    ("backoff", &["webhooks-storage-postgres"]),
     ("fred", &["webhooks-storage-redis"]),
     ("tokio-postgres", &["webhooks-storage-postgres"]),
     ("deadpool", &["webhooks-storage-postgres"]),

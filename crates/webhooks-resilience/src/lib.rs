@@ -1,13 +1,10 @@
-//! What keeps the system gentle: a circuit breaker and a rate limiter per endpoint, and retries of
-//! our own storage calls.
+//! What keeps the system gentle: a circuit breaker and a rate limiter per endpoint.
 //!
-//! [`ResilienceGate`] puts the first two together behind the seam that the dispatcher asks,
+//! [`ResilienceGate`] puts both together behind the seam that the dispatcher asks,
 //! [`webhooks_core::Gate`]. Time is always passed in, but for [`RateLimiter::check_rate_limit`],
-//! which asks a clock, and [`retry_transient`], which waits on Tokio's timer. Nothing here starts a
-//! task or does I/O, and what is kept for endpoints that are well and idle is dropped again, so that
-//! memory follows the number of busy or failing ones.
+//! which asks a clock. Nothing here starts a task or does I/O, and what is kept for endpoints that
+//! are well and idle is dropped again, so that memory follows the number of busy or failing ones.
 
-mod backoff;
 mod circuit_breaker;
 mod endpoint_map;
 mod gate;
@@ -15,7 +12,6 @@ mod rate_limiter;
 mod system_clock;
 mod token_bucket;
 
-pub use self::backoff::retry_transient;
 pub use self::circuit_breaker::{CircuitBreaker, CircuitPermit};
 pub use self::gate::ResilienceGate;
 pub use self::rate_limiter::RateLimiter;

@@ -8,6 +8,8 @@
 use std::error::Error;
 use std::time::Duration;
 
+use backoff::backoff::Backoff;
+use backoff::{ExponentialBackoff, ExponentialBackoffBuilder};
 use webhooks_core::{Result, WebhookError};
 
 use crate::database::Database;
@@ -16,8 +18,8 @@ use crate::refusal::Refusal;
 
 /// Times that a call is made in all.
 const MOST_TRIES: u32 = 6;
-/// The longest pause before the second try after a conflict; it doubles with each further one.
-const PAUSE: Duration = Duration::from_millis(10);
+/// The mean pause before the second try after a conflict; it doubles with each further one.
+const PAUSE: Duration = Duration::from_millis(5);
 
 impl Database {
     /// Makes a call that has no effect when it fails by a [`Refusal`], again if it does.
@@ -26,6 +28,7 @@ impl Database {
         F: Future<Output = Result<T>>,
     {
         let mut tries = 1;
+        let mut pauses = pauses();
         loop {
             let error = match call().await {
                 Ok(done) => return Ok(done),
@@ -37,8 +40,7 @@ impl Database {
             tracing::debug!(%error, "a call is made again");
             self.drop_what_is_stale(refusal, tries);
             if refusal == Refusal::Conflict {
-                let longest = PAUSE * 2_u32.pow(tries - 1);
-                tokio::time::sleep(longest.mul_f64(fastrand::f64())).await;
+                tokio::time::sleep(pauses.next_backoff().unwrap_or(PAUSE)).await;
             }
             tries += 1;
         }
@@ -55,6 +57,16 @@ impl Database {
             self.pool.retain(|_, _| false);
         }
     }
+}
+
+/// From nothing to twice the mean: those that were in each other's way come back one by one.
+fn pauses() -> ExponentialBackoff {
+    ExponentialBackoffBuilder::new()
+        .with_initial_interval(PAUSE)
+        .with_multiplier(2.0)
+        .with_randomization_factor(1.0)
+        .with_max_elapsed_time(None)
+        .build()
 }
 
 fn refusal(error: &WebhookError) -> Option<Refusal> {
