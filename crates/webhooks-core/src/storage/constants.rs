@@ -13,3 +13,5 @@ pub const POISON_CRASHES: u32 = 3;
 pub const SUSPECT_CRASHES: u32 = POISON_CRASHES - 1;
 /// How long an idempotency key is remembered.
 pub const IDEMPOTENCY_WINDOW: Duration = Duration::from_secs(24 * 3600);
+/// How long an event of the outbox stays [set aside](super::WebhookStorage::set_outbox_aside).
+pub const OUTBOX_REST: Duration = Duration::from_secs(600);
