@@ -1,8 +1,8 @@
-//! What the end-to-end tests share: a real HTTP receiver that answers by a script, and
+//! What the end-to-end tests share: a real HTTP receiver that responds by a script, and
 //! a transport that does without a network.
 
 mod receiver;
 mod scripted_transport;
 
-pub use self::receiver::{Answer, Received, Receiver};
+pub use self::receiver::{Received, Receiver, Response};
 pub use self::scripted_transport::{Call, Reply, ScriptedTransport};

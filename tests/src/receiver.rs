@@ -1,4 +1,4 @@
-//! A real HTTP receiver on a free loopback port, which answers by a script and keeps a ledger.
+//! A real HTTP receiver on a free loopback port, which responds by a script and keeps a ledger.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, Request};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -18,16 +18,16 @@ use tokio::task::JoinHandle;
 
 /// What the receiver does with a request.
 #[derive(Clone, Debug)]
-pub enum Answer {
-    /// Answers with this status.
+pub enum Response {
+    /// Responds with this status.
     Status(u16),
-    /// Answers with this status and header.
+    /// Responds with this status and header.
     Header(u16, &'static str, String),
-    /// Answers with this status and body.
+    /// Responds with this status and body.
     Body(u16, String),
-    /// Answers with this status after a while.
+    /// Responds with this status after a while.
     After(Duration, u16),
-    /// Never answers.
+    /// Never responds.
     Hang,
 }
 
@@ -51,7 +51,7 @@ impl Received {
     }
 }
 
-type Script = dyn Fn(&Received, usize) -> Answer + Send + Sync;
+type Script = dyn Fn(&Received, usize) -> Response + Send + Sync;
 
 /// The receiver; it ends when it is dropped.
 #[derive(Debug)]
@@ -85,7 +85,7 @@ impl Receiver {
         reason = "a test cannot go on without its receiver"
     )]
     pub async fn start(
-        script: impl Fn(&Received, usize) -> Answer + Send + Sync + 'static,
+        script: impl Fn(&Received, usize) -> Response + Send + Sync + 'static,
     ) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0))
             .await
@@ -100,9 +100,9 @@ impl Receiver {
         }
     }
 
-    /// Starts a receiver that answers everything with one status.
-    pub async fn answering(status: u16) -> Self {
-        Self::start(move |_, _| Answer::Status(status)).await
+    /// Starts a receiver that responds to everything with one status.
+    pub async fn responding(status: u16) -> Self {
+        Self::start(move |_, _| Response::Status(status)).await
     }
 
     /// Where it listens.
@@ -154,21 +154,21 @@ async fn accept(listener: TcpListener, ledger: Arc<Ledger>, script: Arc<Script>)
     let mut connections = tokio::task::JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
         ledger.connections.fetch_add(1, Ordering::SeqCst);
-        // A small answer must not wait for the acknowledgement of the one before.
+        // A small response must not wait for the acknowledgement of the one before.
         drop(stream.set_nodelay(true));
         let (ledger, script) = (ledger.clone(), script.clone());
-        let service = service_fn(move |request| answer(request, ledger.clone(), script.clone()));
+        let service = service_fn(move |request| respond(request, ledger.clone(), script.clone()));
         let serving = hyper::server::conn::http1::Builder::new();
         connections.spawn(serving.serve_connection(TokioIo::new(stream), service));
         while connections.try_join_next().is_some() {}
     }
 }
 
-async fn answer(
+async fn respond(
     request: Request<Incoming>,
     ledger: Arc<Ledger>,
     script: Arc<Script>,
-) -> Result<Response<Full<Bytes>>, Infallible> {
+) -> Result<http::Response<Full<Bytes>>, Infallible> {
     let (head, body) = request.into_parts();
     let body = body
         .collect()
@@ -187,19 +187,19 @@ async fn answer(
     ledger.arrived.notify_waiters();
     let mut body = String::new();
     let (status, header) = match script(&received, number) {
-        Answer::Status(status) => (status, None),
-        Answer::Header(status, name, value) => (status, Some((name, value))),
-        Answer::Body(status, text) => {
+        Response::Status(status) => (status, None),
+        Response::Header(status, name, value) => (status, Some((name, value))),
+        Response::Body(status, text) => {
             body = text;
             (status, None)
         }
-        Answer::After(delay, status) => {
+        Response::After(delay, status) => {
             tokio::time::sleep(delay).await;
             (status, None)
         }
-        Answer::Hang => std::future::pending().await,
+        Response::Hang => std::future::pending().await,
     };
-    let mut response = Response::builder().status(status);
+    let mut response = http::Response::builder().status(status);
     if let Some((name, value)) = header {
         response = response.header(name, value);
     }

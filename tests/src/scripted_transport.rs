@@ -1,4 +1,4 @@
-//! A transport that sends nothing and answers by a script, for tests under paused time.
+//! A transport that sends nothing and responds by a script, for tests under paused time.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -13,7 +13,7 @@ use webhooks_core::{
     Timestamp, Transport, WebhookEndpoint, WebhookError,
 };
 
-/// What the script answers a request with.
+/// How the script responds to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reply {
     /// This status, at once.
@@ -22,11 +22,11 @@ pub enum Reply {
     Slow(Duration, u16),
     /// This status, asking to be left alone for a while.
     RetryAfter(u16, Duration),
-    /// No answer, for this reason.
+    /// No response, for this reason.
     Fail(FailureKind),
     /// Nothing is sent, for something that this process lacks.
     Untried,
-    /// No answer until the attempt's deadline.
+    /// No response until the attempt's deadline.
     Hang,
 }
 
@@ -53,7 +53,7 @@ pub struct Call {
 
 type Script = dyn Fn(&Call) -> Reply + Send + Sync;
 
-/// Answers by a script and keeps a ledger of what started and what ended, in order.
+/// Responds by a script and keeps a ledger of what started and what ended, in order.
 pub struct ScriptedTransport {
     script: Mutex<Arc<Script>>,
     ledger: Mutex<Ledger>,
@@ -68,7 +68,7 @@ struct Ledger {
 }
 
 impl ScriptedTransport {
-    /// A transport whose answers come from the script.
+    /// A transport whose responses come from the script.
     pub fn new(script: impl Fn(&Call) -> Reply + Send + Sync + 'static) -> Arc<Self> {
         Arc::new(Self {
             script: Mutex::new(Arc::new(script)),
@@ -77,7 +77,7 @@ impl ScriptedTransport {
         })
     }
 
-    /// Answers by another script from now on.
+    /// Responds by another script from now on.
     pub fn follow(&self, script: impl Fn(&Call) -> Reply + Send + Sync + 'static) {
         *lock(&self.script) = Arc::new(script);
     }
@@ -217,7 +217,7 @@ const fn by_status(status: u16) -> Outcome {
         429 => FailureKind::TooManyRequests,
         400..=499 => FailureKind::ClientError,
         500..=599 => FailureKind::ServerError,
-        _ => FailureKind::MalformedAnswer,
+        _ => FailureKind::MalformedResponse,
     })
 }
 

@@ -35,7 +35,7 @@ async fn a_generated_secret_signs_in_both_schemes() {
     assert!(secret.starts_with("whsec_") && secret.len() == 6 + 44);
     assert_ne!(secret, generate_secret().unwrap());
 
-    let receiver = Receiver::answering(200).await;
+    let receiver = Receiver::responding(200).await;
     let system = system();
     let endpoint = endpoint(&receiver, secret.clone(), SignatureScheme::Both);
     system.register_endpoint(endpoint).await.unwrap();
@@ -52,7 +52,7 @@ async fn a_generated_secret_signs_in_both_schemes() {
 #[tokio::test]
 async fn a_consumer_verifies_with_the_public_key_alone() {
     let key = Ed25519Key::generate().unwrap();
-    let receiver = Receiver::answering(200).await;
+    let receiver = Receiver::responding(200).await;
     let system = system();
     let endpoint = endpoint(&receiver, key.secret(), SignatureScheme::Standard);
     system.register_endpoint(endpoint).await.unwrap();
@@ -74,7 +74,7 @@ async fn a_consumer_verifies_with_the_public_key_alone() {
 #[tokio::test]
 async fn an_endpoint_goes_over_from_a_secret_to_a_key_pair_without_a_gap() {
     let (secret, key) = (generate_secret().unwrap(), Ed25519Key::generate().unwrap());
-    let receiver = Receiver::answering(200).await;
+    let receiver = Receiver::responding(200).await;
     let system = system();
     let endpoint = endpoint(&receiver, secret.clone(), SignatureScheme::Standard);
     system.register_endpoint(endpoint).await.unwrap();
@@ -93,7 +93,7 @@ async fn an_endpoint_goes_over_from_a_secret_to_a_key_pair_without_a_gap() {
 
 #[tokio::test]
 async fn a_private_key_is_refused_where_it_would_be_a_shared_secret() {
-    let receiver = Receiver::answering(200).await;
+    let receiver = Receiver::responding(200).await;
     let key = Ed25519Key::generate().unwrap().secret();
     for (secret, signature) in [
         (key.clone(), SignatureScheme::Timestamped),

@@ -8,7 +8,7 @@ use better_auth_webhooks::{
     RetryStrategy, WebhookEndpoint, WebhookReceiver, WebhookSystem, WebhookSystemBuilder,
 };
 use serde_json::json;
-use webhooks_tests::{Answer, Receiver};
+use webhooks_tests::{Receiver, Response};
 
 const SECRET: &str = "hunter2";
 const SOON: Duration = Duration::from_secs(10);
@@ -40,7 +40,7 @@ fn endpoint(id: &str, receiver: &Receiver) -> WebhookEndpoint {
 
 #[tokio::test]
 async fn an_event_arrives_signed_and_is_verified() {
-    let receiver = Receiver::answering(204).await;
+    let receiver = Receiver::responding(204).await;
     let system = builder().build(MemoryStorage::new());
     system
         .register_endpoint(endpoint("a", &receiver))
@@ -73,7 +73,7 @@ async fn an_event_arrives_signed_and_is_verified() {
 
 #[tokio::test]
 async fn a_failed_attempt_is_retried_with_the_same_bytes() {
-    let script = |_: &_, n| Answer::Status(if n < 3 { 503 } else { 200 });
+    let script = |_: &_, n| Response::Status(if n < 3 { 503 } else { 200 });
     let receiver = Receiver::start(script).await;
     let system = builder().build(MemoryStorage::new());
     system
@@ -102,7 +102,7 @@ async fn a_failed_attempt_is_retried_with_the_same_bytes() {
 
 #[tokio::test]
 async fn what_is_hopeless_becomes_a_dead_letter_that_can_be_replayed() {
-    let receiver = Receiver::start(|_, n| Answer::Status(if n <= 4 { 500 } else { 200 })).await;
+    let receiver = Receiver::start(|_, n| Response::Status(if n <= 4 { 500 } else { 200 })).await;
     let system = builder().build(MemoryStorage::new());
     system
         .register_endpoint(endpoint("a", &receiver))
@@ -140,8 +140,8 @@ async fn what_is_hopeless_becomes_a_dead_letter_that_can_be_replayed() {
 #[tokio::test]
 async fn a_burst_goes_over_the_connections_of_the_one_before() {
     const REQUESTS: usize = 300;
-    let answer = |_: &_, _| Answer::After(Duration::from_millis(200), 200);
-    let receiver = Receiver::start(answer).await;
+    let response = |_: &_, _| Response::After(Duration::from_millis(200), 200);
+    let receiver = Receiver::start(response).await;
     let system = builder()
         .max_in_flight(REQUESTS)
         .max_in_flight_per_endpoint(REQUESTS)
@@ -162,7 +162,7 @@ async fn a_burst_goes_over_the_connections_of_the_one_before() {
 
 #[tokio::test]
 async fn a_410_disables_the_endpoint() {
-    let receiver = Receiver::answering(410).await;
+    let receiver = Receiver::responding(410).await;
     let system = builder().build(MemoryStorage::new());
     system
         .register_endpoint(endpoint("a", &receiver))
@@ -194,7 +194,7 @@ async fn a_410_disables_the_endpoint() {
 
 #[tokio::test]
 async fn shutdown_lets_a_request_in_flight_end_and_takes_nothing_more() {
-    let receiver = Receiver::start(|_, _| Answer::After(Duration::from_millis(200), 200)).await;
+    let receiver = Receiver::start(|_, _| Response::After(Duration::from_millis(200), 200)).await;
     let system = builder().build(MemoryStorage::new());
     system
         .register_endpoint(endpoint("a", &receiver))
@@ -218,9 +218,9 @@ async fn shutdown_lets_a_request_in_flight_end_and_takes_nothing_more() {
 async fn a_request_cut_off_by_shutdown_counts_no_attempt_and_goes_out_again() {
     let hanging = Receiver::start(|_, n| {
         if n == 1 {
-            Answer::Hang
+            Response::Hang
         } else {
-            Answer::Status(200)
+            Response::Status(200)
         }
     })
     .await;
@@ -250,10 +250,10 @@ async fn an_endpoint_has_headers_and_accepted_statuses_of_its_own() {
         let own = request.header("content-type") == "application/vnd.acme+json; v=2"
             && request.header("user-agent") == "acme-hooks/1";
         match (own, n) {
-            (false, _) => Answer::Status(500),
-            (true, 1) => Answer::Header(302, "location", "/elsewhere".into()),
-            (true, 2) => Answer::Status(409),
-            (true, _) => Answer::Status(301),
+            (false, _) => Response::Status(500),
+            (true, 1) => Response::Header(302, "location", "/elsewhere".into()),
+            (true, 2) => Response::Status(409),
+            (true, _) => Response::Status(301),
         }
     })
     .await;

@@ -79,7 +79,7 @@ impl Register for WebhookSystem {
 
 /// Sends through the proxy to a receiver, by address and by name.
 async fn delivers(proxy: impl Into<ProxyConfig>, names: Names, tls: TlsOptions, hosts: &[&str]) {
-    let receiver = Receiver::answering(200).await;
+    let receiver = Receiver::responding(200).await;
     let system = system(proxy, names, tls);
     for (nth, host) in hosts.iter().enumerate() {
         let url = receiver.url().replace("127.0.0.1", host);
@@ -107,7 +107,7 @@ async fn first_failure(system: &WebhookSystem, id: &str) -> Option<FailureKind> 
 }
 
 async fn is_not_tried(proxy: &str, tls: TlsOptions) {
-    let receiver = Receiver::answering(200).await;
+    let receiver = Receiver::responding(200).await;
     let system = system(proxy, Names(true), tls);
     let id = send_to(&system, &receiver.url()).await;
     tokio::time::sleep(Duration::from_secs(3)).await;

@@ -23,7 +23,7 @@ use serde_json::json;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
-use webhooks_tests::{Answer, Receiver};
+use webhooks_tests::{Receiver, Response};
 
 /// In every secret, header value, payload, answer and private part of a URL.
 const MARK: &str = "hunter2";
@@ -175,10 +175,10 @@ async fn nothing_that_is_logged_or_formatted_shows_a_secret_or_a_payload() {
     tracing::subscriber::set_global_default(log.clone()).unwrap();
 
     let receiver = Receiver::start(|_, n| match n {
-        1 => Answer::Header(500, "x-secret", MARK.into()),
-        2 => Answer::Header(429, "retry-after", MARK.into()),
-        3 => Answer::Header(302, "location", format!("https://example.com/{MARK}")),
-        _ => Answer::Status(if n % 2 == 0 { 200 } else { 400 }),
+        1 => Response::Header(500, "x-secret", MARK.into()),
+        2 => Response::Header(429, "retry-after", MARK.into()),
+        3 => Response::Header(302, "location", format!("https://example.com/{MARK}")),
+        _ => Response::Status(if n % 2 == 0 { 200 } else { 400 }),
     })
     .await;
     let storage = Arc::new(MemoryStorage::new());
@@ -374,9 +374,9 @@ async fn key_pairs(receiver: &Receiver) {
 /// What an endpoint answers to a challenge, and the challenge as the consumer sees it.
 async fn challenges() {
     let receiver = Receiver::start(|_, n| match n {
-        1 => Answer::Body(200, json!({ "challenge": MARK }).to_string()),
-        2 => Answer::Body(200, MARK.into()),
-        _ => Answer::Body(500, MARK.into()),
+        1 => Response::Body(200, json!({ "challenge": MARK }).to_string()),
+        2 => Response::Body(200, MARK.into()),
+        _ => Response::Body(500, MARK.into()),
     })
     .await;
     let builder = WebhookSystem::builder()

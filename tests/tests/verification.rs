@@ -14,7 +14,7 @@ use better_auth_webhooks::{
     WebhookSystemBuilder,
 };
 use serde_json::json;
-use webhooks_tests::{Answer, Received, Receiver};
+use webhooks_tests::{Received, Receiver, Response};
 
 const SECRET: &str = "hunter2";
 const SOON: Duration = Duration::from_secs(10);
@@ -36,12 +36,12 @@ fn endpoint(id: &str, url: String) -> WebhookEndpoint {
 }
 
 /// What a consumer does: verify, answer the challenge, take everything else.
-fn consume(request: &Received, _: usize) -> Answer {
+fn consume(request: &Received, _: usize) -> Response {
     let receiver = WebhookReceiver::new(SECRET);
     let webhook = receiver.receive(&request.headers, &request.body).unwrap();
-    match webhook.challenge_answer() {
-        Some(answer) => Answer::Body(200, answer),
-        None => Answer::Status(204),
+    match webhook.challenge_response() {
+        Some(response) => Response::Body(200, response),
+        None => Response::Status(204),
     }
 }
 
@@ -65,9 +65,9 @@ fn assert_not_verified(result: Result<(), WebhookError>, problem: &str) {
 }
 
 #[tokio::test]
-async fn an_endpoint_gets_nothing_before_it_has_answered_and_everything_then() {
+async fn an_endpoint_gets_nothing_before_it_has_responded_and_everything_then() {
     let receiver = Receiver::start(consume).await;
-    // Nothing of usual answers is kept; the challenge is read all the same.
+    // Nothing of usual responses is kept; the challenge is read all the same.
     let system = builder()
         .response_limits(1_024, 0)
         .build(MemoryStorage::new());
@@ -98,19 +98,19 @@ async fn an_endpoint_gets_nothing_before_it_has_answered_and_everything_then() {
 }
 
 #[tokio::test]
-async fn every_other_answer_leaves_it_unverified_and_is_told() {
+async fn every_other_response_leaves_it_unverified_and_is_told() {
     let receiver = Receiver::start(|request, n| match n {
-        1 => Answer::Status(404),
-        2 => Answer::Status(410),
-        3 => Answer::Status(204),
-        4 => Answer::Body(200, r#"{"challenge":"0123"}"#.into()),
-        5 => Answer::Body(200, r#"{"Challenge":1}"#.into()),
+        1 => Response::Status(404),
+        2 => Response::Status(410),
+        3 => Response::Status(204),
+        4 => Response::Body(200, r#"{"challenge":"0123"}"#.into()),
+        5 => Response::Body(200, r#"{"Challenge":1}"#.into()),
         6 => {
             let echo = String::from_utf8_lossy(&request.body).into_owned();
-            Answer::Body(500, echo)
+            Response::Body(500, echo)
         }
-        7 => Answer::Hang,
-        8 => Answer::Header(302, "location", "/".into()),
+        7 => Response::Hang,
+        8 => Response::Header(302, "location", "/".into()),
         _ => consume(request, n),
     })
     .await;
@@ -121,14 +121,14 @@ async fn every_other_answer_leaves_it_unverified_and_is_told() {
     };
     system.register_endpoint(definition).await.unwrap();
     for problem in [
-        "\"a\" answered 404",
-        "\"a\" answered 410",
+        "\"a\" responded with 404",
+        "\"a\" responded with 410",
         "did not answer the challenge",
-        "answered with another challenge",
+        "responded with another challenge",
         "did not answer the challenge",
-        "\"a\" answered 500",
-        "\"a\" did not answer: timeout",
-        "\"a\" answered 302",
+        "\"a\" responded with 500",
+        "\"a\" did not respond: timeout",
+        "\"a\" responded with 302",
     ] {
         assert_not_verified(system.verify_endpoint("a").await, problem);
         assert_eq!(disabled_by(&system).await, Some(DisabledBy::Unverified));
@@ -157,11 +157,11 @@ async fn the_challenge_passes_the_network_guard() {
     let inside = endpoint("a", "http://localhost:8080/".into());
     system.register_endpoint(inside).await.unwrap();
     let refused = system.verify_endpoint("a").await;
-    assert_not_verified(refused, "did not answer: address_refused");
+    assert_not_verified(refused, "did not respond: address_refused");
 }
 
 #[tokio::test]
-async fn nothing_but_an_answer_makes_it_active() {
+async fn nothing_but_a_response_makes_it_active() {
     let receiver = Receiver::start(consume).await;
     let system = builder().build(MemoryStorage::new());
     let definition = endpoint("a", receiver.url());
@@ -195,7 +195,7 @@ async fn nothing_but_an_answer_makes_it_active() {
     system.verify_endpoint("b").await.unwrap();
     assert_eq!(send(&system).await, 2);
 
-    // A verified one that was disabled needs no further answer.
+    // A verified one that was disabled needs no further response.
     system.disable_endpoint("a").await.unwrap();
     system.enable_endpoint("a").await.unwrap();
     assert_eq!(send(&system).await, 2);
@@ -205,7 +205,7 @@ async fn nothing_but_an_answer_makes_it_active() {
 async fn a_new_url_is_to_be_verified_and_what_waits_goes_there_then() {
     let old = Receiver::start(|request, n| match n {
         1 => consume(request, n),
-        _ => Answer::Status(500),
+        _ => Response::Status(500),
     })
     .await;
     let new = Receiver::start(consume).await;

@@ -77,7 +77,7 @@ fn occurrences(hidden: &Hidden) -> usize {
 #[tokio::test]
 async fn nothing_of_a_secret_is_left_in_memory() {
     let (first, second) = (Hidden::new(), Hidden::new());
-    let receiver = Receiver::answering(200).await;
+    let receiver = Receiver::responding(200).await;
     let system = WebhookSystem::builder()
         .network_policy(NetworkPolicy::permissive())
         .build(MemoryStorage::new());

@@ -9,7 +9,7 @@ use webhooks_core::{CircuitBreakerConfig, RateLimitConfig, Result, RetryStrategy
 use webhooks_delivery::{
     DeliveryEngine, NetworkPolicy, Pipeline, ProxyConfig, Resolve, Settings, TlsOptions,
 };
-use webhooks_resilience::ResilienceGate;
+use webhooks_resilience::ResilienceAdmission;
 
 use crate::WebhookSystem;
 use crate::endpoint_rules::EndpointRules;
@@ -157,7 +157,7 @@ impl WebhookSystemBuilder {
         self
     }
 
-    /// How many bytes of an answer's body are read, and how many of those are kept in the log of
+    /// How many bytes of a response's body are read, and how many of those are kept in the log of
     /// attempts. Defaults to 64 KiB and 4 KiB.
     pub const fn response_limits(mut self, read: usize, kept: usize) -> Self {
         self.response_limits = Some((read, kept));
@@ -224,7 +224,7 @@ impl WebhookSystemBuilder {
         self.circuit_breaker.validate()?;
         self.endpoint_rules.validate()?;
         self.settings.half_open_max_requests = self.circuit_breaker.half_open_max_requests;
-        let gate = Arc::new(ResilienceGate::new(self.circuit_breaker));
+        let admission = Arc::new(ResilienceAdmission::new(self.circuit_breaker));
         let (timeout, most) = (self.settings.timeout, self.settings.max_in_flight);
         let transport = |clock| {
             let mut engine = DeliveryEngine::builder(clock)
@@ -247,7 +247,7 @@ impl WebhookSystemBuilder {
             let engine: Arc<dyn Transport> = Arc::new(engine.build()?);
             Ok(engine)
         };
-        Pipeline::start(storage, transport, gate, self.settings)
+        Pipeline::start(storage, transport, admission, self.settings)
     }
 }
 

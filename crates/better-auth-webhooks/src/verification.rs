@@ -9,7 +9,7 @@ use crate::endpoints::{TRIES, changed_meanwhile, readable};
 impl WebhookSystem {
     /// Asks an endpoint whether it wants webhooks, and makes it active if it does: one request,
     /// `webhook.ping` with a random challenge, signed and within the network policy like any other,
-    /// which the endpoint answers with 2xx and `{"challenge":"<the same>"}`. Call it again after a
+    /// which the endpoint responds with 2xx and `{"challenge":"<the same>"}`. Call it again after a
     /// failure. An endpoint that is not waiting for it is not asked, and fine.
     ///
     /// See [`require_verification`](crate::WebhookSystemBuilder::require_verification).

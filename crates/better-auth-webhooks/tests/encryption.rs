@@ -69,7 +69,7 @@ fn keys(id: &str, byte: u8) -> EncryptionKeys {
 #[tokio::test]
 async fn a_definition_stays_the_same_while_its_encryption_changes() {
     let schema = Schema::new("same");
-    let receiver = Receiver::answering(200).await;
+    let receiver = Receiver::responding(200).await;
     let definition = endpoint("a", receiver.url());
     let both = || keys("new", 2).with_older("old", &[1; 32]).unwrap();
     for (n, given) in [
@@ -104,7 +104,7 @@ async fn a_definition_stays_the_same_while_its_encryption_changes() {
 #[tokio::test]
 async fn what_is_for_an_endpoint_that_no_key_opens_waits_and_the_others_go_on() {
     let schema = Schema::new("unreadable");
-    let receiver = Receiver::answering(200).await;
+    let receiver = Receiver::responding(200).await;
     let sender = system(schema.storage(keys("k", 1)).await);
     for id in ["a", "b"] {
         let endpoint = endpoint(id, receiver.url());

@@ -18,7 +18,7 @@ use better_auth_webhooks::{
 use deadpool_postgres::{Manager, Pool, Runtime};
 use serde_json::json;
 use tokio_postgres::NoTls;
-use webhooks_tests::{Answer, Receiver};
+use webhooks_tests::{Receiver, Response};
 
 const EVENTS: usize = 200;
 
@@ -61,7 +61,7 @@ async fn drop_schema(pool: &Pool, schema: &str) {
 /// Sends many events to an endpoint that fails now and then: each arrives, signed.
 async fn every_event_arrives(storage: impl WebhookStorage) {
     let receiver =
-        Receiver::start(|_, n| Answer::Status(if n % 10 == 0 { 503 } else { 200 })).await;
+        Receiver::start(|_, n| Response::Status(if n % 10 == 0 { 503 } else { 200 })).await;
     let system = WebhookSystem::builder()
         .network_policy(NetworkPolicy::permissive())
         .retry_strategy(RetryStrategy {
@@ -137,7 +137,7 @@ async fn an_event_sent_in_a_transaction_is_delivered_if_and_only_if_it_commits()
     let pool = postgres_pool();
     let storage = std::sync::Arc::new(postgres(&pool, "outbox").await);
     let schema = storage.schema().to_owned();
-    let receiver = Receiver::answering(200).await;
+    let receiver = Receiver::responding(200).await;
     let system = WebhookSystem::builder()
         .network_policy(NetworkPolicy::permissive())
         .build(storage.clone());

@@ -27,7 +27,7 @@ use better_auth_webhooks::{
 };
 use http::{HeaderMap, HeaderValue};
 use serde_json::json;
-use webhooks_tests::{Answer, Receiver};
+use webhooks_tests::{Receiver, Response};
 
 const SOON: Duration = Duration::from_secs(10);
 
@@ -74,7 +74,7 @@ async fn a_system_starts_on_any_storage_and_takes_the_promised_endpoint() {
 #[tokio::test]
 #[expect(clippy::too_many_lines, reason = "every promised line once")]
 async fn the_builder_takes_every_promised_line_and_delivers() {
-    let receiver = Receiver::answering(200).await;
+    let receiver = Receiver::responding(200).await;
     let system = WebhookSystem::builder()
         .retry_strategy(RetryStrategy {
             max_retries: 5,
@@ -151,7 +151,7 @@ async fn a_receipt_may_be_left_unused(system: &WebhookSystem) -> Result<()> {
 #[tokio::test]
 async fn clones_share_one_system() {
     fn is_shareable<T: Clone + Send + Sync + 'static>(_: &T) {}
-    let receiver = Receiver::answering(200).await;
+    let receiver = Receiver::responding(200).await;
     let system = permissive(MemoryStorage::new());
     is_shareable(&system);
     let clone = system.clone();
@@ -443,7 +443,7 @@ impl Resolve for OneAddress {
 
 #[tokio::test]
 async fn a_resolver_of_the_user_is_asked_when_sending_and_its_answers_are_judged() {
-    let receiver = Receiver::answering(200).await;
+    let receiver = Receiver::responding(200).await;
     let port = receiver.url().split([':', '/']).nth(4).unwrap().to_owned();
     let asked = Arc::new(AtomicUsize::new(0));
     let loopback = || OneAddress("127.0.0.1".parse().unwrap(), asked.clone());
@@ -529,7 +529,7 @@ async fn a_queue_hands_out_the_most_urgent_first_and_takes_it_back() {
 
 #[tokio::test]
 async fn a_delivery_out_of_the_queue_is_delivered_by_the_engine_and_completed() {
-    let script = |_: &_, n| Answer::Status(if n == 1 { 500 } else { 201 });
+    let script = |_: &_, n| Response::Status(if n == 1 { 500 } else { 201 });
     let receiver = Receiver::start(script).await;
     let queue = queue_with(endpoint(receiver.url())).await;
     let engine = DeliveryEngine::builder(Arc::new(SystemClock))
@@ -614,7 +614,7 @@ fn a_circuit_breaker_is_asked_and_told() {
 
 #[tokio::test]
 async fn a_receiver_verifies_and_parses_as_promised() {
-    let sink = Receiver::answering(200).await;
+    let sink = Receiver::responding(200).await;
     let system = permissive(MemoryStorage::new());
     system
         .register_endpoint(endpoint(sink.url()))
@@ -751,7 +751,7 @@ impl WebhookStorage for MyStorage {
 
 #[tokio::test]
 async fn a_storage_of_the_user_carries_events_without_its_own_wake_ups() {
-    let receiver = Receiver::start(|_, n| Answer::Status(if n == 1 { 500 } else { 200 })).await;
+    let receiver = Receiver::start(|_, n| Response::Status(if n == 1 { 500 } else { 200 })).await;
     let storage = MyStorage::default();
     let events = storage.events.clone();
     let system = WebhookSystem::builder()

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::storage::SUSPECT_CRASHES;
+use crate::storage::POISON_SUSPECT_CRASHES;
 use crate::{DeliveryId, KeptEndpoint, Priority, Timestamp, WebhookEvent, WorkerId};
 
 /// One event on its way to one endpoint.
@@ -63,10 +63,11 @@ impl WebhookDelivery {
         self.attempts >= self.max_retries
     }
 
-    /// Whether it may be what killed the processes that held it: [`SUSPECT_CRASHES`] of them died.
+    /// Whether it may be what killed the processes that held it: [`POISON_SUSPECT_CRASHES`] of them
+    /// died.
     #[must_use]
-    pub const fn is_suspect(&self) -> bool {
-        self.crashes >= SUSPECT_CRASHES
+    pub const fn is_poison_suspect(&self) -> bool {
+        self.crashes >= POISON_SUSPECT_CRASHES
     }
 }
 
@@ -129,7 +130,7 @@ impl DeliveryState {
 pub enum DeadReason {
     /// Its last retry failed.
     AttemptsExhausted,
-    /// The answer, or the lack of a way to ask, leaves no hope: the last attempt tells which.
+    /// The response, or the lack of a way to ask, leaves no hope: the last attempt tells which.
     PermanentFailure,
     /// Three processes died while they held it.
     Poison,

@@ -26,7 +26,7 @@ pub const MAX_TIMEOUT_SECONDS: u64 = 3_600;
 const MAX_PREVIOUS_SECRETS: usize = 4;
 /// The most statuses that count as accepted besides 2xx.
 const MAX_ACCEPTED_STATUSES: usize = 32;
-/// The answer that disables an endpoint.
+/// The response that disables an endpoint.
 const GONE: u16 = 410;
 
 /// Where events go, which ones, and how.
@@ -161,7 +161,7 @@ impl WebhookEndpoint {
             .collect()
     }
 
-    /// Whether this status of an answer says that the webhook was accepted.
+    /// Whether this status of a response says that the webhook was accepted.
     #[must_use]
     pub fn accepts(&self, status: u16) -> bool {
         (200..300).contains(&status) || self.accepted_statuses.contains(&status)

@@ -12,7 +12,7 @@ use crate::{Result, WebhookError};
 /// The event type of a batch, whose `data` is `{"events":[<envelopes>]}`.
 pub const BATCH_EVENT: &str = "webhook.batch";
 /// The event type of the request that verifies an endpoint, whose `data` is
-/// `{"challenge":"<text>"}`. It is answered with 2xx and the same as JSON.
+/// `{"challenge":"<text>"}`. The response is 2xx and the same as JSON.
 pub const PING_EVENT: &str = "webhook.ping";
 /// The longest event type, in characters.
 pub const MAX_EVENT_TYPE: usize = 256;

@@ -11,8 +11,9 @@
 //! | how it is signed | [`SignatureGenerator`], [`SigningKey`], [`StandardSigner`] |
 //! | how it is kept | [`WebhookEndpoint`]; with the feature `encryption`, `EncryptionKeys` |
 //! | what becomes of it | [`WebhookDelivery`], [`DeliveryResult`], [`RetryStrategy`] |
-//! | the seams | [`storage::WebhookStorage`], [`Gate`], [`Transport`], [`Clock`] |
+//! | the seams | [`storage::WebhookStorage`], [`Admission`], [`Transport`], [`Clock`] |
 
+mod admission;
 mod batch;
 mod circuit;
 mod clock;
@@ -29,7 +30,6 @@ mod event_type;
 mod field_rule;
 mod filter;
 mod filter_index;
-mod gate;
 mod header_rule;
 mod id;
 mod json_rule;
@@ -47,6 +47,7 @@ mod text_rule;
 mod timestamp;
 mod transport;
 
+pub use self::admission::{Admission, AdmissionDecision, HeldBy, Permit, Verdict};
 pub use self::batch::BatchConfig;
 pub use self::circuit::{Circuit, CircuitBreakerConfig, CircuitState};
 pub use self::clock::Clock;
@@ -65,7 +66,6 @@ pub use self::event_type::{BATCH_EVENT, EventType, MAX_EVENT_TYPE, PING_EVENT};
 pub use self::field_rule::ENCRYPTED_PREFIX;
 pub use self::filter::EventFilter;
 pub use self::filter_index::FilterIndex;
-pub use self::gate::{Admission, Gate, HeldBy, Permit, Verdict};
 pub use self::id::{DeliveryId, EventId, WorkerId};
 pub use self::json_rule::{MAX_DATA_DEPTH, check_data};
 pub use self::kept_endpoint::KeptEndpoint;

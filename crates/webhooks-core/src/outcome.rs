@@ -13,15 +13,15 @@ use crate::{DeliveryId, Timestamp};
 pub struct DeliveryResult {
     /// Whether the endpoint accepted it.
     pub outcome: Outcome,
-    /// The status of the answer, if one came.
+    /// The status of the response, if one came.
     pub status: Option<u16>,
     /// When the attempt started.
     pub started_at: Timestamp,
-    /// How long it took, up to the answer's headers if it was accepted.
+    /// How long it took, up to the response's headers if it was accepted.
     pub duration: Duration,
     /// How long the endpoint asked to be left alone, capped at 24 h.
     pub retry_after: Option<Duration>,
-    /// The first bytes of the answer's body, as many as the transport keeps; 4 KiB by default.
+    /// The first bytes of the response's body, as many as the transport keeps; 4 KiB by default.
     pub response: Bytes,
 }
 
@@ -44,7 +44,7 @@ impl DeliveryResult {
 
 impl fmt::Debug for DeliveryResult {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // An answer may hold what the receiver should not have said.
+        // A response may hold what the receiver should not have said.
         f.debug_struct("DeliveryResult")
             .field("outcome", &self.outcome)
             .field("status", &self.status)
@@ -59,7 +59,7 @@ impl fmt::Debug for DeliveryResult {
 /// Whether an attempt did what it was for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {
-    /// The endpoint answered 2xx.
+    /// The endpoint responded with 2xx.
     Delivered,
     /// Anything else.
     Failed(FailureKind),
@@ -78,12 +78,12 @@ pub enum FailureKind {
     Connect,
     /// The TLS handshake failed, or the certificate is not valid for the name.
     Tls,
-    /// The connection was lost before an answer came.
+    /// The connection was lost before a response came.
     Reset,
-    /// The attempt's deadline passed before an answer came.
+    /// The attempt's deadline passed before a response came.
     Timeout,
-    /// The answer is not HTTP, or too large a head.
-    MalformedAnswer,
+    /// The response is not HTTP, or too large a head.
+    MalformedResponse,
     /// 3xx, which is never followed.
     Redirect,
     /// 4xx other than those below.
@@ -123,7 +123,7 @@ impl FailureKind {
                 | Self::Tls
                 | Self::Reset
                 | Self::Timeout
-                | Self::MalformedAnswer
+                | Self::MalformedResponse
                 | Self::TooManyRequests
                 | Self::ServerError
         )
@@ -139,7 +139,7 @@ impl FailureKind {
             Self::Tls => "tls",
             Self::Reset => "reset",
             Self::Timeout => "timeout",
-            Self::MalformedAnswer => "malformed_answer",
+            Self::MalformedResponse => "malformed_response",
             Self::Redirect => "redirect",
             Self::ClientError => "client_error",
             Self::TooManyRequests => "too_many_requests",
@@ -169,11 +169,11 @@ pub struct AttemptRecord {
     pub started_at: Timestamp,
     /// How long it took.
     pub duration: Duration,
-    /// The status of the answer, if one came.
+    /// The status of the response, if one came.
     pub status: Option<u16>,
     /// Why it failed, if it did.
     pub failure: Option<FailureKind>,
-    /// The first bytes of the answer's body.
+    /// The first bytes of the response's body.
     pub response: Bytes,
     /// The lease was lost before the attempt was settled, so that another one may have run too.
     pub ambiguous: bool,

@@ -22,9 +22,9 @@ use crate::{
     DeliveryId, DeliveryState, EventId, Result, Timestamp, WebhookEndpoint, WebhookError, WorkerId,
 };
 
-pub use self::claim::{Beat, Claim, Claimed, HeldLease, Room};
+pub use self::claim::{Beat, Claim, ClaimRoom, Claimed, HeldLease};
 pub use self::constants::{
-    IDEMPOTENCY_WINDOW, OUTBOX_REST, POISON_CRASHES, SUSPECT_CRASHES, WORKER_BEAT_EVERY,
+    IDEMPOTENCY_WINDOW, OUTBOX_REST, POISON_CRASHES, POISON_SUSPECT_CRASHES, WORKER_BEAT_EVERY,
     WORKER_DEAD_AFTER,
 };
 pub use self::counts::{Counts, Retention, Swept};
@@ -140,7 +140,8 @@ pub trait WebhookStorage: Debug + Send + Sync + 'static {
 
     /// Leases ready deliveries to a worker, taking from endpoints in turn, in the order of
     /// [`sort_key`](crate::Priority::sort_key) within each. Of an endpoint with a
-    /// [batch](crate::WebhookEndpoint::batch) nothing comes but suspects until a batch is due.
+    /// [batch](crate::WebhookEndpoint::batch) nothing comes but poison suspects until a batch is
+    /// due.
     async fn claim(&self, claim: &Claim<'_>) -> Result<Claimed>;
 
     /// What this worker has leased, by growing id, behind `after`, at most `limit` and without

@@ -50,9 +50,9 @@ pub struct Attempt<'a> {
     pub body: &'a Bytes,
     /// Storage time, which the signature carries.
     pub now: Timestamp,
-    /// The deadline of the whole attempt, from name resolution to the end of the answer's body.
+    /// The deadline of the whole attempt, from name resolution to the end of the response's body.
     pub timeout: Duration,
-    /// Also an accepted answer is read to its end, and at least 1 KiB of it kept, because the
+    /// Also an accepted response is read to its end, and at least 1 KiB of it kept, because the
     /// sender wants to know what it says. Else its status is enough.
-    pub whole_answer: bool,
+    pub whole_response: bool,
 }

@@ -87,7 +87,7 @@ impl Attempting {
             body: &parcel.body,
             now: self.started_at,
             timeout: self.dispatcher.settings.timeout_of(&self.record.endpoint),
-            whole_answer: false,
+            whole_response: false,
         };
         let span = tracing::info_span!(
             "attempt",
@@ -183,7 +183,7 @@ impl Attempting {
     }
 
     /// Whether the endpoint is still where the request went, and nobody has reset its health since:
-    /// what another place answers, or has answered before that, says nothing of it.
+    /// what another place responds, or has responded before that, says nothing of it.
     fn is_there(&self, state: &LaneState) -> bool {
         let record = &state.record;
         !record.deleted
@@ -308,7 +308,11 @@ impl Attempting {
             && gate
                 .held_until
                 .is_none_or(|until| now.since(until) > STALE_LIMIT);
-        let circuit = || self.dispatcher.gate.circuit(&self.lane.endpoint_id, now);
+        let circuit = || {
+            self.dispatcher
+                .admission
+                .circuit(&self.lane.endpoint_id, now)
+        };
         if is_stale && circuit().state == CircuitState::Closed {
             Arc::make_mut(&mut state.record).gate.max_leased = None;
             self.gate(state, GateChange::LimitLeased(None), None);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
-use webhooks_core::storage::{Claim, Claimed, Room};
+use webhooks_core::storage::{Claim, ClaimRoom, Claimed};
 use webhooks_core::{Clock, Result, Timestamp, WebhookDelivery};
 
 use crate::dispatcher::Dispatcher;
@@ -111,7 +111,7 @@ async fn claim(dispatcher: &Arc<Dispatcher>) -> Result<Asked> {
     if !full {
         dispatcher.hand.backlog_ends(&room);
     }
-    let is_without_room = |room: &Room| room.deliveries == 0;
+    let is_without_room = |room: &ClaimRoom| room.deliveries == 0;
     if full || !asks_for_suspect || room.iter().any(is_without_room) {
         dispatcher.hand.left_some();
     }
@@ -138,7 +138,7 @@ async fn claim(dispatcher: &Arc<Dispatcher>) -> Result<Asked> {
 async fn ask(
     dispatcher: &Dispatcher,
     limit: usize,
-    room: &[Room],
+    room: &[ClaimRoom],
     asks_for_suspect: bool,
 ) -> Result<Claimed> {
     let worker = dispatcher.worker();
@@ -148,7 +148,7 @@ async fn ask(
         limit,
         per_endpoint: per_endpoint(dispatcher),
         room,
-        suspects: usize::from(asks_for_suspect),
+        poison_suspects: usize::from(asks_for_suspect),
         rate_limit: dispatcher.settings.rate_limit,
     };
     let mut claimed = dispatcher.storage.claim(&claim).await?;
@@ -194,7 +194,7 @@ async fn take(
     if more {
         dispatcher.hand.has_backlog(&lane);
     }
-    let suspects = deliveries.extract_if(.., |delivery| delivery.is_suspect());
+    let suspects = deliveries.extract_if(.., |delivery| delivery.is_poison_suspect());
     let suspects: Vec<_> = suspects.collect();
     dispatcher.accept(&lane, deliveries, era);
     // One at most, as was asked for.

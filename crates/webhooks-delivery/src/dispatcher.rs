@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::Instant;
 use webhooks_core::storage::WebhookStorage;
-use webhooks_core::{Clock, Gate, Permit, Result, Transport, WebhookDelivery, WorkerId};
+use webhooks_core::{Admission, Clock, Permit, Result, Transport, WebhookDelivery, WorkerId};
 
 use crate::attempt::Attempting;
 use crate::clock::StorageClock;
@@ -36,7 +36,7 @@ use crate::turns::Turns;
 pub(crate) struct Dispatcher {
     pub(crate) storage: Arc<dyn WebhookStorage>,
     pub(crate) transport: Arc<dyn Transport>,
-    pub(crate) gate: Arc<dyn Gate>,
+    pub(crate) admission: Arc<dyn Admission>,
     pub(crate) clock: Arc<StorageClock>,
     pub(crate) directory: Arc<Directory>,
     pub(crate) heartbeat: Heartbeat,
@@ -81,7 +81,7 @@ enum Turn {
 pub(crate) struct Parts {
     pub(crate) storage: Arc<dyn WebhookStorage>,
     pub(crate) transport: Arc<dyn Transport>,
-    pub(crate) gate: Arc<dyn Gate>,
+    pub(crate) admission: Arc<dyn Admission>,
     pub(crate) clock: Arc<StorageClock>,
     pub(crate) directory: Arc<Directory>,
     pub(crate) recorder: Recorder,
@@ -95,7 +95,7 @@ impl Dispatcher {
         Self {
             storage: parts.storage,
             transport: parts.transport,
-            gate: parts.gate,
+            admission: parts.admission,
             clock: parts.clock,
             directory: parts.directory,
             heartbeat: Heartbeat::new(),
@@ -281,7 +281,7 @@ impl Dispatcher {
         self.turns.push(lane, state);
     }
 
-    /// Counts the lane's doubtful requests anew; with fewer of them a stalled lane may go on.
+    /// Counts the lane's unproven requests anew; with fewer of them a stalled lane may go on.
     pub(crate) fn recount(&self, state: &mut LaneState, moment: Instant) {
         if self.slots.recount(state, moment) {
             self.unstall();
@@ -291,7 +291,7 @@ impl Dispatcher {
     /// Lets lanes that have stalled claim and start again, the longest first, as many as there is
     /// room for: each may have a request to start.
     fn unstall(&self) {
-        let room = self.slots.left_for_doubtful();
+        let room = self.slots.left_for_unproven();
         if (0..room).take_while(|_| self.turns.unstall()).count() > 0 {
             self.work.notify_one();
         }
@@ -302,7 +302,7 @@ impl Dispatcher {
         !self.hand.is_empty() || self.turns.has_stalled()
     }
 
-    /// Counts all doubtful requests anew, since time alone makes an endpoint slow, and wakes what
+    /// Counts all unproven requests anew, since time alone makes an endpoint slow, and wakes what
     /// waited for that, or for what others had left running, or for a place that a lane of its
     /// tenant did not use.
     pub(crate) fn tick(self: &Arc<Self>) {
@@ -335,7 +335,7 @@ impl Dispatcher {
         }
     }
 
-    /// Takes the suspect delivery in hand that a claim brought, to start before all others of its
+    /// Takes the poison suspect in hand that a claim brought, to start before all others of its
     /// lane: at a busy endpoint there may never be a moment at which none of them waits.
     pub(crate) fn accept_suspect(&self, lane: &Arc<Lane>, delivery: WebhookDelivery, era: u64) {
         let mut state = lane.lock();

@@ -1,11 +1,11 @@
 //! What an endpoint's health lets through, and what this process makes known of that.
 //!
-//! What it decides by answers holds in the epoch of the endpoint's health that it knew.
+//! What it decides by responses holds in the epoch of the endpoint's health that it knew.
 
 use std::sync::Arc;
 
 use webhooks_core::storage::{EndpointGate, GateChange};
-use webhooks_core::{Admission, Clock, HeldBy, Permit, Timestamp};
+use webhooks_core::{AdmissionDecision, Clock, HeldBy, Permit, Timestamp};
 
 use crate::dispatcher::Dispatcher;
 use crate::lane::{Lane, LaneState};
@@ -23,9 +23,9 @@ impl Dispatcher {
         self.begin_anew(lane, state);
         let limit = state.rate_limit(self.settings.rate_limit);
         let limit = limit.filter(|_| !self.storage.limits_rate());
-        match self.gate.admit(&lane.endpoint_id, limit, now) {
-            Admission::Go(permit) => Ok(permit),
-            Admission::Wait { until, because } => Err((until, because)),
+        match self.admission.admit(&lane.endpoint_id, limit, now) {
+            AdmissionDecision::Go(permit) => Ok(permit),
+            AdmissionDecision::Wait { until, because } => Err((until, because)),
         }
     }
 
@@ -33,7 +33,7 @@ impl Dispatcher {
     /// so that no request is refused by it, and the endpoint held anew, once the lane knows.
     fn begin_anew(&self, lane: &Lane, state: &mut LaneState) {
         if std::mem::take(&mut state.begins_anew) {
-            self.gate.forget(&lane.endpoint_id);
+            self.admission.forget(&lane.endpoint_id);
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::Notify;
-use webhooks_core::storage::Room;
+use webhooks_core::storage::ClaimRoom;
 
 use crate::lane::{Lane, LaneState};
 use crate::leases::Leases;
@@ -121,7 +121,7 @@ impl Hand {
     }
 
     /// A claim with this room found all there was: only lanes without room may have more.
-    pub(crate) fn backlog_ends(&self, room: &[Room]) {
+    pub(crate) fn backlog_ends(&self, room: &[ClaimRoom]) {
         let without_room = room.iter().filter(|room| room.deliveries == 0);
         let left_out: HashSet<_> = without_room.map(|room| &room.endpoint_id).collect();
         lock(&self.backlogged).retain(|lane| {

@@ -2,10 +2,9 @@
 //!
 //! The [engine](DeliveryEngine) signs what was [prepared](prepared) once for the endpoint, sends it
 //! on a [connection](connection) that the [network guard](network) let through, reads the
-//! [answer](answer), and says what it [means](classify). Nothing here knows of queues, leases or
+//! [response], and says what it [means](classify). Nothing here knows of queues, leases or
 //! retries.
 
-mod answer;
 mod classify;
 mod connection;
 mod engine;
@@ -14,8 +13,9 @@ mod header_buffers;
 mod http_date;
 mod idle_pool;
 mod network;
-mod no_answer;
+mod no_response;
 mod prepared;
+mod response;
 mod retry_after;
 mod scarcity;
 mod tls;

@@ -39,7 +39,7 @@ pub(crate) struct Lane {
     /// sent to the other.
     pub(crate) incarnation: u64,
     number: u64,
-    /// It waits for other doubtful lanes to end a request.
+    /// It waits for other unproven lanes to end a request.
     pub(crate) is_stalled: AtomicBool,
     /// What its tenant's lanes have in flight together, if it has a tenant.
     pub(crate) tenant_share: Option<Arc<TenantShare<Self>>>,
@@ -61,7 +61,7 @@ pub(crate) struct LaneState {
     pub(crate) has_recovered: bool,
     /// Leased to this process and not started, in the order of their turn.
     pub(crate) waiting: VecDeque<WebhookDelivery>,
-    /// The suspect delivery that this process holds, if it is one of this lane's: the next to start.
+    /// The poison suspect that this process holds, if it is one of this lane's: the next to start.
     pub(crate) suspect: Option<WebhookDelivery>,
     /// The next so many go one by one, because a batch with them was refused; also when they were
     /// given back meanwhile, or a batch of the same would be refused again.
@@ -85,8 +85,8 @@ pub(crate) struct LaneState {
     unstored_hold: Option<Timestamp>,
     /// Nothing starts before this time, as it is stored.
     held_until: Option<Timestamp>,
-    /// What this lane adds to the dispatcher's count of doubtful requests.
-    pub(crate) doubtful: usize,
+    /// What this lane adds to the dispatcher's count of unproven requests.
+    pub(crate) unproven: usize,
     /// What it adds to the count of requests at endpoints with a longer timeout.
     pub(crate) patient: usize,
     /// What the endpoint was when it went, and its requests in flight were counted as left running.
@@ -140,7 +140,7 @@ impl Lane {
             backlog: false,
             in_turns: false,
             window: usize::MAX,
-            doubtful: 0,
+            unproven: 0,
             patient: 0,
             left: None,
             succeeded_at: None,
@@ -222,7 +222,7 @@ impl LaneState {
         delivery.by_name || self.filters.iter().any(matches)
     }
 
-    /// Drops what this process has decided by what the endpoint answered before.
+    /// Drops what this process has decided by how the endpoint responded before.
     fn begin_anew(&mut self) {
         self.begins_anew = true;
         self.unstored_hold = None;
@@ -289,7 +289,7 @@ impl LaneState {
 
     /// Whether the endpoint may turn out to hold requests for long: it had no recent success, or
     /// its oldest request has run over a second.
-    pub(crate) fn is_doubtful(&self, now: Instant) -> bool {
+    pub(crate) fn is_unproven(&self, now: Instant) -> bool {
         let recent = self
             .last_success
             .is_some_and(|at| now.duration_since(at) < RECENT);

@@ -97,7 +97,7 @@ impl LaneState {
     /// Puts a load back, to go before everything else. `alone`: in requests of its own each.
     pub(crate) fn put_back(&mut self, load: Load, alone: bool) {
         let (deliveries, alone) = match load {
-            Load::One(suspect) if suspect.is_suspect() => {
+            Load::One(suspect) if suspect.is_poison_suspect() => {
                 self.suspect = Some(suspect);
                 return;
             }

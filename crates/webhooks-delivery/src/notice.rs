@@ -77,7 +77,7 @@ pub struct AttemptedDelivery {
     pub endpoint_id: Arc<str>,
     /// The number of the last attempt, from 1.
     pub attempt: u32,
-    /// The status of the last answer, if one came.
+    /// The status of the last response, if one came.
     pub status: Option<u16>,
     /// Why the last attempt failed, if it did.
     pub failure: Option<FailureKind>,

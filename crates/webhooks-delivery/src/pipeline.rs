@@ -10,7 +10,7 @@ use tokio::sync::{Notify, OnceCell};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use webhooks_core::storage::{EndpointRecord, WebhookStorage};
-use webhooks_core::{Circuit, Clock, Gate, Result, Timestamp, Transport, WorkerId};
+use webhooks_core::{Admission, Circuit, Clock, Result, Timestamp, Transport, WorkerId};
 
 use crate::claimer::claim_work;
 use crate::clock::StorageClock;
@@ -60,7 +60,7 @@ impl Pipeline {
     pub fn start(
         storage: Arc<dyn WebhookStorage>,
         transport: impl FnOnce(Arc<dyn Clock>) -> Result<Arc<dyn Transport>>,
-        gate: Arc<dyn Gate>,
+        admission: Arc<dyn Admission>,
         settings: Settings,
     ) -> Result<Self> {
         settings.validate()?;
@@ -70,7 +70,7 @@ impl Pipeline {
         let dispatcher = Arc::new(Dispatcher::new(Parts {
             storage,
             transport: transport(clock.clone())?,
-            gate,
+            admission,
             clock,
             directory: Arc::new(Directory::default()),
             recorder,
@@ -235,7 +235,7 @@ impl Pipeline {
     #[must_use]
     pub fn endpoint_attempts(&self, id: &str) -> Option<(AttemptMetrics, Circuit, usize)> {
         let lane = self.dispatcher.directory.get(id)?;
-        let circuit = self.dispatcher.gate.circuit(id, self.now());
+        let circuit = self.dispatcher.admission.circuit(id, self.now());
         let state = lane.lock();
         Some((state.attempts.metrics(), circuit, state.in_flight()))
     }
@@ -287,7 +287,7 @@ impl Pipeline {
             // The outbox first: what leaves it is counted from then on.
             if is_idle && !self.storage().beat(None, None).await?.outbox {
                 let counts = self.storage().counts(None).await?;
-                if counts.waiting() <= counts.held {
+                if counts.waiting() <= counts.suspended {
                     return Ok(true);
                 }
             }

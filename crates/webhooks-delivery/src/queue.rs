@@ -143,7 +143,7 @@ impl WebhookQueue {
                 limit: 1,
                 per_endpoint: 1,
                 room: &[],
-                suspects: 1,
+                poison_suspects: 1,
                 rate_limit: None,
             };
             let claimed = storage.claim(&claim).await?;

@@ -39,7 +39,7 @@ impl Dispatcher {
         let waiting = state.take_waiting();
         let (taken, not_taken) = waiting.partition::<Vec<_>, _>(|d| state.takes(d));
         for delivery in taken {
-            match delivery.is_suspect() {
+            match delivery.is_poison_suspect() {
                 true => state.suspect = Some(delivery),
                 false => state.waiting.push_back(delivery),
             }

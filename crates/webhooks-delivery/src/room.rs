@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use tokio::time::Instant;
-use webhooks_core::storage::Room;
+use webhooks_core::storage::ClaimRoom;
 
 use crate::dispatcher::Dispatcher;
 use crate::lane::{Lane, LaneState};
@@ -12,18 +12,18 @@ use crate::moment;
 
 impl Dispatcher {
     /// Deliveries that can be claimed, and the lanes that differ from what any lane can take.
-    pub(crate) fn room(&self) -> (usize, Vec<Room>) {
+    pub(crate) fn room(&self) -> (usize, Vec<ClaimRoom>) {
         let most = self.settings.max_in_hand();
         let limit = most.saturating_sub(self.hand.len());
         let stalled = self.turns.stalled();
         let is_stalled: HashSet<_> = stalled.iter().map(|lane| lane.number()).collect();
         let mut lanes = self.hand.lanes();
         lanes.retain(|lane| !is_stalled.contains(&lane.number()));
-        let room = |lane: Arc<Lane>| Room {
+        let room = |lane: Arc<Lane>| ClaimRoom {
             endpoint_id: lane.endpoint_id.clone(),
             deliveries: self.room_of(&lane),
         };
-        let no_room = |lane: Arc<Lane>| Room {
+        let no_room = |lane: Arc<Lane>| ClaimRoom {
             endpoint_id: lane.endpoint_id.clone(),
             deliveries: 0,
         };

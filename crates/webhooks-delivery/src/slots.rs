@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use crate::lane::{Lane, LaneState};
 use crate::settings::Settings;
 
-/// The requests in flight of this process. Those at doubtful endpoints, which may hold them for
+/// The requests in flight of this process. Those at unproven endpoints, which may hold them for
 /// long, get at most half of the slots together; those at endpoints with a longer timeout than the
 /// system's, which may hold them for longer still, a quarter; and so does no tenant get all of them.
 #[derive(Debug)]
@@ -20,8 +20,8 @@ pub(crate) struct Slots {
     timeout: Duration,
     /// Requests in flight or about to be.
     taken: AtomicUsize,
-    /// Those of them at doubtful endpoints.
-    doubtful: AtomicUsize,
+    /// Those of them at unproven endpoints.
+    unproven: AtomicUsize,
     /// Those of them at endpoints with a longer timeout than the system's.
     patient: AtomicUsize,
 }
@@ -42,7 +42,7 @@ impl Slots {
             most_per_tenant: settings.max_in_flight_per_tenant(),
             timeout: settings.timeout,
             taken: AtomicUsize::new(0),
-            doubtful: AtomicUsize::new(0),
+            unproven: AtomicUsize::new(0),
             patient: AtomicUsize::new(0),
         }
     }
@@ -82,18 +82,18 @@ impl Slots {
 
     /// Whether the lane must wait until requests at other endpoints of its kind end.
     pub(crate) fn stalls(&self, state: &LaneState, moment: Instant) -> bool {
-        let doubtful = self.left_for_doubtful() == 0 && state.is_doubtful(moment);
-        doubtful || (self.left_for_patient() == 0 && state.is_patient(self.timeout))
+        let unproven = self.left_for_unproven() == 0 && state.is_unproven(moment);
+        unproven || (self.left_for_patient() == 0 && state.is_patient(self.timeout))
     }
 
-    /// Requests that doubtful endpoints may start now.
-    pub(crate) fn left_for_doubtful(&self) -> usize {
+    /// Requests that unproven endpoints may start now.
+    pub(crate) fn left_for_unproven(&self) -> usize {
         let most = self.most.div_ceil(2);
-        most.saturating_sub(self.doubtful.load(Ordering::Relaxed))
+        most.saturating_sub(self.unproven.load(Ordering::Relaxed))
     }
 
     /// Requests that endpoints with a longer timeout may start now. They leave as many again for
-    /// doubtful ones of which nobody knows more than that nothing was sent to them lately.
+    /// unproven ones of which nobody knows more than that nothing was sent to them lately.
     fn left_for_patient(&self) -> usize {
         let most = self.most.div_ceil(4);
         most.saturating_sub(self.patient.load(Ordering::Relaxed))
@@ -102,7 +102,7 @@ impl Slots {
     /// Counts what a lane has in flight anew; whether endpoints of its kind have less now.
     pub(crate) fn recount(&self, state: &mut LaneState, moment: Instant) -> bool {
         let requests = state.in_flight() + state.reserved;
-        let doubtful = if state.is_doubtful(moment) {
+        let unproven = if state.is_unproven(moment) {
             requests
         } else {
             0
@@ -112,9 +112,9 @@ impl Slots {
         } else {
             0
         };
-        let fewer_doubtful = replace(&self.doubtful, &mut state.doubtful, doubtful);
+        let fewer_unproven = replace(&self.unproven, &mut state.unproven, unproven);
         let fewer_patient = replace(&self.patient, &mut state.patient, patient);
-        fewer_doubtful || fewer_patient
+        fewer_unproven || fewer_patient
     }
 }
 

@@ -7,7 +7,7 @@ use webhooks_core::{DeliveryId, WebhookDelivery};
 
 use crate::lock::lock;
 
-/// The place of the one suspect delivery that this process holds, or asks for. There is one place,
+/// The place of the one poison suspect that this process holds, or asks for. There is one place,
 /// so that the next death shows which delivery is guilty.
 #[derive(Debug, Default)]
 pub(crate) struct SuspectPlace(Mutex<Place>);
@@ -33,7 +33,9 @@ impl SuspectPlace {
 
     /// The claim that asked has brought these.
     pub(crate) fn brought(&self, deliveries: &[WebhookDelivery]) {
-        let suspect = deliveries.iter().find(|delivery| delivery.is_suspect());
+        let suspect = deliveries
+            .iter()
+            .find(|delivery| delivery.is_poison_suspect());
         *lock(&self.0) = suspect.map_or(Place::Free, |suspect| Place::Taken(suspect.id));
     }
 

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use crate::lane::{Lane, LaneState};
 use crate::lock::lock;
 
-/// Lanes with something to start, each in its turn, and those that wait for other doubtful lanes
+/// Lanes with something to start, each in its turn, and those that wait for other unproven lanes
 /// to end a request. Flags of the lane keep it from being in a queue twice.
 #[derive(Debug, Default)]
 pub(crate) struct Turns {

@@ -13,7 +13,7 @@ use crate::Pipeline;
 /// The longest body of the request, which is far shorter.
 const MAX_BODY: usize = 1_024;
 
-/// The data of the request, and the answer to it.
+/// The data of the request, and of the response to it.
 #[derive(Serialize, Deserialize)]
 struct Challenge {
     challenge: String,
@@ -21,7 +21,7 @@ struct Challenge {
 
 impl Pipeline {
     /// Sends `webhook.ping` with a random challenge, signed and guarded like any other request, and
-    /// not tried again. The endpoint is verified if it answers 2xx and `{"challenge":"<the same>"}`.
+    /// not tried again. The endpoint is verified if it responds with 2xx and `{"challenge":"<the same>"}`.
     ///
     /// # Errors
     ///
@@ -44,7 +44,7 @@ impl Pipeline {
             body: &body,
             now,
             timeout: self.settings().timeout_of(endpoint),
-            whole_answer: true,
+            whole_response: true,
         };
         let result = self.transport().send(&attempt).await;
         // It may have been changed or deleted meanwhile; nobody else would drop what is kept of it.
@@ -52,11 +52,11 @@ impl Pipeline {
         let result = result?;
         let id = &endpoint.id;
         let problem = match (result.failure(), result.status) {
-            (Some(failure), None) => format!("{id:?} did not answer: {failure}"),
-            (Some(_), Some(status)) => format!("{id:?} answered {status}"),
+            (Some(failure), None) => format!("{id:?} did not respond: {failure}"),
+            (Some(_), Some(status)) => format!("{id:?} responded with {status}"),
             (None, _) => match serde_json::from_slice::<Challenge>(&result.response) {
-                Ok(answer) if answer.challenge == sent.challenge => return Ok(()),
-                Ok(_) => format!("{id:?} answered with another challenge"),
+                Ok(response) if response.challenge == sent.challenge => return Ok(()),
+                Ok(_) => format!("{id:?} responded with another challenge"),
                 Err(_) => format!("{id:?} accepted the ping, but did not answer the challenge"),
             },
         };

@@ -54,7 +54,7 @@ const FLOODS: [Flood; 8] = [
         bounded: false,
     },
     Flood {
-        name: "interim answers",
+        name: "interim responses",
         head: b"",
         rest: b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n",
         bounded: true,
@@ -97,7 +97,7 @@ const FLOODS: [Flood; 8] = [
     },
 ];
 
-/// Takes the request without keeping it, answers, and then writes for as long as it can.
+/// Takes the request without keeping it, responds, and then writes for as long as it can.
 async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin, flood: &Flood) -> io::Result<()> {
     let mut buffer = [0; 4_096];
     // The last byte of the body is the first `}` that ends a read; none is in the head.
@@ -261,7 +261,7 @@ fn per_attempt(url: String, roots: &str, bounded: bool) -> usize {
 }
 
 #[test]
-fn an_attempt_takes_at_most_256_kib_above_its_body_whatever_is_answered() {
+fn an_attempt_takes_at_most_256_kib_above_its_body_whatever_the_response() {
     if std::env::var_os(SECOND).is_some() {
         return;
     }

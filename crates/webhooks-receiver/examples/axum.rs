@@ -1,4 +1,4 @@
-//! A server that takes webhooks: verify, handle each event once, answer.
+//! A server that takes webhooks: verify, handle each event once, respond.
 //!
 //! ```text
 //! WEBHOOK_SECRET=secret cargo run -p webhooks-receiver --features axum --example axum
@@ -52,8 +52,8 @@ async fn receive(
     VerifiedWebhook(webhook): VerifiedWebhook,
 ) -> Response {
     // The sender asks whether its webhooks are wanted here, and sends them once this is answered.
-    if let Some(answer) = webhook.challenge_answer() {
-        return ([(CONTENT_TYPE, "application/json")], answer).into_response();
+    if let Some(response) = webhook.challenge_response() {
+        return ([(CONTENT_TYPE, "application/json")], response).into_response();
     }
     for event in webhook.into_events() {
         match seen.claim(&event.id) {

@@ -10,8 +10,8 @@ use crate::{IncomingWebhook, ReceiveError, WebhookReceiver, request};
 /// state.
 ///
 /// The signature headers are checked before the body is read, and the body is read up to
-/// [`WebhookReceiver::max_body`]. A request that is refused is answered with a bare 401, 413 or
-/// 400; for a refused signature the [`SignatureError`](crate::SignatureError) is in the answer's
+/// [`WebhookReceiver::max_body`]. A request that is refused gets a bare 401, 413 or
+/// 400; for a refused signature the [`SignatureError`](crate::SignatureError) is in the response's
 /// extensions, for logs and metrics.
 ///
 /// ```
@@ -20,8 +20,8 @@ use crate::{IncomingWebhook, ReceiveError, WebhookReceiver, request};
 /// # use webhooks_receiver::{VerifiedWebhook, WebhookReceiver};
 /// async fn handle(VerifiedWebhook(webhook): VerifiedWebhook) -> Response {
 ///     // The sender asks whether its webhooks are wanted here.
-///     if let Some(answer) = webhook.challenge_answer() {
-///         return ([(CONTENT_TYPE, "application/json")], answer).into_response();
+///     if let Some(response) = webhook.challenge_response() {
+///         return ([(CONTENT_TYPE, "application/json")], response).into_response();
 ///     }
 ///     for event in webhook.into_events() {
 ///         // Handle it, once per `event.id`.

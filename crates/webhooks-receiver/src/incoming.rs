@@ -89,12 +89,12 @@ impl IncomingWebhook {
             .then_some(challenge)
     }
 
-    /// The body of the answer to a `webhook.ping`, to be sent with status 200 and as
+    /// The body of the response to a `webhook.ping`, to be sent with status 200 and as
     /// `application/json`: `{"challenge":"<the same>"}`. `None` for every other event.
     ///
-    /// Answer it if you have asked for webhooks here: from then on they come.
+    /// Send it if you have asked for webhooks here: from then on they come.
     #[must_use]
-    pub fn challenge_answer(&self) -> Option<String> {
+    pub fn challenge_response(&self) -> Option<String> {
         let challenge = self.challenge()?;
         Some(serde_json::json!({ "challenge": challenge }).to_string())
     }

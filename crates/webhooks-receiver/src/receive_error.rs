@@ -24,9 +24,9 @@ pub enum ReceiveError {
 }
 
 impl ReceiveError {
-    /// The status to answer with: 401 for every signature, 413 for a long body, else 400.
+    /// The status to respond with: 401 for every signature, 413 for a long body, else 400.
     ///
-    /// Answer with the status alone: the reason helps only who tries to get past it.
+    /// Respond with the status alone: the reason helps only who tries to get past it.
     #[must_use]
     pub const fn status(&self) -> StatusCode {
         match self {

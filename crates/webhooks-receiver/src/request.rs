@@ -21,8 +21,8 @@ pub(crate) async fn receive<B: Body>(
     Ok((webhook, body))
 }
 
-/// The answer to a refused request: its status and nothing else. A refused signature's reason
-/// stands in the answer's extensions, where the server's own logging can find it.
+/// The response to a refused request: its status and nothing else. A refused signature's reason
+/// stands in the response's extensions, where the server's own logging can find it.
 pub(crate) fn refusal<B: Default>(error: &ReceiveError) -> Response<B> {
     let mut response = Response::new(B::default());
     *response.status_mut() = error.status();

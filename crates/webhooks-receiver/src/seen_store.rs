@@ -9,10 +9,10 @@ pub enum Claim<G> {
     /// Nobody has handled the event: handle it, then commit the guard. Dropping the guard gives the
     /// claim up.
     New(G),
-    /// Somebody is handling it right now: answer with an error, such as 409, so that it comes again
+    /// Somebody is handling it right now: respond with an error, such as 409, so that it comes again
     /// in case that fails.
     InProgress,
-    /// It was handled: answer with success, and do nothing.
+    /// It was handled: respond with success, and do nothing.
     Done,
 }
 

@@ -19,8 +19,8 @@ use crate::{WebhookReceiver, request};
 /// The signature headers are checked before the body is read, the body is read up to
 /// [`WebhookReceiver::max_body`], verified and parsed. The service gets the request with the same
 /// bytes as its body and the [`IncomingWebhook`](crate::IncomingWebhook) in its extensions. All
-/// other requests are answered here with a bare 401, 413 or 400; for a refused signature the
-/// [`SignatureError`](crate::SignatureError) is in the answer's extensions, for logs and metrics.
+/// other requests get a bare 401, 413 or 400; for a refused signature the
+/// [`SignatureError`](crate::SignatureError) is in the response's extensions, for logs and metrics.
 ///
 /// The service answers a `webhook.ping`, by which the sender asks whether its webhooks are wanted:
 ///
@@ -31,8 +31,8 @@ use crate::{WebhookReceiver, request};
 /// # use webhooks_receiver::IncomingWebhook;
 /// async fn handle(request: Request<Full<Bytes>>) -> Response<Full<Bytes>> {
 ///     let webhook = request.extensions().get::<IncomingWebhook>();
-///     if let Some(answer) = webhook.and_then(IncomingWebhook::challenge_answer) {
-///         return Response::new(answer.into());
+///     if let Some(response) = webhook.and_then(IncomingWebhook::challenge_response) {
+///         return Response::new(response.into());
 ///     }
 ///     // Handle it.
 ///     Response::new(Full::default())

@@ -261,9 +261,9 @@ fn only_a_ping_has_a_challenge_to_answer() {
     let quoted = "a\"b\\c é";
     let ping = parse("webhook.ping", json!({ "challenge": quoted }));
     assert_eq!(ping.challenge(), Some(quoted));
-    let answer: serde_json::Value =
-        serde_json::from_str(&ping.challenge_answer().unwrap()).unwrap();
-    assert_eq!(answer, json!({ "challenge": quoted }));
+    let response: serde_json::Value =
+        serde_json::from_str(&ping.challenge_response().unwrap()).unwrap();
+    assert_eq!(response, json!({ "challenge": quoted }));
     assert!(!format!("{ping:?}").contains("a\\\"b"));
     for other in [
         parse("user.created", json!({ "challenge": "x" })),
@@ -273,7 +273,7 @@ fn only_a_ping_has_a_challenge_to_answer() {
         parse("webhook.ping", json!("challenge")),
     ] {
         assert_eq!(other.challenge(), None);
-        assert_eq!(other.challenge_answer(), None);
+        assert_eq!(other.challenge_response(), None);
     }
 }
 

@@ -20,7 +20,7 @@ use webhooks_receiver::{IncomingWebhook, SignatureError, VerifyWebhookLayer};
 use frames::{FRAME, Frames};
 use support::{BODY, headers, receiver};
 
-/// Answers with the event's id and the bytes it got.
+/// Responds with the event's id and the bytes it got.
 #[derive(Clone)]
 struct Echo;
 

@@ -80,26 +80,26 @@ fn head(path: &str, framing: &str) -> String {
     )
 }
 
-/// What the server answers to these bytes, after which nothing more comes.
+/// What the server responds to these bytes, after which nothing more comes.
 async fn exchange(address: SocketAddr, bytes: &[u8]) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(bytes).await.unwrap();
     stream.shutdown().await.unwrap();
-    let mut answer = Vec::new();
-    let read = timeout(SOON, stream.read_to_end(&mut answer)).await;
-    // A server that has seen enough may reset the connection, after its answer.
+    let mut response = Vec::new();
+    let read = timeout(SOON, stream.read_to_end(&mut response)).await;
+    // A server that has seen enough may reset the connection, after its response.
     drop(read.unwrap());
-    String::from_utf8(answer).unwrap()
+    String::from_utf8(response).unwrap()
 }
 
-fn status(answer: &str) -> Option<u16> {
-    answer.split(' ').nth(1)?.parse().ok()
+fn status(response: &str) -> Option<u16> {
+    response.split(' ').nth(1)?.parse().ok()
 }
 
 async fn is_served(address: SocketAddr, path: &str) -> bool {
     let request = head(path, &format!("Content-Length: {}", BODY.len()));
-    let answer = exchange(address, &[request.as_bytes(), BODY].concat()).await;
-    status(&answer) == Some(200) && answer.contains("webhook_1")
+    let response = exchange(address, &[request.as_bytes(), BODY].concat()).await;
+    status(&response) == Some(200) && response.contains("webhook_1")
 }
 
 #[tokio::test]
@@ -108,7 +108,7 @@ async fn a_length_that_lies_verifies_nothing() {
     let length = BODY.len();
     for path in ["/axum", "/tower"] {
         for (framing, expected) in [
-            // Too long: the rest never comes, which is no answer or a bad request.
+            // Too long: the rest never comes, which is no response or a bad request.
             (format!("Content-Length: {}", length + 1), &[400][..]),
             (format!("Content-Length: {MAX_BODY}"), &[400]),
             // Too short: what was signed is cut off.
@@ -131,10 +131,10 @@ async fn a_length_that_lies_verifies_nothing() {
             ("Transfer-Encoding: gzip".into(), &[400]),
         ] {
             let request = [head(path, &framing).as_bytes(), BODY].concat();
-            let answer = exchange(address, &request).await;
-            // A connection that ends in the middle of a request may get no answer at all.
-            let known = status(&answer).is_none_or(|status| expected.contains(&status));
-            assert!(known, "{path} {framing}: {answer}");
+            let response = exchange(address, &request).await;
+            // A connection that ends in the middle of a request may get no response at all.
+            let known = status(&response).is_none_or(|status| expected.contains(&status));
+            assert!(known, "{path} {framing}: {response}");
             assert_eq!(handled.load(Ordering::SeqCst), 0, "{path} {framing}");
         }
         assert!(is_served(address, path).await);
@@ -149,7 +149,7 @@ async fn a_flood_is_refused_once_it_is_over_the_limit() {
         let mut stream = TcpStream::connect(address).await.unwrap();
         let request = head(path, "Transfer-Encoding: chunked");
         stream.write_all(request.as_bytes()).await.unwrap();
-        let (mut answers, mut requests) = stream.into_split();
+        let (mut responses, mut requests) = stream.into_split();
         let flood = async {
             let chunk = format!("2000\r\n{}\r\n", "x".repeat(0x2000));
             let mut written = 0;
@@ -158,14 +158,14 @@ async fn a_flood_is_refused_once_it_is_over_the_limit() {
             }
             written
         };
-        let answer = async {
-            let mut answer = [0; 12];
-            answers.read_exact(&mut answer).await.unwrap();
-            answer
+        let response = async {
+            let mut response = [0; 12];
+            responses.read_exact(&mut response).await.unwrap();
+            response
         };
-        let answer = async { tokio::join!(answer, flood) };
-        let (answer, written) = timeout(SOON, answer).await.unwrap();
-        assert_eq!(&answer, b"HTTP/1.1 413", "{path}");
+        let response = async { tokio::join!(response, flood) };
+        let (response, written) = timeout(SOON, response).await.unwrap();
+        assert_eq!(&response, b"HTTP/1.1 413", "{path}");
         // Besides the limit, the buffers of the kernel.
         assert!(written < MAX_BODY + (32 << 20), "{path} took {written}");
     }
@@ -190,10 +190,10 @@ async fn bodies_that_stall_hold_back_no_other_request() {
     // The rest comes late, and is taken.
     let mut last = stalled.pop().unwrap();
     last.write_all(&BODY[5..]).await.unwrap();
-    let mut answer = [0; 12];
-    timeout(SOON, last.read_exact(&mut answer))
+    let mut response = [0; 12];
+    timeout(SOON, last.read_exact(&mut response))
         .await
         .unwrap()
         .unwrap();
-    assert_eq!(&answer, b"HTTP/1.1 200");
+    assert_eq!(&response, b"HTTP/1.1 200");
 }

@@ -13,14 +13,14 @@ use crate::state::State;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Allowance {
     pub(crate) all: usize,
-    /// Those of them that are not suspect.
+    /// Those of them that are not poison suspects.
     pub(crate) sound: usize,
 }
 
 impl EndpointEntry {
     /// Whether the row counts for the batch that fills: a suspect one goes alone.
     pub(crate) fn fills_with(&self, row: &Row) -> bool {
-        self.definition.batch.is_some() && !row.is_suspect()
+        self.definition.batch.is_some() && !row.is_poison_suspect()
     }
 
     /// When the batch is due that fills, if it is not due at `now`.

@@ -36,7 +36,7 @@ impl State {
             .collect();
         let mut allowed = HashMap::<u32, Allowance>::new();
         let (mut taken, mut full) = (Vec::new(), Vec::new());
-        let mut suspects = claim.suspects;
+        let mut suspects = claim.poison_suspects;
         while taken.len() < claim.limit {
             let Some(endpoint) = self.ring.next(&mut self.endpoints, claim.now) else {
                 break;
@@ -72,7 +72,7 @@ impl State {
         taken
     }
 
-    /// The row of an endpoint that a claim takes next; whether it is suspect.
+    /// The row of an endpoint that a claim takes next; whether it is a poison suspect.
     fn next_of(&self, endpoint: u32, left: Allowance, suspects: bool) -> Option<(u32, bool)> {
         let entry = self.endpoints.at(endpoint);
         if left.all == 0 || !entry.is_claimable() {

@@ -20,10 +20,10 @@ pub(crate) struct EndpointEntry {
     pub(crate) deleted_at: Option<Timestamp>,
     /// Handles of the ready rows, by priority and then order.
     pub(crate) ready: BTreeMap<(i64, u64), u32>,
-    /// Those of them that are suspect, which are not in `ready`.
+    /// Those of them that are poison suspects, which are not in `ready`.
     pub(crate) suspects: BTreeMap<(i64, u64), u32>,
     pub(crate) filling: Filling,
-    /// `held` is not kept here; it follows from the rest.
+    /// `suspended` is not kept here; it follows from the rest.
     pub(crate) counts: Counts,
     /// Rows of any state: a tombstone stays while there are some.
     pub(crate) rows: usize,
@@ -99,11 +99,11 @@ impl EndpointEntry {
         }
     }
 
-    /// The counts with what is held.
+    /// The counts with what is suspended.
     pub(crate) fn counts(&self) -> Counts {
-        let held = if self.is_open() { 0 } else { self.idle() };
+        let suspended = if self.is_open() { 0 } else { self.idle() };
         Counts {
-            held,
+            suspended,
             ..self.counts
         }
     }

@@ -191,14 +191,14 @@ fn change_gate(entry: &mut EndpointEntry, change: GateChange) -> bool {
     let enabled = &mut entry.definition.enabled;
     let before = (entry.gate.clone(), *enabled);
     let gate = &mut entry.gate;
-    let is_off_by_hand = !*enabled && !gate.disabled.is_some_and(DisabledBy::is_by_answers);
+    let is_off_by_hand = !*enabled && !gate.disabled.is_some_and(DisabledBy::is_by_responses);
     match change {
         GateChange::Pause => gate.paused = true,
         GateChange::Resume => {
             gate.paused = false;
             gate.held_until = None;
         }
-        GateChange::Disable(by) if by.is_by_answers() && is_off_by_hand => {}
+        GateChange::Disable(by) if by.is_by_responses() && is_off_by_hand => {}
         GateChange::Disable(by) => {
             *enabled = false;
             if gate.disabled != Some(DisabledBy::Unverified) {

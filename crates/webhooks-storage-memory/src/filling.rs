@@ -4,7 +4,7 @@ use webhooks_core::Timestamp;
 
 use crate::row::Row;
 
-/// The ready rows of an endpoint that batches, the suspect ones aside, by due time and order. Of
+/// The ready rows of an endpoint that batches, poison suspects aside, by due time and order. Of
 /// other endpoints it is empty.
 #[derive(Debug, Default)]
 pub(crate) struct Filling(BTreeSet<(Timestamp, u64)>);

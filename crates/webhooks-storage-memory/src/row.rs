@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use webhooks_core::storage::SUSPECT_CRASHES;
+use webhooks_core::storage::POISON_SUSPECT_CRASHES;
 use webhooks_core::{
     CancelReason, DeadReason, DeliveryId, DeliveryState, Priority, Timestamp, WebhookEvent,
 };
@@ -39,9 +39,9 @@ impl Row {
         (self.priority.sort_key(self.sent_at), self.seq)
     }
 
-    /// Whether it may be what killed those who held it.
-    pub(crate) fn is_suspect(&self) -> bool {
-        u32::from(self.crashes) >= SUSPECT_CRASHES
+    /// Whether it is a poison suspect: it may be what killed those who held it.
+    pub(crate) fn is_poison_suspect(&self) -> bool {
+        u32::from(self.crashes) >= POISON_SUSPECT_CRASHES
     }
 
     /// The row's place among the scheduled rows.

@@ -44,7 +44,7 @@ pub(crate) struct State {
     pub(crate) log: AttemptLog,
     pub(crate) keys: IdempotencyKeys,
     pub(crate) fan_outs: BTreeMap<EventId, Unfinished>,
-    /// The totals; as in [`EndpointEntry`], `held` is computed when it is asked for.
+    /// The totals; as in [`EndpointEntry`], `suspended` is computed when it is asked for.
     pub(crate) counts: Counts,
     pub(crate) next_seq: u64,
     /// How many incarnations of endpoints there were.
@@ -160,9 +160,13 @@ impl State {
     /// The counts of one endpoint, or of all.
     pub(crate) fn counts_of(&self, endpoint_id: Option<&str>) -> Counts {
         let Some(id) = endpoint_id else {
-            let held = self.endpoints.iter().map(|(_, e)| e.counts().held).sum();
+            let suspended = self
+                .endpoints
+                .iter()
+                .map(|(_, e)| e.counts().suspended)
+                .sum();
             return Counts {
-                held,
+                suspended,
                 ..self.counts
             };
         };
@@ -186,7 +190,7 @@ impl State {
         let endpoint = row.endpoint;
         match row.state {
             DeliveryState::Ready => {
-                let (key, suspect) = (row.ready_key(), row.is_suspect());
+                let (key, suspect) = (row.ready_key(), row.is_poison_suspect());
                 let entry = self.endpoints.at_mut(endpoint);
                 if entry.fills_with(row) {
                     entry.filling.insert(row);
@@ -233,7 +237,7 @@ impl State {
         let endpoint = row.endpoint;
         match row.state {
             DeliveryState::Ready => {
-                let (key, suspect) = (row.ready_key(), row.is_suspect());
+                let (key, suspect) = (row.ready_key(), row.is_poison_suspect());
                 let entry = self.endpoints.at_mut(endpoint);
                 if entry.fills_with(row) {
                     entry.filling.remove(row);

@@ -68,7 +68,7 @@ async fn claim(storage: &MemoryStorage, limit: usize) -> Vec<WebhookDelivery> {
         limit,
         per_endpoint: 100,
         room: &[],
-        suspects: 0,
+        poison_suspects: 0,
         rate_limit: None,
     };
     storage.claim(&claim).await.unwrap().deliveries

@@ -114,7 +114,7 @@ CREATE TABLE webhook_queue (
 );
 CREATE INDEX idx_webhook_queue_status ON webhook_queue (endpoint_id, sort_key, seq)
     WHERE status = 'pending' AND is_ready;
--- Those whose workers died twice: they come one at a time. Almost always empty.
+-- Poison suspects, whose workers died twice: they come one at a time. Almost always empty.
 CREATE INDEX idx_webhook_queue_suspect ON webhook_queue (sort_key, seq)
     WHERE status = 'pending' AND is_ready AND crashes >= 2;
 CREATE INDEX idx_webhook_queue_next_retry ON webhook_queue (next_retry_at)

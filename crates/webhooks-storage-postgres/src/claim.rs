@@ -3,7 +3,7 @@ use std::time::SystemTime;
 
 use tokio_postgres::Row;
 use tokio_postgres::types::{Json, ToSql};
-use webhooks_core::storage::{Claim, Claimed, SUSPECT_CRASHES};
+use webhooks_core::storage::{Claim, Claimed, POISON_SUSPECT_CRASHES};
 use webhooks_core::{Result, Timestamp, WebhookDelivery};
 
 use crate::claim_memory::{ClaimMemory, Look};
@@ -18,7 +18,7 @@ const ALL_QUEUES: &str = include_str!("sql/all_queues.sql");
 const KNOWN_QUEUES: &str = include_str!("sql/known_queues.sql");
 // A partial index is of use only where its condition stands in the statement: `crashes >= 2` cannot be a
 // parameter there.
-const _: () = assert!(SUSPECT_CRASHES == 2, "claim.sql and the index say 2");
+const _: () = assert!(POISON_SUSPECT_CRASHES == 2, "claim.sql and the index say 2");
 /// Scheduled deliveries that one claim makes ready at most.
 const MOST_PROMOTED: i64 = 1_000;
 /// Statements of one claim at most.
@@ -55,7 +55,7 @@ impl Database {
         let rooms = claim.room.iter();
         let mut wanted = Wanted {
             limit: claim.limit,
-            suspects: claim.suspects,
+            suspects: claim.poison_suspects,
             rooms: rooms
                 .map(|room| (room.endpoint_id.to_string(), long(room.deliveries)))
                 .collect(),
@@ -72,7 +72,10 @@ impl Database {
                 }
                 Err(error) => return Err(error),
             };
-            let brought = found.deliveries.iter().filter(|(_, _, d)| d.is_suspect());
+            let brought = found
+                .deliveries
+                .iter()
+                .filter(|(_, _, d)| d.is_poison_suspect());
             wanted.suspects -= wanted.suspects.min(brought.count());
             wanted.limit -= wanted.limit.min(found.deliveries.len());
             taken.extend(found.deliveries);

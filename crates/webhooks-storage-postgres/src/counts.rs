@@ -22,7 +22,7 @@ impl Database {
             counts.ready = get_u64(row, "ready")?;
             counts.scheduled = get_u64(row, "scheduled")?;
             counts.leased = get_u64(row, "leased")?;
-            counts.held = get_u64(row, "held")?;
+            counts.suspended = get_u64(row, "suspended")?;
         }
         // What was made either ended or still waits, in the one snapshot that was read.
         let ended = counts.delivered + counts.dead + counts.cancelled + counts.purged;

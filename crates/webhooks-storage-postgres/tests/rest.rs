@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use support::events::{claim, endpoint, event};
 use support::{client, drop_schema, fresh_schema, storage};
-use webhooks_core::storage::{Claim, EndpointGate, GateChange, NewEvent, Room, WebhookStorage};
+use webhooks_core::storage::{
+    Claim, ClaimRoom, EndpointGate, GateChange, NewEvent, WebhookStorage,
+};
 use webhooks_core::{Priority, Timestamp, WebhookDelivery, WorkerId};
 use webhooks_storage_postgres::PostgresStorage;
 
@@ -54,7 +56,7 @@ async fn an_endpoint_that_had_no_room_is_not_forgotten() {
     send(&storage, "b", 1, now).await;
     let worker = WorkerId::named("worker_a");
     let usual = claim(&worker, 100, now);
-    let room = [Room {
+    let room = [ClaimRoom {
         endpoint_id: "a".into(),
         deliveries: 0,
     }];

@@ -22,7 +22,7 @@ impl RedisStorage {
         let count = self.connection.keys.partitions();
         let first = self.claim_turn.load(Ordering::Relaxed) % count;
         // Answers count only once all are there: the caller may stop waiting at any await.
-        let (mut tickets, mut suspects) = (Vec::new(), claim.suspects);
+        let (mut tickets, mut suspects) = (Vec::new(), claim.poison_suspects);
         for n in 0..count {
             let partition = (first + n) % count;
             let left = claim.limit.saturating_sub(claimed.deliveries.len());
@@ -42,7 +42,7 @@ impl RedisStorage {
                         // The next claim starts behind the last partition that gave something.
                         self.claim_turn.store(partition + 1, Ordering::Relaxed);
                     }
-                    let brought = part.deliveries.iter().filter(|d| d.is_suspect());
+                    let brought = part.deliveries.iter().filter(|d| d.is_poison_suspect());
                     suspects -= suspects.min(brought.count());
                     claimed.deliveries.extend(part.deliveries);
                     let dues = claimed.next_due.into_iter().chain(part.next_due);

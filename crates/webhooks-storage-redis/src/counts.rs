@@ -29,7 +29,7 @@ impl RedisStorage {
                 &mut sum.ready,
                 &mut sum.scheduled,
                 &mut sum.leased,
-                &mut sum.held,
+                &mut sum.suspended,
             ] {
                 *total += reply.number::<u64>()?;
             }

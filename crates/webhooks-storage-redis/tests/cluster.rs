@@ -61,7 +61,7 @@ const CASES: [&str; 24] = [
     "deliveries::each_filter_alone_and_all_together",
     "deliveries::pages_follow_each_other",
     "change::payloads_are_erased_everywhere",
-    "counts::what_closed_endpoints_keep_back_is_held",
+    "counts::what_closed_endpoints_keep_back_is_suspended",
     "sweep::a_sweep_stops_at_its_limit",
     "wait::an_enqueue_wakes",
     "random::random_operations",

@@ -143,7 +143,7 @@ impl Bench {
             limit: 10_000,
             per_endpoint: 10_000,
             room: &[],
-            suspects: usize::MAX,
+            poison_suspects: usize::MAX,
             rate_limit: None,
         }
     }

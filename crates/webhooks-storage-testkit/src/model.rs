@@ -5,7 +5,8 @@ use webhooks_core::storage::{
     Change, Counts, DisabledBy, Enqueued, GateChange, GateState, NewEvent, Settled,
 };
 use webhooks_core::storage::{
-    IDEMPOTENCY_WINDOW, POISON_CRASHES, Retention, SUSPECT_CRASHES, SettleAs, WORKER_DEAD_AFTER,
+    IDEMPOTENCY_WINDOW, POISON_CRASHES, POISON_SUSPECT_CRASHES, Retention, SettleAs,
+    WORKER_DEAD_AFTER,
 };
 use webhooks_core::{
     BatchConfig, CancelReason, DeadReason, DeliveryId, DeliveryState, EventId, Timestamp,
@@ -101,7 +102,7 @@ impl Claimable {
         self
     }
 
-    /// Whether these keys, those of suspects apart, are the first ones in order.
+    /// Whether these keys, those of poison suspects apart, are the first ones in order.
     pub(crate) fn is_first(&self, keys: &[Vec<i64>; 2]) -> bool {
         self.sound.starts_with(&keys[0]) && self.suspects.starts_with(&keys[1])
     }
@@ -164,12 +165,12 @@ impl Model {
             return;
         };
         let gate = &mut endpoint.gate;
-        let is_by_answers = gate.disabled.is_some_and(DisabledBy::is_by_answers);
-        let is_off_by_hand = !endpoint.enabled && !is_by_answers;
+        let is_by_responses = gate.disabled.is_some_and(DisabledBy::is_by_responses);
+        let is_off_by_hand = !endpoint.enabled && !is_by_responses;
         match change {
             GateChange::Pause => gate.paused = true,
             GateChange::Resume => (gate.paused, gate.held_until) = (false, None),
-            GateChange::Disable(by) if by.is_by_answers() && is_off_by_hand => {}
+            GateChange::Disable(by) if by.is_by_responses() && is_off_by_hand => {}
             GateChange::Disable(by) => {
                 endpoint.enabled = false;
                 if gate.disabled != Some(DisabledBy::Unverified) {
@@ -271,7 +272,7 @@ impl Model {
             ready.sort_by_key(|row| row.sort_key);
             let (suspect, sound): (Vec<_>, Vec<_>) = ready
                 .into_iter()
-                .partition(|row| row.crashes >= SUSPECT_CRASHES);
+                .partition(|row| row.crashes >= POISON_SUSPECT_CRASHES);
             let since = sound.iter().map(|row| row.due_at).min();
             let wait = endpoint.batch.map_or(0, |batch| batch.max_wait_ms);
             let is_over = since.is_some_and(|at| now.since(at) >= Duration::from_millis(wait));
@@ -445,7 +446,7 @@ impl Model {
                 DeliveryState::Leased => counts.leased += 1,
                 DeliveryState::Ready => {
                     counts.ready += 1;
-                    counts.held += u64::from(closed);
+                    counts.suspended += u64::from(closed);
                 }
                 _ => {}
             }

@@ -197,7 +197,7 @@ impl Run {
             worker: &id,
             limit,
             per_endpoint,
-            suspects: if suspects { usize::MAX } else { 0 },
+            poison_suspects: if suspects { usize::MAX } else { 0 },
             ..self.bench.claim_at(self.now)
         };
         let claimed = self.bench.claim(claim).await.deliveries;
@@ -218,7 +218,7 @@ impl Run {
                 (row.attempts, row.crashes)
             );
             let of_endpoint = keys.entry(row.endpoint.clone()).or_default();
-            of_endpoint[usize::from(delivery.is_suspect())].push(row.sort_key);
+            of_endpoint[usize::from(delivery.is_poison_suspect())].push(row.sort_key);
         }
         for (endpoint, of) in expected {
             let keys = keys.remove(&endpoint).unwrap_or_default();
@@ -322,8 +322,8 @@ impl Run {
             let counts = waiting_as_ready(self.bench.counts(Some(id)).await);
             let expected = self.model.counts(Some(id));
             assert_eq!(
-                (counts.ready, counts.leased, counts.held),
-                (expected.ready, expected.leased, expected.held),
+                (counts.ready, counts.leased, counts.suspended),
+                (expected.ready, expected.leased, expected.suspended),
                 "of {id}"
             );
             self.compare_endpoint(id).await;

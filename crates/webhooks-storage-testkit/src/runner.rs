@@ -177,7 +177,7 @@ macro_rules! __cases {
                 what_comes_back_to_a_deleted_endpoint_is_cancelled
                 many_leases_come_back_at_once
             }
-            suspects {
+            poison_suspects {
                 suspects_come_as_many_as_are_asked_for
                 suspects_do_not_hide_those_behind_them
                 suspects_pass_the_gates_of_their_endpoint
@@ -220,7 +220,7 @@ macro_rules! __cases {
             counts {
                 an_empty_storage_counts_nothing
                 every_step_keeps_the_sum
-                what_closed_endpoints_keep_back_is_held
+                what_closed_endpoints_keep_back_is_suspended
                 a_hold_is_not_counted_as_held
                 a_deleted_endpoints_counts_stay
             }

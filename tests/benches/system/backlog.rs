@@ -123,7 +123,7 @@ async fn claim_times(storage: &Arc<dyn WebhookStorage>) -> Result<Vec<f64>> {
             limit: CLAIMED,
             per_endpoint: CLAIMED,
             room: &[],
-            suspects: 0,
+            poison_suspects: 0,
             rate_limit: None,
         };
         let started = Instant::now();

@@ -30,11 +30,11 @@ pub(crate) async fn run(url: &str) -> Result<Reached> {
         let (client, request) = (client.clone(), request.clone());
         tasks.spawn(async move {
             for _ in 0..REQUESTS / SENDERS {
-                let answer = client.request(request.clone()).await?;
-                if answer.status() != StatusCode::NO_CONTENT {
-                    return Err(format!("the receiver answered {}", answer.status()).into());
+                let response = client.request(request.clone()).await?;
+                if response.status() != StatusCode::NO_CONTENT {
+                    return Err(format!("the receiver responded with {}", response.status()).into());
                 }
-                answer.into_body().collect().await?;
+                response.into_body().collect().await?;
             }
             Ok(())
         });

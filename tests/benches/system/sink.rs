@@ -1,5 +1,5 @@
-//! The receiver, in a process of its own: answers 204 at once, counts, and notes how old what
-//! arrives is. What is posted to `/hang` gets no answer.
+//! The receiver, in a process of its own: responds with 204 at once, counts, and notes how old what
+//! arrives is. What is posted to `/hang` gets no response.
 
 use std::convert::Infallible;
 use std::io::BufRead;
@@ -106,9 +106,9 @@ async fn take(
         let mut arrived = arrived.lock().unwrap_or_else(PoisonError::into_inner);
         arrived.note(sent);
     }
-    let mut answer = Response::new(Empty::new());
-    *answer.status_mut() = StatusCode::NO_CONTENT;
-    Ok(answer)
+    let mut response = Response::new(Empty::new());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    Ok(response)
 }
 
 /// The time in a body that [`crate::load::Data`] made; 0 if there is none.

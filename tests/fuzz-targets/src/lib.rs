@@ -12,17 +12,17 @@
     reason = "a target fails by panicking"
 )]
 
-mod answer;
 mod filter_pattern;
 mod payload;
+mod response;
 mod retry_after;
 mod signature_header;
 mod stopped;
 mod url_guard;
 
-pub use self::answer::answer;
 pub use self::filter_pattern::filter_pattern;
 pub use self::payload::payload;
+pub use self::response::response;
 pub use self::retry_after::retry_after;
 pub use self::signature_header::signature_header;
 pub use self::url_guard::url_guard;
@@ -32,7 +32,7 @@ pub type Target = fn(&[u8]);
 
 /// All targets by name, which is that of their corpus too.
 pub const TARGETS: [(&str, Target); 6] = [
-    ("answer", answer),
+    ("response", response),
     ("filter_pattern", filter_pattern),
     ("payload", payload),
     ("retry_after", retry_after),

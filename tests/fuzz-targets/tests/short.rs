@@ -113,8 +113,8 @@ fn changed(corpus: &[Vec<u8>], rng: &mut Rng) -> Vec<u8> {
 }
 
 #[test]
-fn any_answer_has_a_meaning_within_its_bounds() {
-    run("answer");
+fn any_response_has_a_meaning_within_its_bounds() {
+    run("response");
 }
 
 #[test]

@@ -4,10 +4,10 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use webhooks_core::{
-    Admission, CircuitBreakerConfig, EventFilter, FilterIndex, Gate, RateLimitConfig, Timestamp,
-    Verdict,
+    Admission, AdmissionDecision, CircuitBreakerConfig, EventFilter, FilterIndex, RateLimitConfig,
+    Timestamp, Verdict,
 };
-use webhooks_resilience::ResilienceGate;
+use webhooks_resilience::ResilienceAdmission;
 
 use crate::{Error, Step};
 
@@ -48,12 +48,12 @@ pub(crate) fn limiter(endpoints: usize) -> Result<Step, Error> {
 }
 
 fn gated(endpoints: usize, limit: Option<RateLimitConfig>) -> Result<Step, Error> {
-    let gate = ResilienceGate::new(CircuitBreakerConfig::default());
+    let admission = ResilienceAdmission::new(CircuitBreakerConfig::default());
     let ids: Vec<Arc<str>> = (0..endpoints)
         .map(|n| format!("endpoint_{n}").into())
         .collect();
     for id in &ids {
-        request(&gate, id, limit, NOW, Verdict::Failed);
+        request(&admission, id, limit, NOW, Verdict::Failed);
     }
     let mut turn = 0;
     Ok(Box::new(move || {
@@ -62,19 +62,19 @@ fn gated(endpoints: usize, limit: Option<RateLimitConfig>) -> Result<Step, Error
         turn += 1;
         if let Some(id) = ids.get(turn * 7_919 % ids.len()) {
             let now = Timestamp::from_millis(NOW.as_millis() + i64::try_from(turn).unwrap_or(0));
-            request(&gate, id, limit, now, Verdict::Alive);
+            request(&admission, id, limit, now, Verdict::Alive);
         }
     }))
 }
 
 fn request(
-    gate: &ResilienceGate,
+    admission: &ResilienceAdmission,
     id: &str,
     limit: Option<RateLimitConfig>,
     now: Timestamp,
     verdict: Verdict,
 ) {
-    if let Admission::Go(permit) = gate.admit(black_box(id), limit, now) {
+    if let AdmissionDecision::Go(permit) = admission.admit(black_box(id), limit, now) {
         black_box(permit.settle(verdict, now));
     }
 }

@@ -70,7 +70,7 @@ fn once(storage: &MemoryStorage, worker: &WorkerId, names: &[Arc<str>]) -> Resul
         limit: BATCH,
         per_endpoint: 16,
         room: &[],
-        suspects: 0,
+        poison_suspects: 0,
         rate_limit: None,
     };
     let claimed = now(storage.claim(&claim))?.deliveries;

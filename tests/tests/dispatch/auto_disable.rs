@@ -53,7 +53,7 @@ async fn an_endpoint_that_only_failed_for_the_set_time_is_disabled_after_a_warni
     node.send(&outgoing(None)).await.unwrap();
     tokio::time::sleep(secs(60 * MINUTE)).await;
     assert_eq!(node.transport.calls().len(), calls, "it is left alone");
-    assert_eq!(node.counts().await.held, 4, "new events wait too");
+    assert_eq!(node.counts().await.suspended, 4, "new events wait too");
 
     node.transport.follow(|_| Reply::Status(200));
     node.change("a", GateChange::Enable).await;

@@ -35,7 +35,7 @@ async fn a_paused_endpoint_keeps_everything_and_resumes_slowly() {
     tokio::time::sleep(secs(60)).await;
     assert!(node.transport.calls().is_empty());
     let counts = node.counts().await;
-    assert_eq!((counts.held, counts.ready), (100, 100));
+    assert_eq!((counts.suspended, counts.ready), (100, 100));
     assert!(node.drain(secs(1)).await, "paused endpoints aside");
     node.change("a", GateChange::Resume).await;
     assert!(node.drain(secs(60)).await);

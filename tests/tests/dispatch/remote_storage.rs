@@ -215,7 +215,7 @@ impl WebhookStorage for RemoteStorage {
                 limit,
                 per_endpoint: limit,
                 room: &[],
-                suspects: 0,
+                poison_suspects: 0,
                 rate_limit: None,
             };
             drop(inner.claim(&later).await);

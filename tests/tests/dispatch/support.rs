@@ -7,11 +7,11 @@ use webhooks_core::storage::{
     Counts, DeliveryQuery, DeliveryRecord, EndpointGate, GateChange, WebhookStorage,
 };
 use webhooks_core::{
-    CircuitBreakerConfig, Clock, DeliveryId, Gate, Priority, Result, RetryStrategy, Timestamp,
+    Admission, CircuitBreakerConfig, Clock, DeliveryId, Priority, Result, RetryStrategy, Timestamp,
     Transport, WebhookEndpoint,
 };
 use webhooks_delivery::{Outgoing, Pipeline, Sent, Settings};
-use webhooks_resilience::ResilienceGate;
+use webhooks_resilience::ResilienceAdmission;
 use webhooks_storage_memory::MemoryStorage;
 use webhooks_tests::{Call, Reply, ScriptedTransport};
 
@@ -123,12 +123,12 @@ impl Node {
         circuit: CircuitBreakerConfig,
         settings: Settings,
     ) -> Self {
-        let gate: Arc<dyn Gate> = Arc::new(ResilienceGate::new(circuit));
+        let admission: Arc<dyn Admission> = Arc::new(ResilienceAdmission::new(circuit));
         let settings = Settings {
             half_open_max_requests: circuit.half_open_max_requests,
             ..settings
         };
-        let pipeline = Pipeline::start(way, |_| Ok(transport), gate, settings).unwrap();
+        let pipeline = Pipeline::start(way, |_| Ok(transport), admission, settings).unwrap();
         Self {
             pipeline,
             transport: scripted.clone(),

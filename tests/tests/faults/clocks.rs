@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use webhooks_tests::Answer;
+use webhooks_tests::Response;
 
 use crate::form;
 use crate::server::Kind;
@@ -19,10 +19,10 @@ pub(crate) fn an_hour_off(fault: &'static str) {
     xtask::require_faketime().unwrap();
     // The first request of every delivery fails.
     let seen = Mutex::new(HashSet::new());
-    let mut world = World::answering(fault, Kind::Postgres, &[], move |request| {
+    let mut world = World::responding(fault, Kind::Postgres, &[], move |request| {
         let delivery = request.header("x-webhook-delivery").to_owned();
         let is_first = seen.lock().unwrap().insert(delivery);
-        Answer::Status(if is_first { 503 } else { 200 })
+        Response::Status(if is_first { 503 } else { 200 })
     });
     let mut order = world.order(10);
     order.retry = RETRY;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use tokio_postgres::NoTls;
-use webhooks_tests::Answer;
+use webhooks_tests::Response;
 
 use crate::form;
 use crate::server::{Kind, redis_command};
@@ -59,8 +59,8 @@ pub(crate) fn killed_redis_everysec(fault: &'static str) {
 
 /// A world in which requests are in flight at any time.
 fn slow_world(fault: &'static str, kind: Kind, settings: &[&str]) -> World {
-    World::answering(fault, kind, settings, |_| {
-        Answer::After(Duration::from_millis(100), 200)
+    World::responding(fault, kind, settings, |_| {
+        Response::After(Duration::from_millis(100), 200)
     })
 }
 

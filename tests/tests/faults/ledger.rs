@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::time::Instant;
-use webhooks_tests::{Answer, Received};
+use webhooks_tests::{Received, Response};
 
 /// One request.
 #[derive(Clone, Debug)]
@@ -26,14 +26,14 @@ impl Arrivals {
         self.0.lock().unwrap()
     }
 
-    /// Notes a request that gets this answer.
-    pub(crate) fn note(&self, request: &Received, answer: &Answer) {
-        let accepted = match answer {
-            Answer::Status(status)
-            | Answer::Header(status, ..)
-            | Answer::Body(status, _)
-            | Answer::After(_, status) => (200..300).contains(status),
-            Answer::Hang => false,
+    /// Notes a request that gets this response.
+    pub(crate) fn note(&self, request: &Received, response: &Response) {
+        let accepted = match response {
+            Response::Status(status)
+            | Response::Header(status, ..)
+            | Response::Body(status, _)
+            | Response::After(_, status) => (200..300).contains(status),
+            Response::Hang => false,
         };
         self.all().push(Arrival {
             delivery: request.header("x-webhook-delivery").into(),

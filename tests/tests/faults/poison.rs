@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use better_auth_webhooks::{DeadReason, DeliveryState};
 
-use webhooks_tests::Answer;
+use webhooks_tests::Response;
 
 use crate::server::Kind;
 use crate::worker_process::ABORTS;
@@ -14,8 +14,8 @@ use crate::world::World;
 /// It is given up after its third victim, and its neighbours all arrive.
 pub(crate) fn deadly(fault: &'static str, kind: Kind) {
     // Whoever dies has others in hand.
-    let answer = |_: &_| Answer::After(Duration::from_millis(100), 200);
-    let mut world = World::answering(fault, kind, &["--appendfsync", "always"], answer);
+    let response = |_: &_| Response::After(Duration::from_millis(100), 200);
+    let mut world = World::responding(fault, kind, &["--appendfsync", "always"], response);
     let deadly = format!("http://{ABORTS}:{}/", world.port());
     world.register("deadly", "deadly", &deadly);
     let order = world.order(20);

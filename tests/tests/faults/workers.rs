@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use better_auth_webhooks::storage::DeliveryRecord;
 use better_auth_webhooks::{DeadReason, DeliveryState};
-use webhooks_tests::Answer;
+use webhooks_tests::Response;
 
 use crate::eventually::eventually;
 use crate::form;
@@ -22,11 +22,11 @@ pub(crate) fn killed(fault: &'static str, kind: Kind) {
     let mut random = fastrand::Rng::with_seed(seed);
     // Whoever is killed has requests in flight, and some of them fail.
     let requests = AtomicUsize::new(0);
-    let answer = move |_: &_| {
+    let response = move |_: &_| {
         let fails = requests.fetch_add(1, Ordering::SeqCst).is_multiple_of(4);
-        Answer::After(Duration::from_millis(100), if fails { 503 } else { 200 })
+        Response::After(Duration::from_millis(100), if fails { 503 } else { 200 })
     };
-    let mut world = World::answering(fault, kind, &["--appendfsync", "always"], answer);
+    let mut world = World::responding(fault, kind, &["--appendfsync", "always"], response);
     let order = world.order(50);
     world.add_workers(2, &order);
     for _ in 0..kills {
@@ -59,11 +59,11 @@ pub(crate) fn killed(fault: &'static str, kind: Kind) {
 pub(crate) fn stopped(fault: &'static str, kind: Kind) {
     let is_slow = Arc::new(AtomicBool::new(true));
     let slow = is_slow.clone();
-    let answer = move |_: &_| match slow.load(Ordering::SeqCst) {
-        true => Answer::After(Duration::from_secs(10), 200),
-        false => Answer::Status(200),
+    let response = move |_: &_| match slow.load(Ordering::SeqCst) {
+        true => Response::After(Duration::from_secs(10), 200),
+        false => Response::Status(200),
     };
-    let mut world = World::answering(fault, kind, &["--appendfsync", "always"], answer);
+    let mut world = World::responding(fault, kind, &["--appendfsync", "always"], response);
     let order = world.order(0);
     world.add_workers(1, &order);
     world.send(LOAD, 100);

@@ -9,7 +9,7 @@ use better_auth_webhooks::{DeliveryState, NetworkPolicy, WebhookEndpoint, Webhoo
 use serde_json::json;
 use tokio::runtime::Runtime;
 use tokio::time::Instant;
-use webhooks_tests::{Answer, Received, Receiver};
+use webhooks_tests::{Received, Receiver, Response};
 use xtask::TempFolder;
 
 use crate::connect::connect;
@@ -41,15 +41,15 @@ pub(crate) struct World {
 impl World {
     /// A world whose receiver accepts everything at once.
     pub(crate) fn start(fault: &'static str, kind: Kind, settings: &[&str]) -> Self {
-        Self::answering(fault, kind, settings, |_| Answer::Status(200))
+        Self::responding(fault, kind, settings, |_| Response::Status(200))
     }
 
     /// A world whose endpoints take every event of the workers.
-    pub(crate) fn answering(
+    pub(crate) fn responding(
         fault: &'static str,
         kind: Kind,
         settings: &[&str],
-        answer: impl Fn(&Received) -> Answer + Send + Sync + 'static,
+        response: impl Fn(&Received) -> Response + Send + Sync + 'static,
     ) -> Self {
         let folder = TempFolder::new(fault).unwrap();
         let server = Server::start(kind, folder.path(), settings);
@@ -58,9 +58,9 @@ impl World {
         let arrivals = Arc::new(Arrivals::default());
         let noted = arrivals.clone();
         let receiver = runtime.block_on(Receiver::start(move |request, _| {
-            let answer = answer(request);
-            noted.note(request, &answer);
-            answer
+            let response = response(request);
+            noted.note(request, &response);
+            response
         }));
         let url = server.url();
         let storage = runtime.block_on(connect(kind, &url, NAMESPACE, 4)).unwrap();

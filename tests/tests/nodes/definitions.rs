@@ -87,7 +87,7 @@ async fn two_rotations_keep_both_secrets(place: &Place) {
 }
 
 async fn a_rotation_beside_a_410_stays_disabled(place: &Place) {
-    let gone = Receiver::answering(410).await;
+    let gone = Receiver::responding(410).await;
     let system = place.node().await;
     for round in 0..ROUNDS {
         let id = format!("endpoint_{round}");

@@ -78,8 +78,8 @@ fn check<T>(id: &str, answer: &Result<T, WebhookError>, expect: Option<&str>) {
 
 async fn allowed_data_arrives_to_the_byte_and_the_rest_is_refused(place: &Place) {
     let (single, batched) = (
-        Receiver::answering(200).await,
-        Receiver::answering(200).await,
+        Receiver::responding(200).await,
+        Receiver::responding(200).await,
     );
     let system = place.node().await;
     let batching = WebhookEndpoint {
@@ -134,7 +134,7 @@ async fn allowed_data_arrives_to_the_byte_and_the_rest_is_refused(place: &Place)
 }
 
 async fn names_have_one_rule(place: &Place) {
-    let receiver = Receiver::answering(200).await;
+    let receiver = Receiver::responding(200).await;
     let system = place.node().await;
     let all = endpoint("a", &receiver.url());
     system.register_endpoint(all).await.unwrap();

@@ -8,7 +8,7 @@ use better_auth_webhooks::{
     CircuitBreakerConfig, DeliveryState, WebhookEndpoint, WebhookSystem, WebhookSystemBuilder,
 };
 use serde_json::json;
-use webhooks_tests::{Answer, Receiver};
+use webhooks_tests::{Receiver, Response};
 
 use crate::place::{Place, builder, count, endpoint, of_tenant, on_each_storage, until};
 
@@ -18,16 +18,16 @@ on_each_storage! {
     an_update_that_enables_closes_the_circuits_of_all
     a_success_on_any_node_ends_the_failing_time
     an_update_that_enables_begins_the_failing_time_anew
-    an_answer_to_what_was_sent_before_disables_nothing
-    an_answer_to_a_deleted_endpoint_disables_no_later_one
+    a_response_to_what_was_sent_before_disables_nothing
+    a_response_to_a_deleted_endpoint_disables_no_later_one
 }
 
-/// A receiver whose answer can be changed.
+/// A receiver whose response can be changed.
 async fn changing() -> (Receiver, Arc<AtomicU16>) {
     let status = Arc::new(AtomicU16::new(500));
     let now = status.clone();
-    let answer = move |_: &_, _| Answer::Status(now.load(Ordering::SeqCst));
-    (Receiver::start(answer).await, status)
+    let response = move |_: &_, _| Response::Status(now.load(Ordering::SeqCst));
+    (Receiver::start(response).await, status)
 }
 
 /// Opens its circuit for an hour after two failures.
@@ -172,16 +172,16 @@ async fn an_update_that_enables_begins_the_failing_time_anew(place: &Place) {
     assert!(is_enabled(&system).await, "after one failure");
 }
 
-/// Answers the first request after a second with 410, and all others with 200.
+/// Responds to the first request after a second with 410, and all others with 200.
 async fn late() -> Receiver {
     Receiver::start(|_, n| match n {
-        1 => Answer::After(Duration::from_secs(1), 410),
-        _ => Answer::Status(200),
+        1 => Response::After(Duration::from_secs(1), 410),
+        _ => Response::Status(200),
     })
     .await
 }
 
-async fn an_answer_to_what_was_sent_before_disables_nothing(place: &Place) {
+async fn a_response_to_what_was_sent_before_disables_nothing(place: &Place) {
     let receiver = late().await;
     let (first, second) = (place.node().await, place.node().await);
     first
@@ -193,7 +193,7 @@ async fn an_answer_to_what_was_sent_before_disables_nothing(place: &Place) {
     receiver.wait_for(1).await;
     first.disable_endpoint("a").await.unwrap();
     first.enable_endpoint("a").await.unwrap();
-    until("it was answered", async || {
+    until("it has responded", async || {
         count(&first, DeliveryState::Dead).await == 1
     })
     .await;
@@ -202,7 +202,7 @@ async fn an_answer_to_what_was_sent_before_disables_nothing(place: &Place) {
     assert!(is_enabled(&second).await);
 }
 
-async fn an_answer_to_a_deleted_endpoint_disables_no_later_one(place: &Place) {
+async fn a_response_to_a_deleted_endpoint_disables_no_later_one(place: &Place) {
     let receiver = late().await;
     let (first, second) = (place.node().await, place.node().await);
     let url = receiver.url();
@@ -214,13 +214,13 @@ async fn an_answer_to_a_deleted_endpoint_disables_no_later_one(place: &Place) {
     send(&second).await;
     receiver.wait_for(1).await;
     tokio::time::sleep(Duration::from_millis(900)).await;
-    // The second node learns of it after it was answered.
+    // The second node learns of it after it has responded.
     first.delete_endpoint("a").await.unwrap();
     first
         .register_endpoint(of_tenant("a", &url, "org_2"))
         .await
         .unwrap();
-    until("it was answered", async || {
+    until("it has responded", async || {
         count(&first, DeliveryState::Leased).await == 0
     })
     .await;

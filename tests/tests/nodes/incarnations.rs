@@ -10,7 +10,7 @@ use better_auth_webhooks::{
 };
 use serde_json::json;
 use tokio::sync::Notify;
-use webhooks_tests::{Answer, Receiver};
+use webhooks_tests::{Receiver, Response};
 
 use crate::place::{
     Place, all, builder, count, endpoint, of_tenant, on_each_storage, retries, until,
@@ -64,10 +64,10 @@ async fn a_retry_does_not_go_to_the_next_owner_of_an_id(place: &Place) {
     let in_flight = asked.clone();
     let old = Receiver::start(move |_, _| {
         in_flight.notify_one();
-        Answer::After(Duration::from_millis(400), 500)
+        Response::After(Duration::from_millis(400), 500)
     })
     .await;
-    let new = Receiver::answering(200).await;
+    let new = Receiver::responding(200).await;
     let one = place.node_with(builder().retry_strategy(retries(5))).await;
     let two = place.node_with(builder().retry_strategy(retries(5))).await;
     let first = of_tenant("a", &old.url(), "org_1");
@@ -88,8 +88,8 @@ async fn a_retry_does_not_go_to_the_next_owner_of_an_id(place: &Place) {
 
 async fn dead_letters_are_not_replayed_to_the_next_owner(place: &Place) {
     let (old, new) = (
-        Receiver::answering(413).await,
-        Receiver::answering(200).await,
+        Receiver::responding(413).await,
+        Receiver::responding(200).await,
     );
     let system = place.node().await;
     let first = of_tenant("a", &old.url(), "org_1");
@@ -114,7 +114,7 @@ async fn dead_letters_are_not_replayed_to_the_next_owner(place: &Place) {
 }
 
 async fn what_waits_does_not_follow_an_endpoint_to_another_tenant(place: &Place) {
-    let receiver = Receiver::answering(200).await;
+    let receiver = Receiver::responding(200).await;
     let system = place.node().await;
     let mut owned = of_tenant("a", &receiver.url(), "org_1");
     system.register_endpoint(owned.clone()).await.unwrap();
@@ -137,7 +137,7 @@ async fn what_waits_does_not_follow_an_endpoint_to_another_tenant(place: &Place)
 }
 
 async fn a_type_that_is_no_longer_taken_is_not_retried(place: &Place) {
-    let receiver = Receiver::answering(500).await;
+    let receiver = Receiver::responding(500).await;
     let system = place.node_with(builder().retry_strategy(retries(5))).await;
     let mut a = endpoint("a", &receiver.url());
     system.register_endpoint(a.clone()).await.unwrap();
@@ -151,7 +151,7 @@ async fn a_type_that_is_no_longer_taken_is_not_retried(place: &Place) {
 }
 
 async fn a_type_sent_by_name_is_retried_whatever_the_filters_say(place: &Place) {
-    let receiver = Receiver::start(|_, n| Answer::Status(if n < 3 { 500 } else { 200 })).await;
+    let receiver = Receiver::start(|_, n| Response::Status(if n < 3 { 500 } else { 200 })).await;
     let system = place.node_with(builder().retry_strategy(retries(5))).await;
     let mut a = endpoint("a", &receiver.url());
     a.events = vec!["user.*".into()];
@@ -166,7 +166,7 @@ async fn a_type_sent_by_name_is_retried_whatever_the_filters_say(place: &Place) 
 }
 
 async fn what_waited_while_the_filters_changed_is_cancelled(place: &Place) {
-    let receiver = Receiver::answering(200).await;
+    let receiver = Receiver::responding(200).await;
     let system = place.node().await;
     let mut a = endpoint("a", &receiver.url());
     system.register_endpoint(a.clone()).await.unwrap();

@@ -15,6 +15,6 @@ mod health;
 mod incarnations;
 mod outbox;
 mod place;
+mod poison_suspects;
 mod replays;
-mod suspects;
 mod texts;

@@ -12,7 +12,7 @@ use crate::place::{Engine, Place, count, endpoint, until};
 async fn what_the_storage_refuses_holds_up_no_other() {
     let place = Place::new(Engine::Postgres);
     let storage: Arc<dyn WebhookStorage> = place.storage().await;
-    let receiver = Receiver::answering(200).await;
+    let receiver = Receiver::responding(200).await;
     let mut to = endpoint("a", &receiver.url());
     // Nobody takes the large ones, which are read and committed all the same.
     to.events = vec!["user.*".into()];

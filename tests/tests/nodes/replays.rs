@@ -16,7 +16,7 @@ use better_auth_webhooks::{
     WorkerId,
 };
 use serde_json::json;
-use webhooks_tests::{Answer, Receiver};
+use webhooks_tests::{Receiver, Response};
 
 use crate::place::{Place, all, builder, count, endpoint, on_each_storage, until};
 
@@ -58,7 +58,7 @@ fn arrivals(receiver: &Receiver) -> HashMap<String, usize> {
 
 async fn what_dies_again_at_once_is_replayed_once(place: &Place) {
     const LETTERS: usize = 2_500;
-    let receiver = Receiver::answering(413).await;
+    let receiver = Receiver::responding(413).await;
     let system = place.node().await;
     let a = endpoint("a", &receiver.url());
     system.register_endpoint(a).await.unwrap();
@@ -75,8 +75,9 @@ async fn what_dies_again_at_once_is_replayed_once(place: &Place) {
 
 async fn letters_of_a_mended_endpoint_are_all_replayed_beside_newer_ones(place: &Place) {
     const LETTERS: usize = 1_200;
-    let mended = Receiver::start(|_, n| Answer::Status(if n <= LETTERS { 413 } else { 200 })).await;
-    let broken = Receiver::answering(413).await;
+    let mended =
+        Receiver::start(|_, n| Response::Status(if n <= LETTERS { 413 } else { 200 })).await;
+    let broken = Receiver::responding(413).await;
     let system = place.node().await;
     for (id, receiver) in [("mended", &mended), ("broken", &broken)] {
         let endpoint = endpoint(id, &receiver.url());
@@ -100,7 +101,7 @@ async fn letters_of_a_mended_endpoint_are_all_replayed_beside_newer_ones(place: 
 
 async fn a_walk_can_be_stopped_and_resumed(place: &Place) {
     const LETTERS: usize = 40;
-    let receiver = Receiver::answering(413).await;
+    let receiver = Receiver::responding(413).await;
     let system = place.node().await;
     let a = endpoint("a", &receiver.url());
     system.register_endpoint(a).await.unwrap();
@@ -133,7 +134,7 @@ async fn a_walk_can_be_stopped_and_resumed(place: &Place) {
 
 async fn a_step_that_fails_is_made_again(place: &Place) {
     const LETTERS: usize = 2_300;
-    let receiver = Receiver::answering(413).await;
+    let receiver = Receiver::responding(413).await;
     let failing = Arc::new(FailingChange {
         inner: place.storage().await,
         calls: AtomicUsize::new(0),

@@ -70,12 +70,12 @@ impl Lists {
                 row.map(|row| self.last_served(&row.delivery.endpoint_id)),
             )
         });
-        let mut suspects = claim.suspects;
+        let mut suspects = claim.poison_suspects;
         turns.retain(|(_, place)| {
             let is_suspect = self
                 .rows
                 .get(*place)
-                .is_some_and(|row| row.delivery.is_suspect());
+                .is_some_and(|row| row.delivery.is_poison_suspect());
             let comes = !is_suspect || suspects > 0;
             suspects -= usize::from(is_suspect && comes);
             comes
@@ -112,14 +112,14 @@ impl Lists {
         let mut ready = self.places(|row| own(row) && is_ready(row));
         ready.sort_by_key(|place| self.rows.get(*place).map(Row::sort_key));
         let row = |place: &usize| self.rows.get(*place);
-        let is_suspect = |place: &usize| row(place).is_some_and(|r| r.delivery.is_suspect());
+        let is_suspect = |place: &usize| row(place).is_some_and(|r| r.delivery.is_poison_suspect());
         let (suspects, others): (Vec<_>, Vec<_>) = ready.into_iter().partition(is_suspect);
         // Suspects go alone: they neither fill a batch nor wait for one.
         let rows: Vec<_> = others.iter().filter_map(row).collect();
         let due = due(&endpoint.endpoint, &rows, room, claim.now);
         let others = others.into_iter().take(due.unwrap_or(0));
         let mut ready: Vec<_> = others.collect();
-        ready.extend(suspects.into_iter().take(claim.suspects));
+        ready.extend(suspects.into_iter().take(claim.poison_suspects));
         // Of the same time, what came first.
         ready.sort_by_key(|place| (row(place).map(Row::sort_key), *place));
         ready.truncate(room);

@@ -288,11 +288,11 @@ impl WebhookStorage for ListStorage {
 fn change_gate(record: &mut EndpointRecord, change: GateChange) {
     let enabled = &mut Arc::make_mut(&mut record.endpoint).enabled;
     let gate = &mut record.gate;
-    let is_off_by_hand = !*enabled && !gate.disabled.is_some_and(DisabledBy::is_by_answers);
+    let is_off_by_hand = !*enabled && !gate.disabled.is_some_and(DisabledBy::is_by_responses);
     match change {
         GateChange::Pause => gate.paused = true,
         GateChange::Resume => (gate.paused, gate.held_until) = (false, None),
-        GateChange::Disable(by) if by.is_by_answers() && is_off_by_hand => {}
+        GateChange::Disable(by) if by.is_by_responses() && is_off_by_hand => {}
         GateChange::Disable(by) => {
             *enabled = false;
             if gate.disabled != Some(DisabledBy::Unverified) {

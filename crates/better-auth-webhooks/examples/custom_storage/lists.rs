@@ -285,7 +285,7 @@ impl Lists {
                 DeliveryState::Leased => counts.leased += 1,
                 _ => {}
             }
-            counts.held += u64::from(closed && row.is_idle());
+            counts.suspended += u64::from(closed && row.is_idle());
         }
         counts
     }

@@ -196,7 +196,7 @@ async fn dead_letters(system: &WebhookSystem) -> Outcome<usize> {
     println!("\n{} dead letters", page.items.len());
     for letter in &page.items {
         println!(
-            "  {} {} to {}: {}, last answer {:?}",
+            "  {} {} to {}: {}, last response {:?}",
             letter.delivery.id,
             letter.delivery.event.event_type,
             letter.delivery.endpoint_id,

@@ -15,10 +15,11 @@ pub struct Claim<'a> {
     /// [batch](crate::WebhookEndpoint::batch), that many of its `max_events`.
     pub per_endpoint: usize,
     /// Endpoints of which the worker can take another number than `per_endpoint`.
-    pub room: &'a [Room],
-    /// Deliveries with [`SUSPECT_CRASHES`](super::SUSPECT_CRASHES) or more at most; with 0 all of
-    /// these are passed over, and those behind them come.
-    pub suspects: usize,
+    pub room: &'a [ClaimRoom],
+    /// Poison suspects at most, deliveries with
+    /// [`POISON_SUSPECT_CRASHES`](super::POISON_SUSPECT_CRASHES) or more; with 0 all of these are
+    /// passed over, and those behind them come.
+    pub poison_suspects: usize,
     /// The rate limit of endpoints that have none of their own; kept only by storages that
     /// [limit rates](super::WebhookStorage::limits_rate).
     pub rate_limit: Option<RateLimitConfig>,
@@ -26,7 +27,7 @@ pub struct Claim<'a> {
 
 /// How many deliveries of one endpoint a worker can take.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Room {
+pub struct ClaimRoom {
     /// The endpoint.
     pub endpoint_id: Arc<str>,
     /// Deliveries at most; 0 leaves the endpoint out.

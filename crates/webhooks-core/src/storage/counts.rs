@@ -23,7 +23,7 @@ pub struct Counts {
     /// Leased now.
     pub leased: u64,
     /// Of those ready and scheduled, how many wait because their endpoint is disabled or paused.
-    pub held: u64,
+    pub suspended: u64,
 }
 
 impl Counts {

@@ -131,7 +131,7 @@ impl GateState {
 pub enum DisabledBy {
     /// A call of the API.
     Operator,
-    /// The endpoint itself, which answered 410.
+    /// The endpoint itself, which responded with 410.
     Gone,
     /// It has failed for too long.
     Failing,
@@ -141,9 +141,9 @@ pub enum DisabledBy {
 }
 
 impl DisabledBy {
-    /// Whether a process decided it by what the endpoint answered. What was decided by hand stays.
+    /// Whether a process decided it by how the endpoint responded. What was decided by hand stays.
     #[must_use]
-    pub const fn is_by_answers(self) -> bool {
+    pub const fn is_by_responses(self) -> bool {
         matches!(self, Self::Gone | Self::Failing)
     }
 }
@@ -168,7 +168,7 @@ pub enum GateChange {
     /// Clears `paused` and `held_until`.
     Resume,
     /// Sets `enabled` to false and `disabled` to this, unless that is
-    /// [`Unverified`](DisabledBy::Unverified) already. One by [answers](DisabledBy::is_by_answers)
+    /// [`Unverified`](DisabledBy::Unverified) already. One by [responses](DisabledBy::is_by_responses)
     /// changes nothing of an endpoint that was disabled by hand.
     Disable(DisabledBy),
     /// Sets `enabled` to true, clears everything but `paused` and begins a new epoch, unless the

@@ -1,4 +1,4 @@
-//! What an answer, or the lack of one, means.
+//! What a response, or the lack of one, means.
 
 use std::error::Error;
 use std::io;
@@ -6,9 +6,9 @@ use std::io;
 use http::StatusCode;
 use webhooks_core::{FailureKind, Outcome, WebhookEndpoint};
 
-use crate::http::network::AnswerTooLong;
+use crate::http::network::ResponseTooLong;
 
-/// What the status of an answer means, where the endpoint accepts what it says it does.
+/// What the status of a response means, where the endpoint accepts what it says it does.
 pub(crate) fn by_status(endpoint: &WebhookEndpoint, status: StatusCode) -> Outcome {
     if endpoint.accepts(status.as_u16()) {
         return Outcome::Delivered;
@@ -21,7 +21,7 @@ pub(crate) fn by_status(endpoint: &WebhookEndpoint, status: StatusCode) -> Outco
         400..=499 => FailureKind::ClientError,
         500..=599 => FailureKind::ServerError,
         // A switch of protocols that nobody asked for, or no class of HTTP.
-        _ => FailureKind::MalformedAnswer,
+        _ => FailureKind::MalformedResponse,
     })
 }
 
@@ -31,13 +31,13 @@ pub(crate) fn by_status(endpoint: &WebhookEndpoint, status: StatusCode) -> Outco
 /// its user, the task of the connection is gone, as when a runtime shuts down.
 pub(crate) fn by_error(error: &hyper::Error) -> FailureKind {
     if error.is_parse() {
-        return FailureKind::MalformedAnswer;
+        return FailureKind::MalformedResponse;
     }
     let cause = error.source().and_then(|s| s.downcast_ref::<io::Error>());
     match cause.and_then(io::Error::get_ref) {
-        // A refused client certificate shows only once the first answer is read.
+        // A refused client certificate shows only once the first response is read.
         Some(cause) if cause.is::<rustls::Error>() => FailureKind::Tls,
-        Some(cause) if cause.is::<AnswerTooLong>() => FailureKind::MalformedAnswer,
+        Some(cause) if cause.is::<ResponseTooLong>() => FailureKind::MalformedResponse,
         _ => FailureKind::Reset,
     }
 }
@@ -65,7 +65,7 @@ mod tests {
         assert_eq!([302, 409, 503].map(|status| kind(&own, status)), [None; 3]);
         assert_eq!(kind(&own, 303), Some(FailureKind::Redirect));
         for (status, expected) in [
-            (101, Some(FailureKind::MalformedAnswer)),
+            (101, Some(FailureKind::MalformedResponse)),
             (200, None),
             (299, None),
             (300, Some(FailureKind::Redirect)),
@@ -78,7 +78,7 @@ mod tests {
             (431, Some(FailureKind::TooLarge)),
             (500, Some(FailureKind::ServerError)),
             (599, Some(FailureKind::ServerError)),
-            (600, Some(FailureKind::MalformedAnswer)),
+            (600, Some(FailureKind::MalformedResponse)),
         ] {
             assert_eq!(kind(&plain, status), expected, "{status}");
         }
@@ -90,11 +90,11 @@ mod tests {
         let (mut sender, connection) = hyper::client::conn::http1::handshake(near).await.unwrap();
         let task = tokio::spawn(connection);
         let request = http::Request::new(http_body_util::Empty::<bytes::Bytes>::new());
-        let answer = tokio::spawn(sender.send_request(request));
+        let response = tokio::spawn(sender.send_request(request));
         // The request is on its way.
         tokio::io::AsyncReadExt::read_u8(&mut far).await.unwrap();
         task.abort();
-        let error = answer.await.unwrap().unwrap_err();
+        let error = response.await.unwrap().unwrap_err();
         assert_eq!(by_error(&error), FailureKind::Reset, "{error:?}");
     }
 }

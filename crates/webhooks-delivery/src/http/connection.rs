@@ -1,7 +1,7 @@
 //! A connection that requests are sent on, one after the other.
 //!
 //! Promises: it is used only while its address was judged less than five minutes ago, and only after
-//! its last answer was read to the end, and had the form that it should have.
+//! its last response was read to the end, and had the form that it should have.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,9 +22,9 @@ use crate::http::network::{Allowance, Link, Target};
 const VERDICT: Duration = Duration::from_secs(300);
 /// How long a connection is kept after its last request began.
 const IDLE: Duration = Duration::from_secs(60);
-/// The largest head of an answer, in bytes; also the most that is read ahead of its body.
+/// The largest head of a response, in bytes; also the most that is read ahead of its body.
 const MAX_HEAD: usize = 64 * 1024;
-/// The most headers of an answer. The parser takes 64 bytes of memory for each, used or not.
+/// The most headers of a response. The parser takes 64 bytes of memory for each, used or not.
 const MAX_HEADERS: usize = 2_048;
 
 type Body = Full<Bytes>;
@@ -70,18 +70,18 @@ impl Connection {
         }))
     }
 
-    /// Sends a request, to which at most so many bytes of an answer are read, interim answers and
+    /// Sends a request, to which at most so many bytes of a response are read, interim responses and
     /// framing included. The error gives it back if nothing of it was written.
     pub(crate) fn send(
         &mut self,
         request: Request<Body>,
-        answer_bytes: usize,
+        response_bytes: usize,
     ) -> impl Future<Output = Result<Response<Incoming>, TrySendError<Request<Body>>>> + use<> {
-        self.allowance.renew(answer_bytes);
+        self.allowance.renew(response_bytes);
         self.sender.try_send_request(request)
     }
 
-    /// Whether another request may go here: not after an answer whose end others may see elsewhere.
+    /// Whether another request may go here: not after a response whose end others may see elsewhere.
     pub(crate) fn may_be_kept(&self) -> bool {
         !self.allowance.is_odd()
     }

@@ -18,14 +18,14 @@ use webhooks_core::{
 };
 
 pub use self::builder::DeliveryEngineBuilder;
-use crate::http::answer::{Answer, Reading};
 use crate::http::classify;
 use crate::http::connection::Connection;
 use crate::http::header_buffers::HeaderBuffers;
 use crate::http::idle_pool::IdlePool;
 use crate::http::network::{Connector, Target, Untried, url_rules};
-use crate::http::no_answer::NoAnswer;
+use crate::http::no_response::NoResponse;
 use crate::http::prepared::{Parts, Prepared};
+use crate::http::response::{Reading, ReceivedResponse};
 use crate::http::scarcity::Scarcity;
 
 type Body = Full<bytes::Bytes>;
@@ -34,8 +34,8 @@ type Body = Full<bytes::Bytes>;
 ///
 /// Requests go out over HTTP/1.1 on connections that are kept alive, within the engine's
 /// [`NetworkPolicy`](crate::NetworkPolicy). Redirects are never followed, proxies never taken from
-/// the environment, and answers never decompressed. An attempt has one deadline, from name
-/// resolution to the end of the answer's body.
+/// the environment, and responses never decompressed. An attempt has one deadline, from name
+/// resolution to the end of the response's body.
 ///
 /// Runs inside a Tokio runtime with I/O and time enabled.
 pub struct DeliveryEngine {
@@ -90,7 +90,7 @@ impl DeliveryEngine {
             body: &delivery.event.payload,
             now: self.clock.now(),
             timeout,
-            whole_answer: false,
+            whole_response: false,
         };
         Ok(self.attempt(&attempt).await?)
     }
@@ -125,25 +125,25 @@ impl DeliveryEngine {
 
     async fn try_once(&self, attempt: &Attempt<'_>) -> Result<DeliveryResult, Untried> {
         let started = Instant::now();
-        let mut answer = Answer::new(attempt.whole_answer);
-        let exchange = self.exchange(attempt, &mut answer, started);
+        let mut received = ReceivedResponse::new(attempt.whole_response);
+        let exchange = self.exchange(attempt, &mut received, started);
         let failure = match timeout(attempt.timeout, exchange).await {
-            Ok(Ok(())) => FailureKind::MalformedAnswer,
-            Ok(Err(NoAnswer::Failed(failure))) => failure,
-            Ok(Err(NoAnswer::Untried(untried))) => return Err(untried),
+            Ok(Ok(())) => FailureKind::MalformedResponse,
+            Ok(Err(NoResponse::Failed(failure))) => failure,
+            Ok(Err(NoResponse::Untried(untried))) => return Err(untried),
             Err(_) => FailureKind::Timeout,
         };
         Ok(DeliveryResult {
-            // An answer whose head has come counts, whatever becomes of its body.
-            outcome: match answer.status {
+            // A response whose head has come counts, whatever becomes of its body.
+            outcome: match received.status {
                 Some(status) => classify::by_status(attempt.endpoint, status),
                 None => Outcome::Failed(failure),
             },
-            status: answer.status.map(|status| status.as_u16()),
+            status: received.status.map(|status| status.as_u16()),
             started_at: attempt.now,
             duration: started.elapsed(),
-            retry_after: answer.retry_after,
-            response: answer.into_body(),
+            retry_after: received.retry_after,
+            response: received.into_body(),
         })
     }
 
@@ -152,9 +152,9 @@ impl DeliveryEngine {
     async fn exchange(
         &self,
         attempt: &Attempt<'_>,
-        answer: &mut Answer,
+        received: &mut ReceivedResponse,
         started: Instant,
-    ) -> Result<(), NoAnswer> {
+    ) -> Result<(), NoResponse> {
         let prepared = self.prepared(attempt.endpoint)?;
         let mut kept = self.idle.take(&prepared.target, started);
         let request = match &mut kept {
@@ -184,17 +184,17 @@ impl DeliveryEngine {
         };
         let (status, body) = {
             let (head, body) = response.into_parts();
-            answer.take_head(head.status, &head.headers, attempt.now.into());
+            received.take_head(head.status, &head.headers, attempt.now.into());
             connection.room.keep(head.headers);
             (head.status, body)
         };
-        if status.is_success() && !attempt.whole_answer {
+        if status.is_success() && !attempt.whole_response {
             self.reading
-                .read_ready(answer, body, connection, &self.idle)
+                .read_ready(received, body, connection, &self.idle)
                 .await;
         } else {
             let reading = &self.reading;
-            Box::pin(reading.read_all(answer, body, connection, &self.idle)).await;
+            Box::pin(reading.read_all(received, body, connection, &self.idle)).await;
         }
         Ok(())
     }
@@ -206,7 +206,7 @@ impl DeliveryEngine {
         customer: &str,
         within: Duration,
         request: Request<Body>,
-    ) -> Result<(Response<Incoming>, Box<Connection>), NoAnswer> {
+    ) -> Result<(Response<Incoming>, Box<Connection>), NoResponse> {
         let mut connection = self.connect(target, customer, within).await?;
         match connection.send(request, self.reading.bytes()).await {
             Ok(response) => Ok((response, connection)),
@@ -219,7 +219,7 @@ impl DeliveryEngine {
         target: &Arc<Target>,
         customer: &str,
         within: Duration,
-    ) -> Result<Box<Connection>, NoAnswer> {
+    ) -> Result<Box<Connection>, NoResponse> {
         let judged = Instant::now();
         let link = self.connector.connect(target, customer, within).await?;
         Connection::start(Arc::clone(target), link, judged)

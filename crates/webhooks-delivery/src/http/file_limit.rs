@@ -1,6 +1,6 @@
 //! How many descriptors this process may have open, and how many of them connections get.
 
-/// Descriptors for everything else: connections of storages, look-ups of names, answers whose rest is
+/// Descriptors for everything else: connections of storages, look-ups of names, responses whose rest is
 /// read in the background, and the service around this.
 const OTHERS: usize = 256;
 /// Idle connections at most, however many descriptors there are.

@@ -17,7 +17,7 @@ pub(crate) struct HeaderBuffers {
 }
 
 impl HeaderBuffers {
-    /// Takes the headers of an answer back, since hyper puts them where the request's were.
+    /// Takes the headers of a response back, since hyper puts them where the request's were.
     pub(crate) fn keep(&mut self, mut headers: HeaderMap) {
         headers.clear();
         if headers.capacity() <= MAX_HEADERS {

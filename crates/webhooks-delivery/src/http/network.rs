@@ -34,7 +34,7 @@ mod wire;
 
 pub(crate) use self::connector::{ConnectFailure, Connector, Target};
 pub(crate) use self::judged_url::JudgedUrl;
-pub(crate) use self::link::{Allowance, AnswerTooLong, Link};
+pub(crate) use self::link::{Allowance, Link, ResponseTooLong};
 pub use self::policy::NetworkPolicy;
 pub(crate) use self::proxy::Proxy;
 pub use self::proxy_config::ProxyConfig;

@@ -1,4 +1,4 @@
-//! How long an answer asks to be left alone.
+//! How long a response asks to be left alone.
 
 use std::time::{Duration, SystemTime};
 

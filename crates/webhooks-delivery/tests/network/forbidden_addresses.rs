@@ -87,10 +87,10 @@ async fn a_redirect_is_never_followed() {
         "/relative".into(),
         "file:///etc/passwd".into(),
     ] {
-        let answer = format!(
+        let response = format!(
             "HTTP/1.1 307 Temporary Redirect\r\nLocation: {target}\r\nContent-Length: 0\r\n\r\n"
         );
-        let server = Server::answering(answer).await;
+        let server = Server::responding(response).await;
         let result = deliver(&crate::support::engine(), &server.url()).await;
         failed(&result, FailureKind::Redirect);
         assert_eq!(server.requests().len(), 1);

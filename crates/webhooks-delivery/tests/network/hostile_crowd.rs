@@ -51,10 +51,10 @@ async fn flood(mut peer: Peer, head: &str, bytes: &[u8]) -> io::Result<()> {
     }
 }
 
-/// Answers, and holds the connection.
-async fn answer(mut peer: Peer, answer: &[u8]) -> io::Result<()> {
+/// Responds, and holds the connection.
+async fn respond(mut peer: Peer, response: &[u8]) -> io::Result<()> {
     peer.request().await?;
-    peer.stream.write_all(answer).await?;
+    peer.stream.write_all(response).await?;
     peer.wait_for_close().await;
     Ok(())
 }
@@ -63,7 +63,7 @@ const fn failure(kind: FailureKind) -> Outcome {
     Outcome::Failed(kind)
 }
 
-/// Receivers that do not let an answer come to its end.
+/// Receivers that do not let a response come to its end.
 const STALLING: [(&str, Outcome, Behaviour); 7] = [
     (
         "never accepts HTTP",
@@ -75,8 +75,8 @@ const STALLING: [(&str, Outcome, Behaviour); 7] = [
             })
         },
     ),
-    ("never answers", failure(FailureKind::Timeout), |peer| {
-        Box::pin(answer(peer, b""))
+    ("never responds", failure(FailureKind::Timeout), |peer| {
+        Box::pin(respond(peer, b""))
     }),
     (
         "one byte a second",
@@ -93,7 +93,7 @@ const STALLING: [(&str, Outcome, Behaviour); 7] = [
         },
     ),
     (
-        "an interim answer now and then",
+        "an interim response now and then",
         failure(FailureKind::Timeout),
         |mut peer| {
             Box::pin(async move {
@@ -129,11 +129,11 @@ const STALLING: [(&str, Outcome, Behaviour); 7] = [
     }),
 ];
 
-/// Receivers that answer too much.
+/// Receivers that respond with too much.
 const FLOODING: [(&str, Outcome, Behaviour); 7] = [
     (
-        "interim answers for ever",
-        failure(FailureKind::MalformedAnswer),
+        "interim responses for ever",
+        failure(FailureKind::MalformedResponse),
         |peer| {
             let interim = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n".repeat(50);
             Box::pin(async move { flood(peer, "", &interim).await })
@@ -141,7 +141,7 @@ const FLOODING: [(&str, Outcome, Behaviour); 7] = [
     ),
     (
         "headers for ever",
-        failure(FailureKind::MalformedAnswer),
+        failure(FailureKind::MalformedResponse),
         |peer| {
             Box::pin(flood(
                 peer,
@@ -152,15 +152,15 @@ const FLOODING: [(&str, Outcome, Behaviour); 7] = [
     ),
     (
         "one header for ever",
-        failure(FailureKind::MalformedAnswer),
+        failure(FailureKind::MalformedResponse),
         |peer| Box::pin(flood(peer, "HTTP/1.1 200 OK\r\nX-Long: ", &[b'x'; 4_096])),
     ),
     (
         "100,000 headers",
-        failure(FailureKind::MalformedAnswer),
+        failure(FailureKind::MalformedResponse),
         |peer| {
             let head = format!("HTTP/1.1 200 OK\r\n{}\r\n", "X: y\r\n".repeat(100_000));
-            Box::pin(async move { answer(peer, head.as_bytes()).await })
+            Box::pin(async move { respond(peer, head.as_bytes()).await })
         },
     ),
     ("10 GB that are accepted", Outcome::Delivered, |peer| {
@@ -185,25 +185,25 @@ const FLOODING: [(&str, Outcome, Behaviour); 7] = [
     ),
 ];
 
-/// Receivers that answer what nobody asked for.
+/// Receivers that respond with what nobody asked for.
 const LYING: [(&str, Outcome, Behaviour); 9] = [
     (
         "another protocol",
-        failure(FailureKind::MalformedAnswer),
-        |peer| Box::pin(answer(peer, b"SSH-2.0-OpenSSH_9.6\r\n\r\n")),
+        failure(FailureKind::MalformedResponse),
+        |peer| Box::pin(respond(peer, b"SSH-2.0-OpenSSH_9.6\r\n\r\n")),
     ),
-    ("HTTP/2", failure(FailureKind::MalformedAnswer), |peer| {
-        Box::pin(answer(
+    ("HTTP/2", failure(FailureKind::MalformedResponse), |peer| {
+        Box::pin(respond(
             peer,
             b"\0\0\x12\x04\0\0\0\0\0\0\x03\0\0\0\x80\0\x04\0\x01",
         ))
     }),
     (
         "a switch of protocols",
-        failure(FailureKind::MalformedAnswer),
+        failure(FailureKind::MalformedResponse),
         |peer| {
             let switch = b"HTTP/1.1 101 X\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n";
-            Box::pin(answer(peer, switch))
+            Box::pin(respond(peer, switch))
         },
     ),
     (
@@ -211,32 +211,32 @@ const LYING: [(&str, Outcome, Behaviour); 9] = [
         failure(FailureKind::ServerError),
         |peer| {
             let head = b"HTTP/1.1 502 Oh\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nx\r\n";
-            Box::pin(answer(peer, head))
+            Box::pin(respond(peer, head))
         },
     ),
     ("a huge chunk", failure(FailureKind::ServerError), |peer| {
         let head = b"HTTP/1.1 502 Oh\r\nTransfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\n";
-        Box::pin(answer(peer, head))
+        Box::pin(respond(peer, head))
     }),
     (
         "a broken chunk that is accepted",
         Outcome::Delivered,
         |peer| {
             let head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n";
-            Box::pin(answer(peer, head))
+            Box::pin(respond(peer, head))
         },
     ),
     (
         "two lengths",
-        failure(FailureKind::MalformedAnswer),
+        failure(FailureKind::MalformedResponse),
         |peer| {
             let head = b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab";
-            Box::pin(answer(peer, head))
+            Box::pin(respond(peer, head))
         },
     ),
     ("a gzip bomb", failure(FailureKind::ServerError), |peer| {
         let head = b"HTTP/1.1 500 Oh\r\nContent-Encoding: gzip\r\nContent-Length: 1051\r\n\r\n";
-        Box::pin(async move { answer(peer, &[&head[..], &bomb()].concat()).await })
+        Box::pin(async move { respond(peer, &[&head[..], &bomb()].concat()).await })
     }),
     (
         "a redirect to the metadata",
@@ -244,7 +244,7 @@ const LYING: [(&str, Outcome, Behaviour); 9] = [
         |peer| {
             let head =
                 b"HTTP/1.1 307 X\r\nLocation: http://169.254.169.254/\r\nContent-Length: 0\r\n\r\n";
-            Box::pin(answer(peer, head))
+            Box::pin(respond(peer, head))
         },
     ),
 ];
@@ -272,7 +272,7 @@ async fn attempt(engine: &DeliveryEngine, row: &(&str, Outcome, Behaviour)) -> D
 async fn each_has_its_meaning_after_one_request_and_a_healthy_one_is_served_beside_them() {
     let engine = builder().timeout(DEADLINE).build().unwrap();
     let ok = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
-    let healthy = Server::start("127.0.0.1", |peer| peer.answer_all(ok)).await;
+    let healthy = Server::start("127.0.0.1", |peer| peer.respond_to_all(ok)).await;
     let url = healthy.url();
     let rows = STALLING.iter().chain(&FLOODING).chain(&LYING);
     let hostile = join_all(rows.map(|row| attempt(&engine, row)));
@@ -294,12 +294,12 @@ async fn each_has_its_meaning_after_one_request_and_a_healthy_one_is_served_besi
 }
 
 #[tokio::test]
-async fn of_an_endless_answer_only_the_cap_and_what_is_on_its_way_is_taken() {
+async fn of_an_endless_response_only_the_cap_and_what_is_on_its_way_is_taken() {
     let body = "HTTP/1.1 500 Oh\r\nContent-Length: 10000000000\r\n\r\n";
     let interim = "HTTP/1.1 102 Wait\r\n\r\n";
     for (head, endless, meaning) in [
         (body, "x", FailureKind::ServerError),
-        ("", interim, FailureKind::MalformedAnswer),
+        ("", interim, FailureKind::MalformedResponse),
     ] {
         let written = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&written);
@@ -333,7 +333,7 @@ async fn redirects_in_a_chain_to_metadata_addresses_end_at_the_first() {
     ] {
         for status in [301, 302, 303, 305, 307, 308] {
             let head = format!("HTTP/1.1 {status} X\r\nLocation: {target}\r\n");
-            let server = Server::answering(head + "Content-Length: 0\r\n\r\n").await;
+            let server = Server::responding(head + "Content-Length: 0\r\n\r\n").await;
             let result = deliver(&engine(), &server.url()).await;
             failed(&result, FailureKind::Redirect);
             assert_eq!((server.connections(), server.requests().len()), (1, 1));
@@ -357,7 +357,7 @@ async fn every_value_of_retry_after_in_the_vectors_is_read_from_the_wire() {
             line => vec![line.clone()],
         };
         let lines = lines.iter().map(|line| line.as_str().unwrap());
-        // Control characters end an answer, as malformed, before its headers are read.
+        // Control characters end a response, as malformed, before its headers are read.
         if lines
             .clone()
             .any(|line| line.contains(|c: char| c.is_control()))
@@ -368,7 +368,7 @@ async fn every_value_of_retry_after_in_the_vectors_is_read_from_the_wire() {
             .map(|line| format!("Retry-After: {line}\r\n"))
             .collect();
         let head = format!("HTTP/1.1 {status} Later\r\n{lines}Content-Length: 0\r\n\r\n");
-        let server = Server::answering(head).await;
+        let server = Server::responding(head).await;
         let result = deliver(&engine(), &server.url()).await;
         assert_eq!(result.status, Some(*status), "{row}");
         let wait = result.retry_after.map(|wait| wait.as_secs());

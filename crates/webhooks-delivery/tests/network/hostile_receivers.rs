@@ -99,7 +99,7 @@ async fn a_failure_whose_body_stalls_keeps_its_status() {
 }
 
 #[tokio::test]
-async fn a_receiver_that_never_answers_is_given_up_at_the_deadline() {
+async fn a_receiver_that_never_responds_is_given_up_at_the_deadline() {
     let server = Server::start("127.0.0.1", |mut peer| async move {
         peer.wait_for_close().await;
         Ok(())
@@ -130,7 +130,7 @@ async fn one_byte_at_a_time_does_not_outlast_the_deadline() {
 }
 
 #[tokio::test]
-async fn a_flood_of_interim_answers_is_a_malformed_answer() {
+async fn a_flood_of_interim_responses_is_a_malformed_response() {
     let server = Server::start("127.0.0.1", |mut peer| async move {
         peer.request().await?;
         loop {
@@ -142,30 +142,30 @@ async fn a_flood_of_interim_answers_is_a_malformed_answer() {
     .await;
     failed(
         &soon(&engine(), &server).await,
-        FailureKind::MalformedAnswer,
+        FailureKind::MalformedResponse,
     );
 }
 
 #[tokio::test]
-async fn a_connection_that_breaks_before_the_answer_is_a_reset() {
+async fn a_connection_that_breaks_before_the_response_is_a_reset() {
     let server = Server::start("127.0.0.1", |mut peer| async move {
         peer.request().await?;
         peer.stream.set_zero_linger()
     })
     .await;
     failed(&soon(&engine(), &server).await, FailureKind::Reset);
-    let server = Server::answering("").await;
+    let server = Server::responding("").await;
     failed(&soon(&engine(), &server).await, FailureKind::Reset);
     assert_eq!(server.requests().len(), 1);
-    let server = Server::answering("HTTP/1.1 200 O").await;
+    let server = Server::responding("HTTP/1.1 200 O").await;
     failed(&soon(&engine(), &server).await, FailureKind::Reset);
 }
 
 #[tokio::test]
-async fn what_is_not_http_is_a_malformed_answer() {
+async fn what_is_not_http_is_a_malformed_response() {
     let huge = format!("HTTP/1.1 200 OK\r\nX-Huge: {}\r\n\r\n", "x".repeat(200_000));
     let many = format!("HTTP/1.1 200 OK\r\n{}\r\n", "X-Many: x\r\n".repeat(3_000));
-    for answer in [
+    for response in [
         "SSH-2.0-OpenSSH_9.6\r\n\r\n",
         "HTTP/1.1 9x9 What\r\n\r\n",
         "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
@@ -173,15 +173,15 @@ async fn what_is_not_http_is_a_malformed_answer() {
         &huge,
         &many,
     ] {
-        let server = Server::answering(answer).await;
+        let server = Server::responding(response).await;
         let result = soon(&engine(), &server).await;
-        failed(&result, FailureKind::MalformedAnswer);
+        failed(&result, FailureKind::MalformedResponse);
     }
 }
 
 #[tokio::test]
 async fn a_closed_port_and_an_unknown_name_have_kinds_of_their_own() {
-    let server = Server::answering("").await;
+    let server = Server::responding("").await;
     let url = server.url();
     let port = server.address.port();
     drop(server);
@@ -195,13 +195,13 @@ async fn a_closed_port_and_an_unknown_name_have_kinds_of_their_own() {
 }
 
 #[tokio::test]
-async fn an_answer_is_never_decompressed() {
+async fn a_response_is_never_decompressed() {
     // The start of a gzip stream: what matters is that the bytes arrive as they were sent.
     let bomb: Vec<u8> = [0x1f, 0x8b, 8, 0].into_iter().chain([0; 996]).collect();
-    let mut answer =
+    let mut response =
         b"HTTP/1.1 500 Oh\r\nContent-Encoding: gzip\r\nContent-Length: 1000\r\n\r\n".to_vec();
-    answer.extend_from_slice(&bomb);
-    let server = Server::answering(answer).await;
+    response.extend_from_slice(&bomb);
+    let server = Server::responding(response).await;
     let result = soon(&engine(), &server).await;
     assert_eq!(result.response, bomb);
     assert_eq!(
@@ -218,9 +218,9 @@ async fn retry_after_counts_for_429_and_503_only_and_for_a_day_at_most() {
         (500, None),
         (200, None),
     ] {
-        let answer =
+        let response =
             format!("HTTP/1.1 {status} X\r\nRetry-After: 999999\r\nContent-Length: 0\r\n\r\n");
-        let server = Server::answering(answer).await;
+        let server = Server::responding(response).await;
         let result = soon(&engine(), &server).await;
         assert_eq!(
             result.retry_after,
@@ -232,7 +232,7 @@ async fn retry_after_counts_for_429_and_503_only_and_for_a_day_at_most() {
 
 /// As servers do that look at the length alone.
 #[tokio::test]
-async fn an_answer_that_comes_before_the_whole_request_was_sent_counts() {
+async fn a_response_that_comes_before_the_whole_request_was_sent_counts() {
     for (status, kind) in [
         (413, FailureKind::TooLarge),
         (503, FailureKind::ServerError),
@@ -240,8 +240,8 @@ async fn an_answer_that_comes_before_the_whole_request_was_sent_counts() {
         let server = Server::start("127.0.0.1", move |mut peer| async move {
             let mut start = [0; 100];
             tokio::io::AsyncReadExt::read_exact(&mut peer.stream, &mut start).await?;
-            let answer = format!("HTTP/1.1 {status} X\r\nContent-Length: 0\r\n\r\n");
-            peer.stream.write_all(answer.as_bytes()).await?;
+            let response = format!("HTTP/1.1 {status} X\r\nContent-Length: 0\r\n\r\n");
+            peer.stream.write_all(response.as_bytes()).await?;
             // Nothing more is read, until the client gives up.
             peer.stream.writable().await?;
             sleep(AT_ONCE * 4).await;

@@ -19,8 +19,8 @@ const FAILURE: &[u8] = b"HTTP/1.1 500 Oh\r\nContent-Length: 5\r\n\r\nsorry";
 
 #[tokio::test]
 async fn requests_one_after_the_other_share_a_connection() {
-    for answer in [EMPTY, WITH_BODY, CHUNKED, FAILURE] {
-        let server = Server::start("127.0.0.1", |peer| peer.answer_all(answer)).await;
+    for response in [EMPTY, WITH_BODY, CHUNKED, FAILURE] {
+        let server = Server::start("127.0.0.1", |peer| peer.respond_to_all(response)).await;
         let engine = engine();
         for _ in 0..50 {
             assert!(deliver(&engine, &server.url()).await.status.is_some());
@@ -29,14 +29,14 @@ async fn requests_one_after_the_other_share_a_connection() {
             server.connections(),
             1,
             "{}",
-            String::from_utf8_lossy(answer)
+            String::from_utf8_lossy(response)
         );
         assert_eq!(server.requests().len(), 50);
     }
 }
 
 #[tokio::test]
-async fn an_accepted_answer_whose_body_comes_later_gives_its_connection_back() {
+async fn an_accepted_response_whose_body_comes_later_gives_its_connection_back() {
     let (send, receive) = tokio::sync::oneshot::channel::<()>();
     let receive = std::sync::Mutex::new(Some(receive));
     let server = Server::start("127.0.0.1", move |mut peer| {
@@ -50,14 +50,14 @@ async fn an_accepted_answer_whose_body_comes_later_gives_its_connection_back() {
                 let _ = late.await;
             }
             peer.stream.write_all(b"llo").await?;
-            peer.answer_all(WITH_BODY).await
+            peer.respond_to_all(WITH_BODY).await
         }
     })
     .await;
     let engine = engine();
     assert!(deliver(&engine, &server.url()).await.is_delivered());
     send.send(()).unwrap();
-    // The second may come before the rest of the first answer: one of them is on the first connection.
+    // The second may come before the rest of the first response: one of them is on the first connection.
     for _ in 0..20 {
         assert!(deliver(&engine, &server.url()).await.is_delivered());
     }
@@ -66,7 +66,7 @@ async fn an_accepted_answer_whose_body_comes_later_gives_its_connection_back() {
 
 #[tokio::test]
 async fn a_connection_that_the_server_closed_is_replaced_and_the_request_arrives_once() {
-    // Every connection answers one request and is closed without saying so.
+    // Every connection responds to one request and is closed without saying so.
     let server = Server::start("127.0.0.1", |mut peer| async move {
         peer.request().await?;
         peer.stream.write_all(EMPTY).await
@@ -77,7 +77,7 @@ async fn a_connection_that_the_server_closed_is_replaced_and_the_request_arrives
         let result = deliver(&engine, &server.url()).await;
         assert!(result.is_delivered(), "{result:?}");
         assert_eq!(server.requests().len(), sent);
-        // The kernel has the end of the connection since before the answer was read; a turn of the
+        // The kernel has the end of the connection since before the response was read; a turn of the
         // runtime's reactor makes it known.
         for _ in 0..4 {
             tokio::task::yield_now().await;
@@ -88,7 +88,7 @@ async fn a_connection_that_the_server_closed_is_replaced_and_the_request_arrives
 
 #[tokio::test(start_paused = true)]
 async fn a_connection_is_not_used_after_its_verdict_has_run_out() {
-    let server = Server::start("127.0.0.1", |peer| peer.answer_all(EMPTY)).await;
+    let server = Server::start("127.0.0.1", |peer| peer.respond_to_all(EMPTY)).await;
     let engine = engine();
     let url = server.url();
     for _ in 0..12 {
@@ -101,7 +101,7 @@ async fn a_connection_is_not_used_after_its_verdict_has_run_out() {
 
 #[tokio::test]
 async fn requests_at_once_each_have_a_connection() {
-    let server = Server::start("127.0.0.1", |peer| peer.answer_all(WITH_BODY)).await;
+    let server = Server::start("127.0.0.1", |peer| peer.respond_to_all(WITH_BODY)).await;
     let engine = engine();
     let url = server.url();
     let all = join_all((0..8).map(|_| deliver(&engine, &url)));
@@ -167,12 +167,12 @@ async fn no_request_arrives_twice_whenever_its_connection_closes() {
     assert_eq!((ids.len(), requests.len()), (delivered, delivered));
 }
 
-/// What a receiver sends beyond its answer must not become the answer of the next request.
+/// What a receiver sends beyond its response must not become the response of the next request.
 #[tokio::test]
-async fn an_answer_that_comes_before_its_request_is_never_taken() {
+async fn a_response_that_comes_before_its_request_is_never_taken() {
     const BOTH: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n\
         HTTP/1.1 410 Gone\r\nContent-Length: 0\r\n\r\n";
-    let server = Server::start("127.0.0.1", |peer| peer.answer_all(BOTH)).await;
+    let server = Server::start("127.0.0.1", |peer| peer.respond_to_all(BOTH)).await;
     let engine = engine();
     for _ in 0..20 {
         let result = deliver(&engine, &server.url()).await;

@@ -19,7 +19,7 @@ mod hostile_receivers;
 #[cfg(test)]
 mod keep_alive;
 #[cfg(test)]
-mod odd_answers;
+mod odd_responses;
 #[cfg(test)]
 mod proxy;
 #[cfg(test)]

@@ -10,12 +10,12 @@ use crate::support::{Scripted, Server, builder, deliver, delivery, failed, heade
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 
-/// A proxy that answers `CONNECT` with `answer`, and then plays the target itself.
-async fn proxy(answer: &'static [u8]) -> Server {
+/// A proxy that responds to `CONNECT` with `response`, and then plays the target itself.
+async fn proxy(response: &'static [u8]) -> Server {
     Server::start("127.0.0.1", move |mut peer| async move {
         peer.request().await?;
-        peer.stream.write_all(answer).await?;
-        peer.answer_all(OK).await
+        peer.stream.write_all(response).await?;
+        peer.respond_to_all(OK).await
     })
     .await
 }
@@ -91,7 +91,7 @@ fn is_not_tried(result: Result<DeliveryResult, WebhookError>, why: &str) {
 
 #[tokio::test]
 async fn a_proxy_that_does_not_do_its_part_is_no_failure_of_the_endpoint() {
-    for (answer, why) in [
+    for (response, why) in [
         (
             "HTTP/1.1 407 Proxy Authentication Required\r\n\r\n",
             "credentials",
@@ -107,12 +107,12 @@ async fn a_proxy_that_does_not_do_its_part_is_no_failure_of_the_endpoint() {
         ("HTTP/1.1 200 OK\r\n", "broke off"),
         ("", "broke off"),
     ] {
-        let proxy = Server::answering(answer).await;
+        let proxy = Server::responding(response).await;
         let url = format!("http://egress:hunter2@{}", proxy.address);
         is_not_tried(through(url, URL).await, why);
     }
     let head = format!("HTTP/1.1 200 OK\r\nA: {}\r\n\r\n", "b".repeat(10_000));
-    let proxy = Server::answering(head).await;
+    let proxy = Server::responding(head).await;
     let url = format!("http://{}", proxy.address);
     is_not_tried(through(url, URL).await, "too long a head");
     is_not_tried(
@@ -143,7 +143,7 @@ async fn a_proxy_that_does_not_reach_the_endpoint_is_a_failed_connection() {
         "503 No",
         "504 Time",
     ] {
-        let proxy = Server::answering(format!("HTTP/1.1 {status}\r\n\r\n")).await;
+        let proxy = Server::responding(format!("HTTP/1.1 {status}\r\n\r\n")).await;
         let result = through(format!("http://{}", proxy.address), URL).await;
         failed(&result.unwrap(), FailureKind::Connect);
     }
@@ -201,7 +201,7 @@ async fn socks(hello: &[u8], reply: &[u8]) -> Server {
                 String::from_utf8_lossy(&asked[..length])
             ));
             peer.stream.write_all(&reply).await?;
-            peer.answer_all(OK).await
+            peer.respond_to_all(OK).await
         }
     })
     .await

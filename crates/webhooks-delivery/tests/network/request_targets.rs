@@ -87,7 +87,7 @@ fn asked(server: &Server) -> String {
 
 /// What we ask for under this URL of the server.
 async fn we_ask(rest: &str) -> String {
-    let server = Server::answering(OK).await;
+    let server = Server::responding(OK).await;
     let url = format!("http://{}{rest}", server.address);
     assert!(deliver(&engine(), &url).await.is_delivered(), "{url}");
     let host = server.address.to_string();
@@ -98,7 +98,7 @@ async fn we_ask(rest: &str) -> String {
 
 /// What curl asks for, which takes the path as it is.
 async fn curl_asks(rest: &str) -> String {
-    let server = Server::answering(OK).await;
+    let server = Server::responding(OK).await;
     let url = format!("http://{}{rest}", server.address);
     let curl = tokio::process::Command::new("curl")
         .args(["--silent", "--max-time", "10", "--noproxy", "*"])

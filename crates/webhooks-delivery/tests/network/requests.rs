@@ -12,7 +12,7 @@ const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const OLD: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
 
 async fn request_to(change: impl FnOnce(&mut WebhookEndpoint)) -> (String, String) {
-    let server = Server::answering(OK).await;
+    let server = Server::responding(OK).await;
     let mut endpoint = endpoint(&server.url());
     change(&mut endpoint);
     let mut delivery = delivery_to(endpoint);
@@ -102,7 +102,7 @@ async fn every_live_secret_signs_in_both_schemes_newest_first() {
 
 #[tokio::test]
 async fn a_changed_endpoint_is_sent_to_as_it_is_now() {
-    let (first, second) = (Server::answering(OK).await, Server::answering(OK).await);
+    let (first, second) = (Server::responding(OK).await, Server::responding(OK).await);
     let engine = engine();
     for server in [&first, &second] {
         assert!(

@@ -66,7 +66,7 @@ async fn a_name_that_no_resolver_can_hold_is_an_error() {
 
 #[tokio::test]
 async fn a_permissive_engine_delivers_to_localhost_by_name() {
-    let server = Server::answering("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
+    let server = Server::responding("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
     let url = format!("http://localhost:{}/", server.address.port());
     assert!(deliver(&engine(), &url).await.is_delivered());
 }

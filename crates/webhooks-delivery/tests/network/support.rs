@@ -135,14 +135,14 @@ impl Server {
         }
     }
 
-    /// Answers the first request of every connection with `answer`, then closes.
-    pub(crate) async fn answering(answer: impl Into<Vec<u8>>) -> Self {
-        let answer = Arc::new(answer.into());
+    /// Responds to the first request of every connection with `response`, then closes.
+    pub(crate) async fn responding(response: impl Into<Vec<u8>>) -> Self {
+        let response = Arc::new(response.into());
         Self::start("127.0.0.1", move |mut peer| {
-            let answer = Arc::clone(&answer);
+            let response = Arc::clone(&response);
             async move {
                 peer.request().await?;
-                peer.stream.write_all(&answer).await?;
+                peer.stream.write_all(&response).await?;
                 peer.stream.shutdown().await
             }
         })
@@ -193,11 +193,11 @@ impl Peer {
         Ok(request)
     }
 
-    /// Answers every request until the client closes.
-    pub(crate) async fn answer_all(mut self, answer: &[u8]) -> io::Result<()> {
+    /// Responds to every request until the client closes.
+    pub(crate) async fn respond_to_all(mut self, response: &[u8]) -> io::Result<()> {
         loop {
             self.request().await?;
-            self.stream.write_all(answer).await?;
+            self.stream.write_all(response).await?;
         }
     }
 

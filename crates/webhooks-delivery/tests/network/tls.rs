@@ -60,7 +60,7 @@ impl Authority {
     }
 }
 
-/// Serves `leaf` on a loopback port, one answer per connection.
+/// Serves `leaf` on a loopback port, one response per connection.
 async fn serve(leaf: &Leaf, clients: Option<&Authority>) -> u16 {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
@@ -85,12 +85,12 @@ async fn serve(leaf: &Leaf, clients: Option<&Authority>) -> u16 {
                 continue;
             };
             let mut request = [0; 8_192];
-            let answer = async {
+            let response = async {
                 let _read = stream.read(&mut request).await?;
                 stream.write_all(OK).await?;
                 stream.shutdown().await
             };
-            drop(answer.await);
+            drop(response.await);
         }
     });
     port

@@ -1,6 +1,6 @@
 -- $1 worker, $2 now, $3 limit, $4 per endpoint, $5 room as {"endpoint": deliveries},
 -- $6 and $7 the rate limit of those without, $8 the endpoint looked at last, $9 now in
--- nanoseconds, $10 the lower bound of due times, $11 suspect deliveries at most, $12 whether to take
+-- nanoseconds, $10 the lower bound of due times, $11 poison suspects at most, $12 whether to take
 -- something even if what is due is not ready yet. In place of the mark stands all_queues.sql or
 -- known_queues.sql: who has something ready, in turn.
 WITH RECURSIVE @queues, scheduled AS MATERIALIZED (

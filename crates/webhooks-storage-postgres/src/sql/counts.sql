@@ -13,13 +13,13 @@ WITH waiting AS (
     GROUP BY 1
 )
 SELECT
-    t.delivered, t.dead, t.cancelled, t.purged, w.ready, w.scheduled, w.leased, w.held
+    t.delivered, t.dead, t.cancelled, t.purged, w.ready, w.scheduled, w.leased, w.suspended
 FROM (
     SELECT coalesce(sum(ready), 0)::bigint AS ready,
         coalesce(sum(scheduled), 0)::bigint AS scheduled,
         coalesce(sum(leased), 0)::bigint AS leased,
         coalesce(sum(ready + scheduled) FILTER (
-            WHERE NOT e.enabled OR e.paused OR e.deleted_at IS NOT NULL), 0)::bigint AS held
+            WHERE NOT e.enabled OR e.paused OR e.deleted_at IS NOT NULL), 0)::bigint AS suspended
     FROM waiting JOIN @.webhook_endpoints e ON e.id = waiting.endpoint_id
 ) w, (
     SELECT coalesce(sum(delivered), 0)::bigint AS delivered,

@@ -49,7 +49,7 @@ pub fn claim(worker: &WorkerId, limit: usize, now: Timestamp) -> Claim<'_> {
         limit,
         per_endpoint: limit,
         room: &[],
-        suspects: 1,
+        poison_suspects: 1,
         rate_limit: None,
     }
 }

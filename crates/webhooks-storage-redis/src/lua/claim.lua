@@ -188,7 +188,7 @@ local function before(a, b)
   return a.member < b.member
 end
 
--- Takes the first `n` of what is ready in order, with as many suspect ones as are left to take.
+-- Takes the first `n` of what is ready in order, with as many poison suspects as are left to take.
 -- While a batch fills, only these.
 local function pop(e, n, fills)
   local popped, members = fills and {} or redis.call('ZPOPMIN', key('ready', e.id), n), {}

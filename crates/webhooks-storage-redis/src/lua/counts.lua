@@ -4,7 +4,7 @@ local names = { 'enqueued', 'delivered', 'dead', 'cancelled', 'purged', 'ready',
   'leased' }
 local out = {}
 if id == '' then
-  names[#names + 1] = 'held'
+  names[#names + 1] = 'suspended'
   out = redis.call('HMGET', key('counts'), unpack(names))
 else
   local e = endpoint(id)

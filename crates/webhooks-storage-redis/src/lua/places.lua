@@ -3,7 +3,7 @@
 -- out of and into a place, and keep the counts right.
 local GATES = { 'enabled', 'paused', 'deleted_at', 'held_until', 'max_leased', 'rps', 'burst',
   'per_request', 'tat', 'incarnation', 'batch_wait', 'since' }
--- `suspect` counts those of the ready ones that have a place of their own.
+-- `suspect` counts the poison suspects: those of the ready ones that have a place of their own.
 local COUNTS = { 'enqueued', 'delivered', 'dead', 'cancelled', 'purged', 'ready', 'scheduled',
   'leased', 'suspect' }
 local FIELDS = { unpack(GATES) }
@@ -37,7 +37,7 @@ local function endpoint(id)
     local n = tonumber(v[#GATES + i] or 0)
     e.counts[name], e.was[name] = n, n
   end
-  e.held_was = e.open and 0 or e.counts.ready + e.counts.scheduled
+  e.suspended_was = e.open and 0 or e.counts.ready + e.counts.scheduled
   endpoints[id] = e
   return e
 end
@@ -139,8 +139,8 @@ local function flush()
         end
       end
       if #set > 0 then redis.call('HSET', key('endpoint', e.id), unpack(set)) end
-      local held = e.open and 0 or e.counts.ready + e.counts.scheduled
-      totals.held = (totals.held or 0) + held - e.held_was
+      local suspended = e.open and 0 or e.counts.ready + e.counts.scheduled
+      totals.suspended = (totals.suspended or 0) + suspended - e.suspended_was
       if e.due_moved then file_due(e) end
       if e.admit then admit(e) end
       if e.since ~= e.since_was then

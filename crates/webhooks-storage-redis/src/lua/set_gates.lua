@@ -4,9 +4,9 @@ local CHANGES = {
   resume = function(at) redis.call('HDEL', at, 'paused', 'held_until') end,
   disable = function(at, by)
     local v = redis.call('HMGET', at, 'enabled', 'disabled')
-    local by_answers = { gone = true, failing = true }
+    local by_responses = { gone = true, failing = true }
     -- Answers change nothing that was decided by hand.
-    if by_answers[by] and v[1] ~= '1' and not by_answers[v[2]] then return end
+    if by_responses[by] and v[1] ~= '1' and not by_responses[v[2]] then return end
     if redis.call('HGET', at, 'disabled') == 'unverified' then by = 'unverified' end
     redis.call('HSET', at, 'enabled', '0', 'disabled', by)
   end,

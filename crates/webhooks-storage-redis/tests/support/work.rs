@@ -51,7 +51,7 @@ pub fn claim(worker: &WorkerId, now: Timestamp, limit: usize) -> Claim<'_> {
         limit,
         per_endpoint: limit,
         room: &[],
-        suspects: 1,
+        poison_suspects: 1,
         rate_limit: None,
     }
 }

@@ -155,7 +155,7 @@ pub(crate) async fn a_suspect_comes_without_a_batch_and_fills_none(t: &Bench) {
         t.enqueue_at(&[new], t.at(200)).await;
     }
     let without = Claim {
-        suspects: 0,
+        poison_suspects: 0,
         ..t.claim_at(t.at(200))
     };
     assert!(t.claim(without).await.deliveries.is_empty());

@@ -2,7 +2,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use webhooks_core::storage::{Claim, HeldLease, Room, SettleAs};
+use webhooks_core::storage::{Claim, ClaimRoom, HeldLease, SettleAs};
 use webhooks_core::{BatchConfig, DeliveryState, Priority, RateLimitConfig, WorkerId};
 
 use crate::bench::{Bench, by_endpoint, endpoint, ids, token};
@@ -109,7 +109,7 @@ pub(crate) async fn room_replaces_the_usual_number(t: &Bench) {
     for name in ["a", "b", "c"] {
         t.send_many(name, 10).await;
     }
-    let room = |id: &str, deliveries| Room {
+    let room = |id: &str, deliveries| ClaimRoom {
         endpoint_id: id.into(),
         deliveries,
     };
@@ -308,7 +308,7 @@ pub(crate) async fn many_claimers_share_everything_once(t: &Bench) {
                     limit: 7,
                     per_endpoint: 3,
                     room: &[],
-                    suspects: 0,
+                    poison_suspects: 0,
                     rate_limit: None,
                 };
                 let (mut taken, mut empty) = (Vec::new(), 0);

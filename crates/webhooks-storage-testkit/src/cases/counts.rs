@@ -57,24 +57,24 @@ pub(crate) async fn every_step_keeps_the_sum(t: &Bench) {
     assert_eq!(a.delivered + b.delivered, all.delivered);
 }
 
-pub(crate) async fn what_closed_endpoints_keep_back_is_held(t: &Bench) {
+pub(crate) async fn what_closed_endpoints_keep_back_is_suspended(t: &Bench) {
     t.save(&["a", "b"]).await;
     t.send_many("a", 3).await;
     t.send_many("b", 2).await;
     let mut later = t.event(&["a"]);
     later.due_at = t.at(60);
     t.enqueue(&[later]).await;
-    assert_eq!(t.counts(None).await.held, 0);
+    assert_eq!(t.counts(None).await.suspended, 0);
     t.gate("a", GateChange::Pause).await;
-    assert_eq!(t.counts(None).await.held, 4);
+    assert_eq!(t.counts(None).await.suspended, 4);
     t.gate("b", GateChange::Disable(DisabledBy::Failing)).await;
     let all = t.counts(None).await;
-    assert_eq!((all.held, all.ready, all.scheduled), (6, 5, 1));
-    assert_eq!(t.counts(Some("a")).await.held, 4);
-    assert_eq!(t.counts(Some("b")).await.held, 2);
+    assert_eq!((all.suspended, all.ready, all.scheduled), (6, 5, 1));
+    assert_eq!(t.counts(Some("a")).await.suspended, 4);
+    assert_eq!(t.counts(Some("b")).await.suspended, 2);
     t.gate("a", GateChange::Resume).await;
     t.gate("b", GateChange::Enable).await;
-    assert_eq!(t.counts(None).await.held, 0);
+    assert_eq!(t.counts(None).await.suspended, 0);
 }
 
 pub(crate) async fn a_hold_is_not_counted_as_held(t: &Bench) {
@@ -82,7 +82,7 @@ pub(crate) async fn a_hold_is_not_counted_as_held(t: &Bench) {
     t.send("a").await;
     t.gate("a", GateChange::Hold { until: t.at(60) }).await;
     t.gate("a", GateChange::LimitLeased(Some(0))).await;
-    assert_eq!(t.counts(None).await.held, 0);
+    assert_eq!(t.counts(None).await.suspended, 0);
 }
 
 pub(crate) async fn a_deleted_endpoints_counts_stay(t: &Bench) {

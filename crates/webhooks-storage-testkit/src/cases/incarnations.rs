@@ -1,5 +1,5 @@
 use webhooks_core::storage::{
-    Change, DeliveryQuery, Enqueued, NewEvent, SUSPECT_CRASHES, SettleAs, Settled,
+    Change, DeliveryQuery, Enqueued, NewEvent, POISON_SUSPECT_CRASHES, SettleAs, Settled,
 };
 use webhooks_core::{CancelReason, DeliveryId, DeliveryState, WebhookEndpoint, WorkerId};
 
@@ -94,7 +94,7 @@ pub(crate) async fn what_a_dead_worker_held_of_an_earlier_incarnation_is_cancell
     let reason = cancelled_because(t, held).await;
     assert_eq!(reason, Some(CancelReason::EndpointReplaced));
     assert_eq!(t.delivery(held).await.delivery.crashes, 1);
-    assert!(t.delivery(held).await.delivery.crashes < SUSPECT_CRASHES);
+    assert!(t.delivery(held).await.delivery.crashes < POISON_SUSPECT_CRASHES);
 }
 
 pub(crate) async fn dead_letters_of_an_earlier_incarnation_are_not_replayed(t: &Bench) {

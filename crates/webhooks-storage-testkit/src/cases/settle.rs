@@ -208,7 +208,7 @@ pub(crate) async fn an_attempt_without_an_answer_is_logged(t: &Bench) {
         FailureKind::Tls,
         FailureKind::Reset,
         FailureKind::Timeout,
-        FailureKind::MalformedAnswer,
+        FailureKind::MalformedResponse,
         FailureKind::Redirect,
         FailureKind::ClientError,
         FailureKind::Gone,
@@ -307,7 +307,7 @@ pub(crate) async fn workers_settle_side_by_side(t: &Bench) {
                         limit: 10,
                         per_endpoint: 5,
                         room: &[],
-                        suspects: 0,
+                        poison_suspects: 0,
                         rate_limit: None,
                     };
                     let taken = storage.claim(&claim).await.unwrap().deliveries;

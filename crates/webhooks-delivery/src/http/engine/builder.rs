@@ -8,10 +8,10 @@ use std::time::Duration;
 use webhooks_core::{Clock, MAX_TIMEOUT_SECONDS, Result, WebhookError};
 
 use super::DeliveryEngine;
-use crate::http::answer::Reading;
 use crate::http::file_limit::FileLimit;
 use crate::http::idle_pool::IdlePool;
 use crate::http::network::{Connector, Proxy, ProxyConfig};
+use crate::http::response::Reading;
 use crate::http::scarcity::Scarcity;
 use crate::http::{NetworkPolicy, Resolve, SystemResolver, TlsOptions};
 
@@ -85,7 +85,7 @@ impl DeliveryEngineBuilder {
         self
     }
 
-    /// How many bytes of an answer's body are read, and how many of those are kept. Defaults to
+    /// How many bytes of a response's body are read, and how many of those are kept. Defaults to
     /// 64 KiB and 4 KiB.
     pub fn response_limits(mut self, read: usize, kept: usize) -> Self {
         self.response_read = read;

@@ -1,7 +1,7 @@
-//! Whether the head of an answer has the form that RFC 9112 asks for.
+//! Whether the head of a response has the form that RFC 9112 asks for.
 //!
 //! An odd head is read as curl reads it, since the receiver has done its work. But two readers may
-//! differ in where such an answer ends, so that its connection carries no other request.
+//! differ in where such a response ends, so that its connection carries no other request.
 
 /// Follows the bytes of one head, however they come in pieces.
 #[derive(Clone, Copy, Debug, Default)]
@@ -9,7 +9,7 @@ pub(crate) struct HeadForm(At);
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum At {
-    /// In the status line, which says nothing of where the answer ends.
+    /// In the status line, which says nothing of where the response ends.
     #[default]
     Status,
     /// At the beginning of a line.

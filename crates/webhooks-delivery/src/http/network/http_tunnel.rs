@@ -8,10 +8,10 @@ use zeroize::Zeroizing;
 use super::Wire;
 use super::tunnel::{Destination, Login, Refused};
 
-/// The longest head of the proxy's answer, in bytes.
+/// The longest head of the proxy's response, in bytes.
 const MAX_HEAD: usize = 8 * 1024;
 
-const BROKE_OFF: Refused = Refused::Proxy("broke off without an answer");
+const BROKE_OFF: Refused = Refused::Proxy("broke off without a response");
 
 /// Asks for a tunnel; what follows on `wire` belongs to it.
 pub(super) async fn open(
@@ -28,7 +28,7 @@ pub(super) async fn open(
         // One byte at a time: what follows the head belongs to the tunnel.
         head.push(wire.read_u8().await.map_err(|_| BROKE_OFF)?);
         if head.len() > MAX_HEAD {
-            return Err(Refused::Proxy("answers with too long a head"));
+            return Err(Refused::Proxy("responds with too long a head"));
         }
     }
     match head.strip_prefix(b"HTTP/1.") {

@@ -1,4 +1,4 @@
-//! A connection, plain or under TLS, that brings only so many bytes of an answer.
+//! A connection, plain or under TLS, that brings only so many bytes of a response.
 
 use std::fmt;
 use std::io;
@@ -27,17 +27,17 @@ enum Stream {
     Tls(Box<TlsStream<Wire>>),
 }
 
-/// How many more bytes a connection brings before it fails with [`AnswerTooLong`].
+/// How many more bytes a connection brings before it fails with [`ResponseTooLong`].
 ///
-/// It bounds what no bound of a head or a body sees: interim answers without end, and the framing
+/// It bounds what no bound of a head or a body sees: interim responses without end, and the framing
 /// of a body. Without it a fast peer could keep a processor busy up to the deadline.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Allowance(Arc<Answering>);
+pub(crate) struct Allowance(Arc<ResponseState>);
 
-/// What is known of the answer that comes. Between two answers there is one writer, during one there
+/// What is known of the response that comes. Between two responses there is one writer, during one there
 /// is one reader.
 #[derive(Debug, Default)]
-struct Answering {
+struct ResponseState {
     left: AtomicUsize,
     /// Nothing of it was read yet.
     is_new: AtomicBool,
@@ -45,14 +45,14 @@ struct Answering {
 }
 
 impl Allowance {
-    /// Another answer begins, of which so many bytes are brought.
+    /// Another response begins, of which so many bytes are brought.
     pub(crate) fn renew(&self, bytes: usize) {
         self.0.left.store(bytes, Ordering::Relaxed);
         self.0.is_new.store(true, Ordering::Relaxed);
         self.0.is_odd.store(false, Ordering::Relaxed);
     }
 
-    /// Whether the head of the answer is [odd](HeadForm), as far as it was read.
+    /// Whether the head of the response is [odd](HeadForm), as far as it was read.
     pub(crate) fn is_odd(&self) -> bool {
         self.0.is_odd.load(Ordering::Relaxed)
     }
@@ -68,21 +68,21 @@ impl Allowance {
         let left = self.0.left.load(Ordering::Relaxed).checked_sub(bytes.len());
         self.0.left.store(left.unwrap_or(0), Ordering::Relaxed);
         left.map(drop)
-            .ok_or_else(|| io::Error::other(AnswerTooLong))
+            .ok_or_else(|| io::Error::other(ResponseTooLong))
     }
 }
 
 /// The error of a connection whose allowance is used up.
 #[derive(Debug)]
-pub(crate) struct AnswerTooLong;
+pub(crate) struct ResponseTooLong;
 
-impl fmt::Display for AnswerTooLong {
+impl fmt::Display for ResponseTooLong {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the answer is longer than is read of one")
+        f.write_str("the response is longer than is read of one")
     }
 }
 
-impl std::error::Error for AnswerTooLong {}
+impl std::error::Error for ResponseTooLong {}
 
 impl Link {
     pub(crate) fn plain(stream: Wire) -> Self {

@@ -1,4 +1,4 @@
-//! What endpoints answer, over a real connection.
+//! What endpoints respond with, over a real connection.
 
 use std::io;
 use std::sync::Arc;
@@ -17,16 +17,16 @@ use webhooks_delivery::{DeliveryEngine, NetworkPolicy, parse_retry_after};
 use crate::stopped::{NOW, Stopped};
 
 const DAY: Duration = Duration::from_secs(86_400);
-/// How much is read of an answer, and how much is kept.
+/// How much is read of a response, and how much is kept.
 const READ: usize = 8_192;
 const KEPT: usize = 512;
 
-/// Bytes that start with `HTTP` are the whole answer; of others the first two are the status of a
-/// well-formed answer and the rest is its `Retry-After`.
-pub fn answer(data: &[u8]) {
+/// Bytes that start with `HTTP` are the whole response; of others the first two are the status of a
+/// well-formed response and the rest is its `Retry-After`.
+pub fn response(data: &[u8]) {
     thread_local!(static WIRE: Wire = Wire::new());
     WIRE.with(|wire| match data {
-        [b'H', b'T', b'T', b'P', ..] => any_answer(data, &wire.answer(data)),
+        [b'H', b'T', b'T', b'P', ..] => any_response(data, &wire.response(data)),
         [a, b, retry_after @ ..] => {
             let status = 200 + u16::from_le_bytes([*a, *b]) % 800;
             well_formed(wire, status, retry_after);
@@ -35,20 +35,20 @@ pub fn answer(data: &[u8]) {
     });
 }
 
-/// What holds for every answer.
-fn any_answer(data: &[u8], result: &DeliveryResult) {
+/// What holds for every response.
+fn any_response(data: &[u8], result: &DeliveryResult) {
     match result.status {
         Some(status) => {
             assert_eq!(result.outcome, meaning(status));
             let digits = format!(" {status:03}");
             let shown = data.windows(4).any(|window| window == digits.as_bytes());
-            assert!(shown, "{status} is nowhere in the answer");
+            assert!(shown, "{status} is nowhere in the response");
         }
         None => {
             let kind = result.failure();
             let broken = matches!(
                 kind,
-                Some(FailureKind::Reset | FailureKind::MalformedAnswer)
+                Some(FailureKind::Reset | FailureKind::MalformedResponse)
             );
             assert!(broken, "{kind:?}");
         }
@@ -72,7 +72,7 @@ fn well_formed(wire: &Wire, status: u16, retry_after: &[u8]) {
         return;
     };
     let head = format!("HTTP/1.1 {status} Status\r\nRetry-After: {value}\r\n");
-    let result = wire.answer(format!("{head}Content-Length: 2\r\n\r\nok").as_bytes());
+    let result = wire.response(format!("{head}Content-Length: 2\r\n\r\nok").as_bytes());
     assert_eq!(result.status, Some(status));
     assert_eq!(result.outcome, meaning(status));
     let asked = parse_retry_after(value, UNIX_EPOCH + Duration::from_secs(NOW.unsigned_abs()));
@@ -99,12 +99,12 @@ fn meaning(status: u16) -> Outcome {
         (3, _) => FailureKind::Redirect,
         (4, _) => FailureKind::ClientError,
         (5, _) => FailureKind::ServerError,
-        _ => FailureKind::MalformedAnswer,
+        _ => FailureKind::MalformedResponse,
     };
     Outcome::Failed(kind)
 }
 
-/// A server that answers one request, and the runtime of both sides.
+/// A server that responds to one request, and the runtime of both sides.
 struct Wire {
     runtime: Runtime,
     listener: TcpListener,
@@ -140,15 +140,16 @@ impl Wire {
         }
     }
 
-    /// What a fresh engine makes of this answer. It asks once, and soon has its result.
-    fn answer(&self, answer: &[u8]) -> DeliveryResult {
+    /// What a fresh engine makes of this response. It asks once, and soon has its result.
+    fn response(&self, response: &[u8]) -> DeliveryResult {
         let engine = DeliveryEngine::builder(Arc::new(Stopped))
             .network_policy(NetworkPolicy::permissive())
             .response_limits(READ, KEPT)
             .build()
             .unwrap();
         let exchange = async {
-            let (served, result) = tokio::join!(self.serve(answer), engine.deliver(&self.delivery));
+            let (served, result) =
+                tokio::join!(self.serve(response), engine.deliver(&self.delivery));
             served.unwrap();
             result.unwrap()
         };
@@ -159,14 +160,14 @@ impl Wire {
         result
     }
 
-    async fn serve(&self, answer: &[u8]) -> io::Result<()> {
+    async fn serve(&self, response: &[u8]) -> io::Result<()> {
         let (mut stream, _) = self.listener.accept().await?;
         let mut request = Vec::new();
         while !request.ends_with(&self.body) {
             assert_ne!(stream.read_buf(&mut request).await?, 0);
         }
         // The client may close as soon as it has seen enough.
-        let _closed = stream.write_all(answer).await;
+        let _closed = stream.write_all(response).await;
         let _closed = stream.shutdown().await;
         let _closed = stream.read_u8().await;
         Ok(())

@@ -1,4 +1,4 @@
-//! Answers of odd forms: what curl takes for a success is one.
+//! Responses of odd forms: what curl takes for a success is one.
 
 use std::process::Stdio;
 
@@ -71,12 +71,12 @@ fn shapes() -> Vec<(&'static str, String)> {
     ]
 }
 
-async fn answering(answer: String) -> Server {
+async fn responding(response: String) -> Server {
     Server::start("127.0.0.1", move |mut peer| {
-        let answer = answer.clone();
+        let response = response.clone();
         async move {
             peer.request().await?;
-            peer.stream.write_all(answer.as_bytes()).await?;
+            peer.stream.write_all(response.as_bytes()).await?;
             peer.stream.shutdown().await
         }
     })
@@ -100,8 +100,8 @@ async fn curl_takes(url: &str) -> bool {
 async fn what_curl_takes_for_a_success_is_delivered() {
     let engine = engine();
     let mut taken = 0;
-    for (oddity, answer) in shapes() {
-        let server = answering(answer).await;
+    for (oddity, response) in shapes() {
+        let server = responding(response).await;
         if curl_takes(&server.url()).await {
             taken += 1;
             let result = deliver(&engine, &server.url()).await;
@@ -117,27 +117,27 @@ async fn a_head_is_bounded_in_headers_and_in_bytes() {
         "a:\r\n".repeat(2_100),
         format!("a: {}\r\n", "b".repeat(1 << 20)),
     ] {
-        let server = answering(format!("HTTP/1.1 200 OK\r\n{headers}\r\n")).await;
+        let server = responding(format!("HTTP/1.1 200 OK\r\n{headers}\r\n")).await;
         let result = deliver(&engine(), &server.url()).await;
-        failed(&result, FailureKind::MalformedAnswer);
+        failed(&result, FailureKind::MalformedResponse);
     }
 }
 
 #[tokio::test]
-async fn a_connection_is_not_used_again_after_an_odd_answer() {
+async fn a_connection_is_not_used_again_after_an_odd_response() {
     for (header, connections) in [
         ("X-A: 1", 1),
         ("X-A : 1", 2),
         ("X[0]: 1", 2),
         ("A: 1\r\n b", 2),
     ] {
-        let answer = format!("HTTP/1.1 200 OK\r\n{header}\r\nContent-Length: 2\r\n\r\nok");
+        let response = format!("HTTP/1.1 200 OK\r\n{header}\r\nContent-Length: 2\r\n\r\nok");
         let server = Server::start("127.0.0.1", move |mut peer| {
-            let answer = answer.clone();
+            let response = response.clone();
             async move {
                 loop {
                     peer.request().await?;
-                    peer.stream.write_all(answer.as_bytes()).await?;
+                    peer.stream.write_all(response.as_bytes()).await?;
                 }
             }
         })

@@ -1,4 +1,6 @@
-use webhooks_core::storage::{Change, Claim, DeliveryQuery, GateChange, Room, SettleAs, Settled};
+use webhooks_core::storage::{
+    Change, Claim, ClaimRoom, DeliveryQuery, GateChange, SettleAs, Settled,
+};
 use webhooks_core::{DeliveryId, Priority, WorkerId};
 
 use crate::bench::{Bench, DEAD, by_endpoint, ids};
@@ -39,8 +41,8 @@ async fn suspects(t: &Bench, endpoints: &[&str], count: i64) {
 
 pub(crate) async fn suspects_come_as_many_as_are_asked_for(t: &Bench) {
     suspects(t, &["a", "b"], 5).await;
-    let asking = |suspects| Claim {
-        suspects,
+    let asking = |poison_suspects| Claim {
+        poison_suspects,
         ..t.claim_at(t.at(200))
     };
     assert!(t.claim(asking(0)).await.deliveries.is_empty());
@@ -54,8 +56,8 @@ pub(crate) async fn suspects_come_as_many_as_are_asked_for(t: &Bench) {
 pub(crate) async fn suspects_do_not_hide_those_behind_them(t: &Bench) {
     suspects(t, &["a"], 40).await;
     let fresh = t.send_many("a", 3).await;
-    let asking = |suspects| Claim {
-        suspects,
+    let asking = |poison_suspects| Claim {
+        poison_suspects,
         limit: 10,
         ..t.claim_at(t.at(200))
     };
@@ -63,7 +65,7 @@ pub(crate) async fn suspects_do_not_hide_those_behind_them(t: &Bench) {
     let more = t.send_many("a", 3).await;
     let taken = t.claim(asking(1)).await.deliveries;
     assert_eq!(taken.len(), 4, "one suspect and all others");
-    assert_eq!(taken.iter().filter(|d| d.is_suspect()).count(), 1);
+    assert_eq!(taken.iter().filter(|d| d.is_poison_suspect()).count(), 1);
     assert!(more.iter().all(|id| ids(&taken).contains(id)));
 }
 
@@ -83,14 +85,14 @@ pub(crate) async fn a_suspect_keeps_its_place_among_the_others(t: &Bench) {
     let low = send(t, Priority::Low).await;
     let claim = Claim {
         limit: 2,
-        suspects: 1,
+        poison_suspects: 1,
         ..t.claim_at(t.at(200))
     };
     let first = t.claim(claim).await.deliveries;
     assert_eq!(ids(&first)[0], urgent);
-    assert!(first[1].is_suspect());
+    assert!(first[1].is_poison_suspect());
     let rest = t.take(200).await;
-    assert!(rest[0].is_suspect());
+    assert!(rest[0].is_poison_suspect());
     assert_eq!(ids(&rest)[1], low);
 }
 
@@ -99,17 +101,17 @@ pub(crate) async fn a_suspect_is_the_next_before_all_that_came_later(t: &Bench) 
     let later: Vec<_> = (0..50).map(|n| t.event_at(&["a"], t.at(n))).collect();
     t.enqueue_at(&later, t.at(60)).await;
     let later: Vec<_> = later.iter().map(|new| new.deliveries[0].id).collect();
-    let room = [Room {
+    let room = [ClaimRoom {
         endpoint_id: "a".into(),
         deliveries: 1,
     }];
     let claim = |room| Claim {
         room,
-        suspects: 1,
+        poison_suspects: 1,
         ..t.claim_at(t.at(200))
     };
     let next = t.claim(claim(&room)).await.deliveries;
-    assert!(next.len() == 1 && next[0].is_suspect());
+    assert!(next.len() == 1 && next[0].is_poison_suspect());
     assert_eq!(ids(&t.claim(claim(&[])).await.deliveries), later);
 }
 
@@ -121,7 +123,7 @@ pub(crate) async fn a_suspect_behind_a_backlog_holds_no_other_one_back(t: &Bench
     }
     let claim = Claim {
         per_endpoint: 5,
-        suspects: 1,
+        poison_suspects: 1,
         ..t.claim_at(t.at(200))
     };
     let taken = t.claim(claim).await.deliveries;
@@ -129,7 +131,7 @@ pub(crate) async fn a_suspect_behind_a_backlog_holds_no_other_one_back(t: &Bench
     assert!(
         taken
             .iter()
-            .all(|d| d.is_suspect() == (*d.endpoint_id == *"b"))
+            .all(|d| d.is_poison_suspect() == (*d.endpoint_id == *"b"))
     );
 }
 
@@ -140,7 +142,7 @@ pub(crate) async fn a_suspect_that_is_retried_or_replayed_is_as_it_was(t: &Bench
     let settled = t.settle(&[t.failed(&suspect, retry)]).await;
     assert_eq!(settled, [Settled::Applied]);
     let without = Claim {
-        suspects: 0,
+        poison_suspects: 0,
         ..t.claim_at(t.at(300))
     };
     assert!(t.claim(without).await.deliveries.is_empty());
@@ -151,7 +153,7 @@ pub(crate) async fn a_suspect_that_is_retried_or_replayed_is_as_it_was(t: &Bench
     let replayed = t.storage.change(&query, Change::Replay, 10, t.at(400));
     assert_eq!(replayed.await.unwrap().changed, 1);
     let without = Claim {
-        suspects: 0,
+        poison_suspects: 0,
         ..t.claim_at(t.at(400))
     };
     let fresh = t.claim(without).await.deliveries;

@@ -1,25 +1,25 @@
-//! Why no answer came.
+//! Why no response came.
 
 use webhooks_core::FailureKind;
 
 use crate::http::network::{ConnectFailure, Untried};
 
-/// Why no answer came to a request.
+/// Why no response came to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum NoAnswer {
+pub(crate) enum NoResponse {
     /// What the endpoint, or the way to it, is to blame for.
     Failed(FailureKind),
     /// Nothing was sent, and the endpoint has no part in that.
     Untried(Untried),
 }
 
-impl From<FailureKind> for NoAnswer {
+impl From<FailureKind> for NoResponse {
     fn from(failure: FailureKind) -> Self {
         Self::Failed(failure)
     }
 }
 
-impl From<ConnectFailure> for NoAnswer {
+impl From<ConnectFailure> for NoResponse {
     fn from(failure: ConnectFailure) -> Self {
         Self::Failed(match failure {
             ConnectFailure::Literal => FailureKind::UrlRefused,

@@ -5,8 +5,9 @@ use std::fmt::Debug;
 use crate::{Circuit, RateLimitConfig, Timestamp};
 
 /// Decides, per endpoint, whether a request may start now: circuit breaker and rate limit.
-pub trait Gate: Debug + Send + Sync + 'static {
-    /// Asks for one request. [`Admission::Go`] has taken a token and, while half-open, a probe.
+pub trait Admission: Debug + Send + Sync + 'static {
+    /// Asks for one request. [`AdmissionDecision::Go`] has taken a token and, while half-open, a
+    /// probe.
     ///
     /// `rate_limit` is `None` when none is set or when the storage keeps it.
     fn admit(
@@ -14,7 +15,7 @@ pub trait Gate: Debug + Send + Sync + 'static {
         endpoint_id: &str,
         rate_limit: Option<RateLimitConfig>,
         now: Timestamp,
-    ) -> Admission;
+    ) -> AdmissionDecision;
 
     /// The circuit of an endpoint; closed if nothing is known of it.
     fn circuit(&self, endpoint_id: &str, now: Timestamp) -> Circuit;
@@ -23,9 +24,9 @@ pub trait Gate: Debug + Send + Sync + 'static {
     fn forget(&self, endpoint_id: &str);
 }
 
-/// The answer of a [`Gate`].
+/// What [`Admission`] decides.
 #[derive(Debug)]
-pub enum Admission {
+pub enum AdmissionDecision {
     /// The request may start.
     Go(Box<dyn Permit>),
     /// Nothing was taken; it is worth asking again at `until`.
@@ -55,7 +56,7 @@ pub trait Permit: Debug + Send + Sync {
 /// What an attempt says about the endpoint's health.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Verdict {
-    /// It answers, though perhaps with a refusal.
+    /// It responds, though perhaps with a refusal.
     Alive,
     /// It does not, or only with 429 and 5xx.
     Failed,

@@ -14,7 +14,7 @@ use better_auth_webhooks::{
 use serde_json::json;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
-use webhooks_tests::{Answer, Receiver};
+use webhooks_tests::{Receiver, Response};
 
 use crate::place::{Place, builder, endpoint, on_each_storage};
 
@@ -88,7 +88,7 @@ async fn suspects(
             limit: 1_000,
             per_endpoint: 1_000,
             room: &[],
-            suspects: 0,
+            poison_suspects: 0,
             rate_limit: None,
         };
         let claimed = storage.claim(&claim).await.unwrap().deliveries;
@@ -104,13 +104,13 @@ async fn suspects(
     new.deliveries.iter().map(|delivery| delivery.id).collect()
 }
 
-/// When the suspect one is due: the endpoint is busy by then.
+/// When the poison suspect is due: the endpoint is busy by then.
 const LATER: Duration = Duration::from_secs(2);
 
 /// How long it may then take: a poll of the storage, and a request.
 const SOON: Duration = Duration::from_secs(6);
 
-/// Puts a suspect delivery off until later. It is older than all that its endpoint gets meanwhile.
+/// Puts a poison suspect off until later. It is older than all that its endpoint gets meanwhile.
 async fn put_off(storage: &dyn WebhookStorage, suspect: DeliveryId) {
     let now = storage.beat(None, None).await.unwrap().now;
     let worker = WorkerId::named("keeper");
@@ -121,7 +121,7 @@ async fn put_off(storage: &dyn WebhookStorage, suspect: DeliveryId) {
         limit: 1,
         per_endpoint: 1,
         room: &[],
-        suspects: 1,
+        poison_suspects: 1,
         rate_limit: None,
     };
     let claimed = storage.claim(&claim).await.unwrap().deliveries;
@@ -139,7 +139,7 @@ async fn put_off(storage: &dyn WebhookStorage, suspect: DeliveryId) {
     assert_eq!(settled.unwrap(), [Settled::Applied]);
 }
 
-/// A suspect delivery of an endpoint at which younger ones keep all places taken arrives soon after
+/// A poison suspect of an endpoint at which younger ones keep all places taken arrives soon after
 /// it is due, before `most` more of them have.
 async fn arrives(
     place: &Place,
@@ -173,7 +173,7 @@ async fn arrives(
 }
 
 async fn slow() -> Receiver {
-    Receiver::start(|_, _| Answer::After(Duration::from_millis(30), 200)).await
+    Receiver::start(|_, _| Response::After(Duration::from_millis(30), 200)).await
 }
 
 async fn it_starts_at_an_endpoint_that_is_busy(place: &Place) {

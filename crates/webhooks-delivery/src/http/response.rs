@@ -1,4 +1,4 @@
-//! Reading what an endpoint answers.
+//! Reading the response of an endpoint.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -16,21 +16,21 @@ use crate::http::connection::Connection;
 use crate::http::idle_pool::IdlePool;
 use crate::http::retry_after::parse_retry_after;
 
-/// The longest wait that an answer can ask for.
+/// The longest wait that a response can ask for.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 3_600);
-/// How much of an answer is read besides its body: interim answers, the head, the framing of
+/// How much of a response is read besides its body: interim responses, the head, the framing of
 /// chunks, trailers. The body's cap in chunks of one byte is within it.
 const MAX_OVERHEAD: usize = 1024 * 1024;
-/// How long the rest of an accepted answer is read in the background, to keep its connection.
+/// How long the rest of an accepted response is read in the background, to keep its connection.
 const DRAIN: Duration = Duration::from_secs(2);
-/// How many answers are read in the background at once; further connections are closed instead.
+/// How many responses are read in the background at once; further connections are closed instead.
 const MAX_DRAINS: usize = 128;
 
-/// How often the connection's task is given a turn to bring more of an accepted answer, which is
+/// How often the connection's task is given a turn to bring more of an accepted response, which is
 /// cheaper than a task in the background.
 const TURNS: u32 = 2;
 
-/// The bytes that are kept at least of an answer whose sender wants to know what it says.
+/// The bytes that are kept at least of a response whose sender wants to know what it says.
 const WHOLE: usize = 1_024;
 
 /// The limits of what is read, and of what is read in the background.
@@ -43,9 +43,9 @@ pub(crate) struct Reading {
     drains: Arc<Semaphore>,
 }
 
-/// As much of an answer as has come.
+/// As much of a response as has come.
 #[derive(Debug, Default)]
-pub(crate) struct Answer {
+pub(crate) struct ReceivedResponse {
     pub(crate) status: Option<StatusCode>,
     pub(crate) retry_after: Option<Duration>,
     kept: BytesMut,
@@ -53,7 +53,7 @@ pub(crate) struct Answer {
     keep_at_least: usize,
 }
 
-impl Answer {
+impl ReceivedResponse {
     pub(crate) fn new(whole: bool) -> Self {
         Self {
             keep_at_least: if whole { WHOLE } else { 0 },
@@ -97,7 +97,7 @@ impl Reading {
         }
     }
 
-    /// How many bytes of one answer are taken from its connection, at most.
+    /// How many bytes of one response are taken from its connection, at most.
     pub(crate) const fn bytes(&self) -> usize {
         self.read.saturating_add(MAX_OVERHEAD)
     }
@@ -105,7 +105,7 @@ impl Reading {
     /// Reads a body up to the limit, and keeps the connection if that was all of it.
     pub(crate) async fn read_all(
         &self,
-        answer: &mut Answer,
+        response: &mut ReceivedResponse,
         mut body: Incoming,
         connection: Box<Connection>,
         idle: &Arc<IdlePool>,
@@ -114,7 +114,7 @@ impl Reading {
             let Ok(frame) = frame else { return };
             if frame
                 .data_ref()
-                .is_some_and(|part| !answer.take_part(part, self))
+                .is_some_and(|part| !response.take_part(part, self))
             {
                 return;
             }
@@ -125,7 +125,7 @@ impl Reading {
     /// Takes what is there of a body, and leaves its rest to the background.
     pub(crate) async fn read_ready(
         &self,
-        answer: &mut Answer,
+        response: &mut ReceivedResponse,
         mut body: Incoming,
         connection: Box<Connection>,
         idle: &Arc<IdlePool>,
@@ -136,7 +136,7 @@ impl Reading {
                 Some(Some(Ok(frame))) => {
                     if frame
                         .data_ref()
-                        .is_some_and(|part| !answer.take_part(part, self))
+                        .is_some_and(|part| !response.take_part(part, self))
                     {
                         return;
                     }
@@ -148,7 +148,7 @@ impl Reading {
                     tokio::task::yield_now().await;
                 }
                 None => {
-                    let rest = Some((body, self.read.saturating_sub(answer.read)));
+                    let rest = Some((body, self.read.saturating_sub(response.read)));
                     return self.recycle(rest, connection, idle);
                 }
             }
@@ -156,7 +156,7 @@ impl Reading {
         self.recycle(None, connection, idle);
     }
 
-    /// Keeps a connection once the rest of its answer has come and it can take a request.
+    /// Keeps a connection once the rest of its response has come and it can take a request.
     fn recycle(
         &self,
         rest: Option<(Incoming, usize)>,

@@ -4,25 +4,25 @@
 //! endpoint never uses up its probes, and an open circuit costs no token.
 
 use webhooks_core::{
-    Admission, Circuit, CircuitBreakerConfig, Gate, HeldBy, RateLimitConfig, Timestamp,
+    Admission, AdmissionDecision, Circuit, CircuitBreakerConfig, HeldBy, RateLimitConfig, Timestamp,
 };
 
 use crate::endpoint_map::EndpointMap;
 use crate::{CircuitBreaker, RateLimiter};
 
-/// The [`Gate`] of one process: a [`CircuitBreaker`] and a token bucket per endpoint.
+/// The [`Admission`] of one process: a [`CircuitBreaker`] and a token bucket per endpoint.
 ///
 /// An endpoint without a failure needs no memory of its own once its requests are settled.
 #[derive(Debug)]
-pub struct ResilienceGate {
+pub struct ResilienceAdmission {
     config: CircuitBreakerConfig,
     breakers: EndpointMap<CircuitBreaker>,
     limiter: RateLimiter,
 }
 
-impl ResilienceGate {
-    /// A gate whose breakers are all made with `config`. It limits only those requests that
-    /// [`Gate::admit`] is given a limit for.
+impl ResilienceAdmission {
+    /// One whose breakers are all made with `config`. It limits only those requests that
+    /// [`Admission::admit`] is given a limit for.
     #[must_use]
     pub fn new(config: CircuitBreakerConfig) -> Self {
         Self {
@@ -40,13 +40,13 @@ impl ResilienceGate {
     }
 }
 
-impl Gate for ResilienceGate {
+impl Admission for ResilienceAdmission {
     fn admit(
         &self,
         endpoint_id: &str,
         rate_limit: Option<RateLimitConfig>,
         now: Timestamp,
-    ) -> Admission {
+    ) -> AdmissionDecision {
         let permit = self.breakers.entry(
             endpoint_id,
             now,
@@ -61,7 +61,7 @@ impl Gate for ResilienceGate {
             self.limiter.acquire(endpoint_id, limit, now)
         });
         match token {
-            Ok(()) => Admission::Go(Box::new(permit)),
+            Ok(()) => AdmissionDecision::Go(Box::new(permit)),
             Err(until) => wait(until, HeldBy::RateLimit),
         }
     }
@@ -81,6 +81,6 @@ impl Gate for ResilienceGate {
     }
 }
 
-const fn wait(until: Timestamp, because: HeldBy) -> Admission {
-    Admission::Wait { until, because }
+const fn wait(until: Timestamp, because: HeldBy) -> AdmissionDecision {
+    AdmissionDecision::Wait { until, because }
 }
