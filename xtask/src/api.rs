@@ -5,8 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::bench::write_file;
-use crate::{Result, process, workspace};
+use crate::{Result, files, process, workspace};
 
 const LISTS: &str = "docs/api";
 const RUSTDOC: &str = "xtask/api/rustdoc.sh";
@@ -29,7 +28,7 @@ pub(crate) fn run(args: &[String]) -> Result {
         let path = Path::new(LISTS).join(&package.name).with_extension("txt");
         if bless {
             fs::create_dir_all(LISTS).map_err(|e| format!("{LISTS}: {e}"))?;
-            write_file(&path, &list)?;
+            files::write(&path, &list)?;
             continue;
         }
         // A crate without a list is new.

@@ -1,7 +1,6 @@
 //! `cargo xtask bench`: measures, on a private PostgreSQL and Redis.
 
 use std::fs;
-use std::path::Path;
 
 use crate::install::TempFolder;
 use crate::postgres::Postgres;
@@ -50,11 +49,4 @@ fn micro(args: &[String]) -> Result {
     let mut command = process::cargo(["bench", "-p", "webhooks-micro", "--bench", "micro"]);
     command.arg("--").args(args);
     process::run(command)
-}
-
-/// Writes a file, and says so.
-pub(crate) fn write_file(path: &Path, text: &str) -> Result {
-    fs::write(path, text).map_err(|e| format!("cannot write {}: {e}", path.display()))?;
-    println!("wrote {}", path.display());
-    Ok(())
 }

@@ -5,10 +5,9 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::Result;
-use crate::bench::write_file;
 use crate::bench_charts::{Bar, chart};
 use crate::workspace::{array, text};
+use crate::{Result, files};
 
 /// The last run of all parts.
 pub(crate) const RESULT: &str = "docs/benchmarks.json";
@@ -26,14 +25,14 @@ pub(crate) fn write() -> Result {
         .and_then(|(before, rest)| Some((before, rest.split_once(END)?.1)));
     let (before, after) = parts.ok_or_else(|| format!("{PAGE} has no place for the table"))?;
     let page = format!("{before}{BEGIN}\n{}\n{END}{after}", table(&result));
-    write_file(Path::new(PAGE), &page)?;
+    files::write(Path::new(PAGE), &page)?;
     let rates = chart("Deliveries per second", &rates(&result));
-    write_file(Path::new("docs/benchmarks-rates.svg"), &rates)?;
+    files::write(Path::new("docs/benchmarks-rates.svg"), &rates)?;
     let targets = chart(
         "Reached, in parts of the target (1 or more is reached)",
         &targets(&result),
     );
-    write_file(Path::new("docs/benchmarks-targets.svg"), &targets)
+    files::write(Path::new("docs/benchmarks-targets.svg"), &targets)
 }
 
 fn table(result: &Value) -> String {

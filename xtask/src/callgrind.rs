@@ -9,8 +9,7 @@ use std::thread;
 
 use serde_json::Value;
 
-use crate::bench::write_file;
-use crate::{Result, install, process};
+use crate::{Result, files, install, process};
 
 const TABLE: &str = "tests/micro/instructions.json";
 const PROGRAM: &str = "target/release/webhooks-micro";
@@ -48,7 +47,7 @@ pub(crate) fn run(args: &[String]) -> Result {
     let counts = count_all(&program, &steps)?;
     if bless {
         let text = serde_json::to_string_pretty(&counts).map_err(|e| e.to_string())?;
-        return write_file(Path::new(TABLE), &(text + "\n"));
+        return files::write(Path::new(TABLE), &(text + "\n"));
     }
     let table = fs::read_to_string(TABLE).map_err(|e| format!("{TABLE}: {e}"))?;
     let table: Value = serde_json::from_str(&table).map_err(|e| format!("{TABLE}: {e}"))?;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use crate::{Result, install, process, services};
+use crate::{Result, install, process, server};
 
 /// Programs that tunnel, with the packages that bring them.
 const PROGRAMS: &[(&str, &str)] = &[
@@ -96,25 +96,25 @@ impl EgressProxy {
         let file = folder.join(format!("{name}.conf"));
         let path = file.display().to_string();
         let write = |port| fs::write(&file, settings(port)).map_err(|e| e.to_string());
-        let port = services::free_port()?;
+        let port = server::free_port()?;
         write(port)?;
         Self::spawn(folder, name, port, &args(path))
     }
 
     fn start(folder: &Path, name: &str, args: impl FnOnce(u16) -> Vec<String>) -> Result<Self> {
-        let port = services::free_port()?;
+        let port = server::free_port()?;
         Self::spawn(folder, name, port, &args(port))
     }
 
     fn spawn(folder: &Path, name: &str, port: u16, args: &[String]) -> Result<Self> {
         let path = folder.join(format!("{name}.log"));
-        let (out, err) = (services::log(&path)?, services::log(&path)?);
+        let (out, err) = (server::log(&path)?, server::log(&path)?);
         let mut command = Command::new(find_or_install(name)?);
         command.args(args).current_dir(folder);
         command.stdin(Stdio::null()).stdout(out).stderr(err);
         let program = command.spawn();
         let mut program = program.map_err(|e| format!("cannot start {name}: {e}"))?;
-        services::wait_until_ready(name, &mut program, &path, || {
+        server::wait_until_ready(name, &mut program, &path, || {
             TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok()
         })?;
         Ok(Self { port, program })

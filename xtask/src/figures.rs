@@ -5,7 +5,7 @@
 
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
-use crate::{Result, layers, workspace};
+use crate::{Result, files, workspace};
 
 /// No file is longer, in lines.
 const LONGEST_FILE: usize = 500;
@@ -34,7 +34,7 @@ struct Figures {
 pub(crate) fn run() -> Result {
     let root = workspace::root()?;
     let mut files = Vec::new();
-    for (path, text) in layers::sources(&root.join("crates"))? {
+    for (path, text) in files::rust_texts(&root.join("crates"))? {
         let name = path.strip_prefix(&root).unwrap_or(&path);
         let name = name.display().to_string();
         if name.split('/').nth(2) == Some("src") {

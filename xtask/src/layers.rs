@@ -1,13 +1,12 @@
-//! `cargo xtask layers`: which crate may depend on which. The drawing is in `docs/ARCHITECTURE.md`.
+//! `cargo xtask layers`: which crate may depend on which, and that no files import each other in a
+//! circle. The drawing is in `docs/ARCHITECTURE.md`.
 //!
 //! Development dependencies are free: only what a crate brings to its users counts.
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::path::{Path, PathBuf};
 
 use crate::workspace::Package;
-use crate::{Result, process, workspace};
+use crate::{Result, files, import_circles, process, workspace};
 
 /// All our crates, and those of ours that each may depend on.
 const LAYERS: &[(&str, &[&str])] = &[
@@ -39,14 +38,7 @@ const LAYERS: &[(&str, &[&str])] = &[
 const OWNED: &[(&str, &[&str])] = &[
     ("failsafe", &["webhooks-resilience"]),
     ("governor", &["webhooks-resilience"]),
-    (
-        "backoff",
-        &[
-            "webhooks-resilience",
-            "webhooks-storage-postgres",
-            "webhooks-storage-redis",
-        ],
-    ),
+    ("backoff", &["webhooks-storage-postgres"]),
     ("fred", &["webhooks-storage-redis"]),
     ("tokio-postgres", &["webhooks-storage-postgres"]),
     ("deadpool", &["webhooks-storage-postgres"]),
@@ -99,14 +91,17 @@ pub(crate) fn run() -> Result {
     let packages = workspace::packages()?;
     let mut broken: Vec<String> = packages.iter().flat_map(direct).collect();
     for (folder, allowed) in CLOSED {
-        for (file, text) in sources(&workspace::root()?.join(folder))? {
+        for (file, text) in files::rust_texts(&workspace::root()?.join(folder))? {
             let upward = upward(allowed, &text);
             broken.extend(upward.map(|line| format!("{} must not {line}", file.display())));
         }
     }
-    for (file, text) in sources(&workspace::root()?.join(PURE))? {
+    for (file, text) in files::rust_texts(&workspace::root()?.join(PURE))? {
         let impure = impure(&text);
         broken.extend(impure.map(|line| format!("{} must not {line}", file.display())));
+    }
+    for package in &packages {
+        broken.extend(import_circles::of(package)?);
     }
     for name in WITHOUT_RUNTIME {
         if packages.iter().any(|package| package.name == *name) {
@@ -117,22 +112,6 @@ pub(crate) fn run() -> Result {
         return Ok(());
     }
     Err(broken.join("\n"))
-}
-
-/// The Rust files in a folder and in those below it, with what they hold.
-pub(crate) fn sources(folder: &Path) -> Result<Vec<(PathBuf, String)>> {
-    let unreadable = |e| format!("{}: {e}", folder.display());
-    let mut files = Vec::new();
-    for entry in fs::read_dir(folder).map_err(unreadable)? {
-        let path = entry.map_err(unreadable)?.path();
-        if path.is_dir() {
-            files.extend(sources(&path)?);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            let text = fs::read_to_string(&path).map_err(unreadable)?;
-            files.push((path, text));
-        }
-    }
-    Ok(files)
 }
 
 /// The imports of a file that are of its crate and not below these paths.

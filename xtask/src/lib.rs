@@ -20,7 +20,9 @@ mod egress;
 mod faults;
 mod features;
 mod figures;
+mod files;
 mod fuzz;
+mod import_circles;
 mod install;
 mod interop;
 mod layers;
@@ -28,6 +30,7 @@ mod pgbouncer;
 mod postgres;
 mod process;
 mod redis;
+mod server;
 mod services;
 mod test;
 mod workspace;
@@ -52,6 +55,7 @@ usage: cargo xtask <command>
   layers         which crate may depend on which
   api [bless]    the public items of the library crates, against docs/api
   figures        how long files and functions are, and how much explains them, within bounds
+  layers         which crate and which file may depend on which
   deny           licences, bans, sources and advisories of the dependencies
   features       each library crate alone, without features and with each of them
   services       starts PostgreSQL and Redis for work by hand, until Ctrl-C

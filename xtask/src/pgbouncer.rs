@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use crate::{Result, install, process, services};
+use crate::{Result, install, process, server};
 
 /// See the module. It is stopped when it is dropped.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ impl PgBouncer {
         let program = find_or_install()?;
         let folder = folder.join("pgbouncer");
         fs::create_dir(&folder).map_err(|e| e.to_string())?;
-        let port = services::free_port()?;
+        let port = server::free_port()?;
         let file = folder.join("pgbouncer.ini");
         let text = format!(
             "[databases]\n* = {server}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\n\
@@ -37,7 +37,7 @@ impl PgBouncer {
             settings.join("\n")
         );
         fs::write(&file, text).map_err(|e| e.to_string())?;
-        let log = services::log(&folder.join("log"))?;
+        let log = server::log(&folder.join("log"))?;
         let mut command = Command::new(program);
         command.arg(&file).current_dir(&folder).process_group(0);
         command
@@ -55,7 +55,7 @@ impl PgBouncer {
         }
         let pooler = command.spawn();
         let mut pooler = pooler.map_err(|e| format!("cannot start pgbouncer: {e}"))?;
-        services::wait_until_ready("pgbouncer", &mut pooler, &folder.join("log"), || {
+        server::wait_until_ready("pgbouncer", &mut pooler, &folder.join("log"), || {
             TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok()
         })?;
         Ok(Self { port, pooler })

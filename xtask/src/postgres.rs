@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::Duration;
 
-use crate::{Result, install, process, services};
+use crate::{Result, install, process, server};
 
 /// See the module. It is stopped when it is dropped.
 #[derive(Debug)]
@@ -40,9 +40,8 @@ impl Postgres {
             .arg(folder.join("data"))
             .args(["-U", "postgres", "-A", "trust"]);
         initdb.args(["-E", "UTF8", "--locale=C", "--no-sync", "--no-instructions"]);
-        process::run(initdb)
-            .map_err(|e| format!("{e}\n{}", services::told(&folder.join("log"))))?;
-        let port = services::free_port()?;
+        process::run(initdb).map_err(|e| format!("{e}\n{}", server::told(&folder.join("log"))))?;
+        let port = server::free_port()?;
         let server = programs.serve(&folder, port)?;
         Ok(Self {
             programs,
@@ -130,7 +129,7 @@ impl Programs {
             .spawn()
             .map_err(|e| format!("cannot start postgres: {e}"))?;
         let is_ready = ["-q", "-h", "127.0.0.1", "-U", "postgres", "-p", &port];
-        services::wait_until_ready("postgres", &mut server, &folder.join("log"), || {
+        server::wait_until_ready("postgres", &mut server, &folder.join("log"), || {
             Command::new(self.folder.join("pg_isready"))
                 .args(is_ready)
                 .status()
@@ -162,7 +161,7 @@ impl Programs {
     /// A program that writes to the log in `folder`, in a process group of its own: a Ctrl-C is for
     /// this tool, which stops the server after what uses it.
     fn command(&self, program: &str, folder: &Path) -> Result<Command> {
-        let log = services::log(&folder.join("log"))?;
+        let log = server::log(&folder.join("log"))?;
         let errors = log.try_clone().map_err(|e| e.to_string())?;
         let mut command = Command::new(self.folder.join(program));
         command.current_dir(folder).process_group(0);

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use crate::{Result, install, process, services};
+use crate::{Result, install, process, server};
 
 /// See the module. It is stopped when it is dropped.
 #[derive(Debug)]
@@ -32,7 +32,7 @@ impl Redis {
         }
         let folder = folder.join("redis");
         fs::create_dir(&folder).map_err(|e| e.to_string())?;
-        let port = services::free_port()?;
+        let port = server::free_port()?;
         let settings: Vec<_> = settings.iter().map(ToString::to_string).collect();
         let server = serve(&folder, port, &settings)?;
         Ok(Self {
@@ -78,11 +78,11 @@ fn serve(folder: &Path, port: u16, settings: &[String]) -> Result<Child> {
     server
         .process_group(0)
         .stdin(Stdio::null())
-        .stdout(services::log(&log)?);
+        .stdout(server::log(&log)?);
     let mut server = server
         .spawn()
         .map_err(|e| format!("cannot start redis-server: {e}"))?;
-    services::wait_until_ready("redis-server", &mut server, &log, || answers(port))?;
+    server::wait_until_ready("redis-server", &mut server, &log, || answers(port))?;
     Ok(server)
 }
 

@@ -1,16 +1,9 @@
 //! PostgreSQL and Redis of one run: the given ones, or private ones that are stopped at its end.
 
-use std::fs::{self, File};
-use std::net::{Ipv4Addr, TcpListener};
-use std::path::Path;
-use std::process::Child;
-use std::thread;
-use std::time::Duration;
-
 use crate::Result;
 use crate::install::TempFolder;
 use crate::postgres::Postgres;
-use crate::process::{self, Stop};
+use crate::process::Stop;
 use crate::redis::Redis;
 
 /// What names a PostgreSQL server to tests.
@@ -66,42 +59,4 @@ impl Services {
             _folder: folder,
         })
     }
-}
-
-/// A port of loopback that nobody listens on.
-pub(crate) fn free_port() -> Result<u16> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
-    let address = listener.and_then(|listener| listener.local_addr());
-    let address = address.map_err(|e| format!("no free port: {e}"))?;
-    Ok(address.port())
-}
-
-/// The log of a server, to be written on at its end.
-pub(crate) fn log(path: &Path) -> Result<File> {
-    let log = File::options().create(true).append(true).open(path);
-    log.map_err(|e| format!("cannot open {}: {e}", path.display()))
-}
-
-/// What the server has written to its log.
-pub(crate) fn told(log: &Path) -> String {
-    fs::read_to_string(log).unwrap_or_default()
-}
-
-/// Waits until the server is ready; its log is in the error if it ends or takes too long.
-pub(crate) fn wait_until_ready(
-    name: &str,
-    server: &mut Child,
-    log: &Path,
-    mut is_ready: impl FnMut() -> bool,
-) -> Result {
-    for _ in 0..300 {
-        if let Some(status) = process::poll(server)? {
-            return Err(format!("{name} ended with {status}\n{}", told(log)));
-        }
-        if is_ready() {
-            return Ok(());
-        }
-        thread::sleep(Duration::from_millis(100));
-    }
-    Err(format!("{name} was not ready within 30 s\n{}", told(log)))
 }

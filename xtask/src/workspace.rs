@@ -13,6 +13,8 @@ pub(crate) struct Package {
     pub(crate) features: Vec<String>,
     /// Names of what it depends on, development dependencies aside.
     pub(crate) dependencies: Vec<String>,
+    /// The first file of each of its targets: library, programs, tests and the like.
+    pub(crate) roots: Vec<PathBuf>,
 }
 
 impl Package {
@@ -72,6 +74,9 @@ fn package(package: &Value) -> Package {
         dependencies: array(package, "dependencies")
             .filter(|dependency| text(dependency, "kind") != "dev")
             .map(|dependency| text(dependency, "name").to_owned())
+            .collect(),
+        roots: array(package, "targets")
+            .map(|target| text(target, "src_path").into())
             .collect(),
     }
 }

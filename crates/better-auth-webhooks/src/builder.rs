@@ -32,6 +32,26 @@ pub struct WebhookSystemBuilder {
     endpoint_rules: EndpointRules,
 }
 
+impl WebhookSystem {
+    /// Sets a system up.
+    ///
+    /// ```
+    /// use better_auth_webhooks::storage::MemoryStorage;
+    /// use better_auth_webhooks::{RateLimitConfig, WebhookSystem};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let system = WebhookSystem::builder()
+    ///     .rate_limit(RateLimitConfig { requests_per_second: 10, burst_size: 20 })
+    ///     .build(MemoryStorage::new());
+    /// # assert!(system.health().await.is_healthy());
+    /// # }
+    /// ```
+    pub fn builder() -> WebhookSystemBuilder {
+        WebhookSystemBuilder::new()
+    }
+}
+
 impl WebhookSystemBuilder {
     pub(crate) fn new() -> Self {
         Self {

@@ -43,6 +43,7 @@ mod endpoint_rules;
 mod endpoints;
 mod event_builder;
 mod health;
+mod sending;
 mod shutdown;
 pub mod storage;
 mod system;

@@ -11,7 +11,6 @@ use base64::engine::general_purpose::STANDARD;
 use ring::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 use zeroize::Zeroizing;
 
-use crate::standard_webhooks::signed_content;
 use crate::{PRIVATE_KEY_PREFIX, Result, WebhookError, random_bytes};
 
 /// The start of a public key's text.
@@ -95,6 +94,12 @@ impl Ed25519Key {
         let public = Ed25519PublicKey(public);
         Self { seed, public }
     }
+}
+
+/// The bytes that are signed, as Standard Webhooks joins them.
+fn signed_content(id: &str, timestamp: i64, body: &[u8]) -> Vec<u8> {
+    let timestamp = timestamp.to_string();
+    [id.as_bytes(), b".", timestamp.as_bytes(), b".", body].concat()
 }
 
 #[expect(

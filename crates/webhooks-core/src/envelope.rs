@@ -10,16 +10,11 @@ use std::io::{self, Write};
 use bytes::Bytes;
 use serde::Serialize;
 
-use crate::{EventId, EventType, Result, Timestamp, WebhookError, check_data};
+use crate::{BATCH_EVENT, EventId, EventType, Result, Timestamp, WebhookError, check_data};
 
 /// The version of the envelope.
 /// Receivers may rely on its fields; a change that breaks them would be another version.
 pub const ENVELOPE_VERSION: &str = "1.0";
-/// The event type of a batch, whose `data` is `{"events":[<envelopes>]}`.
-pub const BATCH_EVENT: &str = "webhook.batch";
-/// The event type of the request that verifies an endpoint, whose `data` is
-/// `{"challenge":"<text>"}`. The response is 2xx and the same as JSON.
-pub const PING_EVENT: &str = "webhook.ping";
 
 /// The most bytes that a thread keeps to write envelopes into.
 ///

@@ -7,8 +7,13 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{BATCH_EVENT, PING_EVENT, Result, WebhookError};
+use crate::{Result, WebhookError};
 
+/// The event type of a batch, whose `data` is `{"events":[<envelopes>]}`.
+pub const BATCH_EVENT: &str = "webhook.batch";
+/// The event type of the request that verifies an endpoint, whose `data` is
+/// `{"challenge":"<text>"}`. The response is 2xx and the same as JSON.
+pub const PING_EVENT: &str = "webhook.ping";
 /// The longest event type, in characters.
 /// Counted in characters and not in bytes; as all that are allowed are ASCII, the two are the same
 /// for a valid type.

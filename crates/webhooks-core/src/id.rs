@@ -36,10 +36,10 @@ macro_rules! uuid_id {
             }
 
             /// The id with these bits, as a storage keeps them.
+            ///
+            /// Any UUID is taken: what a storage kept is not judged again.
             #[must_use]
             pub const fn from_uuid(uuid: Uuid) -> Self {
-                ///
-                /// Any UUID is taken: what a storage kept is not judged again.
                 Self(uuid)
             }
 

@@ -65,12 +65,10 @@ pub use self::encryption::{EncryptionKeys, Reencrypted};
 pub use self::endpoint::{
     MAX_TIMEOUT_SECONDS, MAX_URL, PreviousSecret, SignatureScheme, WebhookEndpoint,
 };
-pub use self::envelope::{
-    BATCH_EVENT, ENVELOPE_VERSION, PING_EVENT, batch_envelope, committed_envelope, envelope,
-};
+pub use self::envelope::{ENVELOPE_VERSION, batch_envelope, committed_envelope, envelope};
 pub use self::error::{Detail, Result, WebhookError};
 pub use self::event::WebhookEvent;
-pub use self::event_type::{EventType, MAX_EVENT_TYPE};
+pub use self::event_type::{BATCH_EVENT, EventType, MAX_EVENT_TYPE, PING_EVENT};
 pub use self::field_rule::ENCRYPTED_PREFIX;
 pub use self::filter::EventFilter;
 pub use self::filter_index::FilterIndex;
@@ -84,7 +82,7 @@ pub use self::random::random_bytes;
 pub use self::random::unique_number;
 pub use self::rate_limit::RateLimitConfig;
 pub use self::retry::RetryStrategy;
-pub use self::secret::Secret;
+pub use self::secret::{PRIVATE_KEY_PREFIX, Secret};
 pub use self::send_options::SendOptions;
 pub use self::signature::{
     SIGNATURE_HEADER, SignatureGenerator, SigningKey, decode_hex, signature_header,
@@ -93,8 +91,8 @@ pub use self::signature::{
 #[cfg(feature = "random")]
 pub use self::standard_webhooks::generate_secret;
 pub use self::standard_webhooks::{
-    PRIVATE_KEY_PREFIX, STANDARD_ID_HEADER, STANDARD_SIGNATURE_HEADER, STANDARD_TIMESTAMP_HEADER,
-    StandardKey, StandardSigner, standard_secret,
+    STANDARD_ID_HEADER, STANDARD_SIGNATURE_HEADER, STANDARD_TIMESTAMP_HEADER, StandardKey,
+    StandardSigner, standard_secret,
 };
 pub use self::text_rule::{MAX_DELAY, MAX_NAME, check_endpoint_id};
 pub use self::timestamp::Timestamp;

@@ -5,6 +5,9 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
+/// What a private key starts with where a secret may stand too.
+pub const PRIVATE_KEY_PREFIX: &str = "whsk_";
+
 /// A secret that is hidden from `Debug` and wiped when it is dropped.
 ///
 /// ```

@@ -9,7 +9,7 @@ use std::ops::RangeInclusive;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::{Result, SigningKey, WebhookError};
+use crate::{PRIVATE_KEY_PREFIX, Result, SigningKey, WebhookError};
 
 /// The header with the event's id.
 pub const STANDARD_ID_HEADER: &str = "webhook-id";
@@ -18,8 +18,6 @@ pub const STANDARD_TIMESTAMP_HEADER: &str = "webhook-timestamp";
 /// The header with the signatures.
 pub const STANDARD_SIGNATURE_HEADER: &str = "webhook-signature";
 
-/// The start of a private key's text.
-pub const PRIVATE_KEY_PREFIX: &str = "whsk_";
 /// The start of a secret's text.
 const SECRET_PREFIX: &str = "whsec_";
 /// The bytes of key that the specification asks for.
@@ -148,13 +146,6 @@ impl StandardSigner {
             Self::KeyPair(key) => key.sign(id, timestamp, body),
         }
     }
-}
-
-/// The bytes that are signed.
-#[cfg(feature = "ed25519")]
-pub(crate) fn signed_content(id: &str, timestamp: i64, body: &[u8]) -> Vec<u8> {
-    let timestamp = timestamp.to_string();
-    [id.as_bytes(), b".", timestamp.as_bytes(), b".", body].concat()
 }
 
 /// A new secret for either scheme: `whsec_` and the Base64 of `key`, which the caller takes from a

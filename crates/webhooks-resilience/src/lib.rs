@@ -1,16 +1,13 @@
-//! What keeps the system gentle: a circuit breaker and a rate limiter per endpoint, and retries of
-//! our own storage calls.
+//! What keeps the system gentle: a circuit breaker and a rate limiter per endpoint.
 //!
-//! [`ResilienceAdmission`] puts the first two together behind the seam that the scheduler asks,
+//! [`ResilienceAdmission`] puts both together behind the seam that the scheduler asks,
 //! [`webhooks_core::Admission`]. Time is always passed in, but for [`RateLimiter::check_rate_limit`],
-//! which asks a clock, and [`retry_transient`], which waits on Tokio's timer. Nothing here starts a
-//! task or does I/O, and what is kept for endpoints that are well and idle is dropped again, so that
-//! memory follows the number of busy or failing ones.
+//! which asks a clock. Nothing here starts a task or does I/O, and what is kept for endpoints that
+//! are well and idle is dropped again, so that memory follows the number of busy or failing ones.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod admission;
-mod backoff;
 mod circuit_breaker;
 mod endpoint_map;
 mod rate_limiter;
@@ -18,7 +15,6 @@ mod system_clock;
 mod token_bucket;
 
 pub use self::admission::ResilienceAdmission;
-pub use self::backoff::retry_transient;
 pub use self::circuit_breaker::{CircuitBreaker, CircuitPermit};
 pub use self::rate_limiter::RateLimiter;
 pub use self::system_clock::SystemClock;

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use webhooks_core::storage::spi::{Claim, Claimed};
 use webhooks_core::{DeliveryState, Lease, Timestamp, WebhookDelivery};
 
-use crate::filling::Allowance;
+use crate::batching::Allowance;
 use crate::row::Row;
 use crate::state::State;
 
@@ -123,7 +123,7 @@ impl State {
     /// here would hand out secrets with every delivery.
     pub(crate) fn delivery(&self, row: &Row) -> WebhookDelivery {
         let lease = (row.state == DeliveryState::Leased).then(|| Lease {
-            worker: self.workers.at(row.worker).id().clone(),
+            worker: self.workers.at(row.worker).id.clone(),
             token: row.token,
         });
         WebhookDelivery {

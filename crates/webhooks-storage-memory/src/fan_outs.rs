@@ -8,14 +8,7 @@ use webhooks_core::storage::{Change, DeliveryQuery};
 use webhooks_core::{Result, Timestamp};
 
 use crate::state::State;
-
-/// A fan-out that is not done.
-#[derive(Debug)]
-pub(crate) struct Unfinished {
-    fan_out: FanOut,
-    /// When a part was stored last: who is still under way is left alone.
-    moved_at: Timestamp,
-}
+use crate::unfinished::Unfinished;
 
 impl State {
     /// Stores one part, and with it where the next one goes on. `None` if there is no such fan-out

@@ -34,6 +34,7 @@
 
 mod arena;
 mod attempt_log;
+mod batching;
 mod claim;
 mod clock;
 mod endpoint_entry;
@@ -50,6 +51,8 @@ mod row;
 mod settle;
 mod state;
 mod sweep;
+mod unfinished;
+mod worker;
 mod workers;
 
 pub use self::limits::MemoryLimits;

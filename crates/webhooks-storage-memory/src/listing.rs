@@ -57,8 +57,6 @@ impl State {
             };
             match to {
                 Change::Replay => {
-                    // The backlog is asked for each one anew, as the replays before it have filled
-                    // it.
                     // Each replay fills the backlog by one.
                     if self.is_full(row.endpoint) {
                         continue;

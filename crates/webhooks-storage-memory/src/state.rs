@@ -13,11 +13,11 @@ use crate::MemoryLimits;
 use crate::arena::Arena;
 use crate::attempt_log::AttemptLog;
 use crate::endpoint_entry::EndpointEntry;
-use crate::fan_outs::Unfinished;
 use crate::idempotency::IdempotencyKeys;
 use crate::ready_ring::ReadyRing;
 use crate::row::Row;
-use crate::workers::Worker;
+use crate::unfinished::Unfinished;
+use crate::worker::Worker;
 
 /// Everything that the storage holds.
 ///

@@ -1,40 +1,10 @@
 //! Beats, and what becomes of the deliveries of workers that stop beating.
 
-use std::collections::HashSet;
-
-use webhooks_core::storage::spi::{Beat, HeldLease, POISON_CRASHES, WORKER_DEAD_AFTER};
+use webhooks_core::storage::spi::{Beat, HeldLease, POISON_CRASHES};
 use webhooks_core::{DeadReason, DeliveryId, Timestamp, WorkerId};
 
 use crate::state::State;
-
-/// Who leases deliveries.
-///
-/// Kept for a day after the last beat, and for as long as it holds something. A claim makes a
-/// worker known too: one that leases without ever beating would otherwise never be found silent,
-/// and what it holds would stay leased for ever.
-#[derive(Debug)]
-pub(crate) struct Worker {
-    id: WorkerId,
-    /// The last sign of life: a beat, or the first lease of a worker that did not beat before.
-    seen_at: Timestamp,
-    /// Whether `seen_at` is the time of a beat. Only beats are told as `Beat::before`: a first
-    /// lease would look to its own worker like the beat of a copy.
-    has_beaten: bool,
-    /// It was given up for dead and does not know yet.
-    given_up: bool,
-    /// Handles of the rows that it holds.
-    pub(crate) leased: HashSet<u32>,
-}
-
-impl Worker {
-    pub(crate) const fn id(&self) -> &WorkerId {
-        &self.id
-    }
-
-    fn is_silent(&self, started_at: Timestamp, now: Timestamp) -> bool {
-        now.since(self.seen_at.max(started_at)) >= WORKER_DEAD_AFTER
-    }
-}
+use crate::worker::Worker;
 
 impl State {
     /// The handle of a worker, which is made known if it is not.
@@ -43,13 +13,7 @@ impl State {
         if let Some(known) = self.worker_handles.get(id) {
             return *known;
         }
-        let new = self.workers.insert(Worker {
-            id: id.clone(),
-            seen_at: now,
-            has_beaten: false,
-            given_up: false,
-            leased: HashSet::new(),
-        });
+        let new = self.workers.insert(Worker::new(id.clone(), now));
         self.worker_handles.insert(id.clone(), new);
         new
     }

@@ -1,10 +1,11 @@
 use std::time::SystemTime;
 
 use tokio::time::Instant;
-use webhooks_core::storage::spi::{Beat, POISON_CRASHES};
+use tokio_postgres::types::ToSql;
+use webhooks_core::storage::spi::{Beat, POISON_CRASHES, WORKER_DEAD_AFTER};
 use webhooks_core::{Result, Timestamp, WorkerId};
 
-use crate::columns::{get, get_time, get_u64, int, time};
+use crate::columns::{get, get_time, get_u64, int, long, time};
 use crate::database::Database;
 use crate::rescue_rest::RescueRest;
 
@@ -23,7 +24,10 @@ impl Database {
         rest: &RescueRest,
     ) -> Result<Beat> {
         let (id, at) = (worker.map(WorkerId::as_str), at.map(time));
-        let rows = self.query("beat", BEAT, &[&id, &at]).await?;
+        let dead_after_ms = long(WORKER_DEAD_AFTER.as_millis());
+        let rows = self
+            .query("beat", BEAT, &[&id, &at, &dead_after_ms])
+            .await?;
         let mut beat = Beat::default();
         if let Some(row) = rows.first() {
             beat.now = get_time(row, "now")?;
@@ -63,8 +67,12 @@ impl Database {
     }
 
     async fn rescue_some(&self, now: Timestamp) -> Result<i64> {
-        let parameters: [&(dyn tokio_postgres::types::ToSql + Sync); 3] =
-            [&time(now), &RESCUED_AT_ONCE, &int(POISON_CRASHES)];
+        let parameters: [&(dyn ToSql + Sync); 4] = [
+            &time(now),
+            &time(now.before(WORKER_DEAD_AFTER)),
+            &int(POISON_CRASHES),
+            &RESCUED_AT_ONCE,
+        ];
         let rows = self
             .query("take deliveries back", RESCUE, &parameters)
             .await?;

@@ -5,10 +5,10 @@ use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
 use tokio_postgres::{Config, Socket};
 use webhooks_core::{EncryptionKeys, Result};
 
-use crate::PostgresStorage;
 use crate::claim_memory::ClaimMemory;
 use crate::database::Database;
 use crate::migrations::migrate;
+use crate::postgres_storage::PostgresStorage;
 use crate::rescue_rest::RescueRest;
 use crate::settings::Settings;
 use crate::wake::{Connect, Wake, connector};
@@ -23,9 +23,19 @@ pub struct PostgresBuilder {
     keys: EncryptionKeys,
 }
 
-impl PostgresBuilder {
-    pub(crate) fn new(pool: Pool) -> Self {
-        Self {
+impl PostgresStorage {
+    /// A storage in the schema `public`, whose missing migrations are applied.
+    ///
+    /// # Errors
+    ///
+    /// As [`PostgresBuilder::connect`].
+    pub async fn new(pool: Pool) -> Result<Self> {
+        Self::builder(pool).connect().await
+    }
+
+    /// Begins a storage with settings.
+    pub fn builder(pool: Pool) -> PostgresBuilder {
+        PostgresBuilder {
             pool,
             schema: "public".into(),
             migrations: true,
@@ -33,7 +43,9 @@ impl PostgresBuilder {
             keys: EncryptionKeys::none(),
         }
     }
+}
 
+impl PostgresBuilder {
     /// The schema that the tables are in: 1 to 48 characters of `a-z 0-9 _`, the first no digit.
     /// It is made if it is missing. Defaults to `public`.
     pub fn schema(mut self, name: &str) -> Self {

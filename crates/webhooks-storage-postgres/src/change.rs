@@ -1,6 +1,6 @@
 use uuid::Uuid;
 use webhooks_core::storage::{Change, Changed, DeliveryQuery};
-use webhooks_core::{DeliveryId, Result, Timestamp};
+use webhooks_core::{DeliveryId, Priority, Result, Timestamp};
 
 use crate::columns::{get, long, time};
 use crate::database::Database;
@@ -43,6 +43,14 @@ fn steps(to: Change) -> &'static [(Table, &'static str, &'static str)] {
             (Table::Archive, "q.payload IS NOT NULL", ERASE_ARCHIVE),
         ],
     }
+}
+
+/// The places of what is replayed at `now`, by its priority.
+fn sort_keys(now: Timestamp) -> Vec<i64> {
+    let levels = Priority::Low.level()..=Priority::Critical.level();
+    levels
+        .map(|level| Priority::from_level(level).sort_key(now))
+        .collect()
 }
 
 impl Database {
@@ -109,14 +117,17 @@ impl Database {
                 continue;
             };
             let ids = filter.parameter(picked.to_vec());
-            let now = filter.parameter(time(now));
+            let at = filter.parameter(time(now));
+            let mut sql = with_cancelled(sql, &at);
+            if to == Change::Replay {
+                sql = sql.replace("{sort_keys}", &filter.parameter(sort_keys(now)));
+            }
             let picked = format!(
                 "SELECT q.id, q.status FROM @.{} q WHERE q.id = ANY ({ids}::uuid[]) \
                  AND {conditions} AND {applies} ORDER BY q.id DESC FOR UPDATE OF q",
                 table.name()
             );
-            let sql = with_cancelled(&sql.replace("{picked}", &picked), &now);
-            let sql = self.sql(&sql);
+            let sql = self.sql(&sql.replace("{picked}", &picked));
             let statement = transaction.prepare_cached(&sql).await.map_err(error)?;
             let rows = transaction
                 .query(&statement, &filter.parameters())

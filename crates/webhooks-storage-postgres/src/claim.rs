@@ -3,7 +3,7 @@ use std::time::SystemTime;
 
 use tokio_postgres::Row;
 use tokio_postgres::types::{Json, ToSql};
-use webhooks_core::storage::spi::{Claim, Claimed};
+use webhooks_core::storage::spi::{Claim, Claimed, POISON_SUSPECT_CRASHES};
 use webhooks_core::{Result, Timestamp, WebhookDelivery};
 
 use crate::claim_memory::{ClaimMemory, Look};
@@ -16,6 +16,9 @@ const PROMOTE: &str = include_str!("sql/promote.sql");
 const CLAIM: &str = include_str!("sql/claim.sql");
 const ALL_QUEUES: &str = include_str!("sql/all_queues.sql");
 const KNOWN_QUEUES: &str = include_str!("sql/known_queues.sql");
+// A partial index is of use only where its condition stands in the statement: `crashes >= 2` cannot be a
+// parameter there.
+const _: () = assert!(POISON_SUSPECT_CRASHES == 2, "claim.sql and the index say 2");
 /// Scheduled deliveries that one claim makes ready at most.
 const MOST_PROMOTED: i64 = 1_000;
 /// Statements of one claim at most.

@@ -8,9 +8,12 @@ use webhooks_core::storage::Saved;
 
 use crate::columns::{get, get_u64};
 use crate::database::Database;
-use crate::endpoints::{LOCK, LOCK_REVISION};
 use crate::error::{commit_error, storage_error};
 
+/// Every change of endpoints takes this lock first: changes commit in the order of their revisions.
+pub(crate) const LOCK_REVISION: &str = "SELECT revision FROM @.webhook_revision FOR UPDATE";
+/// Waits for who is storing deliveries for the endpoint, so that the cancelling sees them.
+pub(crate) const LOCK: &str = "SELECT 1 FROM @.webhook_endpoints WHERE id = $1 FOR UPDATE";
 const WHAT: &str = "save an endpoint";
 const FIND: &str = "SELECT definition_revision, tenant, deleted_at IS NULL AS is_live \
     FROM @.webhook_endpoints WHERE id = $1";

@@ -12,7 +12,7 @@ use webhooks_core::{
 use crate::change::with_cancelled;
 use crate::columns::{get, get_time, get_u32, get_u64, int, long, named, time, unknown};
 use crate::database::Database;
-use crate::definition_change::DefinitionChange;
+use crate::definition_change::{DefinitionChange, LOCK, LOCK_REVISION};
 use crate::error::{commit_error, storage_error};
 
 const SAVE: &str = include_str!("sql/save_endpoint.sql");
@@ -23,11 +23,6 @@ pub(crate) const GET: &str = "SELECT id, url, secret, events, enabled, rate_limi
 const RECORD: &str = "SELECT * FROM @.webhook_endpoints WHERE id = $1 AND deleted_at IS NULL";
 const SINCE: &str = include_str!("sql/endpoints_since.sql");
 const TOMBSTONE: &str = include_str!("sql/tombstone.sql");
-/// Waits for who is storing deliveries for the endpoint, so that the cancelling sees them.
-pub(crate) const LOCK: &str = "SELECT 1 FROM @.webhook_endpoints \
-    WHERE id = $1 FOR UPDATE";
-/// Every change of endpoints takes this lock first.
-pub(crate) const LOCK_REVISION: &str = "SELECT revision FROM @.webhook_revision FOR UPDATE";
 const CANCEL: &str = include_str!("sql/cancel_waiting.sql");
 const NOW: &str = "SELECT date_trunc('milliseconds', clock_timestamp()) AS now";
 /// Nothing waits for an earlier incarnation any more: none can be stored.

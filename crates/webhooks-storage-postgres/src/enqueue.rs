@@ -1,12 +1,11 @@
 use std::sync::Arc;
-
 use std::time::SystemTime;
 
 use sha2::{Digest, Sha256};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
-use webhooks_core::storage::spi::{Enqueued, NewEvent};
+use webhooks_core::storage::spi::{Enqueued, IDEMPOTENCY_WINDOW, NewDelivery, NewEvent};
 use webhooks_core::{DeliveryId, EventId, Result, Timestamp, WorkerId};
 
 use crate::columns::{get, int, long, time, unknown};
@@ -15,9 +14,17 @@ use crate::raw_json::RawJson;
 
 pub(crate) const ENQUEUE: &str = include_str!("sql/enqueue.sql");
 
-/// Events and their deliveries, column by column.
-#[derive(Default)]
+/// What one call stores, column by column, in the order of the statement.
 pub(crate) struct Columns<'a> {
+    keys_expire_at: SystemTime,
+    events: Events<'a>,
+    deliveries: Deliveries<'a>,
+    keyed_n: Vec<i32>,
+    key: Vec<Vec<u8>>,
+}
+
+#[derive(Default)]
+struct Events<'a> {
     n: Vec<i32>,
     id: Vec<Uuid>,
     event_type: Vec<&'a str>,
@@ -28,19 +35,20 @@ pub(crate) struct Columns<'a> {
     sort_key: Vec<i64>,
     due_at: Vec<SystemTime>,
     max_retries: Vec<i32>,
-    delivery_n: Vec<i32>,
-    delivery_id: Vec<Uuid>,
-    endpoint_id: Vec<&'a str>,
-    lease: Vec<bool>,
-    incarnation: Vec<Option<i64>>,
-    by_name: Vec<bool>,
-    keyed_n: Vec<i32>,
-    key: Vec<Vec<u8>>,
 }
 
-impl<'a> Columns<'a> {
-    fn push(&mut self, new: &'a NewEvent) {
-        let n = i32::try_from(self.n.len()).unwrap_or(i32::MAX);
+#[derive(Default)]
+struct Deliveries<'a> {
+    n: Vec<i32>,
+    id: Vec<Uuid>,
+    endpoint_id: Vec<&'a str>,
+    incarnation: Vec<Option<i64>>,
+    by_name: Vec<bool>,
+    is_leased: Vec<bool>,
+}
+
+impl<'a> Events<'a> {
+    fn push(&mut self, n: i32, new: &'a NewEvent) {
         let event = &new.event;
         self.n.push(n);
         self.id.push(event.id.as_uuid());
@@ -52,57 +60,57 @@ impl<'a> Columns<'a> {
         self.sort_key.push(new.priority.sort_key(event.created_at));
         self.due_at.push(time(new.due_at));
         self.max_retries.push(int(new.max_retries));
-        for delivery in &new.deliveries {
-            self.delivery_n.push(n);
-            self.delivery_id.push(delivery.id.as_uuid());
-            self.endpoint_id.push(&delivery.endpoint_id);
-            self.lease.push(delivery.lease);
-            self.incarnation.push(delivery.incarnation.map(long));
-            self.by_name.push(delivery.by_name);
-        }
-        if let Some(key) = &new.idempotency_key {
-            self.keyed_n.push(n);
-            self.key.push(key_of(event.tenant.as_deref(), key));
-        }
+    }
+}
+
+impl<'a> Deliveries<'a> {
+    fn push(&mut self, n: i32, new: &'a NewDelivery) {
+        self.n.push(n);
+        self.id.push(new.id.as_uuid());
+        self.endpoint_id.push(&new.endpoint_id);
+        self.incarnation.push(new.incarnation.map(long));
+        self.by_name.push(new.by_name);
+        self.is_leased.push(new.lease);
     }
 }
 
 impl<'a> Columns<'a> {
-    pub(crate) fn of(events: &'a [NewEvent]) -> Self {
-        let mut columns = Self::default();
-        events.iter().for_each(|event| columns.push(event));
+    pub(crate) fn of(events: &'a [NewEvent], now: Timestamp) -> Self {
+        let mut columns = Self {
+            keys_expire_at: time(now.after(IDEMPOTENCY_WINDOW)),
+            events: Events::default(),
+            deliveries: Deliveries::default(),
+            keyed_n: Vec::new(),
+            key: Vec::new(),
+        };
+        for (n, new) in (0..).zip(events) {
+            columns.events.push(n, new);
+            for delivery in &new.deliveries {
+                columns.deliveries.push(n, delivery);
+            }
+            if let Some(key) = &new.idempotency_key {
+                columns.keyed_n.push(n);
+                columns.key.push(key_of(new.event.tenant.as_deref(), key));
+            }
+        }
         columns
     }
 
     /// As [`ENQUEUE`] takes them.
+    #[rustfmt::skip]
     pub(crate) fn parameters<'p>(
         &'p self,
         worker: &'p Option<&'p str>,
         now: &'p SystemTime,
         from_outbox: &'p bool,
-    ) -> [&'p (dyn ToSql + Sync); 21] {
+    ) -> [&'p (dyn ToSql + Sync); 22] {
+        let (e, d) = (&self.events, &self.deliveries);
         [
-            &self.n,
-            &self.id,
-            &self.event_type,
-            &self.tenant,
-            &self.payload,
-            &self.created_at,
-            &self.priority,
-            &self.sort_key,
-            &self.due_at,
-            &self.max_retries,
-            &self.delivery_n,
-            &self.delivery_id,
-            &self.endpoint_id,
-            &self.lease,
-            worker,
-            now,
-            from_outbox,
-            &self.keyed_n,
-            &self.key,
-            &self.incarnation,
-            &self.by_name,
+            worker, now, from_outbox, &self.keys_expire_at,
+            &e.n, &e.id, &e.event_type, &e.tenant, &e.payload, &e.created_at, &e.priority,
+            &e.sort_key, &e.due_at, &e.max_retries,
+            &d.n, &d.id, &d.endpoint_id, &d.incarnation, &d.by_name, &d.is_leased,
+            &self.keyed_n, &self.key,
         ]
     }
 }
@@ -134,7 +142,7 @@ impl Database {
         if events.is_empty() {
             return Ok(Vec::new());
         }
-        let columns = Columns::of(events);
+        let columns = Columns::of(events, now);
         let (worker, now) = (worker.map(WorkerId::as_str), time(now));
         let parameters = columns.parameters(&worker, &now, &from_outbox);
         answers(

@@ -9,7 +9,7 @@ use deadpool_postgres::PoolError;
 use tokio_postgres::error::{Severity, SqlState};
 use webhooks_core::WebhookError;
 
-use crate::repeat::Refusal;
+use crate::refusal::Refusal;
 
 /// A failure of the database without any value that was stored.
 #[derive(Debug)]

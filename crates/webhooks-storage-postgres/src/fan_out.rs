@@ -54,7 +54,7 @@ impl Database {
         }
         let event = if is_first { &part.event } else { later };
         let events = std::slice::from_ref(event);
-        let columns = Columns::of(events);
+        let columns = Columns::of(events, now);
         let from_outbox = part.place == PartPlace::FirstOfOutbox;
         let (worker, at) = (None, time(now));
         let parameters = columns.parameters(&worker, &at, &from_outbox);
@@ -118,11 +118,14 @@ impl Database {
         let error = |error| storage_error(WHAT, &error);
         let (id, now) = (part.event.event.id.as_uuid(), time(now));
         let up_to = part.up_to.as_deref();
-        let sql = if up_to.is_some() { MOVE } else { DONE };
+        let mut parameters: Vec<&(dyn ToSql + Sync)> = vec![&id];
+        let mut sql = DONE;
+        if let Some(up_to) = &up_to {
+            parameters.extend([up_to as &(dyn ToSql + Sync), &now]);
+            sql = MOVE;
+        }
         let statement = on.prepare_cached(&self.sql(sql)).await.map_err(error)?;
-        let parameters: [&(dyn ToSql + Sync); 3] = [&id, &up_to, &now];
-        let taken = if up_to.is_some() { 3 } else { 1 };
-        let moved = on.execute(&statement, parameters.get(..taken).unwrap_or_default());
+        let moved = on.execute(&statement, &parameters);
         Ok(moved.await.map_err(error)? > 0)
     }
 

@@ -7,7 +7,7 @@ use webhooks_core::{Result, Timestamp};
 
 use crate::columns::{int, time};
 use crate::database::Database;
-use crate::endpoints::LOCK_REVISION;
+use crate::definition_change::LOCK_REVISION;
 use crate::error::{commit_error, storage_error};
 
 const CHANGE: &str = include_str!("sql/change_gate.sql");

@@ -34,6 +34,7 @@ mod postgres_storage;
 mod preflight;
 mod raw_json;
 mod reencrypt;
+mod refusal;
 mod repeat;
 mod rescue_rest;
 mod row;

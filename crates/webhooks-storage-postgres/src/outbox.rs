@@ -5,6 +5,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{GenericClient, Row};
+use webhooks_core::storage::spi::OUTBOX_REST;
 use webhooks_core::storage::spi::OutboxEvent;
 use webhooks_core::{
     EventId, EventType, Priority, Result, SendOptions, Timestamp, WebhookError, check_data,
@@ -210,7 +211,7 @@ impl Database {
 
     /// Puts what was set aside ten minutes ago back into the outbox. An error here holds nobody up.
     pub(crate) async fn bring_back_outbox(&self, now: Timestamp) {
-        let params: [&(dyn ToSql + Sync); 2] = [&time(now), &MOST_BROUGHT_BACK];
+        let params: [&(dyn ToSql + Sync); 2] = [&time(now.before(OUTBOX_REST)), &MOST_BROUGHT_BACK];
         let back = self.execute("bring events back", BRING_BACK, &params);
         if let Err(error) = back.await {
             tracing::warn!(%error, "cannot put back into the outbox what was set aside");

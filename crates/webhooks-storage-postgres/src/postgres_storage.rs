@@ -1,5 +1,4 @@
 use async_trait::async_trait;
-use deadpool_postgres::Pool;
 use tokio_postgres::GenericClient;
 use webhooks_core::storage::spi::{
     Beat, Claim, Claimed, EndpointChanges, EndpointGate, Enqueued, FanOut, FanOutPart, HeldLease,
@@ -17,10 +16,10 @@ use crate::claim_memory::ClaimMemory;
 use crate::database::Database;
 use crate::enqueue::arriving;
 use crate::gates::open_something;
+use crate::outbox::Outbox;
 use crate::rescue_rest::RescueRest;
 use crate::settle::due_again;
 use crate::wake::Wake;
-use crate::{Outbox, PostgresBuilder};
 
 /// Keeps everything in PostgreSQL 13 or later.
 ///
@@ -35,20 +34,6 @@ pub struct PostgresStorage {
 }
 
 impl PostgresStorage {
-    /// A storage in the schema `public`, whose missing migrations are applied.
-    ///
-    /// # Errors
-    ///
-    /// As [`PostgresBuilder::connect`].
-    pub async fn new(pool: Pool) -> Result<Self> {
-        Self::builder(pool).connect().await
-    }
-
-    /// Begins a storage with settings.
-    pub fn builder(pool: Pool) -> PostgresBuilder {
-        PostgresBuilder::new(pool)
-    }
-
     /// The schema that the tables are in.
     #[must_use]
     pub fn schema(&self) -> &str {
@@ -56,7 +41,7 @@ impl PostgresStorage {
     }
 
     /// Encrypts the credentials of all endpoints with the first of the
-    /// [keys](PostgresBuilder::encryption_keys): those under another key, and those that are stored
+    /// [keys](crate::PostgresBuilder::encryption_keys): those under another key, and those that are stored
     /// as they are. Nobody sees it as a change. It is safe beside concurrent saves and may run on
     /// several nodes; what it cannot read it leaves, and names in its answer.
     ///

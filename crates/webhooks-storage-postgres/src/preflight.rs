@@ -11,7 +11,7 @@ use webhooks_core::{Result, WebhookError};
 use crate::columns::get;
 use crate::database::Database;
 use crate::error::storage_error;
-use crate::repeat::Refusal;
+use crate::refusal::Refusal;
 
 const WHAT: &str = "look at the database";
 const LOOK: &str = "SELECT current_setting('server_encoding') AS encoding, \

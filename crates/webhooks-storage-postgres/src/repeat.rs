@@ -8,62 +8,18 @@
 use std::error::Error;
 use std::time::Duration;
 
-use tokio_postgres::error::{Severity, SqlState};
+use backoff::backoff::Backoff;
+use backoff::{ExponentialBackoff, ExponentialBackoffBuilder};
 use webhooks_core::{Result, WebhookError};
 
 use crate::database::Database;
 use crate::error::PostgresError;
+use crate::refusal::Refusal;
 
 /// Times that a call is made in all.
 const MOST_TRIES: u32 = 6;
-/// The longest pause before the second try after a conflict; it doubles with each further one.
-const PAUSE: Duration = Duration::from_millis(10);
-
-/// Why a call had no effect.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Refusal {
-    /// What was prepared is gone or out of date.
-    Statement,
-    /// The connection is in a state, or leads to a server, that takes no calls.
-    Connection,
-    /// Other transactions were in the way.
-    Conflict,
-}
-
-impl Refusal {
-    /// Of an answer to anything but a commit.
-    pub(crate) fn of(error: &tokio_postgres::Error) -> Option<Self> {
-        let error = error.as_db_error()?;
-        let code = error.code();
-        let is_one_of = |codes: &[SqlState]| codes.contains(code);
-        if is_one_of(&[
-            SqlState::T_R_SERIALIZATION_FAILURE,
-            SqlState::T_R_DEADLOCK_DETECTED,
-        ]) {
-            return Some(Self::Conflict);
-        }
-        if is_one_of(&[
-            SqlState::READ_ONLY_SQL_TRANSACTION,
-            SqlState::ACTIVE_SQL_TRANSACTION,
-            SqlState::IN_FAILED_SQL_TRANSACTION,
-            SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
-            SqlState::ADMIN_SHUTDOWN,
-            SqlState::CRASH_SHUTDOWN,
-        ]) {
-            return Some(Self::Connection);
-        }
-        // A pooler answers with a protocol violation to what has nothing to do with statements, and
-        // then ends the connection.
-        let is_fatal = error.parsed_severity() == Some(Severity::Fatal);
-        let statement = is_one_of(&[
-            SqlState::INVALID_SQL_STATEMENT_NAME,
-            SqlState::DUPLICATE_PSTATEMENT,
-            // Also the answer of a standby that is to begin a transaction that writes.
-            SqlState::FEATURE_NOT_SUPPORTED,
-        ]) || *code == SqlState::PROTOCOL_VIOLATION && !is_fatal;
-        statement.then_some(Self::Statement)
-    }
-}
+/// The mean pause before the second try after a conflict; it doubles with each further one.
+const PAUSE: Duration = Duration::from_millis(5);
 
 impl Database {
     /// Makes a call that has no effect when it fails by a [`Refusal`], again if it does.
@@ -72,6 +28,7 @@ impl Database {
         F: Future<Output = Result<T>>,
     {
         let mut tries = 1;
+        let mut pauses = pauses();
         loop {
             let error = match call().await {
                 Ok(done) => return Ok(done),
@@ -83,8 +40,7 @@ impl Database {
             tracing::debug!(%error, "a call is made again");
             self.drop_what_is_stale(refusal, tries);
             if refusal == Refusal::Conflict {
-                let longest = PAUSE * 2_u32.pow(tries - 1);
-                tokio::time::sleep(longest.mul_f64(fastrand::f64())).await;
+                tokio::time::sleep(pauses.next_backoff().unwrap_or(PAUSE)).await;
             }
             tries += 1;
         }
@@ -101,6 +57,16 @@ impl Database {
             self.pool.retain(|_, _| false);
         }
     }
+}
+
+/// From nothing to twice the mean: those that were in each other's way come back one by one.
+fn pauses() -> ExponentialBackoff {
+    ExponentialBackoffBuilder::new()
+        .with_initial_interval(PAUSE)
+        .with_multiplier(2.0)
+        .with_randomization_factor(1.0)
+        .with_max_elapsed_time(None)
+        .build()
 }
 
 fn refusal(error: &WebhookError) -> Option<Refusal> {

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 use webhooks_core::storage::spi::{SettleAs, Settled, Settlement};
 use webhooks_core::{AttemptRecord, Result, Timestamp, WorkerId};
@@ -10,63 +11,65 @@ use crate::database::Database;
 
 const SETTLE: &str = include_str!("sql/settle.sql");
 
-/// Settlements and attempts, column by column.
+/// Settlements, column by column, in the order of the statement.
 #[derive(Default)]
-struct Columns<'a> {
+struct Settlements<'a> {
     n: Vec<i32>,
-    id: Vec<Uuid>,
+    delivery_id: Vec<Uuid>,
     token: Vec<i64>,
-    kind: Vec<i16>,
-    at: Vec<SystemTime>,
+    become_: Vec<&'static str>,
+    due_at: Vec<Option<SystemTime>>,
     reason: Vec<Option<&'a str>>,
-    counts: Vec<bool>,
-    /// Of those that may wait again.
-    endpoint_id: Vec<&'a str>,
-    attempt_n: Vec<i32>,
+    was_attempted: Vec<bool>,
+}
+
+impl<'a> Settlements<'a> {
+    fn push(&mut self, n: i32, settlement: &'a Settlement) {
+        let (become_, due_at, reason) = match settlement.settle_as {
+            SettleAs::Delivered => ("delivered", None, None),
+            SettleAs::Retry { at } => ("retry", Some(at), None),
+            SettleAs::Dead { reason } => ("dead", None, Some(reason.as_str())),
+            SettleAs::Release { at } => ("release", Some(at), None),
+            SettleAs::Cancelled { reason } => ("cancelled", None, Some(reason.as_str())),
+        };
+        self.n.push(n);
+        self.delivery_id.push(settlement.delivery_id.as_uuid());
+        self.token.push(long(settlement.token));
+        self.become_.push(become_);
+        self.due_at.push(due_at.map(time));
+        self.reason.push(reason);
+        self.was_attempted.push(settlement.attempt.is_some());
+    }
+}
+
+/// Attempts, column by column, in the order of the statement.
+#[derive(Default)]
+struct Attempts<'a> {
+    n: Vec<i32>,
+    delivery_id: Vec<Uuid>,
+    token: Vec<i64>,
     started_at: Vec<SystemTime>,
     duration_us: Vec<i64>,
     number: Vec<i32>,
     status: Vec<Option<i16>>,
+    ambiguous: Vec<bool>,
     failure: Vec<Option<&'a str>>,
     response: Vec<&'a [u8]>,
-    ambiguous: Vec<bool>,
 }
 
-impl<'a> Columns<'a> {
-    fn push(&mut self, settlement: &'a Settlement, now: Timestamp) {
-        let n = i32::try_from(self.n.len()).unwrap_or(i32::MAX);
-        let (kind, at, reason) = match settlement.settle_as {
-            SettleAs::Delivered => (0, now, None),
-            SettleAs::Retry { at } => (1, at, None),
-            SettleAs::Dead { reason } => (2, now, Some(reason.as_str())),
-            SettleAs::Release { at } => (3, at, None),
-            SettleAs::Cancelled { reason } => (4, now, Some(reason.as_str())),
-        };
+impl<'a> Attempts<'a> {
+    fn push(&mut self, n: i32, of: &Settlement, attempt: &'a AttemptRecord) {
         self.n.push(n);
-        self.id.push(settlement.delivery_id.as_uuid());
-        self.token.push(long(settlement.token));
-        self.kind.push(kind);
-        self.at.push(time(at));
-        self.reason.push(reason);
-        self.counts.push(settlement.attempt.is_some());
-        if matches!(kind, 1 | 3) {
-            self.endpoint_id.push(&settlement.endpoint_id);
-        }
-        if let Some(attempt) = &settlement.attempt {
-            self.push_attempt(n, attempt);
-        }
-    }
-
-    fn push_attempt(&mut self, n: i32, attempt: &'a AttemptRecord) {
-        self.attempt_n.push(n);
+        self.delivery_id.push(of.delivery_id.as_uuid());
+        self.token.push(long(of.token));
         self.started_at.push(time(attempt.started_at));
         self.duration_us.push(long(attempt.duration.as_micros()));
         self.number.push(int(attempt.number));
         let status = attempt.status.map(i16::try_from);
         self.status.push(status.and_then(std::result::Result::ok));
+        self.ambiguous.push(attempt.ambiguous);
         self.failure.push(attempt.failure.map(|kind| kind.as_str()));
         self.response.push(&attempt.response);
-        self.ambiguous.push(attempt.ambiguous);
     }
 }
 
@@ -80,34 +83,24 @@ impl Database {
         if settlements.is_empty() {
             return Ok(Vec::new());
         }
-        let mut c = Columns::default();
-        settlements.iter().for_each(|s| c.push(s, now));
-        let rows = self
-            .query(
-                "settle deliveries",
-                SETTLE,
-                &[
-                    &worker.as_str(),
-                    &time(now),
-                    &c.n,
-                    &c.id,
-                    &c.token,
-                    &c.kind,
-                    &c.at,
-                    &c.reason,
-                    &c.attempt_n,
-                    &c.started_at,
-                    &c.duration_us,
-                    &c.number,
-                    &c.status,
-                    &c.failure,
-                    &c.response,
-                    &c.counts,
-                    &c.endpoint_id,
-                    &c.ambiguous,
-                ],
-            )
-            .await?;
+        let (mut s, mut a) = (Settlements::default(), Attempts::default());
+        for (n, settlement) in (0..).zip(settlements) {
+            s.push(n, settlement);
+            if let Some(attempt) = &settlement.attempt {
+                a.push(n, settlement, attempt);
+            }
+        }
+        let waiting = due_again(settlements).map(|(endpoint_id, _)| &**endpoint_id);
+        let endpoints: Vec<&str> = waiting.collect();
+        #[rustfmt::skip]
+        let parameters: [&(dyn ToSql + Sync); 20] = [
+            &worker.as_str(), &time(now),
+            &s.n, &s.delivery_id, &s.token, &s.become_, &s.due_at, &s.reason, &s.was_attempted,
+            &endpoints,
+            &a.n, &a.delivery_id, &a.token, &a.started_at, &a.duration_us, &a.number, &a.status,
+            &a.ambiguous, &a.failure, &a.response,
+        ];
+        let rows = self.query("settle deliveries", SETTLE, &parameters).await?;
         let mut settled = vec![Settled::Stale; settlements.len()];
         for row in &rows {
             let n = usize::try_from(get::<i32>(row, "n")?).unwrap_or(usize::MAX);

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use fred::clients::Client;
+use fred::clients::{Client, Pool};
 use fred::error::Error;
 use fred::interfaces::{ConfigInterface, LuaInterface};
 use fred::types::Value;
@@ -30,17 +30,29 @@ pub struct RedisStorageBuilder {
     keys: EncryptionKeys,
 }
 
-impl RedisStorageBuilder {
-    pub(crate) fn new(clients: RedisClients) -> Self {
-        Self {
-            clients,
+impl RedisStorage {
+    /// A storage on this pool, with the default settings of [`builder`](Self::builder).
+    ///
+    /// # Errors
+    ///
+    /// As [`RedisStorageBuilder::connect`].
+    pub async fn new(pool: Pool) -> Result<Self> {
+        Self::builder(pool).connect().await
+    }
+
+    /// Settings of a storage on a `fred` pool or a single client.
+    pub fn builder(clients: impl Into<RedisClients>) -> RedisStorageBuilder {
+        RedisStorageBuilder {
+            clients: clients.into(),
             prefix: "webhooks".into(),
             partitions: 1,
             timeout: Duration::from_secs(10),
             keys: EncryptionKeys::none(),
         }
     }
+}
 
+impl RedisStorageBuilder {
     /// Sets what the names of all keys start with; 1 to 64 characters of `A-Z a-z 0-9 _ - .`.
     /// Storages with different prefixes share nothing. Defaults to `webhooks`.
     pub fn key_prefix(mut self, prefix: impl Into<String>) -> Self {

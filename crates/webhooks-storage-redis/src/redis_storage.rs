@@ -1,7 +1,6 @@
 use std::sync::atomic::AtomicUsize;
 
 use async_trait::async_trait;
-use fred::clients::Pool;
 use webhooks_core::storage::spi::{
     Beat, Claim, Claimed, EndpointChanges, EndpointGate, Enqueued, FanOut, FanOutPart, HeldLease,
     NewEvent, Settled, Settlement, Swept,
@@ -15,9 +14,8 @@ use webhooks_core::{
     WorkerId,
 };
 
-use crate::builder::RedisStorageBuilder;
 use crate::claim_tickets::ClaimTickets;
-use crate::connection::{Connection, RedisClients};
+use crate::connection::Connection;
 use crate::durability::DurabilityWarning;
 use crate::settle_requests::SettleRequests;
 use crate::wake::Wake;
@@ -57,20 +55,6 @@ pub struct RedisStorage {
 }
 
 impl RedisStorage {
-    /// A storage on this pool, with the default settings of [`builder`](Self::builder).
-    ///
-    /// # Errors
-    ///
-    /// As [`RedisStorageBuilder::connect`].
-    pub async fn new(pool: Pool) -> Result<Self> {
-        Self::builder(pool).connect().await
-    }
-
-    /// Settings of a storage on a `fred` pool or a single client.
-    pub fn builder(clients: impl Into<RedisClients>) -> RedisStorageBuilder {
-        RedisStorageBuilder::new(clients.into())
-    }
-
     /// What the server's settings, as they were at the start, can lose. Each was also logged as a
     /// warning.
     #[must_use]
@@ -79,7 +63,7 @@ impl RedisStorage {
     }
 
     /// Encrypts the credentials of all endpoints with the first of the
-    /// [keys](RedisStorageBuilder::encryption_keys): those under another key, and those that are
+    /// [keys](crate::RedisStorageBuilder::encryption_keys): those under another key, and those that are
     /// stored as they are. Nobody sees it as a change. It is safe beside concurrent saves and may
     /// run on several nodes; what it cannot read it leaves, and names in its answer.
     ///

@@ -22,6 +22,7 @@ mod processes;
 mod redis;
 mod redis_limit;
 mod report;
+mod result;
 mod sink;
 mod sink_process;
 mod small_steps;
@@ -31,10 +32,8 @@ use std::process::ExitCode;
 
 use self::database::Servers;
 use self::report::Report;
+use self::result::Result;
 use self::sink_process::SinkProcess;
-
-/// Whatever went wrong: the run ends with it.
-type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 /// The parts in their order.
 const PARTS: &[&str] = &[

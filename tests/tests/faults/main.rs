@@ -15,6 +15,7 @@
 mod clocks;
 mod connect;
 mod databases;
+mod eventually;
 mod ledger;
 mod poison;
 mod server;

@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use crate::eventually::eventually;
 use crate::ledger::Acknowledged;
 use crate::server::Kind;
 use crate::worker_process::LOADED;
-use crate::world::eventually;
 
 /// What a worker is to do.
 #[derive(Clone, Debug)]

@@ -8,10 +8,11 @@ use better_auth_webhooks::storage::DeliveryRecord;
 use better_auth_webhooks::{DeadReason, DeliveryState};
 use webhooks_tests::Response;
 
+use crate::eventually::eventually;
 use crate::form;
 use crate::server::Kind;
 use crate::worker_process::{LOAD, LOADED, MAX_IN_FLIGHT};
-use crate::world::{World, eventually, run_for};
+use crate::world::{World, run_for};
 
 /// Kills workers at random moments, and starts others in their place.
 pub(crate) fn killed(fault: &'static str, kind: Kind) {

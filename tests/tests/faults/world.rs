@@ -13,6 +13,7 @@ use webhooks_tests::{Received, Receiver, Response};
 use xtask::TempFolder;
 
 use crate::connect::connect;
+use crate::eventually::eventually;
 use crate::ledger::{Acknowledged, Arrivals};
 use crate::server::{Kind, Server};
 use crate::tally::Tally;
@@ -226,18 +227,6 @@ impl World {
             self.arrivals.first_after(start).is_some()
         });
         self.arrivals.first_after(start).unwrap()
-    }
-}
-
-/// Waits until it is so, and fails after a while.
-pub(crate) fn eventually(what: &str, patience: Duration, mut is_so: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !is_so() {
-        assert!(
-            start.elapsed() < patience,
-            "not within {patience:?}: {what}"
-        );
-        std::thread::sleep(Duration::from_millis(20));
     }
 }
 

@@ -15,24 +15,14 @@
 //! [`GateState`]: super::GateState
 //! [`Page::new`]: super::Page::new
 
-use std::time::Duration;
-
 pub use super::claim::{Beat, Claim, ClaimRoom, Claimed, HeldLease};
+pub use super::constants::{
+    IDEMPOTENCY_WINDOW, OUTBOX_REST, POISON_CRASHES, POISON_SUSPECT_CRASHES, WORKER_BEAT_EVERY,
+    WORKER_DEAD_AFTER,
+};
 pub use super::counts::Swept;
 pub use super::endpoints::{EndpointChanges, EndpointGate, GateChange};
 pub use super::enqueue::{Enqueued, NewDelivery, NewEvent};
 pub use super::fan_out::{FanOut, FanOutPart, PartPlace};
 pub use super::outbox::OutboxEvent;
 pub use super::settlement::{SettleAs, Settled, Settlement};
-
-/// How long a worker may be silent before others may take its deliveries.
-pub const WORKER_DEAD_AFTER: Duration = Duration::from_secs(12);
-/// How often a worker beats at least.
-pub const WORKER_BEAT_EVERY: Duration = Duration::from_secs(3);
-/// The number of dead workers that makes a delivery poison.
-pub const POISON_CRASHES: u32 = 3;
-/// The number of dead workers that makes a delivery a poison suspect: it may be what kills them, so
-/// that a worker has one of these in hand at a time.
-pub const POISON_SUSPECT_CRASHES: u32 = POISON_CRASHES - 1;
-/// How long an idempotency key is remembered.
-pub const IDEMPOTENCY_WINDOW: Duration = Duration::from_secs(24 * 3600);

@@ -1,8 +1,8 @@
--- $1 now, $2 events at most.
+-- $1 the time up to which they were set aside, $2 events at most.
 WITH back AS (
     DELETE FROM @.webhook_outbox_refused WHERE id = ANY (ARRAY(
         SELECT id FROM @.webhook_outbox_refused
-        WHERE refused_at <= $1::timestamptz - interval '10 minutes'
+        WHERE refused_at <= $1::timestamptz
         ORDER BY refused_at LIMIT $2::bigint FOR UPDATE SKIP LOCKED))
     RETURNING *
 )

@@ -4,9 +4,9 @@ WITH picked AS MATERIALIZED (
     UPDATE @.webhook_queue q SET
         status = 'pending', is_ready = true, dead_reason = NULL, attempts = 0, crashes = 0,
         -- As if sent now: it goes behind what waits, and its retention begins again.
-        sort_key = (extract(epoch FROM {now}::timestamptz) * 1000)::bigint - q.priority * 600000,
+        sort_key = ({sort_keys}::bigint[])[q.priority + 1],
         seq = DEFAULT,
-        queued_at = {now}, next_retry_at = {now}, updated_at = {now}
+        queued_at = {now}::timestamptz, next_retry_at = {now}, updated_at = {now}
     WHERE q.id = ANY (ARRAY(SELECT id FROM picked))
     RETURNING q.endpoint_id
 ), totals AS (

@@ -1,4 +1,5 @@
--- $1 now, $2 limit, $3 the crashes that make a delivery poison.
+-- $1 now, $2 the time since when a worker is silent that is dead, $3 the crashes that make a delivery
+-- poison, $4 deliveries at most.
 WITH unknown AS (
     -- Who leases and never beat is silent since its last lease.
     SELECT worker AS id, max(updated_at) AS seen_at FROM @.webhook_queue
@@ -11,7 +12,7 @@ WITH unknown AS (
 ), silent AS MATERIALIZED (
     -- Whoever beats meanwhile waits for this lock, or is not silent once it is had.
     SELECT id FROM @.webhook_workers
-    WHERE greatest(seen_at, pg_postmaster_start_time()) <= $1::timestamptz - interval '12 seconds'
+    WHERE greatest(seen_at, pg_postmaster_start_time()) <= $2::timestamptz
     FOR UPDATE SKIP LOCKED
 ), given_up AS (
     UPDATE @.webhook_workers SET given_up = true
@@ -20,7 +21,7 @@ WITH unknown AS (
     SELECT q.id, q.endpoint_id, q.incarnation, q.payload IS NULL AS is_erased
     FROM @.webhook_queue q
     WHERE q.status = 'processing' AND q.worker = ANY (ARRAY(SELECT id FROM silent))
-    LIMIT $2::bigint FOR UPDATE SKIP LOCKED
+    LIMIT $4::bigint FOR UPDATE SKIP LOCKED
 ), live AS MATERIALIZED (
     SELECT e.id, e.incarnation FROM @.webhook_endpoints e
     WHERE e.id IN (SELECT endpoint_id FROM orphan) AND e.deleted_at IS NULL
@@ -35,7 +36,7 @@ WITH unknown AS (
         status = CASE WHEN q.crashes + 1 >= $3::integer THEN 'dead' ELSE 'pending' END,
         dead_reason = CASE WHEN q.crashes + 1 >= $3 THEN 'poison' END,
         is_ready = q.crashes + 1 < $3,
-        next_retry_at = least(q.next_retry_at, $1), worker = NULL, updated_at = $1
+        next_retry_at = least(q.next_retry_at, $1::timestamptz), worker = NULL, updated_at = $1
     WHERE q.id = ANY (ARRAY(SELECT id FROM judged WHERE stranded IS NULL)) AND q.status = 'processing'
     RETURNING q.endpoint_id, q.status = 'dead' AS is_dead
 ), gone AS (
