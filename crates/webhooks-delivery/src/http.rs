@@ -24,7 +24,8 @@ mod retry_after;
 mod scarcity;
 mod tls;
 
-pub use self::engine::{DeliveryEngine, DeliveryEngineBuilder};
+pub use self::engine::DeliveryEngine;
+pub use self::engine::builder::DeliveryEngineBuilder;
 pub use self::network::{NetworkPolicy, ProxyConfig, Resolve, SystemResolver};
 pub use self::retry_after::parse_retry_after;
 pub use self::tls::TlsOptions;

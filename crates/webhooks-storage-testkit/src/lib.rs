@@ -41,7 +41,9 @@
 mod backend;
 mod bench;
 mod cases;
+mod claimable;
 mod model;
+mod model_rows;
 mod operation;
 mod random_operations;
 mod runner;

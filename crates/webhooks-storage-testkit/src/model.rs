@@ -9,11 +9,13 @@ use webhooks_core::storage::spi::{Enqueued, GateChange, NewEvent, Settled};
 use webhooks_core::storage::spi::{
     IDEMPOTENCY_WINDOW, POISON_CRASHES, POISON_SUSPECT_CRASHES, SettleAs, WORKER_DEAD_AFTER,
 };
-use webhooks_core::storage::{Change, Counts, DisabledBy, GateState};
+use webhooks_core::storage::{Change, Counts, DisabledBy};
 use webhooks_core::{
-    BatchConfig, CancelReason, DeadReason, DeliveryId, DeliveryState, EventId, Timestamp,
-    WebhookEndpoint,
+    CancelReason, DeadReason, DeliveryId, DeliveryState, EventId, Timestamp, WebhookEndpoint,
 };
+
+use crate::claimable::Claimable;
+use crate::model_rows::{ModelEndpoint, ModelRow, ModelWorker};
 
 /// What a storage has to do, written as plainly as possible: a list of rows, looked through from
 /// end to end.
@@ -31,105 +33,6 @@ pub(crate) struct Model {
     totals: Counts,
     /// How many incarnations of endpoints there were.
     incarnations: u64,
-}
-
-/// An endpoint or its tombstone.
-#[derive(Debug)]
-pub(crate) struct ModelEndpoint {
-    pub(crate) enabled: bool,
-    pub(crate) deleted: bool,
-    // A change of tenant makes a new incarnation, and so does a save after a deletion.
-    tenant: Option<String>,
-    incarnation: u64,
-    batch: Option<BatchConfig>,
-    pub(crate) gate: GateState,
-}
-
-/// A delivery.
-#[derive(Clone, Debug)]
-pub(crate) struct ModelRow {
-    pub(crate) id: DeliveryId,
-    pub(crate) endpoint: String,
-    /// Ready and scheduled are told apart by `due_at` alone, and stand here as ready.
-    pub(crate) state: DeliveryState,
-    incarnation: u64,
-    pub(crate) dead_reason: Option<DeadReason>,
-    pub(crate) cancel_reason: Option<CancelReason>,
-    pub(crate) attempts: u32,
-    pub(crate) crashes: u32,
-    pub(crate) erased: bool,
-    pub(crate) due_at: Timestamp,
-    /// The token that it was last leased under; 0 before the first lease.
-    pub(crate) token: u64,
-    /// Whoever leased it last.
-    pub(crate) worker: String,
-    /// By this its endpoint's ready rows are ordered; equal ones may come in any order here.
-    pub(crate) sort_key: i64,
-    priority: webhooks_core::Priority,
-    sent_at: Timestamp,
-    updated_at: Timestamp,
-}
-
-/// What a claim may return of one endpoint.
-///
-/// A range and not one number, since a claim that stops at its limit may have taken a part, and
-/// then what is left may be due or not.
-#[derive(Debug, Default)]
-pub(crate) struct Claimable {
-    /// Deliveries that may come at most, by the claim and by the gate.
-    room: usize,
-    /// Deliveries of one request at most.
-    pub(crate) batch: usize,
-    /// The oldest has waited long enough.
-    is_over: bool,
-    /// The keys of what is ready, in order.
-    sound: Vec<i64>,
-    suspects: Vec<i64>,
-    /// How many come, if the claim's limit lets them all.
-    pub(crate) least: usize,
-    pub(crate) most: usize,
-}
-
-/// A worker that has beaten.
-#[derive(Debug)]
-struct ModelWorker {
-    beat_at: Timestamp,
-    given_up: bool,
-}
-
-// Of gates only what lets claims through is asked here; holds and limits depend on the time and on
-// the leases.
-impl ModelEndpoint {
-    fn is_open(&self) -> bool {
-        self.enabled && !self.deleted && !self.gate.paused
-    }
-}
-
-impl Claimable {
-    /// What is not a whole batch comes with others only if the oldest has waited long enough, and
-    /// perhaps not even then: it may not be the oldest any more.
-    fn bounded(mut self) -> Self {
-        // So many would come if batches did not matter.
-        let fits = self.sound.len().min(self.room);
-        let whole = fits - fits % self.batch;
-        let (least, most) = match self.sound.len() >= self.batch {
-            // By its five cases: too few for a batch, with the wait over or not; room for less than
-            // a batch; and whole batches, with the wait of the rest over or not.
-            false if self.is_over => (fits, fits),
-            false => (0, 0),
-            true if whole == 0 => (fits, fits),
-            true if self.is_over => (whole, fits),
-            true => (whole, whole),
-        };
-        let with_suspects = |sound: usize| self.room.min(sound + self.suspects.len());
-        (self.least, self.most) = (with_suspects(least), with_suspects(most));
-        self
-    }
-
-    /// Whether these keys, those of poison suspects apart, are the first ones in order.
-    pub(crate) fn is_first(&self, keys: &[Vec<i64>; 2]) -> bool {
-        self.sound.starts_with(&keys[0]) && self.suspects.starts_with(&keys[1])
-    }
 }
 
 impl Model {

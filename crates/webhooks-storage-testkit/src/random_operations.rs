@@ -18,7 +18,8 @@ use webhooks_core::{BatchConfig, DeliveryId, DeliveryState, Priority, Timestamp,
 
 use crate::Backend;
 use crate::bench::{Bench, DEAD, endpoint, event};
-use crate::model::{Model, ModelRow};
+use crate::model::Model;
+use crate::model_rows::ModelRow;
 use crate::operation::{ENDPOINTS, Operation, STEPS, Send, WORKERS, operation};
 
 /// Runs random sequences, each on a fresh storage. The same seed gives the same sequences; it can

@@ -4,7 +4,7 @@
 //! with an error where nothing was sent for a reason of this side. It keeps what is costly to make
 //! again: idle connections by target, and headers with keyed signers by endpoint.
 
-mod builder;
+pub(super) mod builder;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -21,7 +21,6 @@ use webhooks_core::{
     WebhookDelivery, WebhookEndpoint, WebhookError,
 };
 
-pub use self::builder::DeliveryEngineBuilder;
 use crate::http::classify;
 use crate::http::connection::Connection;
 use crate::http::header_buffers::HeaderBuffers;
@@ -85,20 +84,6 @@ pub struct DeliveryEngine {
 }
 
 impl DeliveryEngine {
-    /// An engine with the defaults of [`builder`](Self::builder).
-    ///
-    /// # Errors
-    ///
-    /// As [`DeliveryEngineBuilder::build`].
-    pub fn new(clock: Arc<dyn Clock>) -> Result<Self> {
-        Self::builder(clock).build()
-    }
-
-    /// Starts an engine whose [`deliver`](Self::deliver) takes the time from `clock`.
-    pub fn builder(clock: Arc<dyn Clock>) -> DeliveryEngineBuilder {
-        DeliveryEngineBuilder::new(clock)
-    }
-
     /// Sends a delivery to the endpoint that it came out of the queue with, as the attempt after
     /// those it has had. A failed attempt is a value, not an error.
     ///

@@ -11,6 +11,7 @@
 //! - A refusal names its rule, and never what an internal name resolved to.
 
 mod address_rules;
+mod connect_failure;
 mod connector;
 mod dial;
 mod head_form;
@@ -27,12 +28,14 @@ mod refusal;
 mod resolver;
 mod shortage;
 mod socks;
+mod target;
 mod tunnel;
 mod untried;
 pub(crate) mod url_rules;
 mod wire;
 
-pub(crate) use self::connector::{ConnectFailure, Connector, Target};
+pub(crate) use self::connect_failure::ConnectFailure;
+pub(crate) use self::connector::Connector;
 pub(crate) use self::judged_url::JudgedUrl;
 pub(crate) use self::link::{Allowance, Link, ResponseTooLong};
 pub use self::policy::NetworkPolicy;
@@ -40,6 +43,7 @@ pub(crate) use self::proxy::Proxy;
 pub use self::proxy_config::ProxyConfig;
 pub(crate) use self::refusal::Refusal;
 pub use self::resolver::{Resolve, SystemResolver};
+pub(crate) use self::target::Target;
 pub(crate) use self::tunnel::Destination;
 pub(crate) use self::untried::Untried;
 pub(crate) use self::wire::Wire;

@@ -1,8 +1,7 @@
 //! Makes requests.
 //!
-//! Each request ends in exactly one input, [`ended`](Scheduler::ended) or
-//! [`ended_untried`](Scheduler::ended_untried), also where the transport panics. Only an abort ends
-//! it without: [`Driver::cut_off`] gives up what it carried before that.
+//! Each request comes to a result, also where the transport panics. Only an abort ends it without:
+//! what it carried was given up before that.
 
 use std::borrow::Cow;
 use std::panic::AssertUnwindSafe;
@@ -19,9 +18,8 @@ use webhooks_core::{
     Timestamp, Transport, WebhookError, WebhookEvent, batch_envelope,
 };
 
-use super::driver::Driver;
 use crate::lock::lock;
-use crate::schedule::{Content, Request, Scheduler};
+use crate::schedule::{Content, Request};
 use crate::settings::Settings;
 
 /// What makes requests, and the tasks that do.
@@ -47,12 +45,15 @@ impl Requests {
         }
     }
 
-    /// Makes a request in a task of its own, and those that follow it there.
-    pub(super) fn start(&self, driver: Arc<Driver>, request: Request) {
+    /// Starts a task that makes requests; `make` makes it, from its name.
+    pub(super) fn start<T>(&self, make: impl FnOnce(usize) -> T)
+    where
+        T: Future<Output = ()> + Send + 'static,
+    {
         let mut tasks = lock(&self.tasks);
         let entry = tasks.vacant_entry();
         // It cannot be over before its handle is kept: it needs the lock for that.
-        let task = self.runtime.spawn(make_all(driver, request, entry.key()));
+        let task = self.runtime.spawn(make(entry.key()));
         entry.insert(task.abort_handle());
     }
 
@@ -61,12 +62,13 @@ impl Requests {
         lock(&self.tasks).drain().for_each(|task| task.abort());
     }
 
-    fn is_over(&self, task: usize) {
+    /// A task is over.
+    pub(super) fn is_over(&self, task: usize) {
         lock(&self.tasks).try_remove(task);
     }
 
     /// Makes a request. A transport that panics has failed.
-    async fn make(&self, request: &Request) -> Result<DeliveryResult> {
+    pub(super) async fn make(&self, request: &Request) -> Result<DeliveryResult> {
         // One event goes out as the bytes that were stored; only a batch gets an envelope now.
         let envelope = Envelope::of(request);
         let mut attempt = Attempt::new(
@@ -93,20 +95,6 @@ impl Requests {
         span.in_scope(|| log(result.as_ref()));
         result
     }
-}
-
-/// Makes a request and those that follow it in this task.
-async fn make_all(driver: Arc<Driver>, first: Request, task: usize) {
-    let mut next = Some(first);
-    while let Some(request) = next {
-        let result = driver.requests().make(&request).await;
-        // The end of this request and the start of the next are one input: the lock is taken once.
-        next = driver.tell_end(|scheduler: &mut Scheduler, now| match &result {
-            Ok(result) => scheduler.ended(now, request.id, result),
-            Err(_) => scheduler.ended_untried(now, request.id),
-        });
-    }
-    driver.requests().is_over(task);
 }
 
 /// The body of a request and its ids; a batch gets an envelope and ids of its own.

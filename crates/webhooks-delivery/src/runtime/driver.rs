@@ -151,7 +151,10 @@ impl Driver {
 
     fn obey(self: &Arc<Self>, command: Command) {
         match command {
-            Command::Start(request) => self.requests.start(self.clone(), request),
+            Command::Start(request) => {
+                let make_all = |task| make_all(self.clone(), request, task);
+                self.requests.start(make_all);
+            }
             Command::Tell(notice) => self.notices.tell(|| notice),
             Command::Forget(endpoint_id) => self.requests.transport.forget(&endpoint_id),
             Command::Record => self.record.notify_one(),
@@ -159,4 +162,18 @@ impl Driver {
             Command::Watch => self.watch.notify_one(),
         }
     }
+}
+
+/// Makes a request and those that follow it in this task.
+async fn make_all(driver: Arc<Driver>, first: Request, task: usize) {
+    let mut next = Some(first);
+    while let Some(request) = next {
+        let result = driver.requests().make(&request).await;
+        // The end of this request and the start of the next are one input: the lock is taken once.
+        next = driver.tell_end(|scheduler: &mut Scheduler, now| match &result {
+            Ok(result) => scheduler.ended(now, request.id, result),
+            Err(_) => scheduler.ended_untried(now, request.id),
+        });
+    }
+    driver.requests().is_over(task);
 }

@@ -233,7 +233,7 @@ impl Scheduler {
         claim: &mut ClaimRequest,
         is_full: bool,
         endpoint_id: Arc<str>,
-        mut deliveries: Vec<WebhookDelivery>,
+        deliveries: Vec<WebhookDelivery>,
     ) {
         // A delivery of a later incarnation shows that this process is behind: it must read
         // endpoints before it can tell whose delivery that is.
@@ -242,10 +242,21 @@ impl Scheduler {
         // A closed lane counts as unknown as well: the storage let the delivery out, so that it may
         // know of an end of the hold that was not read yet.
         let lane = lane.filter(|lane| Some(lane.incarnation) >= newest && lane.is_open(now.at));
-        let Some((id, incarnation)) = lane.map(|lane| (lane.id, lane.incarnation)) else {
-            claim.unknown.push((endpoint_id, deliveries));
-            return;
-        };
+        match lane.map(|lane| (lane.id, lane.incarnation)) {
+            Some(lane) => self.take_in(now, claim, is_full, lane, deliveries),
+            None => claim.unknown.push((endpoint_id, deliveries)),
+        }
+    }
+
+    /// Takes what was claimed of an incarnation into its lane.
+    fn take_in(
+        &mut self,
+        now: Now,
+        claim: &mut ClaimRequest,
+        is_full: bool,
+        (id, incarnation): (LaneId, u64),
+        mut deliveries: Vec<WebhookDelivery>,
+    ) {
         let brought = deliveries.len();
         // The storage cancels what is of an earlier one, once it is back.
         let of_others = deliveries.extract_if(.., |d| d.incarnation != incarnation);

@@ -35,8 +35,21 @@ pub(super) struct Consequences<'a> {
 }
 
 impl Consequences<'_> {
+    /// Draws all: `counts` says whether the response says how the endpoint does.
+    pub(super) fn draw(&mut self, circuit: Option<Circuit>, result: &DeliveryResult, counts: bool) {
+        if let Some(circuit) = circuit {
+            self.circuit_changed(circuit);
+        }
+        if let Some(wait) = result.retry_after {
+            self.retry_after(wait);
+        }
+        if counts {
+            self.health(result);
+        }
+    }
+
     /// The response asks for a pause.
-    pub(super) fn retry_after(&mut self, wait: Duration) {
+    fn retry_after(&mut self, wait: Duration) {
         // An endpoint that says "too much" must not get its whole backlog in the first moment after
         // the wait.
         self.lane.pace.start_from(1);
@@ -44,7 +57,7 @@ impl Consequences<'_> {
     }
 
     /// Parks the endpoint while its circuit is open, for other processes too.
-    pub(super) fn circuit_changed(&mut self, circuit: Circuit) {
+    fn circuit_changed(&mut self, circuit: Circuit) {
         let endpoint_id = self.lane.endpoint_id.clone();
         tracing::info!(%endpoint_id, state = ?circuit.state, "circuit changed");
         let probes = self.settings.half_open_max_requests;
@@ -69,7 +82,7 @@ impl Consequences<'_> {
 
     /// Keeps track of how long the endpoint has only failed, and disables one that is gone or has
     /// failed for too long.
-    pub(super) fn health(&mut self, result: &DeliveryResult) {
+    fn health(&mut self, result: &DeliveryResult) {
         match result.failure() {
             None => {
                 // Only a success shows that nobody needs the limit any more.

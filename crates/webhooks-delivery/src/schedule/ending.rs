@@ -49,37 +49,26 @@ impl Scheduler {
         let Some(lane) = self.lanes.get_mut(id) else {
             return;
         };
+        // One of them may be what was refused: they go one by one, not counted, or one bad event would
+        // cost each of its neighbours an attempt, or end them all.
+        let goes_singly = is_refused_batch(&carried, result);
         // Where the endpoint was before, or what it answered before its health was reset, says
-        // nothing of it now.
-        // Compared with the record as it was at the start, not as it is now.
-        let is_there = lane.is_where(&record);
-        let mut follows = Consequences {
-            lane,
-            out: &mut self.out,
-            settings: &self.settings,
-            admission: &*self.admission,
-            now: now.at,
-        };
-        if let Some(circuit) = circuit.filter(|_| is_there) {
-            follows.circuit_changed(circuit);
+        // nothing of it now. Compared with the record as it was at the start, not as it is now.
+        if lane.is_where(&record) {
+            let mut consequences = Consequences {
+                lane,
+                out: &mut self.out,
+                settings: &self.settings,
+                admission: &*self.admission,
+                now: now.at,
+            };
+            consequences.draw(circuit, result, !goes_singly);
         }
-        if let Some(wait) = result.retry_after.filter(|_| is_there) {
-            follows.retry_after(wait);
-        }
-        match (carried, result.failure()) {
-            // One of them may be what was refused: they go one by one, not counted, or one bad
-            // event would cost each of its neighbours an attempt, or end them all.
-            (
-                Carried::Batch(deliveries),
-                Some(FailureKind::ClientError | FailureKind::TooLarge),
-            ) => follows.lane.waiting.put_back_alone(deliveries),
-            (carried, _) => {
-                if is_there {
-                    follows.health(result);
-                }
-                for delivery in carried.into_deliveries() {
-                    self.settle_attempt(id, delivery, result, started_at, now.at);
-                }
+        if goes_singly {
+            lane.waiting.put_back_alone(carried.into_deliveries());
+        } else {
+            for delivery in carried.into_deliveries() {
+                self.settle_attempt(id, delivery, result, started_at, now.at);
             }
         }
         if let Some(lane) = self.lanes.get_mut(id) {
@@ -179,4 +168,13 @@ impl Scheduler {
         }
         self.start_what_can(now);
     }
+}
+
+/// Whether a batch was refused with a status that may be meant for one of its events.
+fn is_refused_batch(carried: &Carried, result: &DeliveryResult) -> bool {
+    let is_refused = matches!(
+        result.failure(),
+        Some(FailureKind::ClientError | FailureKind::TooLarge)
+    );
+    is_refused && matches!(carried, Carried::Batch(_))
 }

@@ -33,8 +33,24 @@ pub struct DeliveryEngineBuilder {
     max_idle_per_origin: usize,
 }
 
+impl DeliveryEngine {
+    /// An engine with the defaults of [`builder`](Self::builder).
+    ///
+    /// # Errors
+    ///
+    /// As [`DeliveryEngineBuilder::build`].
+    pub fn new(clock: Arc<dyn Clock>) -> Result<Self> {
+        Self::builder(clock).build()
+    }
+
+    /// Starts an engine whose [`deliver`](Self::deliver) takes the time from `clock`.
+    pub fn builder(clock: Arc<dyn Clock>) -> DeliveryEngineBuilder {
+        DeliveryEngineBuilder::new(clock)
+    }
+}
+
 impl DeliveryEngineBuilder {
-    pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
+    fn new(clock: Arc<dyn Clock>) -> Self {
         Self {
             clock,
             policy: NetworkPolicy::default(),

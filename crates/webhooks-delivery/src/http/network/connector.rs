@@ -10,16 +10,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::ClientConfig;
-use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
-use url::{Host, Url};
+use url::Host;
 
-use super::shortage::is_shortage;
 use super::{
-    Destination, Link, NetworkPolicy, Proxy, Refusal, Resolve, Untried, Wire, dial::dial,
-    name_rules,
+    ConnectFailure, Destination, Link, NetworkPolicy, Proxy, Refusal, Resolve, Target, Wire,
+    dial::dial, name_rules,
 };
 
 /// How long a TCP connection may take to open, within the deadline of its attempt.
@@ -33,63 +31,6 @@ pub(crate) struct Connector {
     resolver: Arc<dyn Resolve>,
     tls: TlsConnector,
     proxy: Option<Proxy>,
-}
-
-/// Where a connection goes: the part of a judged URL that connections can be shared by.
-///
-/// It has no endpoint in it: endpoints of the same origin share connections, whosever they are.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Target {
-    pub(crate) host: Host<String>,
-    pub(crate) port: u16,
-    pub(crate) tls: bool,
-}
-
-impl Target {
-    /// Of a URL that was judged; `None` without host or port, which judged URLs have.
-    pub(super) fn of(url: &Url) -> Option<Self> {
-        Some(Self {
-            host: url.host()?.to_owned(),
-            port: url.port_or_known_default()?,
-            tls: url.scheme() == "https",
-        })
-    }
-
-    /// What the certificate must be for: the name without the dot at its end, or the address.
-    fn server_name(&self) -> Option<ServerName<'static>> {
-        match &self.host {
-            Host::Domain(name) => ServerName::try_from(name_rules::relative(name).to_owned()).ok(),
-            Host::Ipv4(ip) => Some(ServerName::from(IpAddr::from(*ip))),
-            Host::Ipv6(ip) => Some(ServerName::from(IpAddr::from(*ip))),
-        }
-    }
-}
-
-/// At which step no connection came about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ConnectFailure {
-    /// An address that stands in the URL is refused.
-    Literal,
-    /// The name has no address, or the look-up failed.
-    Dns,
-    /// The name has addresses, and all of them are refused.
-    Addresses,
-    /// No address answered, or the proxy did not reach any.
-    Tcp,
-    /// The handshake failed, or the certificate is not good.
-    Tls,
-    /// At none: this side could not.
-    Untried(Untried),
-}
-
-impl ConnectFailure {
-    /// At `step`, unless this process is to blame for the error.
-    fn at(step: Self, error: &io::Error) -> Self {
-        match is_shortage(error) {
-            true => Self::Untried(Untried::Shortage),
-            false => step,
-        }
-    }
 }
 
 impl Connector {

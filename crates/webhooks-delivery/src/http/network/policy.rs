@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use webhooks_core::{Result, WebhookError};
 
-use super::{Refusal, address_rules, name_rules, port_rules, url_rules};
+use super::{Refusal, address_rules, name_rules, port_rules};
 
 /// What requests may reach.
 ///
@@ -110,15 +110,6 @@ impl NetworkPolicy {
     pub fn allow_nat64(mut self) -> Self {
         self.nat64 = true;
         self
-    }
-
-    /// Judges a URL. Resolves no name.
-    ///
-    /// # Errors
-    ///
-    /// [`WebhookError::InvalidEndpoint`] with the rule that refuses it.
-    pub fn check_url(&self, url: &str) -> Result<()> {
-        url_rules::judge(self, url).map(drop).map_err(Into::into)
     }
 
     /// Whether the address may be dialled.

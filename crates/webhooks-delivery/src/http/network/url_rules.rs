@@ -9,6 +9,17 @@ use webhooks_core::MAX_URL;
 use super::judged_url::JudgedUrl;
 use super::{NetworkPolicy, Refusal};
 
+impl NetworkPolicy {
+    /// Judges a URL. Resolves no name.
+    ///
+    /// # Errors
+    ///
+    /// [`WebhookError::InvalidEndpoint`] with the rule that refuses it.
+    pub fn check_url(&self, url: &str) -> webhooks_core::Result<()> {
+        judge(self, url).map(drop).map_err(Into::into)
+    }
+}
+
 /// Judges a URL and parses it, once.
 pub(crate) fn judge(policy: &NetworkPolicy, raw: &str) -> Result<JudgedUrl, Refusal> {
     check_text(raw)?;
