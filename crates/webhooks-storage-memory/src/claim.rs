@@ -25,7 +25,7 @@ impl State {
         // again at once.
         let scheduled = self.scheduled.first_key_value().map(|((due, _), _)| *due);
         // Only after the turns, which put back whatever is held or fills.
-        let held = self.ring.next_hold(&self.endpoints, claim.now);
+        let held = self.ring.next_hold(&mut self.endpoints, claim.now);
         let next_due = scheduled.into_iter().chain(held).min();
         Claimed {
             deliveries,

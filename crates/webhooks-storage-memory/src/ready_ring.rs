@@ -106,19 +106,23 @@ impl ReadyRing {
     /// wake all claimers for nothing, again and again.
     pub(crate) fn next_hold(
         &mut self,
-        endpoints: &Arena<EndpointEntry>,
+        endpoints: &mut Arena<EndpointEntry>,
         now: Timestamp,
     ) -> Option<Timestamp> {
         while let Some(&(until, handle)) = self.holds.first() {
-            let entry = endpoints.get(handle);
+            let mut entry = endpoints.get_mut(handle);
             let lasts = |e: &EndpointEntry| {
                 e.gate.held_until == Some(until) || e.filling_until(now) == Some(until)
             };
-            if entry.is_some_and(|e| e.is_claimable() && lasts(e)) {
+            if entry.as_ref().is_some_and(|e| e.is_claimable() && lasts(e)) {
                 return Some(until);
             }
-            // What is closed comes back by `admit` when its gate opens, so its time can go.
             self.holds.pop_first();
+            // It goes on under its current time: the oldest of a batch may have left, and what is
+            // left of it would never be due. What is closed comes back when its gate opens.
+            if let Some(entry) = entry.as_mut() {
+                self.admit(handle, entry, now);
+            }
         }
         None
     }

@@ -134,6 +134,7 @@ macro_rules! __cases {
                 a_changed_batch_binds_the_next_claim
                 a_removed_batch_lets_go_and_a_new_one_holds
                 what_left_the_queue_does_not_fill_a_batch
+                a_batch_whose_oldest_left_is_due_by_the_next_one
                 a_suspect_comes_without_a_batch_and_fills_none
                 filling_batches_do_not_hide_others
             }

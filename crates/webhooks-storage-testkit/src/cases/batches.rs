@@ -161,6 +161,26 @@ pub(crate) async fn what_left_the_queue_does_not_fill_a_batch(t: &Bench) {
     assert_eq!(t.take(100).await.len(), 1);
 }
 
+/// The wait of a batch counts from its oldest. When that is cancelled the others wait on by their own
+/// time: a storage that forgets them with it never sends them.
+pub(crate) async fn a_batch_whose_oldest_left_is_due_by_the_next_one(t: &Bench) {
+    save(t, "a", 3).await;
+    let oldest = t.send("a").await;
+    let mut late = t.event(&["a"]);
+    late.due_at = t.at(10);
+    t.enqueue(&[late]).await;
+    let query = DeliveryQuery {
+        id: Some(oldest),
+        ..DeliveryQuery::default()
+    };
+    let to = Change::Cancel;
+    let changed = t.storage.change(&query, to, 10, t.at(20)).await.unwrap();
+    assert_eq!(changed.changed, 1);
+    assert!(t.take(30).await.is_empty(), "a minute after ten seconds");
+    assert!(t.take(69).await.is_empty());
+    assert_eq!(t.take(70).await.len(), 1);
+}
+
 /// A poison suspect goes alone in its request, so it waits for no batch. Were it to count for one,
 /// the batch would go a delivery short.
 pub(crate) async fn a_suspect_comes_without_a_batch_and_fills_none(t: &Bench) {
