@@ -41,6 +41,11 @@ impl WebhookSystem {
     /// [`WebhookError::InvalidEvent`] or [`WebhookError::SerializationError`] for an event type,
     /// body or field out of its bounds, before anything is stored; [`WebhookError::Overloaded`]
     /// when a queue is full; [`WebhookError::ShutDown`] after [`shutdown`](Self::shutdown).
+    ///
+    /// [`WebhookError::InvalidEvent`]: webhooks_core::WebhookError::InvalidEvent
+    /// [`WebhookError::SerializationError`]: webhooks_core::WebhookError::SerializationError
+    /// [`WebhookError::Overloaded`]: webhooks_core::WebhookError::Overloaded
+    /// [`WebhookError::ShutDown`]: webhooks_core::WebhookError::ShutDown
     pub async fn send_webhook(&self, event: &str, data: impl Serialize) -> Result<SendReceipt> {
         self.send(&SendOptions::new(event), &data).await
     }

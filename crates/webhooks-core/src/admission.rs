@@ -6,6 +6,9 @@ use crate::named::named;
 use crate::{Circuit, RateLimitConfig, Timestamp};
 
 /// Decides, per endpoint, whether a request may start now: circuit breaker and rate limit.
+///
+/// It is asked under a lock of the scheduler: it answers at once, waits for nothing and does not
+/// panic.
 pub trait Admission: Debug + Send + Sync + 'static {
     /// Asks for one request. [`AdmissionDecision::Go`] has taken a token and, while half-open, a
     /// probe.

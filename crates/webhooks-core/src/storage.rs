@@ -203,7 +203,7 @@ pub trait WebhookStorage: Debug + Send + Sync + 'static {
 
     /// Takes an event out of what [`read_outbox`](Self::read_outbox) gives, since it is refused for
     /// good for this `reason`, which is kept with it: those behind it go on, and nothing of it is
-    /// lost. It comes back with a [sweep](Self::sweep) after [`OUTBOX_REST`], in case its cause was mended.
+    /// lost. It comes back with a [sweep](Self::sweep) after [`OUTBOX_REST`](spi::OUTBOX_REST), in case its cause was mended.
     /// `false` if it was not in the outbox any more. The default refuses: it has no outbox.
     async fn set_outbox_aside(&self, id: EventId, reason: &str, now: Timestamp) -> Result<bool> {
         let _ = (id, reason, now);

@@ -428,12 +428,14 @@ impl Parts {
             worker: self.worker.clone(),
             endpoints: self.endpoints.clone(),
             leases: settings.workers > 0,
+            changed: Notify::new(),
             outbox: Arc::default(),
             fan_outs: Arc::default(),
         });
         spawn(Box::pin(outbox.keep_emptying(upkeep.outbox.clone())));
         spawn(Box::pin(fan_outs.keep_finishing(upkeep.fan_outs.clone())));
         spawn(Box::pin(upkeep.clone().keep_beating()));
+        spawn(Box::pin(upkeep.clone().keep_reading()));
         spawn(Box::pin(keep_ticking(self.driver.clone())));
         spawn(Box::pin(keep_sweeping(
             self.worker.clone(),

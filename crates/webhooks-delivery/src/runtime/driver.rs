@@ -10,6 +10,7 @@ use smallvec::SmallVec;
 use tokio::sync::Notify;
 
 use super::attempt::Requests;
+use super::moment;
 use super::notices::Notices;
 use super::storage_clock::StorageClock;
 use crate::lock::lock;
@@ -129,6 +130,13 @@ impl Driver {
         }
     }
 
+    /// Whether a request may still start, now that its task has come to it. The time is looked at
+    /// once more, since a machine may be suspended between the two.
+    fn may_start(&self, request: &Request) -> bool {
+        let now = moment::now();
+        now < request.start_by || self.look(|scheduler, now| scheduler.holds_leases(now.moment))
+    }
+
     /// What makes requests.
     pub(crate) const fn requests(&self) -> &Requests {
         &self.requests
@@ -168,12 +176,16 @@ impl Driver {
 async fn make_all(driver: Arc<Driver>, first: Request, task: usize) {
     let mut next = Some(first);
     while let Some(request) = next {
-        let result = driver.requests().make(&request).await;
         // The end of this request and the start of the next are one input: the lock is taken once.
-        next = driver.tell_end(|scheduler: &mut Scheduler, now| match &result {
-            Ok(result) => scheduler.ended(now, request.id, result),
-            Err(_) => scheduler.ended_untried(now, request.id),
-        });
+        next = if driver.may_start(&request) {
+            let result = driver.requests().make(&request).await;
+            driver.tell_end(|scheduler: &mut Scheduler, now| match &result {
+                Ok(result) => scheduler.ended(now, request.id, result),
+                Err(_) => scheduler.ended_untried(now, request.id),
+            })
+        } else {
+            driver.tell_end(|scheduler, now| scheduler.ended_unstarted(now, request.id))
+        };
     }
     driver.requests().is_over(task);
 }

@@ -35,6 +35,8 @@ pub(crate) struct Upkeep {
     pub(crate) endpoints: Arc<EndpointReader>,
     /// This process claims deliveries, and so beats for their leases.
     pub(crate) leases: bool,
+    /// Told when endpoints have changed.
+    pub(crate) changed: Notify,
     /// Told when there may be something in the outbox.
     pub(crate) outbox: Arc<Notify>,
     /// Told when there may be fan-outs that are not done.
@@ -57,17 +59,23 @@ impl Upkeep {
         loop {
             ticks.tick().await;
             match self.beat().await {
-                Ok(revision) if revision != self.endpoints.revision() => {
-                    // In this loop, since a beat is what tells of changes. A read that fails is
-                    // made again after the next beat; one that takes ten seconds stops new
-                    // requests, as a beat of that length would.
-                    self.endpoints.try_refresh().await;
-                }
+                // In a task of its own: a read that takes ten seconds must not hold the next beat
+                // up, or the leases would be lost.
+                Ok(revision) if revision != self.endpoints.revision() => self.changed.notify_one(),
                 Ok(_) => {}
                 Err(error) => {
                     tracing::warn!(%error, source = error_source(&error), "cannot beat");
                 }
             }
+        }
+    }
+
+    /// Reads endpoints whenever a beat tells of changes. A read that fails is made again after the
+    /// next beat.
+    pub(crate) async fn keep_reading(self: Arc<Self>) {
+        loop {
+            self.changed.notified().await;
+            self.endpoints.try_refresh().await;
         }
     }
 

@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Instant;
 
 use webhooks_core::storage::EndpointRecord;
 use webhooks_core::storage::spi::{EndpointGate, SettleAs, Settlement};
@@ -53,6 +54,9 @@ pub(crate) struct Request {
     pub(crate) number: u32,
     /// Storage time at its start.
     pub(crate) started_at: Timestamp,
+    /// Until when it may start: the end of the lease window, as known now. Whoever comes to it later
+    /// must ask whether a beat has moved that.
+    pub(crate) start_by: Instant,
 }
 
 /// Something to be written down.

@@ -104,6 +104,24 @@ impl Scheduler {
         self.request_over(now, id, &running.record, running.lease_epoch);
     }
 
+    /// A request was not started in time: its task came to it only after the lease window had ended,
+    /// since the machine was suspended, say. What it carried goes back, not counted; others may have
+    /// taken it over by now.
+    pub(crate) fn ended_unstarted(&mut self, now: Now, request: RequestId) {
+        let Some(running) = self.take_running(request) else {
+            return;
+        };
+        let id = request.lane;
+        if let Some(lane) = self.lanes.get_mut(id) {
+            let batch = lane.batch();
+            lane.waiting.put_back(running.carried, batch.as_ref());
+        }
+        // Without a verdict.
+        drop(running.permit);
+        self.give_back(id, now.at);
+        self.request_over(now, id, &running.record, running.lease_epoch);
+    }
+
     /// Takes a request out of those in flight; `None` if it was cut off.
     fn take_running(&mut self, request: RequestId) -> Option<Running> {
         let lane = self.lanes.get_mut(request.lane)?;

@@ -38,6 +38,11 @@ impl LeaseWindow {
         self.epoch
     }
 
+    /// Until when requests may start, as far as beats have come.
+    pub(super) const fn ends(&self) -> Option<Instant> {
+        self.ends
+    }
+
     /// Whether a request may start at this moment.
     ///
     /// `now` must count the time for which the machine was suspended, as its `asked` did.

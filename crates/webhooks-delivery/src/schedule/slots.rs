@@ -3,7 +3,6 @@
 use std::time::{Duration, Instant};
 
 use super::lane::Lane;
-use super::lane_id::LaneId;
 use super::tenants::Tenants;
 use crate::settings::Settings;
 
@@ -70,10 +69,12 @@ impl Slots {
         Ok(())
     }
 
-    /// Gives a slot of this lane back; a lane that has waited for it.
-    pub(super) fn free(&mut self, lane: &Lane, tenants: &mut Tenants) -> Option<LaneId> {
+    /// Gives a slot of this lane back.
+    pub(super) fn free(&mut self, lane: &Lane, tenants: &mut Tenants) {
         self.taken -= 1;
-        tenants.free(lane.tenant?)
+        if let Some(tenant) = lane.tenant {
+            tenants.free(tenant);
+        }
     }
 
     /// Requests in flight.

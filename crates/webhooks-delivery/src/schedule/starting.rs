@@ -164,6 +164,7 @@ impl Scheduler {
     /// Starts a request; its slot was taken.
     fn start(&mut self, id: LaneId, carried: Carried, permit: Box<dyn Permit>, now: Now) {
         let lease_epoch = self.lease_window.epoch();
+        let start_by = self.lease_window.ends().unwrap_or(now.moment);
         let Some(lane) = self.lanes.get_mut(id) else {
             return;
         };
@@ -181,6 +182,7 @@ impl Scheduler {
             delivery_id: first.id,
             number: attempts.unwrap_or(0).saturating_add(1),
             started_at: now.at,
+            start_by,
         }));
         // Under the same lock as the command: an end that comes at once finds the request.
         lane.in_flight.push(Running {
@@ -200,11 +202,19 @@ impl Scheduler {
         let Some(lane) = self.lanes.get(id) else {
             return;
         };
-        let next = self.slots.free(lane, &mut self.tenants);
-        if let Some(next) = next.and_then(|next| self.lanes.get_mut(next)) {
+        self.slots.free(lane, &mut self.tenants);
+        let Some(tenant) = lane.tenant else { return };
+        while let Some(next) = self.tenants.next_waiting(tenant) {
+            let Some(next) = self.lanes.get_mut(next) else {
+                continue;
+            };
             next.queued.for_share = false;
-            // It waits behind the lanes that have a turn: the share is free, a slot perhaps is not.
-            self.turns.push(next);
+            // One that has nothing to start any more leaves the place to the one behind it.
+            if !next.waiting.is_empty() {
+                // It waits behind the lanes that have a turn: the share is free, a slot perhaps is
+                // not.
+                return self.turns.push(next);
+            }
         }
     }
 
