@@ -14,7 +14,7 @@ impl NetworkPolicy {
     ///
     /// # Errors
     ///
-    /// [`WebhookError::InvalidEndpoint`] with the rule that refuses it.
+    /// [`InvalidEndpoint`](webhooks_core::WebhookError::InvalidEndpoint) with the rule that refuses it.
     pub fn check_url(&self, url: &str) -> webhooks_core::Result<()> {
         judge(self, url).map(drop).map_err(Into::into)
     }
