@@ -207,9 +207,11 @@ impl Lane {
         !self.pace.is_proven(now) || self.in_flight.is_slow(now)
     }
 
-    /// Whether the endpoint may hold requests for longer than the system's timeout.
+    /// Whether the endpoint may hold requests for longer than the system's timeout; once it is gone,
+    /// whether it could: of a deleted one the record says nothing.
     pub(super) fn is_patient(&self, timeout: Duration) -> bool {
-        self.record.endpoint.timeout_seconds > timeout.as_secs()
+        let endpoint = self.left.as_ref().unwrap_or(&self.record.endpoint);
+        endpoint.timeout_seconds > timeout.as_secs()
     }
 
     /// The rate limit that applies, the endpoint's own or the system's.
