@@ -132,7 +132,10 @@ impl Lane {
         }
         self.hold.set_stored(record.gate.held_until);
         self.health.set_stored(record.gate.failing_since);
-        self.filters = filters(&record);
+        // Of what waits or runs at a deleted one the storage says that it is cancelled, and why.
+        if !record.deleted {
+            self.filters = filters(&record);
+        }
         self.record = record;
         leaves
     }
