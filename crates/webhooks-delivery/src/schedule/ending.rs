@@ -166,7 +166,7 @@ impl Scheduler {
         // Before the slot is free and others start, so that they see how many unproven requests
         // there are now.
         self.recount(id, now.moment);
-        self.free_slot(id);
+        self.free_slot(id, now);
         let still_holds = self.still_holds(lease_epoch);
         let Some(lane) = self.lanes.get_mut(id) else {
             return;

@@ -183,7 +183,7 @@ impl Scheduler {
                 requests += 1;
             }
             // After the loop, which borrows the lane.
-            (0..requests).for_each(|_| self.free_slot(id));
+            (0..requests).for_each(|_| self.free_slot(id, now));
             cut_off += requests;
             self.give_back(id, now.at);
             self.recount(id, now.moment);

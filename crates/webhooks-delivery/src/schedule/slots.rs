@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::lane::Lane;
-use super::tenants::Tenants;
+use super::tenants::{TenantId, Tenants};
 use crate::settings::Settings;
 
 /// The requests in flight of this process. Those at unproven endpoints, which may hold them for
@@ -57,7 +57,7 @@ impl Slots {
         if let Some(tenant) = lane.tenant {
             // Before the slot is taken, and with no turn kept: a lane that waits for its tenant
             // must not stand in the way of other tenants' lanes.
-            if !tenants.has_share(tenant, self.most_per_tenant) {
+            if !self.has_share(tenant, tenants) {
                 if !std::mem::replace(&mut lane.queued.for_share, true) {
                     tenants.wait(tenant, lane.id);
                 }
@@ -75,6 +75,11 @@ impl Slots {
         if let Some(tenant) = lane.tenant {
             tenants.free(tenant);
         }
+    }
+
+    /// Whether the tenant may have another request in flight.
+    pub(super) fn has_share(&self, tenant: TenantId, tenants: &Tenants) -> bool {
+        tenants.has_share(tenant, self.most_per_tenant)
     }
 
     /// Requests in flight.

@@ -19,6 +19,7 @@ use super::lane_id::{LaneId, RequestId};
 use super::now::Now;
 use super::scheduler::Scheduler;
 use super::slots::Full;
+use super::tenants::TenantId;
 
 /// Why no request of a lane can start, slots and admission aside.
 enum Obstacle {
@@ -53,12 +54,14 @@ impl Scheduler {
             let Some(lane) = self.lanes.get_mut(id) else {
                 continue;
             };
-            match turn {
-                Turn::Again => self.turns.push(lane),
-                Turn::Over => {}
+            match (turn, lane.tenant) {
+                (Turn::Again, _) => self.turns.push(lane),
+                // It may have had its turn for a share that it makes no use of.
+                (Turn::Over, Some(tenant)) => self.pass_share_on(tenant, now),
+                (Turn::Over, None) => {}
                 // First, as it has waited longest. Were it pushed to the end, lanes before it would
                 // have two turns for its one.
-                Turn::Stop => return self.turns.push_first(lane),
+                (Turn::Stop, _) => return self.turns.push_first(lane),
             }
         }
     }
@@ -130,7 +133,7 @@ impl Scheduler {
         let batch = lane.batch();
         // A turn that finds nothing is no fault: what waited may have been given back since.
         let Some(carried) = lane.waiting.take_next(batch.as_ref()) else {
-            self.free_slot(id);
+            self.free_slot(id, now);
             return Turn::Over;
         };
         // Where the storage keeps rate limits, what it let out may go.
@@ -152,7 +155,7 @@ impl Scheduler {
                 lane.waiting.put_back(carried, batch.as_ref());
                 let endpoint_id = &lane.endpoint_id;
                 tracing::debug!(%endpoint_id, %until, ?because, "endpoint is held");
-                self.free_slot(id);
+                self.free_slot(id, now);
                 self.hold(id, until);
                 // It is stored that the endpoint is held before this is given back.
                 self.give_back(id, now.at);
@@ -198,22 +201,31 @@ impl Scheduler {
     }
 
     /// Gives a slot of the lane back; a lane of its tenant that has waited for that gets a turn.
-    pub(super) fn free_slot(&mut self, id: LaneId) {
+    pub(super) fn free_slot(&mut self, id: LaneId, now: Now) {
         let Some(lane) = self.lanes.get(id) else {
             return;
         };
+        let tenant = lane.tenant;
         self.slots.free(lane, &mut self.tenants);
-        let Some(tenant) = lane.tenant else { return };
-        while let Some(next) = self.tenants.next_waiting(tenant) {
-            let Some(next) = self.lanes.get_mut(next) else {
+        if let Some(tenant) = tenant {
+            self.pass_share_on(tenant, now);
+        }
+    }
+
+    /// Gives the lane a turn that has waited longest for a share of its tenant, if there is one. A lane
+    /// that has nothing to start any more, or something else in its way, is passed over.
+    fn pass_share_on(&mut self, tenant: TenantId, now: Now) {
+        while self.slots.has_share(tenant, &self.tenants)
+            && let Some(id) = self.tenants.next_waiting(tenant)
+        {
+            let Some(lane) = self.lanes.get_mut(id) else {
                 continue;
             };
-            next.queued.for_share = false;
-            // One that has nothing to start any more leaves the place to the one behind it.
-            if !next.waiting.is_empty() {
-                // It waits behind the lanes that have a turn: the share is free, a slot perhaps is
-                // not.
-                return self.turns.push(next);
+            lane.queued.for_share = false;
+            self.turns.push(lane);
+            let lane = self.lanes.get(id).filter(|lane| lane.queued.for_turn);
+            if lane.is_some_and(|lane| self.obstacle(lane, now).is_none()) {
+                break;
             }
         }
     }

@@ -83,13 +83,13 @@ impl Tenants {
     /// A request of the tenant ended.
     pub(super) fn free(&mut self, id: TenantId) {
         if let Some(tenant) = self.tenants.get_mut(id) {
-            // Each is preceded by a `take` of the same lane.
             tenant.in_flight -= 1;
             self.drop_if_gone(id);
         }
     }
 
-    /// The lane that has waited longest for a request of the tenant to end, and no longer does.
+    /// The lane that has waited longest for a request of the tenant to end; its flag is the caller's
+    /// to clear.
     pub(super) fn next_waiting(&mut self, id: TenantId) -> Option<LaneId> {
         self.tenants.get_mut(id)?.waiting.pop_front()
     }
