@@ -24,6 +24,7 @@ mod health;
 mod held_leases;
 mod hold;
 mod in_flight;
+mod kind;
 mod known_leases;
 mod lane;
 mod lane_id;

@@ -215,7 +215,8 @@ impl Scheduler {
 
     /// How many more deliveries of the lane can be claimed.
     fn room_of(&self, lane: &Lane, now: Now) -> usize {
-        if lane.queued.stalled || !lane.is_open(now.at) || self.slots.stalls(lane, now.moment) {
+        let stalls = || self.slots.stalls(lane, now.moment).is_some();
+        if lane.queued.stalled.is_some() || !lane.is_open(now.at) || stalls() {
             return 0;
         }
         // With what is on its way, or each of several claims would fill the same room.

@@ -16,6 +16,7 @@ use webhooks_core::{
 use super::health::Health;
 use super::hold::Hold;
 use super::in_flight::InFlight;
+use super::kind::Kind;
 use super::lane_id::LaneId;
 use super::pace::Pace;
 use super::tenants::TenantId;
@@ -79,8 +80,8 @@ pub(super) struct Counted {
 pub(super) struct Queued {
     /// It has something to start.
     pub(super) for_turn: bool,
-    /// It waits for other lanes of its kind to end a request.
-    pub(super) stalled: bool,
+    /// It waits for other lanes of this kind to end a request.
+    pub(super) stalled: Option<Kind>,
     /// It waits for another lane of its tenant to end a request.
     pub(super) for_share: bool,
     /// The storage has more of it that is ready, as far as this process knows.

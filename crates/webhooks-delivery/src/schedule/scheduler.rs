@@ -10,6 +10,7 @@ use super::claims::Claims;
 use super::command::{Command, Commands, Entry};
 use super::directory::Directory;
 use super::held_leases::HeldLeases;
+use super::kind::Kind;
 use super::known_leases::KnownLeases;
 use super::lane_id::LaneId;
 use super::lanes::Lanes;
@@ -132,7 +133,7 @@ impl Scheduler {
     pub(crate) fn next_wake(&self) -> Option<Duration> {
         // A stalled lane holds no lease, and the lanes that were let go on before it may have found
         // nothing to start: then no request ends that would let it go on, and a tick must.
-        let needs_ticks = !self.is_idle() || self.turns.stalled().len() > 0;
+        let needs_ticks = !self.is_idle() || self.turns.stalled().next().is_some();
         needs_ticks.then_some(TICK)
     }
 
@@ -242,7 +243,15 @@ impl Scheduler {
         let Some(lane) = self.lanes.get_mut(id) else {
             return;
         };
-        if self.slots.recount(lane, now) {
+        let has_fewer = self.slots.recount(lane, now);
+        // It may be of that kind no longer, and then waits for nobody.
+        if let Some(kind) = lane.queued.stalled
+            && !self.slots.is_of(kind, lane, now)
+        {
+            self.turns.go_on(lane);
+            self.out.claim();
+        }
+        if has_fewer {
             self.unstall();
         }
     }
@@ -250,13 +259,15 @@ impl Scheduler {
     /// Lets lanes that have stalled claim and start again, the longest first, as many as there is
     /// room for: each may have a request to start.
     fn unstall(&mut self) {
-        for _ in 0..self.slots.left_for_unproven() {
-            let Some(id) = self.turns.unstall() else {
-                break;
-            };
-            if let Some(lane) = self.lanes.get_mut(id) {
-                lane.queued.stalled = false;
-                self.out.claim();
+        for kind in Kind::BOTH {
+            for _ in 0..self.slots.left_for(kind) {
+                let Some(id) = self.turns.unstall(kind) else {
+                    break;
+                };
+                if let Some(lane) = self.lanes.get_mut(id) {
+                    lane.queued.stalled = None;
+                    self.out.claim();
+                }
             }
         }
     }

@@ -238,7 +238,7 @@ impl Scheduler {
             // One place of the lane stays for claims, and `max_in_flight` requests of all.
             && leased < window.min(most - 1)
             && self.left_to_lease() > for_claims
-            && !self.slots.stalls(lane, now.moment)
+            && self.slots.stalls(lane, now.moment).is_none()
     }
 }
 

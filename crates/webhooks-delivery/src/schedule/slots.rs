@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::kind::Kind;
 use super::lane::Lane;
 use super::tenants::{TenantId, Tenants};
 use crate::settings::Settings;
@@ -77,33 +78,37 @@ impl Slots {
         }
     }
 
-    /// Whether the tenant may have another request in flight.
-    pub(super) fn has_share(&self, tenant: TenantId, tenants: &Tenants) -> bool {
-        tenants.has_share(tenant, self.most_per_tenant)
-    }
-
     /// Requests in flight.
     pub(super) const fn taken(&self) -> usize {
         self.taken
     }
 
-    /// Whether the lane must wait until requests at other endpoints of its kind end.
-    pub(super) fn stalls(&self, lane: &Lane, now: Instant) -> bool {
-        let unproven = self.left_for_unproven() == 0 && lane.is_unproven(now);
-        unproven || (self.left_for_patient() == 0 && lane.is_patient(self.timeout))
+    /// Whether the tenant may have another request in flight.
+    pub(super) fn has_share(&self, tenant: TenantId, tenants: &Tenants) -> bool {
+        tenants.has_share(tenant, self.most_per_tenant)
     }
 
-    /// Requests that unproven endpoints may start now.
-    pub(super) const fn left_for_unproven(&self) -> usize {
-        self.most.div_ceil(2).saturating_sub(self.unproven)
+    /// The kind of which the lane is, and of which requests at other endpoints must end first, if so.
+    pub(super) fn stalls(&self, lane: &Lane, now: Instant) -> Option<Kind> {
+        let stalls = |kind: &Kind| self.left_for(*kind) == 0 && self.is_of(*kind, lane, now);
+        Kind::BOTH.into_iter().find(stalls)
     }
 
-    /// Requests that endpoints with a longer timeout may start now. They leave as many again for
-    /// unproven ones of which nobody knows more than that nothing was sent to them lately.
-    ///
-    /// A quarter is half of the unproven half.
-    const fn left_for_patient(&self) -> usize {
-        self.most.div_ceil(4).saturating_sub(self.patient)
+    /// Whether the lane is of this kind.
+    pub(super) fn is_of(&self, kind: Kind, lane: &Lane, now: Instant) -> bool {
+        match kind {
+            Kind::Unproven => lane.is_unproven(now),
+            Kind::Patient => lane.is_patient(self.timeout),
+        }
+    }
+
+    /// Requests that endpoints of this kind may start now. Those with a longer timeout leave as many
+    /// again for unproven ones of which nobody knows more than that nothing was sent to them lately.
+    pub(super) const fn left_for(&self, kind: Kind) -> usize {
+        match kind {
+            Kind::Unproven => self.most.div_ceil(2).saturating_sub(self.unproven),
+            Kind::Patient => self.most.div_ceil(4).saturating_sub(self.patient),
+        }
     }
 
     /// Counts what a lane has in flight anew, after that or its kind has changed; whether endpoints
@@ -113,8 +118,8 @@ impl Slots {
         // with requests in flight takes all of them along.
         let requests = lane.in_flight.len() + lane.counted.reserved;
         let count = |is_so| if is_so { requests } else { 0 };
-        let unproven = count(lane.is_unproven(now));
-        let patient = count(lane.is_patient(self.timeout));
+        let unproven = count(self.is_of(Kind::Unproven, lane, now));
+        let patient = count(self.is_of(Kind::Patient, lane, now));
         let fewer_unproven = replace(&mut self.unproven, &mut lane.counted.unproven, unproven);
         let fewer_patient = replace(&mut self.patient, &mut lane.counted.patient, patient);
         fewer_unproven || fewer_patient

@@ -14,6 +14,7 @@ use webhooks_core::{Admission, AdmissionDecision, Permit, Timestamp, WebhookDeli
 use super::carried::Carried;
 use super::command::{Command, Request};
 use super::in_flight::Running;
+use super::kind::Kind;
 use super::lane::Lane;
 use super::lane_id::{LaneId, RequestId};
 use super::now::Now;
@@ -30,7 +31,7 @@ enum Obstacle {
     /// It has as many requests in flight as it may have.
     Busy,
     /// It must wait until requests at other endpoints of its kind end.
-    Stalled,
+    Stalled(Kind),
 }
 
 /// What came of a lane's turn.
@@ -85,9 +86,9 @@ impl Scheduler {
             }
             // The end of one of its requests gives it a turn.
             Some(Obstacle::Busy) => return Turn::Over,
-            Some(Obstacle::Stalled) => {
+            Some(Obstacle::Stalled(kind)) => {
                 // Others may have a slot for it; here it would only fill the room for leases.
-                self.turns.stall(lane);
+                self.turns.stall(lane, kind);
                 self.give_back(id, now.at);
                 return Turn::Over;
             }
@@ -107,10 +108,9 @@ impl Scheduler {
             Some(Obstacle::Closed)
         } else if self.is_busy(lane) {
             Some(Obstacle::Busy)
-        } else if self.slots.stalls(lane, now.moment) {
-            Some(Obstacle::Stalled)
         } else {
-            None
+            let kind = self.slots.stalls(lane, now.moment);
+            kind.map(Obstacle::Stalled)
         }
     }
 

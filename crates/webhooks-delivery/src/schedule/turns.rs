@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 
+use super::kind::Kind;
 use super::lane::Lane;
 use super::lane_id::LaneId;
 
@@ -15,7 +16,8 @@ use super::lane_id::LaneId;
 #[derive(Debug, Default)]
 pub(super) struct Turns {
     next: VecDeque<LaneId>,
-    stalled: VecDeque<LaneId>,
+    unproven: VecDeque<LaneId>,
+    patient: VecDeque<LaneId>,
 }
 
 impl Turns {
@@ -40,21 +42,36 @@ impl Turns {
         self.next.pop_front()
     }
 
-    /// The lane must wait for others of its kind; nothing of it is claimed until then, since here it
+    /// The lane must wait for others of this kind; nothing of it is claimed until then, since here it
     /// would only fill the room of others.
-    pub(super) fn stall(&mut self, lane: &mut Lane) {
-        if !std::mem::replace(&mut lane.queued.stalled, true) {
-            self.stalled.push_back(lane.id);
+    pub(super) fn stall(&mut self, lane: &mut Lane, kind: Kind) {
+        if lane.queued.stalled.is_none() {
+            lane.queued.stalled = Some(kind);
+            self.stalled_of(kind).push_back(lane.id);
         }
     }
 
-    /// The lane that has waited longest for others of its kind; its flag is the caller's to clear.
-    pub(super) fn unstall(&mut self) -> Option<LaneId> {
-        self.stalled.pop_front()
+    /// The lane waits for no others any more.
+    pub(super) fn go_on(&mut self, lane: &mut Lane) {
+        if let Some(kind) = lane.queued.stalled.take() {
+            self.stalled_of(kind).retain(|id| *id != lane.id);
+        }
+    }
+
+    /// The lane that has waited longest for others of this kind; its flag is the caller's to clear.
+    pub(super) fn unstall(&mut self, kind: Kind) -> Option<LaneId> {
+        self.stalled_of(kind).pop_front()
     }
 
     /// The lanes that wait for others of their kind.
-    pub(super) fn stalled(&self) -> impl ExactSizeIterator<Item = LaneId> {
-        self.stalled.iter().copied()
+    pub(super) fn stalled(&self) -> impl Iterator<Item = LaneId> {
+        self.unproven.iter().chain(&self.patient).copied()
+    }
+
+    const fn stalled_of(&mut self, kind: Kind) -> &mut VecDeque<LaneId> {
+        match kind {
+            Kind::Unproven => &mut self.unproven,
+            Kind::Patient => &mut self.patient,
+        }
     }
 }
