@@ -75,8 +75,7 @@ async fn what_a_system_tells_can_be_written_as_json_without_a_secret() {
     has_fields(&shown(&receipt), &["event_id", "delivery_ids"]);
     assert!(system.drain(SOON).await.unwrap());
 
-    let attempted = [
-        "notice",
+    let of_delivery = [
         "delivery_id",
         "event_id",
         "event_type",
@@ -86,13 +85,15 @@ async fn what_a_system_tells_can_be_written_as_json_without_a_secret() {
         "failure",
     ];
     let retrying = shown(&notices.next().await.unwrap());
-    has_fields(&retrying, &[&attempted[..], &["at"]].concat());
+    has_fields(&retrying, &["notice", "delivery", "at"]);
+    has_fields(&retrying["delivery"], &of_delivery);
     assert_eq!(retrying["notice"], "retrying");
-    assert_eq!(retrying["failure"], "server_error");
+    assert_eq!(retrying["delivery"]["failure"], "server_error");
     let delivered = shown(&notices.next().await.unwrap());
-    has_fields(&delivered, &attempted);
+    has_fields(&delivered, &["notice", "delivery"]);
+    has_fields(&delivered["delivery"], &of_delivery);
     assert_eq!(
-        (&delivered["notice"], &delivered["attempt"]),
+        (&delivered["notice"], &delivered["delivery"]["attempt"]),
         (&json!("delivered"), &json!(2))
     );
 
