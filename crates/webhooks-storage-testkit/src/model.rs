@@ -1,12 +1,11 @@
+mod claimable;
+mod gates;
+mod workers;
+
 use std::collections::{BTreeMap, HashMap};
-use std::time::Duration;
 
 use webhooks_core::storage::{
-    Change, Counts, DisabledBy, Enqueued, GateChange, GateState, NewEvent, Settled,
-};
-use webhooks_core::storage::{
-    IDEMPOTENCY_WINDOW, POISON_CRASHES, POISON_SUSPECT_CRASHES, Retention, SettleAs,
-    WORKER_DEAD_AFTER,
+    Change, Counts, Enqueued, GateState, IDEMPOTENCY_WINDOW, NewEvent, Retention, SettleAs, Settled,
 };
 use webhooks_core::{
     BatchConfig, CancelReason, DeadReason, DeliveryId, DeliveryState, EventId, Timestamp,
@@ -56,22 +55,6 @@ pub(crate) struct ModelRow {
     updated_at: Timestamp,
 }
 
-/// What a claim may return of one endpoint.
-#[derive(Debug, Default)]
-pub(crate) struct Claimable {
-    room: usize,
-    /// Deliveries of one request at most.
-    pub(crate) batch: usize,
-    /// The oldest has waited long enough.
-    is_over: bool,
-    /// The keys of what is ready, in order.
-    sound: Vec<i64>,
-    suspects: Vec<i64>,
-    /// How many come, if the claim's limit lets them all.
-    pub(crate) least: usize,
-    pub(crate) most: usize,
-}
-
 #[derive(Debug)]
 struct ModelWorker {
     beat_at: Timestamp,
@@ -81,30 +64,6 @@ struct ModelWorker {
 impl ModelEndpoint {
     fn is_open(&self) -> bool {
         self.enabled && !self.deleted && !self.gate.paused
-    }
-}
-
-impl Claimable {
-    /// What is not a whole batch comes with others only if the oldest has waited long enough, and
-    /// perhaps not even then: it may not be the oldest any more.
-    fn bounded(mut self) -> Self {
-        let fits = self.sound.len().min(self.room);
-        let whole = fits - fits % self.batch;
-        let (least, most) = match self.sound.len() >= self.batch {
-            false if self.is_over => (fits, fits),
-            false => (0, 0),
-            true if whole == 0 => (fits, fits),
-            true if self.is_over => (whole, fits),
-            true => (whole, whole),
-        };
-        let with_suspects = |sound: usize| self.room.min(sound + self.suspects.len());
-        (self.least, self.most) = (with_suspects(least), with_suspects(most));
-        self
-    }
-
-    /// Whether these keys, those of poison suspects apart, are the first ones in order.
-    pub(crate) fn is_first(&self, keys: &[Vec<i64>; 2]) -> bool {
-        self.sound.starts_with(&keys[0]) && self.suspects.starts_with(&keys[1])
     }
 }
 
@@ -155,45 +114,6 @@ impl Model {
             if self.rows[row].endpoint == id && self.rows[row].state == DeliveryState::Ready {
                 self.cancel(row, reason, now);
             }
-        }
-    }
-
-    /// Changes a gate, by what was decided so many epochs ago.
-    pub(crate) fn gate(&mut self, id: &str, change: GateChange, epochs_ago: u64) {
-        let endpoint = self.endpoints.get_mut(id).filter(|e| !e.deleted);
-        let Some(endpoint) = endpoint.filter(|e| e.gate.epoch == 0 || epochs_ago == 0) else {
-            return;
-        };
-        let gate = &mut endpoint.gate;
-        let is_by_responses = gate.disabled.is_some_and(DisabledBy::is_by_responses);
-        let is_off_by_hand = !endpoint.enabled && !is_by_responses;
-        match change {
-            GateChange::Pause => gate.paused = true,
-            GateChange::Resume => (gate.paused, gate.held_until) = (false, None),
-            GateChange::Disable(by) if by.is_by_responses() && is_off_by_hand => {}
-            GateChange::Disable(by) => {
-                endpoint.enabled = false;
-                if gate.disabled != Some(DisabledBy::Unverified) {
-                    gate.disabled = Some(by);
-                }
-            }
-            GateChange::Enable if gate.disabled == Some(DisabledBy::Unverified) => {}
-            GateChange::Enable => {
-                endpoint.enabled = true;
-                let paused = gate.paused;
-                *gate = gate.anew();
-                gate.paused = paused;
-            }
-            GateChange::Reset => {
-                gate.epoch += 1;
-                (gate.held_until, gate.max_leased, gate.failing_since) = (None, None, None);
-            }
-            GateChange::Hold { until } => gate.held_until = gate.held_until.max(Some(until)),
-            GateChange::LimitLeased(most) => gate.max_leased = most,
-            GateChange::FailingSince(at) => {
-                gate.failing_since = gate.failing_since.or(Some(at));
-            }
-            GateChange::Recovered => gate.failing_since = None,
         }
     }
 
@@ -250,47 +170,6 @@ impl Model {
         Enqueued::Stored { missing, dead }
     }
 
-    /// What a claim has to return of each endpoint that has something.
-    pub(crate) fn claimable(
-        &self,
-        per_endpoint: usize,
-        suspects: bool,
-        now: Timestamp,
-    ) -> BTreeMap<String, Claimable> {
-        let mut found = BTreeMap::new();
-        for (id, endpoint) in &self.endpoints {
-            if !endpoint.is_open() || endpoint.gate.held_until.is_some_and(|until| until > now) {
-                continue;
-            }
-            let of_endpoint = || self.rows.iter().filter(|row| row.endpoint == *id);
-            let leased = of_endpoint().filter(|r| r.state == DeliveryState::Leased);
-            let most = endpoint.gate.max_leased.map_or(usize::MAX, |n| n as usize);
-            let leases = most.saturating_sub(leased.count());
-            let batch = endpoint.batch.map_or(1, |batch| batch.max_events as usize);
-            let is_ready = |row: &&ModelRow| row.state == DeliveryState::Ready && row.due_at <= now;
-            let mut ready: Vec<_> = of_endpoint().filter(is_ready).collect();
-            ready.sort_by_key(|row| row.sort_key);
-            let (suspect, sound): (Vec<_>, Vec<_>) = ready
-                .into_iter()
-                .partition(|row| row.crashes >= POISON_SUSPECT_CRASHES);
-            let since = sound.iter().map(|row| row.due_at).min();
-            let wait = endpoint.batch.map_or(0, |batch| batch.max_wait_ms);
-            let is_over = since.is_some_and(|at| now.since(at) >= Duration::from_millis(wait));
-            let keys = |rows: Vec<&ModelRow>| rows.iter().map(|row| row.sort_key).collect();
-            let claimable = Claimable {
-                room: leases.min(per_endpoint.saturating_mul(batch)),
-                batch,
-                is_over,
-                sound: keys(sound),
-                suspects: keys(if suspects { suspect } else { Vec::new() }),
-                ..Claimable::default()
-            };
-            found.insert(id.clone(), claimable.bounded());
-        }
-        found.retain(|_, of| of.most > 0);
-        found
-    }
-
     pub(crate) fn lease(&mut self, id: DeliveryId, worker: &str, token: u64) -> &ModelRow {
         let row = self.rows.iter_mut().find(|row| row.id == id).unwrap();
         assert!(token > row.token, "the token of {id} grows");
@@ -322,59 +201,6 @@ impl Model {
             }
         }
         Settled::Applied
-    }
-
-    /// How many were rescued, and whether the worker had been given up, if the storage has to know:
-    /// it may forget a worker after a day.
-    pub(crate) fn beat(&mut self, worker: &str, now: Timestamp) -> (usize, Option<bool>) {
-        let silent = |w: &ModelWorker| now.since(w.beat_at) >= WORKER_DEAD_AFTER;
-        let before = self.workers.get(worker);
-        let in_a_row = before.is_some_and(|w| !w.given_up && !silent(w));
-        let is_known = before.is_none_or(|w| now.since(w.beat_at) < IDEMPOTENCY_WINDOW);
-        let lost = is_known.then(|| before.is_some_and(|w| w.given_up));
-        let alive = ModelWorker {
-            beat_at: now,
-            given_up: false,
-        };
-        self.workers.insert(worker.into(), alive);
-        if !in_a_row {
-            return (0, lost);
-        }
-        let mut rescued = 0;
-        for (name, worker) in &mut self.workers {
-            if !silent(worker) {
-                continue;
-            }
-            worker.given_up = true;
-            for row in &mut self.rows {
-                if row.state == DeliveryState::Leased && row.worker == *name {
-                    row.crashes += 1;
-                    row.state = DeliveryState::Ready;
-                    row.due_at = row.due_at.min(now);
-                    // Marked by its holder's name until it is judged below.
-                    row.worker = String::new();
-                    rescued += 1;
-                }
-            }
-        }
-        for row in 0..self.rows.len() {
-            let freed = self.rows[row].state == DeliveryState::Ready;
-            if !freed {
-                continue;
-            }
-            if let Some(reason) = self.stranded(row) {
-                self.cancel(row, reason, now);
-            } else if self.rows[row].crashes >= POISON_CRASHES {
-                self.bury(row, DeadReason::Poison, now);
-            }
-        }
-        (rescued, lost)
-    }
-
-    /// Whether the worker may claim: it has beaten lately.
-    pub(crate) fn is_alive(&self, worker: &str, now: Timestamp) -> bool {
-        let alive = |w: &ModelWorker| now.since(w.beat_at) < WORKER_DEAD_AFTER;
-        self.workers.get(worker).is_some_and(alive)
     }
 
     pub(crate) fn change(&mut self, endpoint: Option<&str>, to: Change, now: Timestamp) -> usize {

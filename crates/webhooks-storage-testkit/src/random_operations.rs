@@ -1,3 +1,5 @@
+mod comparing;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,14 +8,14 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use tokio::runtime::Runtime;
 use webhooks_core::storage::{
-    Change, Claim, Counts, DeliveryQuery, DisabledBy, Enqueued, GateChange, MAX_PAGE, NewDelivery,
-    NewEvent, Retention, SettleAs, Settled, WebhookStorage,
+    Change, Claim, DeliveryQuery, DisabledBy, Enqueued, GateChange, NewDelivery, NewEvent,
+    Retention, SettleAs, Settled, WebhookStorage,
 };
 use webhooks_core::{BatchConfig, DeliveryId, DeliveryState, Priority, Timestamp, WorkerId};
 
 use crate::Backend;
 use crate::bench::{Bench, DEAD, endpoint, event};
-use crate::model::{Model, ModelRow};
+use crate::model::Model;
 use crate::operation::{ENDPOINTS, Operation, STEPS, Send, WORKERS, operation};
 
 /// Runs random sequences, each on a fresh storage. The same seed gives the same sequences; it can
@@ -125,8 +127,8 @@ impl Run {
             max_wait_ms: 10_000,
             max_bytes: 1 << 20,
         });
-        // A save cancels at the storage's own time, which is that of the start: later than a day, what
-        // it cancels would be older than what ended before, and storages may differ.
+        // A save cancels at the storage's own time, which is that of the start: later than a day,
+        // what it cancels would be older than what ended before, and storages may differ.
         let may_cancel = self.now.since(self.bench.at(0)) < Duration::from_secs(86_400);
         endpoint.tenant = match may_cancel {
             true => tenant.map(|second| if second { "org_2" } else { "org_1" }.into()),
@@ -312,89 +314,6 @@ impl Run {
             }
         }
         panic!("a sweep never ends");
-    }
-
-    /// Compares everything that can be seen.
-    async fn compare(&self) {
-        let counts = waiting_as_ready(self.bench.counts(None).await);
-        assert_eq!(counts, self.model.counts(None));
-        for id in ENDPOINTS {
-            let counts = waiting_as_ready(self.bench.counts(Some(id)).await);
-            let expected = self.model.counts(Some(id));
-            assert_eq!(
-                (counts.ready, counts.leased, counts.suspended),
-                (expected.ready, expected.leased, expected.suspended),
-                "of {id}"
-            );
-            self.compare_endpoint(id).await;
-        }
-        for worker in WORKERS {
-            self.compare_leases(worker).await;
-        }
-        self.compare_rows().await;
-    }
-
-    async fn compare_leases(&self, worker: &str) {
-        let id = WorkerId::named(worker);
-        let told = self.storage().leased_by(&id, None, MAX_PAGE).await.unwrap();
-        let told: Vec<_> = told.iter().map(|l| (l.delivery_id, l.token)).collect();
-        let leased = |row: &&ModelRow| row.state == DeliveryState::Leased && row.worker == worker;
-        let rows = self.model.rows.iter().filter(leased);
-        let mut expected: Vec<_> = rows.map(|row| (row.id, row.token)).collect();
-        expected.sort_unstable();
-        assert_eq!(told, expected, "of {worker}");
-    }
-
-    async fn compare_endpoint(&self, id: &str) {
-        let read = self.storage().get_endpoint(id).await.unwrap();
-        let expected = self.model.endpoints.get(id).filter(|e| !e.deleted);
-        assert_eq!(read.is_some(), expected.is_some(), "whether {id} exists");
-        let Some(expected) = expected else {
-            return;
-        };
-        let record = self.bench.record(id).await;
-        assert_eq!(record.endpoint.enabled, expected.enabled, "of {id}");
-        assert_eq!(record.gate, expected.gate, "of {id}");
-    }
-
-    async fn compare_rows(&self) {
-        let query = DeliveryQuery {
-            limit: MAX_PAGE,
-            ..DeliveryQuery::default()
-        };
-        let mut listed: BTreeMap<_, _> = BTreeMap::new();
-        for record in self.bench.list(&query).await {
-            listed.insert(record.delivery.id, record);
-        }
-        assert_eq!(listed.len(), self.model.rows.len());
-        for row in &self.model.rows {
-            let record = listed.get(&row.id).unwrap();
-            let state = match record.state {
-                DeliveryState::Scheduled => DeliveryState::Ready,
-                state => state,
-            };
-            assert_eq!(
-                (state, record.dead_reason, record.cancel_reason),
-                (row.state, row.dead_reason, row.cancel_reason)
-            );
-            let delivery = &record.delivery;
-            assert_eq!(
-                (
-                    delivery.attempts,
-                    delivery.crashes,
-                    delivery.event.payload.is_empty()
-                ),
-                (row.attempts, row.crashes, row.erased)
-            );
-        }
-    }
-}
-
-fn waiting_as_ready(counts: Counts) -> Counts {
-    Counts {
-        ready: counts.ready + counts.scheduled,
-        scheduled: 0,
-        ..counts
     }
 }
 
