@@ -1,3 +1,6 @@
+//! Leasing what is ready, of endpoints in turn: a claim looks at no endpoint that has nothing to
+//! give.
+
 use std::collections::HashMap;
 
 use webhooks_core::storage::{Claim, Claimed};
@@ -13,6 +16,7 @@ const MOST_PROMOTED: usize = 10_000;
 
 impl State {
     pub(crate) fn claim(&mut self, claim: &Claim<'_>) -> Claimed {
+        // Before anything is taken: what has just become due may be more urgent than what is ready.
         self.promote(claim.now);
         self.ring.end_holds(&mut self.endpoints, claim.now);
         let deliveries = self.take_in_turn(claim);
@@ -35,6 +39,8 @@ impl State {
             .filter_map(|r| Some((*self.endpoint_handles.get(&r.endpoint_id)?, r.deliveries)))
             .collect();
         let mut allowed = HashMap::<u32, Allowance>::new();
+        // Those that gave nothing are out of the ring until the end of the claim: back in it at
+        // once, one without room would have its turn again and again.
         let (mut taken, mut full) = (Vec::new(), Vec::new());
         let mut suspects = claim.poison_suspects;
         while taken.len() < claim.limit {
@@ -62,6 +68,7 @@ impl State {
                 full.push(endpoint);
                 continue;
             }
+            // To the end of the ring: everybody else has a turn before its next one.
             self.ring
                 .admit(endpoint, self.endpoints.at_mut(endpoint), claim.now);
         }
@@ -87,6 +94,7 @@ impl State {
 
     fn lease(&mut self, handle: u32, worker: u32, now: Timestamp) -> WebhookDelivery {
         let row = self.rows.at_mut(handle);
+        // Each lease has a token of its own, by which a settlement of an earlier one is told apart.
         row.token += 1;
         row.worker = worker;
         self.move_to(handle, DeliveryState::Leased, now);

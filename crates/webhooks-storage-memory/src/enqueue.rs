@@ -1,3 +1,5 @@
+//! Storing events with their deliveries: all of a call, or nothing of it.
+
 use std::sync::Arc;
 
 use webhooks_core::storage::{Enqueued, NewDelivery, NewEvent};
@@ -15,6 +17,7 @@ impl State {
         now: Timestamp,
     ) -> Result<Vec<Enqueued>> {
         self.keys.expire(now);
+        // Of the batch as a whole, and before anything is stored: all of it is refused, or nothing.
         self.check_room(events, now)?;
         // Who leases nothing is not yet somebody to watch.
         let mut deliveries = events.iter().flat_map(|event| &event.deliveries);

@@ -1,3 +1,5 @@
+//! What came of requests. Only the holder of the current lease changes anything but the log.
+
 use webhooks_core::storage::{SettleAs, Settled, Settlement};
 use webhooks_core::{DeliveryState, Timestamp, WorkerId};
 
@@ -19,6 +21,7 @@ impl State {
 
     fn settle_one(&mut self, worker: Option<u32>, s: &Settlement, now: Timestamp) -> Settled {
         let held = self.held_lease(worker, s);
+        // The request was made, whoever holds the lease now: it is logged as ambiguous.
         if let Some(attempt) = &s.attempt {
             self.log.push(attempt, held.is_none(), &self.limits);
         }
@@ -33,6 +36,8 @@ impl State {
             SettleAs::Dead { reason } => self.bury(handle, reason, now),
             SettleAs::Cancelled { reason } => self.cancel(handle, reason, now),
             SettleAs::Retry { at } | SettleAs::Release { at } => {
+                // Nothing waits for an endpoint that is gone; what was delivered or is dead stays
+                // so.
                 if let Some(reason) = stranded {
                     self.cancel(handle, reason, now);
                     return Settled::Cancelled;

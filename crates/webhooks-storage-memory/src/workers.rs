@@ -1,3 +1,5 @@
+//! Who leases deliveries, and what becomes of these when a worker falls silent.
+
 use webhooks_core::storage::{Beat, HeldLease, POISON_CRASHES};
 use webhooks_core::{DeadReason, DeliveryId, Timestamp, WorkerId};
 

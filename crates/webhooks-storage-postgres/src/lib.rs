@@ -24,6 +24,7 @@ mod error;
 mod fan_out;
 mod filter;
 mod gates;
+mod known_queues;
 mod leases;
 mod listing;
 mod migrations;
