@@ -9,7 +9,7 @@
 //! | where events go | [`WebhookEndpoint`], [`EventFilter`], [`FilterIndex`] |
 //! | what is sent | [`WebhookEvent`], [`envelope()`], [`batch_envelope`], [`check_data`] |
 //! | how it is signed | [`SignatureGenerator`], [`SigningKey`], [`StandardSigner`] |
-//! | how it is kept | [`WebhookEndpoint`]; with the feature `encryption`, `EncryptionKeys` |
+//! | how it is kept | [`WebhookEndpoint`]; with the feature `encryption`, `EncryptionKeys` and `Sealed` |
 //! | what becomes of it | [`WebhookDelivery`], [`DeliveryResult`], [`RetryStrategy`] |
 //! | the seams | [`storage::WebhookStorage`], [`Admission`], [`Transport`], [`Clock`] |
 
@@ -39,6 +39,8 @@ mod priority;
 mod random;
 mod rate_limit;
 mod retry;
+#[cfg(feature = "encryption")]
+mod sealed;
 mod secret;
 mod signature;
 mod standard_webhooks;
@@ -55,7 +57,7 @@ pub use self::delivery::{CancelReason, DeadReason, DeliveryState, Lease, Webhook
 #[cfg(feature = "ed25519")]
 pub use self::ed25519::{Ed25519Key, Ed25519PublicKey, PUBLIC_KEY_PREFIX};
 #[cfg(feature = "encryption")]
-pub use self::encryption::{EncryptionKeys, Reencrypted};
+pub use self::encryption::EncryptionKeys;
 pub use self::endpoint::{
     MAX_TIMEOUT_SECONDS, MAX_URL, PreviousSecret, SignatureScheme, WebhookEndpoint,
 };
@@ -76,6 +78,8 @@ pub use self::random::random_bytes;
 pub use self::random::unique_number;
 pub use self::rate_limit::RateLimitConfig;
 pub use self::retry::RetryStrategy;
+#[cfg(feature = "encryption")]
+pub use self::sealed::{Reencrypted, Sealed};
 pub use self::secret::{PRIVATE_KEY_PREFIX, Secret};
 pub use self::signature::{
     SIGNATURE_HEADER, SignatureGenerator, SigningKey, decode_hex, signature_header,

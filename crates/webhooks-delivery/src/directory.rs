@@ -52,6 +52,10 @@ impl Directory {
             let page = storage.endpoints_since(since, PAGE).await?;
             let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
             for record in page.records {
+                if let Some(error) = &record.unreadable {
+                    let text = "an endpoint cannot be read, what waits for it goes on waiting";
+                    tracing::error!(%error, "{text}");
+                }
                 inner.take(record, &self.left_running, &mut changed);
             }
             inner.revision = inner.revision.max(page.revision);

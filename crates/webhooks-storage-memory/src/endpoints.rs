@@ -1,3 +1,5 @@
+//! Definitions of endpoints, their gates, and the order in which they changed.
+
 use webhooks_core::storage::{
     DisabledBy, EndpointChanges, EndpointGate, EndpointRecord, Expected, GateChange, GateState,
     Saved,
@@ -59,6 +61,23 @@ impl State {
             .clone_from(&endpoint.previous_secrets);
         entry.definition = definition.into();
         self.define(handle, now)
+    }
+
+    /// Nothing moves: to nobody is it another definition.
+    pub(crate) fn rewrite_credentials(
+        &mut self,
+        stored: &WebhookEndpoint,
+        rewritten: &WebhookEndpoint,
+    ) -> bool {
+        let Some(&handle) = self.endpoint_handles.get(stored.id.as_str()) else {
+            return false;
+        };
+        let entry = self.endpoints.at_mut(handle);
+        if entry.is_deleted() || !entry.definition.has_credentials_of(stored) {
+            return false;
+        }
+        entry.definition.take_credentials_of(rewritten);
+        true
     }
 
     fn add_endpoint(&mut self, endpoint: &WebhookEndpoint) -> u32 {

@@ -20,7 +20,10 @@
 //!     }
 //!
 //!     fn capabilities(&self) -> Capabilities {
-//!         Capabilities { wakes: true }
+//!         Capabilities {
+//!             wakes: true,
+//!             rewrites_credentials: true,
+//!         }
 //!     }
 //! }
 //!
