@@ -2,7 +2,9 @@
 
 use std::time::SystemTime;
 
-use crate::{Result, api, callgrind, demo, deny, features, figures, layers, process, test};
+use crate::{
+    Result, api, callgrind, demo, deny, features, figures, layers, process, simulate, test,
+};
 
 /// Runs one step after the other up to the first that fails, and tells how long each took.
 pub(crate) fn run() -> Result {
@@ -17,6 +19,7 @@ pub(crate) fn run() -> Result {
     step("docs", docs)?;
     step("api", || api::run(&[]))?;
     step("test", || test::run(&[]))?;
+    step("simulate", || simulate::run(&[simulate::FEW.into()]))?;
     step("demo", demo::check)?;
     step("callgrind", || callgrind::run(&[]))?;
     step("deny", deny::run)

@@ -32,6 +32,7 @@ mod process;
 mod redis;
 mod server;
 mod services;
+mod simulate;
 mod test;
 mod workspace;
 
@@ -63,6 +64,8 @@ usage: cargo xtask <command>
   interop        our signatures against the verifiers of other languages
   fuzz [TARGET] [SECONDS]
                  the fuzz targets, each for a minute unless told otherwise
+  simulate [SEEDS] [FROM]
+                 processes, storage and endpoints in virtual time: 10,000 seeds from 0
   faults [full]  kills processes and databases, and counts what arrives
   bench [PART..] measures the system on private servers; all parts renew docs/benchmarks.*
   callgrind      counts the instructions of single steps, against tests/micro/instructions.json
@@ -89,6 +92,7 @@ fn run(command: &str, args: &[String]) -> Result {
         "api",
         "test",
         "demo",
+        "simulate",
         "faults",
         "fuzz",
         "bench",
@@ -108,6 +112,7 @@ fn run(command: &str, args: &[String]) -> Result {
         "services" => services::run(),
         "demo" => demo::run(args),
         "interop" => interop::run(),
+        "simulate" => simulate::run(args),
         "faults" => faults::run(args),
         "fuzz" => fuzz::run(args),
         "bench" => bench::run(args),

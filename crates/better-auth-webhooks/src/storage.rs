@@ -2,7 +2,7 @@
 
 pub use webhooks_core::storage::*;
 #[cfg(any(feature = "postgres", feature = "redis"))]
-pub use webhooks_core::{EncryptionKeys, Reencrypted};
+pub use webhooks_core::{EncryptionKeys, Reencrypted, Sealed};
 #[cfg(feature = "memory")]
 pub use webhooks_storage_memory::{MemoryLimits, MemoryStorage};
 #[cfg(feature = "postgres")]

@@ -4,6 +4,8 @@
 //! `enc1:<key id>:<base64 of nonce, ciphertext and tag>`. What a value is and whose it is are
 //! associated data: moved to another endpoint or another field, it no longer opens.
 
+mod key;
+
 use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
@@ -11,18 +13,11 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use chacha20poly1305::aead::{Aead, Payload};
-use chacha20poly1305::{KeyInit, XChaCha20Poly1305, XNonce};
 use zeroize::Zeroizing;
 
-use crate::{
-    ENCRYPTED_PREFIX, PreviousSecret, Result, WebhookEndpoint, WebhookError, random_bytes,
-};
+use self::key::{KEY, Key, parts};
+use crate::{ENCRYPTED_PREFIX, PreviousSecret, Result, WebhookEndpoint, WebhookError};
 
-/// The bytes of a key.
-const KEY: usize = 32;
-/// The bytes of a nonce.
-const NONCE: usize = 24;
 /// The longest id of a key, in bytes.
 const MAX_KEY_ID: usize = 32;
 /// The most keys.
@@ -44,22 +39,6 @@ const MAX_KEYS: usize = 16;
 #[derive(Clone, Default)]
 pub struct EncryptionKeys {
     keys: Vec<Arc<Key>>,
-}
-
-/// One key, ready for use.
-struct Key {
-    id: Box<str>,
-    cipher: XChaCha20Poly1305,
-}
-
-/// What a storage did that was asked to encrypt everything with its first key.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Reencrypted {
-    /// How many endpoints were written anew.
-    pub endpoints: usize,
-    /// The ids of endpoints that none of the keys can read; they were left as they are.
-    pub unreadable: Vec<String>,
 }
 
 impl EncryptionKeys {
@@ -100,14 +79,13 @@ impl EncryptionKeys {
         if self.keys.len() == MAX_KEYS {
             return refuse(format!("there are more than {MAX_KEYS} encryption keys"));
         }
-        let Ok(cipher) = XChaCha20Poly1305::new_from_slice(key) else {
+        let Some(key) = Key::new(id, key) else {
             return refuse(format!(
                 "encryption key {id:?} has {} bytes, it needs {KEY}",
                 key.len()
             ));
         };
-        let id = id.into();
-        self.keys.push(Arc::new(Key { id, cipher }));
+        self.keys.push(Arc::new(key));
         Ok(self)
     }
 
@@ -242,44 +220,6 @@ fn each_credential(
         change(&header(name), value)?;
     }
     Ok(())
-}
-
-/// The key's id and the Base64 of an encrypted value.
-fn parts(text: &str) -> Option<(&str, &str)> {
-    text.strip_prefix(ENCRYPTED_PREFIX)?.split_once(':')
-}
-
-/// Neither part holds a zero byte, so no two pairs make the same text.
-fn associated(endpoint_id: &str, what: &str) -> Vec<u8> {
-    [what.as_bytes(), b"\0", endpoint_id.as_bytes()].concat()
-}
-
-impl Key {
-    fn seal(&self, endpoint_id: &str, what: &str, text: &str) -> Result<String> {
-        let nonce: [u8; NONCE] = random_bytes()?;
-        let aad = &associated(endpoint_id, what);
-        let msg = text.as_bytes();
-        let sealed = self
-            .cipher
-            .encrypt(&XNonce::from(nonce), Payload { msg, aad });
-        let sealed = sealed.map_err(|_| {
-            // Of 256 GiB or more.
-            WebhookError::InvalidEndpoint(format!("the {what} is too long to be encrypted").into())
-        })?;
-        let all = [nonce.as_slice(), &sealed].concat();
-        let (id, all) = (&self.id, STANDARD.encode(all));
-        Ok(format!("{ENCRYPTED_PREFIX}{id}:{all}"))
-    }
-
-    fn open(&self, endpoint_id: &str, what: &str, sealed: &str) -> Option<String> {
-        let all = STANDARD.decode(sealed).ok()?;
-        let (nonce, msg) = all.split_first_chunk::<NONCE>()?;
-        let aad = &associated(endpoint_id, what);
-        let opened = self
-            .cipher
-            .decrypt(&XNonce::from(*nonce), Payload { msg, aad });
-        String::from_utf8(opened.ok()?).ok()
-    }
 }
 
 /// Keys as `<id>:<base64 of 32 bytes>`, with commas between them; the first one encrypts.

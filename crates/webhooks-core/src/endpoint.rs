@@ -254,6 +254,22 @@ impl WebhookEndpoint {
             .insert(0, PreviousSecret { secret, expires_at });
     }
 
+    /// Whether its credentials are those of another definition: secrets and values of headers.
+    #[must_use]
+    pub fn has_credentials_of(&self, other: &Self) -> bool {
+        self.secret == other.secret
+            && self.previous_secrets == other.previous_secrets
+            && self.headers == other.headers
+    }
+
+    /// Takes the credentials of another definition.
+    pub fn take_credentials_of(&mut self, other: &Self) {
+        self.wipe();
+        self.secret.clone_from(&other.secret);
+        self.previous_secrets.clone_from(&other.previous_secrets);
+        self.headers.clone_from(&other.headers);
+    }
+
     /// Overwrites the secrets and the values of headers in memory, and leaves them empty. A
     /// [`KeptEndpoint`](crate::KeptEndpoint) does it when it is dropped.
     pub fn wipe(&mut self) {

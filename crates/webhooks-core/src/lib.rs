@@ -9,7 +9,7 @@
 //! | where events go | [`WebhookEndpoint`], [`EventFilter`], [`FilterIndex`] |
 //! | what is sent | [`WebhookEvent`], [`SendOptions`], [`envelope()`], [`batch_envelope`], [`check_data`] |
 //! | how it is signed | [`SignatureGenerator`], [`SigningKey`], [`StandardSigner`] |
-//! | how it is kept | [`WebhookEndpoint`]; with the feature `encryption`, `EncryptionKeys` |
+//! | how it is kept | [`WebhookEndpoint`]; with the feature `encryption`, `EncryptionKeys` and `Sealed` |
 //! | what becomes of it | [`WebhookDelivery`], [`DeliveryResult`], [`RetryStrategy`] |
 //! | the seams | [`storage::WebhookStorage`] with [`storage::spi`], [`Admission`], [`Transport`], [`Clock`] |
 
@@ -42,6 +42,8 @@ mod priority;
 mod random;
 mod rate_limit;
 mod retry;
+#[cfg(feature = "encryption")]
+mod sealed;
 mod secret;
 mod send_options;
 mod shown;
@@ -61,7 +63,7 @@ pub use self::delivery::{CancelReason, DeadReason, DeliveryState, Lease, Webhook
 #[cfg(feature = "ed25519")]
 pub use self::ed25519::{Ed25519Key, Ed25519PublicKey, PUBLIC_KEY_PREFIX};
 #[cfg(feature = "encryption")]
-pub use self::encryption::{EncryptionKeys, Reencrypted};
+pub use self::encryption::EncryptionKeys;
 pub use self::endpoint::{
     MAX_TIMEOUT_SECONDS, MAX_URL, PreviousSecret, SignatureScheme, WebhookEndpoint,
 };
@@ -82,6 +84,8 @@ pub use self::random::random_bytes;
 pub use self::random::unique_number;
 pub use self::rate_limit::RateLimitConfig;
 pub use self::retry::RetryStrategy;
+#[cfg(feature = "encryption")]
+pub use self::sealed::{Reencrypted, Sealed};
 pub use self::secret::{PRIVATE_KEY_PREFIX, Secret};
 pub use self::send_options::SendOptions;
 pub use self::signature::{

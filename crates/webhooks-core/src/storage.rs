@@ -12,6 +12,7 @@ mod counts;
 mod endpoints;
 mod enqueue;
 mod fan_out;
+mod forward;
 mod outbox;
 mod query;
 mod settlement;
@@ -20,7 +21,9 @@ pub mod spi;
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use async_trait::async_trait;
+/// For [`forward_storage`](crate::forward_storage).
+#[doc(hidden)]
+pub use async_trait::async_trait;
 
 use crate::{
     DeliveryId, DeliveryState, EventId, Result, Timestamp, WebhookEndpoint, WebhookError, WorkerId,
@@ -72,6 +75,21 @@ pub trait WebhookStorage: Debug + Send + Sync + 'static {
     /// Replaces `secret` and `previous_secrets` of the endpoint with this id, and nothing else, if
     /// its definition revision is `expected`. That moves, too.
     async fn save_secrets(&self, endpoint: &WebhookEndpoint, expected: u64) -> Result<Saved>;
+
+    /// Stores the credentials of an endpoint in another form: `secret`, `previous_secrets` and the
+    /// values of `headers`, if those of `stored` are what is there; `false` if not, or if the
+    /// endpoint is gone. Nobody sees it as a change: no revision moves, no gate, and no time.
+    ///
+    /// It is what encrypts anew (`Sealed::reencrypt`). The default refuses.
+    async fn rewrite_credentials(
+        &self,
+        stored: &WebhookEndpoint,
+        rewritten: &WebhookEndpoint,
+    ) -> Result<bool> {
+        let _ = (stored, rewritten);
+        let text = "this storage cannot store credentials in another form";
+        Err(WebhookError::StorageError(text.into()).without_effect())
+    }
 
     /// The endpoint with this id as it is stored, unless there is none or it was deleted.
     async fn endpoint_record(&self, id: &str) -> Result<Option<EndpointRecord>>;
@@ -279,135 +297,4 @@ async fn listed_leases<S: WebhookStorage + ?Sized>(
     Ok(held)
 }
 
-#[async_trait]
-impl<T: WebhookStorage + ?Sized> WebhookStorage for Arc<T> {
-    async fn save_endpoint(&self, endpoint: &WebhookEndpoint) -> Result<()> {
-        (**self).save_endpoint(endpoint).await
-    }
-
-    async fn save_definition(
-        &self,
-        endpoint: &WebhookEndpoint,
-        expected: Expected,
-    ) -> Result<Saved> {
-        (**self).save_definition(endpoint, expected).await
-    }
-
-    async fn save_secrets(&self, endpoint: &WebhookEndpoint, expected: u64) -> Result<Saved> {
-        (**self).save_secrets(endpoint, expected).await
-    }
-
-    async fn endpoint_record(&self, id: &str) -> Result<Option<EndpointRecord>> {
-        (**self).endpoint_record(id).await
-    }
-
-    async fn get_endpoint(&self, id: &str) -> Result<Option<WebhookEndpoint>> {
-        (**self).get_endpoint(id).await
-    }
-
-    async fn delete_endpoint(&self, id: &str, now: Timestamp) -> Result<bool> {
-        (**self).delete_endpoint(id, now).await
-    }
-
-    async fn endpoints_since(&self, revision: u64, limit: usize) -> Result<EndpointChanges> {
-        (**self).endpoints_since(revision, limit).await
-    }
-
-    async fn set_gates(&self, gates: &[EndpointGate], now: Timestamp) -> Result<()> {
-        (**self).set_gates(gates, now).await
-    }
-
-    async fn enqueue(
-        &self,
-        events: &[NewEvent],
-        worker: Option<&WorkerId>,
-        now: Timestamp,
-    ) -> Result<Vec<Enqueued>> {
-        (**self).enqueue(events, worker, now).await
-    }
-
-    async fn fan_out(&self, part: &FanOutPart, now: Timestamp) -> Result<Option<Enqueued>> {
-        (**self).fan_out(part, now).await
-    }
-
-    async fn fan_outs(&self, idle_since: Timestamp, limit: usize) -> Result<Vec<FanOut>> {
-        (**self).fan_outs(idle_since, limit).await
-    }
-
-    async fn claim(&self, claim: &Claim<'_>) -> Result<Claimed> {
-        (**self).claim(claim).await
-    }
-
-    async fn leased_by(
-        &self,
-        worker: &WorkerId,
-        after: Option<DeliveryId>,
-        limit: usize,
-    ) -> Result<Vec<HeldLease>> {
-        (**self).leased_by(worker, after, limit).await
-    }
-
-    async fn settle(
-        &self,
-        worker: &WorkerId,
-        settlements: &[Settlement],
-        now: Timestamp,
-    ) -> Result<Vec<Settled>> {
-        (**self).settle(worker, settlements, now).await
-    }
-
-    async fn beat(&self, worker: Option<&WorkerId>, at: Option<Timestamp>) -> Result<Beat> {
-        (**self).beat(worker, at).await
-    }
-
-    async fn deliveries(&self, query: &DeliveryQuery) -> Result<Page<DeliveryRecord>> {
-        (**self).deliveries(query).await
-    }
-
-    async fn change(
-        &self,
-        query: &DeliveryQuery,
-        to: Change,
-        limit: usize,
-        now: Timestamp,
-    ) -> Result<Changed> {
-        (**self).change(query, to, limit, now).await
-    }
-
-    async fn counts(&self, endpoint_id: Option<&str>) -> Result<Counts> {
-        (**self).counts(endpoint_id).await
-    }
-
-    async fn sweep(&self, retention: &Retention, limit: usize, now: Timestamp) -> Result<Swept> {
-        (**self).sweep(retention, limit, now).await
-    }
-
-    async fn read_outbox(&self, limit: usize, bytes: usize) -> Result<Vec<OutboxEvent>> {
-        (**self).read_outbox(limit, bytes).await
-    }
-
-    async fn set_outbox_aside(&self, id: EventId, reason: &str, now: Timestamp) -> Result<bool> {
-        (**self).set_outbox_aside(id, reason, now).await
-    }
-
-    async fn enqueue_outbox(
-        &self,
-        events: &[NewEvent],
-        worker: Option<&WorkerId>,
-        now: Timestamp,
-    ) -> Result<Vec<Option<Enqueued>>> {
-        (**self).enqueue_outbox(events, worker, now).await
-    }
-
-    async fn wait(&self) -> Result<()> {
-        (**self).wait().await
-    }
-
-    fn keeps_fan_outs(&self) -> bool {
-        (**self).keeps_fan_outs()
-    }
-
-    fn limits_rate(&self) -> bool {
-        (**self).limits_rate()
-    }
-}
+crate::forward_storage! { [T: WebhookStorage + ?Sized] Arc<T>, |shared| (**shared) }

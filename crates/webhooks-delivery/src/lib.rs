@@ -23,6 +23,8 @@ mod queue;
 mod runtime;
 mod schedule;
 mod settings;
+#[cfg(test)]
+mod simulation;
 mod verification;
 
 pub use self::http::{

@@ -39,6 +39,8 @@ pub(crate) use self::lost_leases::LostLeases;
 pub use self::notices::NoticeStream;
 pub(crate) use self::notices::Notices;
 pub(crate) use self::outbox::Outbox;
+#[cfg(test)]
+pub(crate) use self::parts::Parts;
 pub(crate) use self::recorder::Recorder;
 pub(crate) use self::recording::Recording;
 pub(crate) use self::sender::Sender;

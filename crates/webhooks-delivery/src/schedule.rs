@@ -12,6 +12,8 @@
 //! entries. So a fault of the storage or the network is one more input, and not a special case of
 //! the code here.
 
+#[cfg(test)]
+mod audit;
 mod carried;
 mod claiming;
 mod claims;
@@ -42,15 +44,23 @@ mod slots;
 mod starting;
 mod tenants;
 mod turns;
+#[cfg(test)]
+mod view;
 mod waiting;
 
+#[cfg(test)]
+pub(crate) use self::audit::Outside;
 pub(crate) use self::carried::Content;
 pub(crate) use self::claiming::{AfterClaim, ClaimRequest};
 pub(crate) use self::command::{Command, Entry, Request};
 pub(crate) use self::known_leases::{LeaseKey, key};
 pub(crate) use self::lane_id::LaneId;
+#[cfg(test)]
+pub(crate) use self::lane_id::RequestId;
 pub(crate) use self::now::Now;
 pub(crate) use self::outcome::settle_as;
 pub(crate) use self::scheduler::Scheduler;
 pub(crate) use self::sending::{Place, Recipient, Stored};
 pub(crate) use self::settling::Written;
+#[cfg(test)]
+pub(crate) use self::view::{LaneView, Leased};

@@ -82,6 +82,7 @@ impl State {
                 full.push(endpoint);
                 continue;
             }
+            // To the end of the ring: everybody else has a turn before its next one.
             self.ring
                 .admit(endpoint, self.endpoints.at_mut(endpoint), claim.now);
         }
@@ -111,6 +112,7 @@ impl State {
     /// the row before can change nothing of it any more.
     fn lease(&mut self, handle: u32, worker: u32, now: Timestamp) -> WebhookDelivery {
         let row = self.rows.at_mut(handle);
+        // Each lease has a token of its own, by which a settlement of an earlier one is told apart.
         row.token += 1;
         row.worker = worker;
         self.move_to(handle, DeliveryState::Leased, now);

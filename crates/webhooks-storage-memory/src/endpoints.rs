@@ -74,6 +74,23 @@ impl State {
         self.define(handle, now)
     }
 
+    /// Nothing moves: to nobody is it another definition.
+    pub(crate) fn rewrite_credentials(
+        &mut self,
+        stored: &WebhookEndpoint,
+        rewritten: &WebhookEndpoint,
+    ) -> bool {
+        let Some(&handle) = self.endpoint_handles.get(stored.id.as_str()) else {
+            return false;
+        };
+        let entry = self.endpoints.at_mut(handle);
+        if entry.is_deleted() || !entry.definition.has_credentials_of(stored) {
+            return false;
+        }
+        entry.definition.take_credentials_of(rewritten);
+        true
+    }
+
     fn add_endpoint(&mut self, endpoint: &WebhookEndpoint) -> u32 {
         let entry = EndpointEntry::new(endpoint);
         let id = entry.id.clone();

@@ -19,6 +19,7 @@ impl State {
         now: Timestamp,
     ) -> Result<Vec<Enqueued>> {
         self.keys.expire(now);
+        // Of the batch as a whole, and before anything is stored: all of it is refused, or nothing.
         self.check_room(events, now)?;
         // Who leases nothing is not yet somebody to watch.
         let mut deliveries = events.iter().flat_map(|event| &event.deliveries);

@@ -144,6 +144,14 @@ impl WebhookStorage for MemoryStorage {
         Ok(self.change_state(|state| state.save_secrets(endpoint, expected, now)))
     }
 
+    async fn rewrite_credentials(
+        &self,
+        stored: &WebhookEndpoint,
+        rewritten: &WebhookEndpoint,
+    ) -> Result<bool> {
+        Ok(self.lock().rewrite_credentials(stored, rewritten))
+    }
+
     async fn endpoint_record(&self, id: &str) -> Result<Option<EndpointRecord>> {
         Ok(self.lock().endpoint_record(id))
     }

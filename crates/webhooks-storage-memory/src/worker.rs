@@ -1,4 +1,4 @@
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 use webhooks_core::storage::spi::WORKER_DEAD_AFTER;
 use webhooks_core::{Timestamp, WorkerId};
@@ -12,8 +12,8 @@ pub(crate) struct Worker {
     pub(crate) has_beaten: bool,
     /// It was given up for dead and does not know yet.
     pub(crate) given_up: bool,
-    /// Handles of the rows that it holds.
-    pub(crate) leased: HashSet<u32>,
+    /// Handles of the rows that it holds, in an order, so that the same calls lead to the same state.
+    pub(crate) leased: BTreeSet<u32>,
 }
 
 impl Worker {
@@ -24,7 +24,7 @@ impl Worker {
             seen_at: now,
             has_beaten: false,
             given_up: false,
-            leased: HashSet::new(),
+            leased: BTreeSet::new(),
         }
     }
 

@@ -14,7 +14,10 @@ impl Backend for Memory {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { wakes: true }
+        Capabilities {
+            wakes: true,
+            rewrites_credentials: true,
+        }
     }
 }
 

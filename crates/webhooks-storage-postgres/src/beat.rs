@@ -1,3 +1,6 @@
+//! Signs of life, and what becomes of the leases of those that give none. Only who has beaten twice
+//! in a row takes back: one that was away itself cannot tell who is dead.
+
 use std::time::SystemTime;
 
 use tokio::time::Instant;

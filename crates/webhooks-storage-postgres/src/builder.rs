@@ -3,11 +3,12 @@ use std::fmt;
 use deadpool_postgres::Pool;
 use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
 use tokio_postgres::{Config, Socket};
-use webhooks_core::{EncryptionKeys, Result};
+use webhooks_core::{EncryptionKeys, Result, Sealed};
 
 use crate::claim_memory::ClaimMemory;
 use crate::database::Database;
 use crate::migrations::migrate;
+use crate::plain_storage::PlainStorage;
 use crate::postgres_storage::PostgresStorage;
 use crate::rescue_rest::RescueRest;
 use crate::settings::Settings;
@@ -87,26 +88,34 @@ impl PostgresBuilder {
     /// # Errors
     ///
     /// [`InvalidConfig`](webhooks_core::WebhookError::InvalidConfig) for a schema's name that is
-    /// out of its bounds, for a schema that this code cannot use, for a database whose encoding is not
-    /// UTF8 or whose version is below 13, and for a pooler before it that loses prepared statements;
-    /// [`StorageError`](webhooks_core::WebhookError::StorageError) when the database fails, or the
-    /// keys open none of the endpoints that were changed first.
+    /// out of its bounds, for a schema that this code cannot use, for a database whose encoding is
+    /// not UTF8 or whose version is below 13, and for a pooler before it that loses prepared
+    /// statements; [`StorageError`](webhooks_core::WebhookError::StorageError) when the database
+    /// fails, or the keys open none of the endpoints that were changed first.
     pub async fn connect(self) -> Result<PostgresStorage> {
-        let mut database = Database::new(self.pool, &self.schema, self.keys)?;
+        let mut database = Database::new(self.pool, &self.schema)?;
         let synchronous_commit = database.preflight().await?;
         database.settings = Settings::new(&self.schema, &synchronous_commit);
         migrate(&database, self.migrations).await?;
-        database.check_keys().await?;
+        if self.keys.is_empty() {
+            tracing::warn!(
+                schema = database.schema(),
+                "secrets of endpoints are stored as they are: no encryption key is given"
+            );
+        }
         let mut wake = Wake::new();
         if let Some(connect) = self.listen {
             wake = wake.listen(connect, database.schema());
         }
-        Ok(PostgresStorage {
+        let plain = PlainStorage {
             database,
             memory: ClaimMemory::new(),
             rescue_rest: RescueRest::new(),
             wake,
-        })
+        };
+        let sealed = Sealed::new(plain, self.keys);
+        sealed.check_keys().await?;
+        Ok(PostgresStorage { sealed })
     }
 }
 

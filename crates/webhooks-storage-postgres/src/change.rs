@@ -1,3 +1,6 @@
+//! Changes of many deliveries by hand: first which ones, and then, under their locks, those that
+//! still match.
+
 use uuid::Uuid;
 use webhooks_core::storage::{Change, Changed, DeliveryQuery};
 use webhooks_core::{DeliveryId, Priority, Result, Timestamp};

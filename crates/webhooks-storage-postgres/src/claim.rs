@@ -1,3 +1,7 @@
+//! Leasing what is ready. Any number of nodes claim at once: rows are locked where they are chosen,
+//! and rows that somebody has locked are passed over, so that nothing is leased twice and nobody
+//! waits.
+
 use std::collections::HashMap;
 use std::time::SystemTime;
 
@@ -6,9 +10,10 @@ use tokio_postgres::types::{Json, ToSql};
 use webhooks_core::storage::spi::{Claim, Claimed, POISON_SUSPECT_CRASHES};
 use webhooks_core::{Result, Timestamp, WebhookDelivery};
 
-use crate::claim_memory::{ClaimMemory, Look};
+use crate::claim_memory::ClaimMemory;
 use crate::columns::{get, int, long, time};
 use crate::database::Database;
+use crate::known_queues::Look;
 use crate::row::{Events, delivery, earlier, lease};
 
 const WHAT: &str = "claim deliveries";
@@ -16,8 +21,8 @@ const PROMOTE: &str = include_str!("sql/promote.sql");
 const CLAIM: &str = include_str!("sql/claim.sql");
 const ALL_QUEUES: &str = include_str!("sql/all_queues.sql");
 const KNOWN_QUEUES: &str = include_str!("sql/known_queues.sql");
-// A partial index is of use only where its condition stands in the statement: `crashes >= 2` cannot be a
-// parameter there.
+// A partial index is of use only where its condition stands in the statement: `crashes >= 2` cannot
+// be a parameter there.
 const _: () = assert!(POISON_SUSPECT_CRASHES == 2, "claim.sql and the index say 2");
 /// Scheduled deliveries that one claim makes ready at most.
 const MOST_PROMOTED: i64 = 1_000;

@@ -15,23 +15,13 @@ use std::time::Duration;
 use tokio::time::Instant;
 use webhooks_core::{Timestamp, WebhookError, WorkerId};
 
+use crate::known_queues::{KnownQueues, Look};
+
 /// How far below the last look for what is due the next one begins: for clocks that differ and for
 /// transactions that took long to commit.
 const DUE_MARGIN: Duration = Duration::from_secs(10);
 /// How often a look for what is due begins at the very start.
 const FULL_DUE_LOOK_EVERY: Duration = Duration::from_secs(10);
-/// How far below the last claimed sort key the next claim begins, in milliseconds.
-const KEY_MARGIN: i64 = 1_000;
-/// A full look that takes no longer is cheap.
-pub(crate) const CHEAP: Duration = Duration::from_millis(10);
-/// A full look that is not is followed by so many times as long without one, up to a limit.
-pub(crate) const REST: u32 = 20;
-pub(crate) const MOST_REST: Duration = Duration::from_secs(10);
-/// For how many claims of an endpoint an arrival may be too young to be seen: they overlap.
-const OVERLAPPING: usize = 8;
-/// How long an endpoint is remembered that gives nothing.
-const REMEMBERED: Duration = Duration::from_secs(60);
-
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct ClaimMemory {
@@ -41,51 +31,9 @@ pub(crate) struct ClaimMemory {
     due: AtomicI64,
     /// When the last look for what is due was that began at the very start, and the last of all.
     due_look: Mutex<(Instant, Timestamp)>,
-    queues: Mutex<Queues>,
+    queues: Mutex<KnownQueues>,
     /// Why a claim of a worker came back with only a part, until its next claim tells.
     failures: Mutex<HashMap<WorkerId, WebhookError>>,
-}
-
-#[derive(Debug)]
-struct Queues {
-    /// The endpoint that was looked at last, after which the next turn begins.
-    turn: String,
-    /// Until then claims look only at what is known.
-    rest_until: Instant,
-    /// When the look that the rest follows began, in the storage's time.
-    all_looked: Timestamp,
-    known: HashMap<Arc<str>, Known>,
-    /// This process claims: one that only sends would remember endpoints for nobody, for ever.
-    claims: bool,
-}
-
-/// What is known of the ready deliveries of one endpoint.
-#[derive(Debug)]
-struct Known {
-    /// Below this sort key nothing is left.
-    floor: i64,
-    /// The lowest sort keys that arrived between the last claims.
-    recent: [i64; OVERLAPPING],
-    used_at: Instant,
-}
-
-/// Where a claim looks.
-#[derive(Debug)]
-pub(crate) struct Look {
-    /// The endpoint after which the turn begins.
-    pub(crate) after: String,
-    /// What to look at; `None` for all endpoints from the start.
-    pub(crate) known: Option<LookAt>,
-    began_at: Instant,
-}
-
-#[derive(Debug)]
-pub(crate) struct LookAt {
-    pub(crate) ids: Vec<String>,
-    /// The sort key to begin at, for each.
-    pub(crate) floors: Vec<i64>,
-    /// And whoever has come to the end of a hold since this time.
-    pub(crate) opened_since: Timestamp,
 }
 
 impl ClaimMemory {
@@ -95,19 +43,13 @@ impl ClaimMemory {
             due_floor: AtomicI64::new(0),
             due: AtomicI64::new(i64::MAX),
             due_look: Mutex::new((now, Timestamp::EPOCH)),
-            queues: Mutex::new(Queues {
-                turn: String::new(),
-                rest_until: now,
-                all_looked: Timestamp::EPOCH,
-                known: HashMap::new(),
-                claims: false,
-            }),
+            queues: Mutex::new(KnownQueues::new(now)),
             failures: Mutex::default(),
         }
     }
 
-    /// A claim of this worker has failed after it had brought something. Perhaps only the answer was
-    /// lost; who claims next is told, and can look for what he holds and does not know of.
+    /// A claim of this worker has failed after it had brought something. Perhaps only the answer
+    /// was lost; who claims next is told, and can look for what he holds and does not know of.
     pub(crate) fn keep_failure(&self, worker: &WorkerId, error: WebhookError) {
         self.failures().insert(worker.clone(), error);
     }
@@ -160,12 +102,7 @@ impl ClaimMemory {
 
     /// This process has made something ready that has this sort key; it is committed.
     pub(crate) fn arrived(&self, endpoint_id: &Arc<str>, sort_key: i64) {
-        let mut queues = self.queues();
-        if !queues.claims {
-            return;
-        }
-        let known = queues.lower(endpoint_id, sort_key);
-        known.recent[0] = known.recent[0].min(sort_key);
+        self.queues().arrived(endpoint_id, sort_key);
     }
 
     /// Something is ready that the claim which follows sees.
@@ -175,39 +112,17 @@ impl ClaimMemory {
 
     /// Something may be ready anywhere.
     pub(crate) fn look_everywhere(&self) {
-        self.queues().rest_until = Instant::now();
+        self.queues().look_everywhere();
     }
 
     /// Whether claims look only at what is known.
     pub(crate) fn rests(&self) -> bool {
-        Instant::now() < self.queues().rest_until
+        self.queues().rests()
     }
 
     /// Where a claim looks that begins now.
     pub(crate) fn look(&self, rests: bool) -> Look {
-        let began_at = Instant::now();
-        let mut queues = self.queues();
-        queues.claims = true;
-        let known = if rests {
-            let known = queues.known.iter();
-            let (ids, floors) = known
-                .map(|(id, known)| (id.to_string(), known.floor))
-                .unzip();
-            Some(LookAt {
-                ids,
-                floors,
-                opened_since: queues.all_looked,
-            })
-        } else {
-            let known = &mut queues.known;
-            known.retain(|_, known| began_at.duration_since(known.used_at) < REMEMBERED);
-            None
-        };
-        Look {
-            after: queues.turn.clone(),
-            known,
-            began_at,
-        }
+        self.queues().look(rests)
     }
 
     /// A look at this time has ended: with the endpoint that was looked at last, if it did not get
@@ -221,74 +136,18 @@ impl ClaimMemory {
         taken: impl Iterator<Item = (&'a Arc<str>, i64)>,
         may_have_more: impl Iterator<Item = &'a str>,
     ) {
-        let now = Instant::now();
-        let mut queues = self.queues();
-        let got_to_all = last.is_none();
-        queues.turn = last.unwrap_or(std::mem::take(&mut queues.turn));
-        let mut highest = HashMap::new();
-        for (endpoint_id, sort_key) in taken {
-            let highest = highest.entry(endpoint_id).or_insert(sort_key);
-            *highest = sort_key.max(*highest);
-        }
-        for (endpoint_id, sort_key) in highest {
-            queues.entry(endpoint_id).taken(sort_key, now);
-        }
-        let took = now.duration_since(look.began_at);
-        // Those that a look did not get to are not known.
-        if look.known.is_none() && got_to_all && took > CHEAP {
-            queues.rest_until = now + (took * REST).min(MOST_REST);
-            queues.all_looked = at;
-            may_have_more.for_each(|id| queues.remember(id, now));
-        }
+        self.queues().looked(look, at, last, taken, may_have_more);
     }
 
-    fn queues(&self) -> MutexGuard<'_, Queues> {
+    fn queues(&self) -> MutexGuard<'_, KnownQueues> {
         self.queues.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Known {
-    /// A claim took what is ready up to this sort key.
-    fn taken(&mut self, sort_key: i64, now: Instant) {
-        let recent = self.recent.into_iter().min().unwrap_or(i64::MAX);
-        let floor = sort_key.saturating_sub(KEY_MARGIN).min(recent);
-        self.floor = self.floor.max(floor);
-        self.recent.rotate_right(1);
-        self.recent[0] = i64::MAX;
-        self.used_at = now;
-    }
-}
-
-impl Queues {
-    fn entry(&mut self, endpoint_id: &Arc<str>) -> &mut Known {
-        let unknown = || Known {
-            floor: i64::MIN,
-            recent: [i64::MAX; OVERLAPPING],
-            used_at: Instant::now(),
-        };
-        self.known
-            .entry(endpoint_id.clone())
-            .or_insert_with(unknown)
-    }
-
-    fn remember(&mut self, endpoint_id: &str, now: Instant) {
-        match self.known.get_mut(endpoint_id) {
-            Some(known) => known.used_at = now,
-            None => _ = self.entry(&endpoint_id.into()),
-        }
-    }
-
-    fn lower(&mut self, endpoint_id: &Arc<str>, sort_key: i64) -> &mut Known {
-        let known = self.entry(endpoint_id);
-        known.floor = known.floor.min(sort_key);
-        known.used_at = Instant::now();
-        known
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::known_queues::{CHEAP, KEY_MARGIN, MOST_REST, REST};
 
     /// A claim that took so long, and these sort keys of the endpoint.
     async fn claim(memory: &ClaimMemory, id: &Arc<str>, took: Duration, keys: &[i64]) {

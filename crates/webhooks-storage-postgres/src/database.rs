@@ -5,17 +5,16 @@ use deadpool_postgres::{Object, Pool, Transaction};
 use futures_util::future::join3;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{IsolationLevel, Row, Statement};
-use webhooks_core::{EncryptionKeys, Result, WebhookError};
+use webhooks_core::{Result, WebhookError};
 
 use crate::error::{commit_error, pool_error, storage_error};
 use crate::settings::Settings;
 
-/// The pool, the schema that the tables are in, and the keys of what is encrypted there.
+/// The pool, and the schema that the tables are in.
 #[derive(Clone)]
 pub(crate) struct Database {
     pub(crate) pool: Pool,
     schema: Arc<str>,
-    pub(crate) keys: EncryptionKeys,
     pub(crate) settings: Settings,
 }
 
@@ -23,7 +22,7 @@ impl Database {
     /// # Errors
     ///
     /// [`WebhookError::InvalidConfig`] for a name that would need care to be quoted.
-    pub(crate) fn new(pool: Pool, schema: &str, keys: EncryptionKeys) -> Result<Self> {
+    pub(crate) fn new(pool: Pool, schema: &str) -> Result<Self> {
         let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
         let starts = schema.starts_with(|c: char| c.is_ascii_lowercase() || c == '_');
         if !starts || !schema.chars().all(good) || schema.len() > 48 {
@@ -36,7 +35,6 @@ impl Database {
         Ok(Self {
             pool,
             schema: schema.into(),
-            keys,
             settings: Settings::new(schema, "on"),
         })
     }
@@ -108,8 +106,8 @@ impl Database {
         Ok(usize::try_from(rows.await?).unwrap_or(usize::MAX))
     }
 
-    /// Runs one statement in a transaction of its own, in the same round trip: all three requests are
-    /// on their way before the first answer.
+    /// Runs one statement in a transaction of its own, in the same round trip: all three requests
+    /// are on their way before the first answer.
     async fn alone<T>(
         &self,
         on: &Object,
@@ -142,7 +140,6 @@ impl fmt::Debug for Database {
         f.debug_struct("Database")
             .field("schema", &self.schema)
             .field("connections", &self.pool.status())
-            .field("keys", &self.keys)
             .finish()
     }
 }

@@ -1,3 +1,6 @@
+//! Definitions of endpoints, as they are given. Every change takes the lock of the revision first,
+//! so that changes commit in the order of their numbers, and who asks for later ones misses none.
+
 use std::collections::HashMap;
 
 use futures_util::future::try_join3;
@@ -17,11 +20,14 @@ use crate::error::{commit_error, storage_error};
 
 const SAVE: &str = include_str!("sql/save_endpoint.sql");
 const SAVE_SECRETS: &str = include_str!("sql/save_secrets.sql");
-pub(crate) const GET: &str = "SELECT id, url, secret, events, enabled, rate_limit_rps, rate_limit_burst, \
-    headers, timeout_seconds, tenant, batch, signature, previous_secrets, \
-    content_type, user_agent, accepted_statuses FROM @.webhook_endpoints WHERE id = $1 AND deleted_at IS NULL";
 const RECORD: &str = "SELECT * FROM @.webhook_endpoints WHERE id = $1 AND deleted_at IS NULL";
 const SINCE: &str = include_str!("sql/endpoints_since.sql");
+/// Neither the revision nor `updated_at` moves: the definition is what it was. What somebody saved
+/// since it was read is left alone.
+const REWRITE: &str = "UPDATE @.webhook_endpoints \
+    SET secret = $2::text, headers = $3::jsonb, previous_secrets = $4::jsonb \
+    WHERE id = $1::text AND deleted_at IS NULL \
+    AND secret = $5::text AND headers = $6::jsonb AND previous_secrets = $7::jsonb";
 const TOMBSTONE: &str = include_str!("sql/tombstone.sql");
 const CANCEL: &str = include_str!("sql/cancel_waiting.sql");
 const NOW: &str = "SELECT date_trunc('milliseconds', clock_timestamp()) AS now";
@@ -51,7 +57,7 @@ impl Database {
         endpoint: &WebhookEndpoint,
         expected: Expected,
     ) -> Result<(Saved, bool)> {
-        let e = self.keys.seal(endpoint)?;
+        let e = endpoint;
         let rps = e.rate_limit.map(|r| int(r.requests_per_second));
         let burst = e.rate_limit.map(|r| int(r.burst_size));
         let signature = e.signature.as_str();
@@ -98,7 +104,7 @@ impl Database {
     }
 
     async fn save_secrets_once(&self, endpoint: &WebhookEndpoint, expected: u64) -> Result<Saved> {
-        let e = self.keys.seal(endpoint)?;
+        let e = endpoint;
         let mut connection = self.connection().await?;
         let change = DefinitionChange::begin(self, &mut connection, &e.id).await?;
         let live = change.found.as_ref().filter(|found| found.is_live);
@@ -107,6 +113,24 @@ impl Database {
         }
         let params: &[&(dyn ToSql + Sync)] = &[&e.id, &e.secret, &Json(&e.previous_secrets)];
         change.save(SAVE_SECRETS, params).await
+    }
+
+    pub(crate) async fn rewrite_credentials(
+        &self,
+        stored: &WebhookEndpoint,
+        rewritten: &WebhookEndpoint,
+    ) -> Result<bool> {
+        let parameters: [&(dyn ToSql + Sync); 7] = [
+            &stored.id,
+            &rewritten.secret,
+            &Json(&rewritten.headers),
+            &Json(&rewritten.previous_secrets),
+            &stored.secret,
+            &Json(&stored.headers),
+            &Json(&stored.previous_secrets),
+        ];
+        let changed = self.execute("rewrite an endpoint", REWRITE, &parameters);
+        Ok(changed.await? > 0)
     }
 
     /// Cancels what waits for earlier incarnations. What is left by a failure a sweep cancels.
@@ -121,7 +145,7 @@ impl Database {
 
     pub(crate) async fn endpoint_record(&self, id: &str) -> Result<Option<EndpointRecord>> {
         let rows = self.query("read an endpoint", RECORD, &[&id]).await?;
-        rows.first().map(|row| self.record(row)).transpose()
+        rows.first().map(record).transpose()
     }
 
     pub(crate) async fn delete_endpoint(&self, id: &str, now: Timestamp) -> Result<bool> {
@@ -182,7 +206,7 @@ impl Database {
         let mut records = Vec::new();
         for row in &rows {
             if get::<Option<&str>>(row, "id")?.is_some() {
-                records.push(self.record(row)?);
+                records.push(record(row)?);
             }
         }
         let more = records.len() > limit;
@@ -194,37 +218,31 @@ impl Database {
             more,
         })
     }
-
-    fn record(&self, row: &Row) -> Result<EndpointRecord> {
-        let by = get::<Option<&str>>(row, "disabled_by")?;
-        let time = |column| {
-            let at = get::<Option<std::time::SystemTime>>(row, column)?;
-            at.map(|_| get_time(row, column)).transpose()
-        };
-        let max_leased = get::<Option<i32>>(row, "max_leased")?;
-        let mut endpoint = endpoint(row)?;
-        let unreadable = self.keys.open(&mut endpoint).err();
-        if let Some(error) = &unreadable {
-            tracing::error!(%error, "an endpoint cannot be read, what waits for it goes on waiting");
-        }
-        let mut gate = GateState::default();
-        gate.paused = get(row, "paused")?;
-        gate.disabled = by.map(|name| named("disabled_by", name)).transpose()?;
-        gate.held_until = time("held_until")?;
-        gate.max_leased = max_leased.map(|n| u32::try_from(n).unwrap_or(0));
-        gate.failing_since = time("failing_since")?;
-        gate.epoch = get_u64(row, "gate_epoch")?;
-        let mut record = EndpointRecord::new(endpoint, gate);
-        record.revision = get_u64(row, "revision")?;
-        record.definition_revision = get_u64(row, "definition_revision")?;
-        record.incarnation = get_u64(row, "incarnation")?;
-        record.deleted = time("deleted_at")?.is_some();
-        record.unreadable = unreadable;
-        Ok(record)
-    }
 }
 
-pub(crate) fn endpoint(row: &Row) -> Result<WebhookEndpoint> {
+fn record(row: &Row) -> Result<EndpointRecord> {
+    let by = get::<Option<&str>>(row, "disabled_by")?;
+    let time = |column| {
+        let at = get::<Option<std::time::SystemTime>>(row, column)?;
+        at.map(|_| get_time(row, column)).transpose()
+    };
+    let max_leased = get::<Option<i32>>(row, "max_leased")?;
+    let mut gate = GateState::default();
+    gate.paused = get(row, "paused")?;
+    gate.disabled = by.map(|name| named("disabled_by", name)).transpose()?;
+    gate.held_until = time("held_until")?;
+    gate.max_leased = max_leased.map(|n| u32::try_from(n).unwrap_or(0));
+    gate.failing_since = time("failing_since")?;
+    gate.epoch = get_u64(row, "gate_epoch")?;
+    let mut record = EndpointRecord::new(endpoint(row)?, gate);
+    record.revision = get_u64(row, "revision")?;
+    record.definition_revision = get_u64(row, "definition_revision")?;
+    record.incarnation = get_u64(row, "incarnation")?;
+    record.deleted = time("deleted_at")?.is_some();
+    Ok(record)
+}
+
+fn endpoint(row: &Row) -> Result<WebhookEndpoint> {
     let rate_limit = match get::<Option<i32>>(row, "rate_limit_rps")? {
         None => None,
         Some(_) => Some(RateLimitConfig {

@@ -1,3 +1,6 @@
+//! Storing events with their deliveries, in one statement: all of a call, or nothing of it. Ids are
+//! the sender's, so that a call that is made again stores nothing twice.
+
 use std::sync::Arc;
 use std::time::SystemTime;
 

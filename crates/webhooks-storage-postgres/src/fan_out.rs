@@ -1,3 +1,6 @@
+//! Events that are stored in parts. A part and where the next one begins are one transaction, so
+//! that any node can go on where another one stopped.
+
 use std::time::SystemTime;
 
 use deadpool_postgres::Transaction;

@@ -1,3 +1,6 @@
+//! What lets deliveries of endpoints through. Changes are made one after the other under the lock
+//! of the revision: each sees what the one before has made, and who reads by revision misses none.
+
 use std::time::SystemTime;
 
 use futures_util::future::{try_join, try_join_all};

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::claim_memory::{CHEAP, MOST_REST, REST};
+use crate::known_queues::{CHEAP, MOST_REST, REST};
 
 /// Until when a process does not look again for what those hold who were given up before, and who
 /// stay known for a day. While somebody's transaction stays open, such a look walks over every

@@ -1,3 +1,7 @@
+//! Storing what came of requests, in one statement. Who does not hold the current lease of a
+//! delivery changes nothing but its log, so that a settlement that is late, or comes twice, does no
+//! harm.
+
 use std::sync::Arc;
 use std::time::SystemTime;
 

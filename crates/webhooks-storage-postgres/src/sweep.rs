@@ -1,3 +1,5 @@
+//! What is too old goes, in statements of bounded size, each a commit of its own.
+
 use std::time::SystemTime;
 
 use webhooks_core::storage::Retention;

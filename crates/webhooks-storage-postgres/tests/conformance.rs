@@ -21,7 +21,10 @@ impl Backend for Postgres {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { wakes: true }
+        Capabilities {
+            wakes: true,
+            rewrites_credentials: true,
+        }
     }
 }
 

@@ -39,7 +39,10 @@ impl Backend for LeastRights {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { wakes: true }
+        Capabilities {
+            wakes: true,
+            rewrites_credentials: true,
+        }
     }
 
     fn random_sequences(&self) -> u32 {

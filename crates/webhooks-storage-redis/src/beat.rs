@@ -1,10 +1,12 @@
+//! Signs of life, in each partition, since each knows for itself who leases something there.
+
 use futures_util::future::try_join_all;
 use webhooks_core::storage::spi::{Beat, POISON_CRASHES, WORKER_DEAD_AFTER};
 use webhooks_core::{Result, Timestamp, WorkerId, unique_number};
 
 use crate::args::Args;
 use crate::endpoints::REGISTRY;
-use crate::redis_storage::RedisStorage;
+use crate::plain_storage::PlainStorage;
 use crate::script::Script;
 
 /// Deliveries that one run of the script takes back at most.
@@ -18,7 +20,7 @@ struct Pulse<'a> {
     with_uptime: bool,
 }
 
-impl RedisStorage {
+impl PlainStorage {
     /// Beats in all partitions, at the time of the first one.
     pub(crate) async fn beat_all(
         &self,

@@ -4,13 +4,14 @@ use fred::clients::{Client, Pool};
 use fred::error::Error;
 use fred::interfaces::{ConfigInterface, LuaInterface};
 use fred::types::Value;
-use webhooks_core::{EncryptionKeys, Result, WebhookError};
+use webhooks_core::{EncryptionKeys, Result, Sealed, WebhookError};
 
 use crate::args::Args;
 use crate::connection::{Connection, RedisClients};
 use crate::durability::{DurabilityWarning, ServerInfo};
 use crate::error::{is_refused, storage_error};
 use crate::keys::Keys;
+use crate::plain_storage::PlainStorage;
 use crate::redis_storage::RedisStorage;
 use crate::reply::Reply;
 use crate::script::Script;
@@ -110,9 +111,16 @@ impl RedisStorageBuilder {
         for warning in &warnings {
             tracing::warn!(%warning, "Redis can lose what it acknowledged");
         }
-        let storage = RedisStorage::connected(connection, wake, warnings, self.keys);
-        storage.check_keys().await?;
-        Ok(storage)
+        if self.keys.is_empty() {
+            tracing::warn!(
+                prefix = self.prefix,
+                "secrets of endpoints are stored as they are: no encryption key is given"
+            );
+        }
+        let plain = PlainStorage::connected(connection, wake, warnings);
+        let sealed = Sealed::new(plain, self.keys);
+        sealed.check_keys().await?;
+        Ok(RedisStorage { sealed })
     }
 
     fn validate(&self) -> Result<()> {

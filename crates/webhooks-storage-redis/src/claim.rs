@@ -1,3 +1,6 @@
+//! Leasing what is ready, one partition after the other. A claim whose answer was lost is made
+//! again under the number that it had, and brings what it leased then.
+
 use std::sync::atomic::Ordering;
 
 use webhooks_core::storage::spi::{Claim, Claimed, HeldLease};
@@ -5,14 +8,14 @@ use webhooks_core::{DeliveryId, Result, WorkerId};
 
 use crate::args::Args;
 use crate::claim_tickets::TakenTicket;
-use crate::redis_storage::RedisStorage;
+use crate::plain_storage::PlainStorage;
 use crate::rows::{Events, Row};
 use crate::script::Script;
 
 /// Leases that one run of the script tells at most.
 const MOST_LEASES: usize = 1_000;
 
-impl RedisStorage {
+impl PlainStorage {
     /// Claims from the partitions in turn, until the limit is met.
     pub(crate) async fn claim_ready(&self, claim: &Claim<'_>) -> Result<Claimed> {
         let mut claimed = Claimed::default();

@@ -41,8 +41,8 @@ impl std::fmt::Debug for RedisClients {
 impl RedisClients {
     /// Connects those that are not connected yet, and waits for the others. Those without a time
     /// limit for commands get this one: without it a command waits as long as the server is away,
-    /// and a limit around the call would leave it in the client's buffer, to be run later. The first
-    /// client, and what keeps alive those that were connected here.
+    /// and a limit around the call would leave it in the client's buffer, to be run later. The
+    /// first client, and what keeps alive those that were connected here.
     pub(crate) async fn connect(
         &self,
         timeout: Duration,

@@ -2,10 +2,10 @@ use webhooks_core::Result;
 use webhooks_core::storage::Counts;
 
 use crate::args::Args;
-use crate::redis_storage::RedisStorage;
+use crate::plain_storage::PlainStorage;
 use crate::script::Script;
 
-impl RedisStorage {
+impl PlainStorage {
     pub(crate) async fn count(&self, endpoint_id: Option<&str>) -> Result<Counts> {
         let partitions = match endpoint_id {
             Some(id) => {

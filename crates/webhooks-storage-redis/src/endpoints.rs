@@ -1,107 +1,23 @@
+//! What is stored of endpoints, and in which order they changed. One partition numbers the changes
+//! of all; what another could not announce to it is announced with that partition's next change or
+//! beat.
+
 use std::collections::HashMap;
 
-use webhooks_core::storage::spi::{EndpointChanges, EndpointGate, GateChange};
-use webhooks_core::storage::{EndpointRecord, Expected, GateState, Saved, WebhookStorage};
-use webhooks_core::{KeptEndpoint, Result, Timestamp, WebhookEndpoint, WebhookError};
+use webhooks_core::storage::EndpointRecord;
+use webhooks_core::storage::spi::EndpointChanges;
+use webhooks_core::{Result, Timestamp, WebhookEndpoint, WebhookError};
 
 use crate::args::Args;
-use crate::redis_storage::RedisStorage;
-use crate::reply::{Reply, named};
-use crate::rows::tenant_line;
+use crate::gates::gate;
+use crate::plain_storage::PlainStorage;
+use crate::reply::Reply;
 use crate::script::Script;
 
 /// The partition that numbers the changes of all endpoints.
 pub(crate) const REGISTRY: usize = 0;
-/// Gates that one run of a script changes at most.
-const MOST_GATES: usize = 250;
 
-impl RedisStorage {
-    pub(crate) async fn save_whole(
-        &self,
-        endpoint: &WebhookEndpoint,
-        expected: Expected,
-    ) -> Result<Saved> {
-        let expected = match expected {
-            Expected::Any => "any".to_owned(),
-            Expected::Absent => "absent".to_owned(),
-            Expected::Definition(revision) => revision.to_string(),
-        };
-        self.save(endpoint, &expected, "definition").await
-    }
-
-    /// Of the definition only the secrets differ from what is expected to be stored, or all of it
-    /// does not fit: so the whole of it is written, and nothing beside it.
-    pub(crate) async fn save_secrets_alone(
-        &self,
-        endpoint: &WebhookEndpoint,
-        expected: u64,
-    ) -> Result<Saved> {
-        let Some(stored) = self.get_endpoint(&endpoint.id).await? else {
-            return Ok(Saved::Conflict);
-        };
-        let mut stored = KeptEndpoint::from(stored);
-        stored.secret.clone_from(&endpoint.secret);
-        stored
-            .previous_secrets
-            .clone_from(&endpoint.previous_secrets);
-        self.save(&stored, &expected.to_string(), "secrets").await
-    }
-
-    async fn save(&self, endpoint: &WebhookEndpoint, expected: &str, part: &str) -> Result<Saved> {
-        let partition = self.connection.keys.partition_of(&endpoint.id);
-        let mut args = Args::default();
-        args.text(&endpoint.id)
-            .text(expected)
-            .number(webhooks_core::unique_number())
-            .text(part)
-            .bytes(serde_json::to_vec(&*self.keys.seal(endpoint)?)?.into())
-            .flag(endpoint.enabled);
-        match endpoint.rate_limit {
-            Some(limit) => args
-                .number(limit.requests_per_second)
-                .number(limit.burst_size),
-            None => args.text("").text(""),
-        };
-        args.number(endpoint.batch.map_or(1, |batch| batch.max_events));
-        args.text(
-            &endpoint
-                .tenant
-                .as_deref()
-                .map(tenant_line)
-                .unwrap_or_default(),
-        );
-        let wait = endpoint.batch.map(|batch| batch.max_wait_ms.to_string());
-        args.text(&wait.unwrap_or_default());
-        let script = Script::SaveEndpoint;
-        let mut reply = self.connection.run(partition, script, "", &args).await?;
-        let (revision, replaced) = (reply.number()?, reply.flag()?);
-        if revision == 0 {
-            return Ok(Saved::Conflict);
-        }
-        let rest = async {
-            self.announce_changes(partition).await?;
-            if replaced {
-                self.cancel_replaced(partition, &endpoint.id).await?;
-            }
-            Ok(Saved::Stored(revision))
-        };
-        // It is saved, whatever the error of what follows says of itself.
-        rest.await.map_err(WebhookError::perhaps_done)
-    }
-
-    /// Cancels what waits for earlier incarnations of an endpoint.
-    async fn cancel_replaced(&self, partition: usize, id: &str) -> Result<()> {
-        let (mut place, mut offset) = ("ready".to_owned(), 0_u64);
-        while !place.is_empty() {
-            let mut args = Args::default();
-            args.text(id).text(&place).number(offset);
-            let script = Script::CancelReplaced;
-            let mut reply = self.connection.run(partition, script, "", &args).await?;
-            (place, offset) = (reply.text()?, reply.number()?);
-        }
-        Ok(())
-    }
-
+impl PlainStorage {
     /// Its revision is that of its definition: the registry alone knows the other one.
     pub(crate) async fn read_record(&self, id: &str) -> Result<Option<EndpointRecord>> {
         let record = self.records(&[(id.to_owned(), 0)]).await?.pop();
@@ -165,45 +81,13 @@ impl RedisStorage {
         Ok((newest, changed))
     }
 
-    pub(crate) async fn change_gates(&self, gates: &[EndpointGate], now: Timestamp) -> Result<()> {
-        let mut by_partition: HashMap<usize, Vec<&EndpointGate>> = HashMap::new();
-        for gate in gates {
-            let partition = self.connection.keys.partition_of(&gate.endpoint_id);
-            by_partition.entry(partition).or_default().push(gate);
-        }
-        let now = now.as_millis().to_string();
-        let mut all = Vec::new();
-        for (partition, of) in &by_partition {
-            all.extend(of.chunks(MOST_GATES).map(|gates| (*partition, gates)));
-        }
-        for (partition, gates) in all {
-            let mut args = Args::default();
-            args.number(gates.len());
-            for gate in gates {
-                let value = carried(gate.change);
-                let epoch = gate.epoch.map(|epoch| epoch.to_string());
-                args.text(&gate.endpoint_id)
-                    .text(gate.change.as_str())
-                    .text(&value);
-                args.text(&epoch.unwrap_or_default());
-            }
-            let script = Script::SetGates;
-            let mut changed = self.connection.run(partition, script, &now, &args).await?;
-            if !changed.is_over() {
-                drop(changed.text()?);
-                self.announce_changes(partition).await?;
-            }
-        }
-        Ok(())
-    }
-
     /// The endpoints with these ids, in their order; one that is gone is a tombstone.
     async fn records(&self, changed: &[(String, u64)]) -> Result<Vec<EndpointRecord>> {
         let ids: Vec<&str> = changed.iter().map(|(id, _)| id.as_str()).collect();
         let fields = self.fields(&ids).await?;
         let records = changed.iter().zip(fields);
         records
-            .map(|((id, revision), fields)| self.record(id, *revision, fields))
+            .map(|((id, revision), fields)| record(id, *revision, fields))
             .collect()
     }
 
@@ -297,58 +181,24 @@ impl RedisStorage {
         self.connection.run(REGISTRY, script, "0", &args).await?;
         Ok(())
     }
+}
 
-    fn record(&self, id: &str, revision: u64, mut fields: Reply) -> Result<EndpointRecord> {
-        let definition = fields.bytes()?;
-        let mut endpoint = if definition.is_empty() {
-            WebhookEndpoint {
-                id: id.into(),
-                ..WebhookEndpoint::default()
-            }
-        } else {
-            serde_json::from_slice(&definition)?
-        };
-        let unreadable = self.keys.open(&mut endpoint).err();
-        if let Some(error) = &unreadable {
-            tracing::error!(%error, "an endpoint cannot be read, what waits for it goes on waiting");
+fn record(id: &str, revision: u64, mut fields: Reply) -> Result<EndpointRecord> {
+    let definition = fields.bytes()?;
+    let mut endpoint = if definition.is_empty() {
+        WebhookEndpoint {
+            id: id.into(),
+            ..WebhookEndpoint::default()
         }
-        endpoint.enabled = fields.text()? == "1";
-        let mut record = EndpointRecord::new(endpoint, gate(&mut fields)?);
-        record.revision = revision;
-        record.deleted = !fields.bytes()?.is_empty() || definition.is_empty();
-        record.definition_revision = fields.optional()?.unwrap_or(0);
-        record.incarnation = fields.optional()?.unwrap_or(0);
-        record.unreadable = unreadable;
-        Ok(record)
-    }
-}
-
-fn gate(fields: &mut Reply) -> Result<GateState> {
-    let mut gate = GateState::default();
-    gate.paused = fields.text()? == "1";
-    gate.disabled = match fields.text()?.as_str() {
-        "" => None,
-        name => Some(named(name)?),
+    } else {
+        serde_json::from_slice(&definition)?
     };
-    gate.held_until = fields.optional()?.map(Timestamp::from_millis);
-    gate.max_leased = fields.optional()?;
-    gate.failing_since = fields.optional()?.map(Timestamp::from_millis);
-    gate.epoch = fields.optional()?.unwrap_or(0);
-    Ok(gate)
-}
-
-/// What a change carries, as the script takes it.
-fn carried(change: GateChange) -> String {
-    let at = |time: Timestamp| time.as_millis().to_string();
-    match change {
-        GateChange::Pause
-        | GateChange::Resume
-        | GateChange::Enable
-        | GateChange::Reset
-        | GateChange::Recovered => String::new(),
-        GateChange::Disable(by) => by.to_string(),
-        GateChange::Hold { until } => at(until),
-        GateChange::LimitLeased(most) => most.map_or(String::new(), |n| n.to_string()),
-        GateChange::FailingSince(since) => at(since),
-    }
+    endpoint.enabled = fields.text()? == "1";
+    let gate = gate(&mut fields)?;
+    let mut record = EndpointRecord::new(endpoint, gate);
+    record.revision = revision;
+    record.deleted = !fields.bytes()?.is_empty() || definition.is_empty();
+    record.definition_revision = fields.optional()?.unwrap_or(0);
+    record.incarnation = fields.optional()?.unwrap_or(0);
+    Ok(record)
 }

@@ -1,3 +1,6 @@
+//! Storing events with their deliveries, one script per partition. Ids are the sender's, so that
+//! what is sent again is stored once.
+
 use std::collections::HashSet;
 
 use futures_util::future::try_join_all;
@@ -10,7 +13,7 @@ use webhooks_core::{DeliveryId, EventId, Result, Timestamp, WorkerId};
 use crate::args::Args;
 use crate::fan_out::write_part;
 use crate::keys::idempotency_name;
-use crate::redis_storage::RedisStorage;
+use crate::plain_storage::PlainStorage;
 use crate::reply::ids;
 use crate::rows;
 use crate::script::Script;
@@ -26,7 +29,7 @@ pub(crate) enum Answer {
     Gone,
 }
 
-impl RedisStorage {
+impl PlainStorage {
     pub(crate) async fn store_events(
         &self,
         events: &[NewEvent],

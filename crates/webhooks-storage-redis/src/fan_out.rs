@@ -7,12 +7,12 @@ use webhooks_core::{Priority, Result, Timestamp, WebhookEvent};
 
 use crate::args::Args;
 use crate::endpoints::REGISTRY;
+use crate::plain_storage::PlainStorage;
 use crate::query::filter;
-use crate::redis_storage::RedisStorage;
 use crate::rows::{self, broken, number, tenant_line};
 use crate::script::Script;
 
-impl RedisStorage {
+impl PlainStorage {
     pub(crate) async fn store_part(
         &self,
         part: &FanOutPart,

@@ -16,7 +16,7 @@ use webhooks_core::{Result, Timestamp, WorkerId};
 use crate::args::Args;
 use crate::enqueue::duplicate;
 use crate::keys::idempotency_name;
-use crate::redis_storage::RedisStorage;
+use crate::plain_storage::PlainStorage;
 use crate::reply::ids;
 use crate::script::Script;
 
@@ -42,9 +42,9 @@ struct Open<'a> {
     behind: Option<Uuid>,
 }
 
-impl RedisStorage {
-    /// Stores events with keys; and begins the fan-out of `part`, whose event is the only one, before
-    /// its key is kept.
+impl PlainStorage {
+    /// Stores events with keys; and begins the fan-out of `part`, whose event is the only one,
+    /// before its key is kept.
     pub(crate) async fn store_keyed(
         &self,
         events: &[NewEvent],

@@ -7,7 +7,7 @@ use webhooks_core::{
 };
 
 use crate::args::Args;
-use crate::redis_storage::RedisStorage;
+use crate::plain_storage::PlainStorage;
 use crate::reply::{Reply, malformed, named};
 use crate::rows::{Events, Row, tenant_line};
 use crate::script::Script;
@@ -17,7 +17,7 @@ const MOST_LISTED: usize = 500;
 /// Rows that one run of a script changes at most, for which it takes some milliseconds.
 const MOST_CHANGED: usize = 200;
 
-impl RedisStorage {
+impl PlainStorage {
     pub(crate) async fn list(&self, query: &DeliveryQuery) -> Result<Page<DeliveryRecord>> {
         let parts = self.partitions_of(query);
         let lists = parts.map(|partition| self.list_part(partition, query));

@@ -1,24 +1,7 @@
-use std::sync::atomic::AtomicUsize;
+use webhooks_core::{Reencrypted, Result, Sealed, forward_storage};
 
-use async_trait::async_trait;
-use webhooks_core::storage::spi::{
-    Beat, Claim, Claimed, EndpointChanges, EndpointGate, Enqueued, FanOut, FanOutPart, HeldLease,
-    NewEvent, Settled, Settlement, Swept,
-};
-use webhooks_core::storage::{
-    Change, Changed, Counts, DeliveryQuery, DeliveryRecord, EndpointRecord, Expected, Page,
-    Retention, Saved, WebhookStorage,
-};
-use webhooks_core::{
-    DeliveryId, EncryptionKeys, Reencrypted, Result, Timestamp, WebhookEndpoint, WebhookError,
-    WorkerId,
-};
-
-use crate::claim_tickets::ClaimTickets;
-use crate::connection::Connection;
 use crate::durability::DurabilityWarning;
-use crate::settle_requests::SettleRequests;
-use crate::wake::Wake;
+use crate::plain_storage::PlainStorage;
 
 /// Keeps everything in Redis, shared by all processes that use the same server and key prefix.
 ///
@@ -41,17 +24,7 @@ use crate::wake::Wake;
 /// Give the pool a reconnect policy; without one a lost connection stays lost.
 #[derive(Debug)]
 pub struct RedisStorage {
-    pub(crate) connection: Connection,
-    pub(crate) claim_tickets: ClaimTickets,
-    pub(crate) settle_requests: SettleRequests,
-    /// The partition at which the next claim starts.
-    pub(crate) claim_turn: AtomicUsize,
-    /// Counts sweeps, each of which starts at another partition.
-    pub(crate) sweep_turn: AtomicUsize,
-    /// The keys of what is encrypted in the definitions of endpoints.
-    pub(crate) keys: EncryptionKeys,
-    wake: Wake,
-    warnings: Vec<DurabilityWarning>,
+    pub(crate) sealed: Sealed<PlainStorage>,
 }
 
 impl RedisStorage {
@@ -59,13 +32,13 @@ impl RedisStorage {
     /// warning.
     #[must_use]
     pub fn durability_warnings(&self) -> &[DurabilityWarning] {
-        &self.warnings
+        &self.sealed.inner().warnings
     }
 
     /// Encrypts the credentials of all endpoints with the first of the
-    /// [keys](crate::RedisStorageBuilder::encryption_keys): those under another key, and those that are
-    /// stored as they are. Nobody sees it as a change. It is safe beside concurrent saves and may
-    /// run on several nodes; what it cannot read it leaves, and names in its answer.
+    /// [keys](crate::RedisStorageBuilder::encryption_keys): those under another key, and those that
+    /// are stored as they are. Nobody sees it as a change. It is safe beside concurrent saves and
+    /// may run on several nodes; what it cannot read it leaves, and names in its answer.
     ///
     /// # Errors
     ///
@@ -73,148 +46,8 @@ impl RedisStorage {
     /// [`StorageError`](webhooks_core::WebhookError::StorageError) when the server fails. What was
     /// done until then stays done.
     pub async fn reencrypt(&self) -> Result<Reencrypted> {
-        self.encrypt_anew().await
-    }
-
-    /// What a call came to that each partition does a part of: where one failed, another may have
-    /// done its part.
-    fn in_parts<T>(&self, outcome: Result<T>) -> Result<T> {
-        if self.connection.keys.partitions() > 1 {
-            return outcome.map_err(WebhookError::perhaps_done);
-        }
-        outcome
-    }
-
-    pub(crate) fn connected(
-        connection: Connection,
-        wake: Wake,
-        warnings: Vec<DurabilityWarning>,
-        keys: EncryptionKeys,
-    ) -> Self {
-        Self {
-            connection,
-            claim_tickets: ClaimTickets::default(),
-            settle_requests: SettleRequests::default(),
-            claim_turn: AtomicUsize::new(0),
-            sweep_turn: AtomicUsize::new(0),
-            keys,
-            wake,
-            warnings,
-        }
+        self.sealed.reencrypt().await
     }
 }
 
-#[async_trait]
-impl WebhookStorage for RedisStorage {
-    async fn save_definition(
-        &self,
-        endpoint: &WebhookEndpoint,
-        expected: Expected,
-    ) -> Result<Saved> {
-        self.save_whole(endpoint, expected).await
-    }
-
-    async fn save_secrets(&self, endpoint: &WebhookEndpoint, expected: u64) -> Result<Saved> {
-        self.save_secrets_alone(endpoint, expected).await
-    }
-
-    async fn endpoint_record(&self, id: &str) -> Result<Option<EndpointRecord>> {
-        self.read_record(id).await
-    }
-
-    async fn delete_endpoint(&self, id: &str, now: Timestamp) -> Result<bool> {
-        self.bury_endpoint(id, now).await
-    }
-
-    async fn endpoints_since(&self, revision: u64, limit: usize) -> Result<EndpointChanges> {
-        self.changed_endpoints(revision, limit).await
-    }
-
-    async fn set_gates(&self, gates: &[EndpointGate], now: Timestamp) -> Result<()> {
-        self.in_parts(self.change_gates(gates, now).await)
-    }
-
-    async fn enqueue(
-        &self,
-        events: &[NewEvent],
-        worker: Option<&WorkerId>,
-        now: Timestamp,
-    ) -> Result<Vec<Enqueued>> {
-        self.in_parts(self.store_events(events, worker, now).await)
-    }
-
-    async fn fan_out(&self, part: &FanOutPart, now: Timestamp) -> Result<Option<Enqueued>> {
-        self.in_parts(self.store_part(part, now).await)
-    }
-
-    async fn fan_outs(&self, idle_since: Timestamp, limit: usize) -> Result<Vec<FanOut>> {
-        self.idle_fan_outs(idle_since, limit).await
-    }
-
-    fn keeps_fan_outs(&self) -> bool {
-        true
-    }
-
-    async fn claim(&self, claim: &Claim<'_>) -> Result<Claimed> {
-        self.in_parts(self.claim_ready(claim).await)
-    }
-
-    async fn leased_by(
-        &self,
-        worker: &WorkerId,
-        after: Option<DeliveryId>,
-        limit: usize,
-    ) -> Result<Vec<HeldLease>> {
-        self.held_leases(worker, after, limit).await
-    }
-
-    async fn settle(
-        &self,
-        worker: &WorkerId,
-        settlements: &[Settlement],
-        now: Timestamp,
-    ) -> Result<Vec<Settled>> {
-        self.in_parts(self.store_outcomes(worker, settlements, now).await)
-    }
-
-    async fn beat(&self, worker: Option<&WorkerId>, at: Option<Timestamp>) -> Result<Beat> {
-        let beaten = self.beat_all(worker, at).await;
-        beaten.map_err(WebhookError::perhaps_done)
-    }
-
-    async fn deliveries(&self, query: &DeliveryQuery) -> Result<Page<DeliveryRecord>> {
-        query.validate()?;
-        self.list(query).await
-    }
-
-    async fn change(
-        &self,
-        query: &DeliveryQuery,
-        to: Change,
-        limit: usize,
-        now: Timestamp,
-    ) -> Result<Changed> {
-        query.validate_filters()?;
-        self.in_parts(self.change_matching(query, to, limit, now).await)
-    }
-
-    async fn counts(&self, endpoint_id: Option<&str>) -> Result<Counts> {
-        self.count(endpoint_id).await
-    }
-
-    async fn sweep(&self, retention: &Retention, limit: usize, now: Timestamp) -> Result<Swept> {
-        let swept = self.sweep_all(retention, limit, now).await;
-        swept.map_err(WebhookError::perhaps_done)
-    }
-
-    async fn wait(&self) -> Result<()> {
-        self.wake.wait().await;
-        Ok(())
-    }
-
-    /// Rates are kept for all processes together, by one timestamp per endpoint (the generic cell
-    /// rate algorithm).
-    fn limits_rate(&self) -> bool {
-        true
-    }
-}
+forward_storage! { [] RedisStorage, |storage| storage.sealed }

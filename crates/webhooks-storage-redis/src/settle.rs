@@ -1,3 +1,6 @@
+//! Storing what came of requests, one script per partition. Each settlement has a number, by which
+//! one that is sent again gets the answer that the first one got.
+
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
@@ -7,12 +10,12 @@ use webhooks_core::storage::spi::{SettleAs, Settled, Settlement};
 use webhooks_core::{AttemptRecord, Result, Timestamp, WorkerId};
 
 use crate::args::Args;
-use crate::redis_storage::RedisStorage;
+use crate::plain_storage::PlainStorage;
 use crate::reply::malformed;
 use crate::script::Script;
 use crate::settle_requests::SettleNumbers;
 
-impl RedisStorage {
+impl PlainStorage {
     pub(crate) async fn store_outcomes(
         &self,
         worker: &WorkerId,

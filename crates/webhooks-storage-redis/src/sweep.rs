@@ -5,13 +5,13 @@ use webhooks_core::storage::spi::Swept;
 use webhooks_core::{Result, Timestamp};
 
 use crate::args::Args;
-use crate::redis_storage::RedisStorage;
+use crate::plain_storage::PlainStorage;
 use crate::script::Script;
 
 /// Rows that one run of the script drops at most, for which it takes some milliseconds.
 const MOST_ROWS: usize = 150;
 
-impl RedisStorage {
+impl PlainStorage {
     /// Sweeps the partitions in turn, until the limit is met.
     pub(crate) async fn sweep_all(
         &self,

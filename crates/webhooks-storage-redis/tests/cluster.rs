@@ -33,7 +33,10 @@ impl Backend for Cluster {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { wakes: true }
+        Capabilities {
+            wakes: true,
+            rewrites_credentials: true,
+        }
     }
 
     fn random_sequences(&self) -> u32 {

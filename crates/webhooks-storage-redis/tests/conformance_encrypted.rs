@@ -44,7 +44,10 @@ impl Backend for Encrypted {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { wakes: true }
+        Capabilities {
+            wakes: true,
+            rewrites_credentials: true,
+        }
     }
 
     fn random_sequences(&self) -> u32 {

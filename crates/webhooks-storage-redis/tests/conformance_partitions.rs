@@ -41,7 +41,10 @@ impl Backend for Partitioned {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { wakes: true }
+        Capabilities {
+            wakes: true,
+            rewrites_credentials: true,
+        }
     }
 
     fn random_sequences(&self) -> u32 {

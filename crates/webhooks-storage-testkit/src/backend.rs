@@ -44,4 +44,7 @@ pub struct Capabilities {
     /// [`wait`](WebhookStorage::wait) returns soon after work came; without it, work is found by
     /// polling. Defaults to false.
     pub wakes: bool,
+    /// [`rewrite_credentials`](WebhookStorage::rewrite_credentials) does not refuse. Defaults to
+    /// false.
+    pub rewrites_credentials: bool,
 }

@@ -20,7 +20,10 @@
 //!     }
 //!
 //!     fn capabilities(&self) -> Capabilities {
-//!         Capabilities { wakes: true }
+//!         Capabilities {
+//!             wakes: true,
+//!             rewrites_credentials: true,
+//!         }
 //!     }
 //! }
 //!
@@ -41,9 +44,7 @@
 mod backend;
 mod bench;
 mod cases;
-mod claimable;
 mod model;
-mod model_rows;
 mod operation;
 mod random_operations;
 mod runner;

@@ -52,6 +52,7 @@ macro_rules! __cases {
                 a_gate_does_not_move_the_definition_revision
                 only_one_of_many_registers_an_id
                 secrets_are_saved_alone
+                credentials_are_rewritten_unseen
                 another_tenant_begins_a_new_incarnation
             }
             incarnations {

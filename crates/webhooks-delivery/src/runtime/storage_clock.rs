@@ -34,13 +34,22 @@ impl StorageClock {
         }
     }
 
+    /// A clock that counts from this moment.
+    #[cfg(test)]
+    pub(crate) const fn started(at: Instant) -> Self {
+        Self {
+            started: at,
+            base: AtomicI64::new(UNTOLD),
+        }
+    }
+
     /// Takes over what the storage said: its time was `now` between `asked` and this moment.
     pub(crate) fn set(&self, now: Timestamp, asked: Instant) {
         self.set_between(now, asked, moment::now());
     }
 
     /// As [`set`](Self::set), answered at a moment.
-    fn set_between(&self, now: Timestamp, asked: Instant, answered: Instant) {
+    pub(crate) fn set_between(&self, now: Timestamp, asked: Instant, answered: Instant) {
         // Counted from the end of the call, storage time is never told ahead of what it is: what
         // waits for a time would come too early.
         let least = now.as_millis() - self.millis_at(answered);

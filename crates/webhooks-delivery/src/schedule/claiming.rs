@@ -67,6 +67,15 @@ pub(crate) enum AfterClaim {
     ReadEndpoints(ClaimRequest),
 }
 
+#[cfg(test)]
+impl ClaimRequest {
+    /// What it brought of endpoints that are not known.
+    pub(crate) fn unknown(&self) -> impl Iterator<Item = super::view::Leased> {
+        let deliveries = self.unknown.iter().flat_map(|(_, deliveries)| deliveries);
+        deliveries.map(super::view::Leased::of)
+    }
+}
+
 impl Scheduler {
     /// The next claim, if there is room for what it may bring, which is then kept for it until it is
     /// [ended](Self::end_claim).
@@ -144,7 +153,12 @@ impl Scheduler {
         // Taken before the loop: `take` sets `is_more` for one lane, which says nothing of the
         // others.
         let is_full = claim.is_more;
-        for (endpoint_id, deliveries) in by_endpoint(deliveries) {
+        let mut groups = by_endpoint(deliveries);
+        // Those that have waited longest for a start come first: where there are few slots for many
+        // endpoints, as for unproven ones, the same would have them again and again.
+        let last_start = |id: &str| self.lane_of(id).map_or(0, |lane| lane.last_start);
+        groups.sort_by_key(|(endpoint_id, _)| last_start(endpoint_id));
+        for (endpoint_id, deliveries) in groups {
             self.take(now, &mut claim, is_full, endpoint_id, deliveries);
         }
         if claim.unknown.is_empty() {

@@ -156,6 +156,12 @@ impl Commands {
         self.entries.is_empty()
     }
 
+    /// The entries, the oldest first.
+    #[cfg(test)]
+    pub(super) const fn entries(&self) -> &VecDeque<Entry> {
+        &self.entries
+    }
+
     /// Takes out entries, the oldest first, at most so many.
     pub(super) fn take_entries(&mut self, most: usize) -> impl Iterator<Item = Entry> {
         let count = self.entries.len().min(most);

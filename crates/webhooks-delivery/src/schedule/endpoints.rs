@@ -39,6 +39,10 @@ impl Scheduler {
     /// Takes a changed endpoint over. Another incarnation of it gets a lane of its own, so that
     /// nothing made for one can start at another.
     fn endpoint_changed(&mut self, now: Timestamp, record: Arc<EndpointRecord>) {
+        if let Some(error) = &record.unreadable {
+            let endpoint_id = &record.endpoint.id;
+            tracing::error!(%endpoint_id, %error, "an endpoint cannot be read, what waits for it goes on waiting");
+        }
         let known = self.directory.get(&record.endpoint.id);
         let known = known.and_then(|id| self.lanes.get(id));
         let known = known.map(|lane| {

@@ -75,6 +75,12 @@ impl HeldLeases {
         !self.backlogged.is_empty()
     }
 
+    /// The lanes of which the storage has more, as far as this process knows.
+    #[cfg(test)]
+    pub(super) const fn backlogged(&self) -> &BTreeSet<LaneId> {
+        &self.backlogged
+    }
+
     /// A claim found all there was: only lanes that it left out may have more.
     pub(super) fn end_backlogs(&mut self, is_left_out: impl Fn(LaneId) -> bool, lanes: &mut Lanes) {
         self.backlogged.retain(|id| {

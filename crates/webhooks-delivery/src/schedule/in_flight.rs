@@ -66,6 +66,12 @@ impl InFlight {
         std::mem::take(&mut self.running)
     }
 
+    /// All, the oldest first.
+    #[cfg(test)]
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Running> {
+        self.running.iter()
+    }
+
     /// Whether the oldest runs for so long that the endpoint may turn out to hang.
     pub(super) fn is_slow(&self, now: Instant) -> bool {
         let oldest = self.running.front();

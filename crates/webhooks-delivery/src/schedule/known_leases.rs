@@ -53,6 +53,12 @@ impl KnownLeases {
         self.held.remove(lease);
     }
 
+    /// All of them.
+    #[cfg(test)]
+    pub(super) const fn held(&self) -> &hashbrown::HashSet<LeaseKey> {
+        &self.held
+    }
+
     /// Parts what the storage says is held here, and nobody here knows of, in what is lost, since it
     /// was `seen` so before, and what is not yet. What is lost may still be brought by an answer, but
     /// will not be taken: the look and the mark are one step, so that an answer comes before or after.

@@ -54,6 +54,8 @@ pub(super) struct Lane {
     begins_anew: bool,
     /// What the endpoint was when it went, and its requests in flight were counted as left running.
     pub(super) left: Option<Arc<KeptEndpoint>>,
+    /// The number of its last start among those of all lanes; 0 before the first.
+    pub(super) last_start: u64,
     pub(super) counted: Counted,
     pub(super) queued: Queued,
 }
@@ -105,6 +107,7 @@ impl Lane {
             record,
             begins_anew: false,
             left: None,
+            last_start: 0,
             counted: Counted::default(),
             queued: Queued::default(),
         }

@@ -37,6 +37,12 @@ impl Lanes {
         self.lanes.get_mut(id.slot).filter(|lane| lane.id == id)
     }
 
+    /// All lanes.
+    #[cfg(test)]
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Lane> {
+        self.lanes.iter().map(|(_, lane)| lane)
+    }
+
     /// Drops a lane if its endpoint is gone and nothing of it is leased.
     pub(super) fn drop_if_done(&mut self, id: LaneId) {
         if self.get(id).is_some_and(Lane::is_done) {

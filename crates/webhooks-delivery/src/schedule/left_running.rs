@@ -44,6 +44,12 @@ impl LeftRunning {
         }
     }
 
+    /// Whether it counts the same as another.
+    #[cfg(test)]
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+
     /// How many of them count against this endpoint.
     pub(super) fn against(&self, endpoint: &WebhookEndpoint) -> usize {
         // Asked before each start, and nearly always empty: a URL need not be parsed for that.

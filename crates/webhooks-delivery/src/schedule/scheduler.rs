@@ -53,6 +53,8 @@ pub(crate) struct Scheduler {
     /// Requests in flight by tenant, and which lanes wait for a share.
     pub(super) tenants: Tenants,
     pub(super) turns: Turns,
+    /// Counts starts.
+    pub(super) starts: u64,
     pub(super) slots: Slots,
     pub(super) left_running: LeftRunning,
     /// Leased and not settled; what is in `claims` comes on top.
@@ -88,6 +90,7 @@ impl Scheduler {
             lanes: Lanes::default(),
             tenants: Tenants::default(),
             turns: Turns::default(),
+            starts: 0,
             left_running: LeftRunning::default(),
             held: HeldLeases::default(),
             claims: Claims::default(),

@@ -17,6 +17,7 @@ use super::command::Command;
 use super::lane::Lane;
 use super::lane_id::LaneId;
 use super::now::Now;
+use super::pace::MAX_DEPTH;
 use super::scheduler::Scheduler;
 use crate::notice::Notice;
 
@@ -229,14 +230,19 @@ impl Scheduler {
     /// for claims alone, of each lane and of all: senders are quicker to take what becomes free, and
     /// what waits in the storage would wait for as long as they are many.
     fn has_room(&self, lane: &Lane, now: Now) -> bool {
-        let leased = lane.counted.leased + self.claims.may_bring(lane);
+        let leased = lane.counted.leased;
         // Twice, so that the next one is there when a request ends.
         let window = lane.pace.window().saturating_mul(2);
-        let most = lane.most_leased(self.settings.max_in_flight_per_endpoint);
+        let each = self.settings.max_in_flight_per_endpoint;
+        let most = lane.most_leased(each);
+        // A claim is nearly always on its way, and mostly brings nothing of this lane: it counts for
+        // what no lane may ever have, not for what this one may have now.
+        let with_claims = leased + self.claims.may_bring(lane);
         let for_claims = self.settings.max_in_flight;
         self.holds_leases(now.moment)
             // One place of the lane stays for claims, and `max_in_flight` requests of all.
             && leased < window.min(most - 1)
+            && with_claims < MAX_DEPTH * each
             && self.left_to_lease() > for_claims
             && self.slots.stalls(lane, now.moment).is_none()
     }

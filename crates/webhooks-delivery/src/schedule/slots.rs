@@ -83,6 +83,12 @@ impl Slots {
         self.taken
     }
 
+    /// Requests in flight at unproven endpoints and at those with a longer timeout, as counted.
+    #[cfg(test)]
+    pub(super) const fn counted(&self) -> (usize, usize) {
+        (self.unproven, self.patient)
+    }
+
     /// Whether the tenant may have another request in flight.
     pub(super) fn has_share(&self, tenant: TenantId, tenants: &Tenants) -> bool {
         tenants.has_share(tenant, self.most_per_tenant)

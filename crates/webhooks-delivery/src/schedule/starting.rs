@@ -187,6 +187,8 @@ impl Scheduler {
             started_at: now.at,
             start_by,
         }));
+        self.starts += 1;
+        lane.last_start = self.starts;
         // Under the same lock as the command: an end that comes at once finds the request.
         lane.in_flight.push(Running {
             number,

@@ -101,6 +101,13 @@ impl Tenants {
         }
     }
 
+    /// The tenants, each with its endpoints, its requests in flight and its lanes that wait.
+    #[cfg(test)]
+    pub(super) fn all(&self) -> impl Iterator<Item = (TenantId, usize, usize, &VecDeque<LaneId>)> {
+        let all = self.tenants.iter();
+        all.map(|(id, tenant)| (id, tenant.endpoints, tenant.in_flight, &tenant.waiting))
+    }
+
     /// Forgets a tenant without endpoints, but not before its last request ends: who registers anew
     /// would have another share.
     fn drop_if_gone(&mut self, id: TenantId) {

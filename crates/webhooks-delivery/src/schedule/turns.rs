@@ -63,6 +63,12 @@ impl Turns {
         self.stalled_of(kind).pop_front()
     }
 
+    /// The lanes with something to start, in their order.
+    #[cfg(test)]
+    pub(super) fn all(&self) -> impl Iterator<Item = LaneId> {
+        self.next.iter().copied()
+    }
+
     /// The lanes that wait for others of their kind.
     pub(super) fn stalled(&self) -> impl Iterator<Item = LaneId> {
         self.unproven.iter().chain(&self.patient).copied()

@@ -1,19 +1,22 @@
 -- Stores the definition of an endpoint, or its secrets alone, if what is stored is what is expected:
--- 'any', 'absent', or a definition revision. Answers {definition revision, or 0 for a conflict;
--- whether deliveries of an earlier incarnation may wait}. The same request is stored once.
-local id, expected, request, part = take(), take(), take(), take()
+-- 'any', 'absent', or a definition revision. For the secrets the definition must be the one, too, that
+-- was read: a new form of its credentials moves no revision. Answers {'saved', 'conflict' or
+-- 'rewritten'; definition revision; whether deliveries of an earlier incarnation may wait}. The same
+-- request is stored once.
+local id, expected, request, part, read = take(), take(), take(), take(), take()
 local fields = { 'definition', take(), 'enabled', take(), 'rps', take(), 'burst', take(),
   'per_request', take(), 'tenant', take(), 'batch_wait', take() }
 local at = key('endpoint', id)
 local e = endpoint(id)
 local live = e and not e.deleted
-local v = redis.call('HMGET', at, 'defined', 'saved_by', 'tenant')
-if live and v[2] == request then return { v[1], 1 } end
+local v = redis.call('HMGET', at, 'defined', 'saved_by', 'tenant', 'definition')
+if live and v[2] == request then return { 'saved', v[1], 1 } end
 if expected == 'absent' then
-  if live then return { '0', 0 } end
+  if live then return { 'conflict', 0, 0 } end
 elseif expected ~= 'any' and not (live and v[1] == expected) then
-  return { '0', 0 }
+  return { 'conflict', 0, 0 }
 end
+if part == 'secrets' and v[4] ~= read then return { 'rewritten', 0, 0 } end
 
 -- Not a new endpoint, but a change of one: it may stop work, or end the use of a secret.
 if live then write_when_full() end
@@ -22,7 +25,7 @@ redis.call('HSET', at, 'defined', defined, 'saved_by', request)
 if part == 'secrets' then
   redis.call('HSET', at, 'definition', fields[2])
   touch(id)
-  return { defined, 0 }
+  return { 'saved', defined, 0 }
 end
 redis.call('HSET', at, unpack(fields))
 if fields[6] == '' then redis.call('HDEL', at, 'rps', 'burst') end
@@ -48,4 +51,4 @@ if e then
   e.admit = true
 end
 flush()
-return { defined, begins and e and 1 or 0 }
+return { 'saved', defined, begins and e and 1 or 0 }

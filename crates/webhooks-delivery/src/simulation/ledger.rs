@@ -1,0 +1,215 @@
+//! What the storage holds, as its answers tell: who has leased what, and what came of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use webhooks_core::storage::WebhookStorage;
+use webhooks_core::storage::spi::{
+    EndpointGate, Enqueued, GateChange, SettleAs, Settled, Settlement,
+};
+use webhooks_core::{DeliveryId, DeliveryState, Timestamp, WorkerId};
+
+use super::event::{Answer, Call};
+use super::storage::done;
+use super::trace::fail;
+use super::world::World;
+
+/// One delivery.
+#[derive(Clone, Debug)]
+pub(super) struct Row {
+    pub(super) endpoint_id: Arc<str>,
+    pub(super) event_type: Arc<str>,
+    pub(super) by_name: bool,
+    pub(super) attempts: u32,
+    pub(super) crashes: u32,
+    pub(super) lease: Option<(WorkerId, u64)>,
+    pub(super) is_ended: bool,
+    /// The endpoint took it.
+    pub(super) arrived: bool,
+    /// No attempt starts before.
+    pub(super) not_before: Timestamp,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Ledger {
+    pub(super) rows: BTreeMap<DeliveryId, Row>,
+    workers: BTreeSet<WorkerId>,
+}
+
+impl World<'_> {
+    /// Takes note of what a call did.
+    pub(super) fn account(&mut self, node: usize, call: &Call, answer: Option<&Answer>) {
+        let Some(answer) = answer else { return };
+        match (call, answer) {
+            (Call::Enqueue { worker, events, .. }, Answer::Enqueued(answers)) => {
+                for (event, answer) in events.iter().zip(answers) {
+                    let Enqueued::Stored { missing, .. } = answer else {
+                        continue;
+                    };
+                    for new in event.deliveries.iter().filter(|d| !missing.contains(&d.id)) {
+                        let row = Row {
+                            endpoint_id: new.endpoint_id.clone(),
+                            event_type: event.event.event_type.as_str().into(),
+                            by_name: new.by_name,
+                            attempts: 0,
+                            crashes: 0,
+                            lease: new.lease.then(|| (worker.clone(), 1)),
+                            is_ended: false,
+                            arrived: false,
+                            not_before: event.due_at,
+                        };
+                        self.ledger.rows.entry(new.id).or_insert(row);
+                    }
+                }
+                self.ledger.workers.insert(worker.clone());
+            }
+            (Call::Claim { worker, .. }, Answer::Claimed(claimed)) => {
+                self.ledger.workers.insert(worker.clone());
+                for delivery in &claimed.deliveries {
+                    let lease = delivery.lease.as_ref().unwrap();
+                    let row = self.ledger.rows.get_mut(&delivery.id).unwrap();
+                    if let Some(lease) = &row.lease {
+                        fail(
+                            "one holder",
+                            format!("{} was leased by {lease:?}", delivery.id),
+                        );
+                    }
+                    row.lease = Some((worker.clone(), lease.token));
+                }
+                let ids: Vec<_> = claimed
+                    .deliveries
+                    .iter()
+                    .map(|d| d.id.to_string()[26..].to_owned())
+                    .collect();
+                self.note(|| format!("n{node} claims {ids:?}"));
+            }
+            (Call::Settle { settlements, .. }, Answer::Settled(settled)) => {
+                for (settlement, settled) in settlements.iter().zip(settled) {
+                    self.account_settled(node, settlement, *settled);
+                }
+            }
+            (Call::SetGates { gates, .. }, Answer::Done) => self.account_gates(node, gates),
+            (Call::Beat { worker }, Answer::Beat(beat)) => {
+                self.ledger.workers.insert(worker.clone());
+                if beat.rescued > 0 {
+                    self.note(|| format!("n{node} rescues {}", beat.rescued));
+                    self.account_rescued();
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn account_settled(&mut self, node: usize, settlement: &Settlement, settled: Settled) {
+        let row = self.ledger.rows.get_mut(&settlement.delivery_id);
+        let Some(row) = row else {
+            return; // Given back before it was stored.
+        };
+        self.trace.line(self.us, || {
+            let id = &settlement.delivery_id.to_string()[26..];
+            format!(
+                "n{node} settles {id} {:?}: {settled:?}",
+                settlement.settle_as
+            )
+        });
+        if settled == Settled::Stale {
+            return;
+        }
+        row.lease = None;
+        row.attempts += u32::from(settlement.attempt.is_some());
+        row.is_ended = settled == Settled::Cancelled;
+        match settlement.settle_as {
+            SettleAs::Delivered if !row.arrived => {
+                fail("delivered is what arrived", settlement.delivery_id);
+            }
+            SettleAs::Delivered | SettleAs::Dead { .. } | SettleAs::Cancelled { .. } => {
+                row.is_ended = true;
+            }
+            SettleAs::Retry { at } => row.not_before = at,
+            SettleAs::Release { .. } => {}
+        }
+    }
+
+    /// Leases of dead workers were taken back.
+    fn account_rescued(&mut self) {
+        let mut held = BTreeSet::new();
+        for worker in &self.ledger.workers {
+            let leases = done(self.storage.leased_by(worker, None, usize::MAX)).unwrap();
+            held.extend(leases.into_iter().map(|lease| lease.delivery_id));
+        }
+        for (id, row) in &mut self.ledger.rows {
+            if row.lease.is_some() && !held.contains(id) {
+                row.lease = None;
+                row.crashes += 1;
+            }
+        }
+    }
+
+    /// The type of a delivery's event, and whether it was sent by name.
+    pub(super) fn ledger_type(&self, id: DeliveryId) -> (&str, bool) {
+        let row = &self.ledger.rows[&id];
+        (&row.event_type, row.by_name)
+    }
+
+    /// A gate was stored: from now on whoever reads its endpoint knows.
+    fn account_gates(&mut self, node: usize, gates: &[EndpointGate]) {
+        for gate in gates {
+            let record = done(self.storage.endpoint_record(&gate.endpoint_id)).unwrap();
+            let Some(record) = record else { continue };
+            if gate.epoch.is_some_and(|epoch| epoch < record.gate.epoch) {
+                continue;
+            }
+            let model = &mut self.nodes[node].model;
+            for (key, lane) in &mut model.lanes {
+                if key.0 != gate.endpoint_id {
+                    continue;
+                }
+                let is_disable = matches!(gate.change, GateChange::Disable(_));
+                let until = match gate.change {
+                    GateChange::Hold { until } => Some(until),
+                    _ => None,
+                };
+                for held in lane.holds.iter_mut().filter(|held| held.revision.is_none()) {
+                    let is_it = if held.is_disabled {
+                        is_disable
+                    } else {
+                        Some(held.until) == until
+                    };
+                    held.revision = is_it.then_some(record.revision);
+                }
+            }
+        }
+    }
+
+    /// Every delivery is in one place.
+    pub(super) fn check_counts(&self) {
+        let counts = done(self.storage.counts(None)).unwrap();
+        let ended = counts.delivered + counts.dead + counts.cancelled + counts.purged;
+        if counts.enqueued != ended + counts.waiting() {
+            fail("enqueued is ended and waiting", format!("{counts:?}"));
+        }
+    }
+
+    /// Compares the ledger with what the storage has.
+    pub(super) fn check_ledger(&self) {
+        let query = webhooks_core::storage::DeliveryQuery {
+            states: vec![DeliveryState::Leased],
+            limit: 1_000,
+            ..Default::default()
+        };
+        let page = done(self.storage.deliveries(&query)).unwrap();
+        let stored: BTreeSet<_> = page.items.iter().map(|item| item.delivery.id).collect();
+        let noted = self
+            .ledger
+            .rows
+            .iter()
+            .filter(|(_, row)| row.lease.is_some());
+        let noted: BTreeSet<_> = noted.map(|(id, _)| *id).collect();
+        if stored != noted {
+            fail(
+                "the ledger is the storage",
+                format!("{stored:?} and {noted:?}"),
+            );
+        }
+    }
+}
