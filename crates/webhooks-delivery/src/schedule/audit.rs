@@ -24,6 +24,8 @@ pub(crate) struct Outside {
     pub(crate) unknown: HashSet<LeaseKey>,
     /// Requests of gone endpoints have ended lately: who waited for them waits for a tick.
     pub(crate) were_left_running: bool,
+    /// Storage time went back, and with it what was over is not over again.
+    pub(crate) was_clock_set: bool,
     /// Endpoints have changed how they batch, so that what was counted may be out of date.
     pub(crate) batches_vary: bool,
 }
@@ -101,7 +103,7 @@ impl Scheduler {
         if self.is_stopping {
             return Err("something waits though this process stops".into());
         }
-        if !lane.is_open(now.at) && !queued.for_turn {
+        if !lane.is_open(now.at) && !queued.for_turn && !outside.was_clock_set {
             return Err("something waits though it is closed".into());
         }
         let left = self.left_running.against(&lane.record.endpoint);

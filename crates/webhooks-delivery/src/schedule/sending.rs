@@ -11,7 +11,7 @@
 use std::sync::Arc;
 
 use webhooks_core::storage::spi::{Enqueued, NewEvent, SettleAs};
-use webhooks_core::{DeliveryId, Lease, WebhookDelivery, WorkerId};
+use webhooks_core::{CancelReason, DeliveryId, Lease, WebhookDelivery, WorkerId};
 
 use super::command::Command;
 use super::lane::Lane;
@@ -172,14 +172,17 @@ impl Scheduler {
         let Some(lane) = self.lanes.get_mut(place.lane) else {
             return;
         };
-        if still_holds && lane.is_open(now.at) {
-            lane.waiting.insert_in_order(delivery);
-            self.turns.push(lane);
+        // What has changed while the event was stored.
+        let settle_as = if !lane.takes(&delivery) {
+            let reason = CancelReason::TypeNotTaken;
+            SettleAs::Cancelled { reason }
+        } else if !still_holds || !lane.is_open(now.at) {
+            SettleAs::Release { at: now.at }
         } else {
-            // It was closed, or the leases were lost, while the event was stored.
-            let release = SettleAs::Release { at: now.at };
-            self.out.settle(Some(place.lane), delivery, release, None);
-        }
+            lane.waiting.insert_in_order(delivery);
+            return self.turns.push(lane);
+        };
+        self.out.settle(Some(place.lane), delivery, settle_as, None);
     }
 
     /// A delivery is no longer on its way into the storage.

@@ -50,6 +50,8 @@ pub(crate) struct LaneView {
     pub(crate) endpoint_id: Arc<str>,
     pub(crate) incarnation: u64,
     pub(crate) is_gone: bool,
+    pub(crate) is_open: bool,
+    pub(crate) has_tenant: bool,
     pub(crate) waiting: Vec<Leased>,
     /// Requests in flight, by number.
     pub(crate) running: Vec<(u64, Vec<Leased>)>,
@@ -79,6 +81,8 @@ impl Scheduler {
             endpoint_id: lane.endpoint_id.clone(),
             incarnation: lane.incarnation,
             is_gone: lane.left.is_some(),
+            is_open: lane.is_open(now.at),
+            has_tenant: lane.tenant.is_some(),
             waiting: lane.waiting.iter().map(Leased::of).collect(),
             running: running.collect(),
             leased: lane.counted.leased,

@@ -39,10 +39,14 @@ impl World<'_> {
                     self.shut_down(*node, *ms);
                 }
             }
-            Happening::Outage(ms) => self.outage = self.ms() + ms,
+            Happening::Outage(ms) => {
+                self.outage = self.ms() + ms;
+                self.outages += 1;
+            }
             Happening::Refuse(endpoint, ms) => {
                 let id = plan.endpoints[*endpoint].endpoint.id.as_str().into();
                 self.refused = Some((id, self.ms() + ms));
+                self.outages += 1;
             }
             Happening::Step(ms) => {
                 self.step += ms;

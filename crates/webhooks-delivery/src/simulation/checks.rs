@@ -167,6 +167,7 @@ impl World<'_> {
             unknown,
             were_left_running: self.us
                 <= self.nodes[n].left_running.max(self.nodes[n].resumed) + 260_000,
+            was_clock_set: self.stepped > 0,
             batches_vary: self.batches_vary,
         }
     }

@@ -154,7 +154,7 @@ fn send(rng: &mut Rng, class: Class, nodes: usize, endpoints: usize) -> Send {
             0
         },
         bytes: rng.usize(1..200),
-        is_poison: class.is(Class::Poison) && rng.u8(0..16) == 0,
+        is_poison: class.is(Class::Poison) && rng.u8(0..8) == 0,
         is_dropped: rng.u8(0..20) == 0,
     }
 }

@@ -68,6 +68,8 @@ pub(super) struct LaneModel {
     pub(super) succeeded_at: Option<Timestamp>,
     /// The next so many go one by one.
     pub(super) alone: usize,
+    /// When it was read first, in microseconds.
+    pub(super) born: u64,
     /// When its definition changed last.
     pub(super) changed: u64,
 }
@@ -107,6 +109,7 @@ impl LaneModel {
             is_warned: false,
             succeeded_at: None,
             alone: 0,
+            born: us,
             changed: us,
             record,
         }

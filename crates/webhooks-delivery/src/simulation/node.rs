@@ -107,6 +107,7 @@ impl Node {
     /// Whether it has nothing to do.
     pub(super) fn is_idle(&self) -> bool {
         self.scheduler.is_idle()
+            && self.scheduler.next_wake().is_none()
             && self.scheduler.is_written()
             && self.recorder.is_idle()
             && self.committer.is_idle()

@@ -86,7 +86,11 @@ impl Plan {
         let mut rng = Rng::with_seed(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let rng = &mut rng;
         let class = Class::ALL[(seed % 8) as usize];
-        let ends = rng.u64(15_000..60_000);
+        let ends = match rng.u8(0..8) {
+            // Long enough for a success to be forgotten.
+            0 => rng.u64(80_000..200_000),
+            _ => rng.u64(15_000..60_000),
+        };
         let nodes = match class {
             Class::Calm | Class::Tenants => rng.usize(1..=2),
             _ => rng.usize(1..=4),

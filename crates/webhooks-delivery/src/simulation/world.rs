@@ -45,6 +45,8 @@ pub(super) struct World<'a> {
     pub(super) rng: Rng,
     pub(super) ledger: Ledger,
     pub(super) trace: Trace,
+    /// How often calls have failed for a time, or were refused.
+    pub(super) outages: u32,
     /// Until when all calls fail, in milliseconds.
     pub(super) outage: u64,
     /// What the storage refuses for good, and until when.
@@ -86,6 +88,7 @@ impl<'a> World<'a> {
             rng: Rng::with_seed(!plan.seed),
             ledger: Ledger::default(),
             trace: Trace::new(is_traced),
+            outages: 0,
             outage: 0,
             refused: None,
             sent: 0,
@@ -214,7 +217,9 @@ impl<'a> World<'a> {
         let counts = done(self.storage.counts(None)).unwrap();
         let is_idle = |node: &Node| !node.is_up || node.is_idle();
         let is_over = counts.waiting() == 0 && self.nodes.iter().all(is_idle);
-        if !is_over && self.ms() > self.plan.ends + PATIENCE {
+        // One a second is the lowest rate limit.
+        let patience = PATIENCE + 1_000 * counts.enqueued;
+        if !is_over && self.ms() > self.plan.ends + patience {
             let busy = self.nodes.iter().position(|node| !is_idle(node));
             fail("everything ends", format!("{counts:?}, busy node {busy:?}"));
         }

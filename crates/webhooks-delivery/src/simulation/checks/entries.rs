@@ -120,6 +120,10 @@ impl World<'_> {
             }
             SettleAs::Release { at } => {
                 let now = step.now.at;
+                // Of what is gone, nothing is due any more.
+                if model_lane.is_some_and(|lane| lane.is_gone) {
+                    return;
+                }
                 let wait = model_lane.and_then(|lane| lane.record.endpoint.batch);
                 let wait = i64::try_from(wait.map_or(0, |batch| batch.max_wait_ms)).unwrap();
                 let after = at.as_millis() - now.as_millis();
@@ -163,6 +167,7 @@ impl World<'_> {
                 Input::CutOff | Input::Stopped | Input::NotStored(_)
             )
             || matches!(step.input, Input::Beaten { lost: true, .. })
+            || matches!(step.input, Input::Ended(_, None))
             || self.us >= node.model.window_ends
             || step
                 .ended
