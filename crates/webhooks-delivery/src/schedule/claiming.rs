@@ -289,7 +289,8 @@ impl Scheduler {
         if self.held.put_in(lane, deliveries.len()) {
             self.out.watch();
         }
-        let requests = self.held.len() - before;
+        // Fewer than before, if its batches have become larger since they were counted.
+        let requests = self.held.len().saturating_sub(before);
         // From here on the deliveries count as held, and must not count as on their way, too.
         self.claims.brought(claim.id, id, requests);
         let still_holds = self.lease_window.epoch() == claim.lease_epoch && !self.is_stopping;
