@@ -3,6 +3,8 @@
 //!
 //! Tests are left out: what stands under `#[cfg(test)]`, and all folders but `src`.
 
+use std::path::{Path, PathBuf};
+
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
 use crate::{Result, files, workspace};
@@ -34,7 +36,16 @@ struct Figures {
 pub(crate) fn run() -> Result {
     let root = workspace::root()?;
     let mut files = Vec::new();
-    for (path, text) in files::rust_texts(&root.join("crates"))? {
+    let texts = files::rust_texts(&root.join("crates"))?;
+    let tests: Vec<PathBuf> = texts
+        .iter()
+        .flat_map(|(p, text)| test_modules(p, text))
+        .collect();
+    let of_tests = |path: &Path| tests.iter().any(|tests| path.starts_with(tests));
+    for (path, text) in texts {
+        if of_tests(&path) || of_tests(&path.with_extension("")) {
+            continue;
+        }
         let name = path.strip_prefix(&root).unwrap_or(&path);
         let name = name.display().to_string();
         if name.split('/').nth(2) == Some("src") {
@@ -48,6 +59,19 @@ pub(crate) fn run() -> Result {
         return Ok(());
     }
     Err(broken.join("\n"))
+}
+
+/// The modules of a file that only tests compile, each as its folder.
+fn test_modules<'a>(path: &'a Path, text: &'a str) -> impl Iterator<Item = PathBuf> + 'a {
+    let is_root = path.file_name().is_some_and(|name| name == "lib.rs");
+    let folder = match path.parent() {
+        Some(parent) if is_root => parent.to_path_buf(),
+        _ => path.with_extension(""),
+    };
+    let lines = text.lines().zip(text.lines().skip(1));
+    let after_mark = lines.filter(|(mark, _)| *mark == "#[cfg(test)]");
+    let names = after_mark.filter_map(|(_, line)| line.strip_prefix("mod ")?.strip_suffix(';'));
+    names.map(move |name| folder.join(name))
 }
 
 /// Prints the figures of all files, which are sorted by their length; answers the bounds that do not

@@ -8,6 +8,7 @@ pub(crate) mod beat;
 pub(crate) mod change;
 pub(crate) mod claim;
 pub(crate) mod counts;
+pub(crate) mod credentials;
 pub(crate) mod deliveries;
 pub(crate) mod endpoints;
 pub(crate) mod enqueue;

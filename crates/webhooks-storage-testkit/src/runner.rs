@@ -27,6 +27,9 @@ macro_rules! conformance {
 macro_rules! __cases {
     ($mode:tt) => {
         $crate::__expand! { $mode
+            credentials {
+                credentials_are_rewritten_unseen
+            }
             endpoints {
                 a_saved_endpoint_is_read_back_whole
                 an_unknown_endpoint_is_none
@@ -52,7 +55,6 @@ macro_rules! __cases {
                 a_gate_does_not_move_the_definition_revision
                 only_one_of_many_registers_an_id
                 secrets_are_saved_alone
-                credentials_are_rewritten_unseen
                 another_tenant_begins_a_new_incarnation
             }
             incarnations {

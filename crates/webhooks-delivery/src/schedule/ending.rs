@@ -42,8 +42,7 @@ impl Scheduler {
             lease_epoch,
             ..
         } = running;
-        // Without a verdict (the endpoint was not asked) the permit is dropped, which gives a probe
-        // back.
+        // Without a verdict, as nobody was asked, the permit is dropped: that gives a probe back.
         let circuit = verdict(result).and_then(|verdict| permit.settle(verdict, now.at));
         let id = request.lane;
         let Some(lane) = self.lanes.get_mut(id) else {
