@@ -43,6 +43,12 @@ impl LeaseWindow {
         self.ends
     }
 
+    /// Whether others may have taken the deliveries since the last beat that was answered. The storage
+    /// says so once, and that answer may have been lost.
+    pub(super) fn may_be_lost(&self, now: Instant) -> bool {
+        self.ends.is_some_and(|ends| now >= ends + MARGIN)
+    }
+
     /// Whether a request may start at this moment.
     ///
     /// `now` must count the time for which the machine was suspended, as its `asked` did.

@@ -117,7 +117,7 @@ impl Scheduler {
     /// The storage took a beat that was sent at `asked`. `lost`: the leases of before are gone, and
     /// nothing of them may start.
     pub(crate) fn beaten(&mut self, now: Now, asked: Instant, lost: bool) {
-        if lost {
+        if lost || self.lease_window.may_be_lost(now.moment) {
             // Before anything else: what waits now was leased in the epoch that ended here.
             self.lease_window.lose();
             self.give_all_back(now.at);

@@ -130,8 +130,10 @@ impl World<'_> {
         let model = &mut self.nodes[n].model;
         match step.input {
             Input::Beaten { asked, lost } => {
+                let ended = model.window_ends;
+                let is_late = ended > 0 && us >= ended + 2_000_000;
                 model.window_ends = asked + 10_000_000;
-                model.losses += u64::from(*lost);
+                model.losses += u64::from(*lost || is_late);
             }
             Input::Changes(records) => {
                 let news = model.read(records, us);
