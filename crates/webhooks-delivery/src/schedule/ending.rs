@@ -64,7 +64,11 @@ impl Scheduler {
             consequences.draw(circuit, result, !goes_singly);
         }
         if goes_singly {
-            lane.waiting.put_back_alone(carried.into_deliveries());
+            let taken = |delivery: &WebhookDelivery| lane.takes(delivery);
+            let deliveries = carried.into_deliveries().into_iter();
+            let (back, not_taken) = deliveries.partition::<Vec<_>, _>(taken);
+            lane.waiting.put_back_alone(back);
+            self.cancel_not_taken(id, not_taken);
         } else {
             for delivery in carried.into_deliveries() {
                 self.settle_attempt(id, delivery, result, started_at, now.at);

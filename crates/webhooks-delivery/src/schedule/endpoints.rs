@@ -10,8 +10,8 @@
 use std::sync::Arc;
 
 use webhooks_core::storage::EndpointRecord;
-use webhooks_core::storage::spi::{EndpointChanges, GateChange, SettleAs};
-use webhooks_core::{CancelReason, Circuit, Timestamp};
+use webhooks_core::storage::spi::{EndpointChanges, GateChange};
+use webhooks_core::{Circuit, Timestamp};
 
 use super::command::Command;
 use super::lane::Lane;
@@ -113,15 +113,12 @@ impl Scheduler {
         if lane.health.take_recovered() {
             self.out.gate(lane.gate_change(GateChange::Recovered), None);
         }
+        let is_open = lane.is_open(now);
         let not_taken = lane.take_not_taken();
-        for delivery in not_taken {
-            let reason = CancelReason::TypeNotTaken;
-            let cancelled = SettleAs::Cancelled { reason };
-            self.out.settle(Some(id), delivery, cancelled, None);
-        }
+        self.cancel_not_taken(id, not_taken);
         // Leased deliveries of a closed endpoint would fill room that others could use, for as long
         // as it is closed.
-        if !lane.is_open(now) {
+        if !is_open {
             self.give_back(id, now);
         }
         self.lanes.drop_if_done(id);

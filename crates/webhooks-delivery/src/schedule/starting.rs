@@ -9,7 +9,9 @@
 //! token from one that can.
 
 use webhooks_core::storage::spi::{GateChange, SettleAs};
-use webhooks_core::{Admission, AdmissionDecision, Permit, Timestamp, WebhookDelivery};
+use webhooks_core::{
+    Admission, AdmissionDecision, CancelReason, Permit, Timestamp, WebhookDelivery,
+};
 
 use super::carried::Carried;
 use super::command::{Command, Request};
@@ -251,6 +253,15 @@ impl Scheduler {
                 self.out
                     .settle(Some(id), delivery, SettleAs::Release { at }, None);
             }
+        }
+    }
+
+    /// Cancels what the endpoint of a lane no longer takes.
+    pub(super) fn cancel_not_taken(&mut self, id: LaneId, deliveries: Vec<WebhookDelivery>) {
+        let reason = CancelReason::TypeNotTaken;
+        for delivery in deliveries {
+            let cancelled = SettleAs::Cancelled { reason };
+            self.out.settle(Some(id), delivery, cancelled, None);
         }
     }
 

@@ -11,7 +11,6 @@ use std::collections::VecDeque;
 use webhooks_core::{BatchConfig, WebhookDelivery};
 
 use super::carried::Carried;
-use crate::one_or_more::OneOrMore;
 
 /// What a lane has leased and not started, in the order of its turn.
 #[derive(Debug, Default)]
@@ -92,7 +91,7 @@ impl Waiting {
     }
 
     /// Puts a batch back that was refused, to go one by one before everything else.
-    pub(super) fn put_back_alone(&mut self, deliveries: OneOrMore<WebhookDelivery>) {
+    pub(super) fn put_back_alone(&mut self, deliveries: Vec<WebhookDelivery>) {
         self.alone += deliveries.len();
         self.push_front(deliveries);
     }
@@ -115,10 +114,7 @@ impl Waiting {
         out
     }
 
-    fn push_front<I>(&mut self, deliveries: I)
-    where
-        I: IntoIterator<Item = WebhookDelivery, IntoIter: DoubleEndedIterator>,
-    {
+    fn push_front(&mut self, deliveries: Vec<WebhookDelivery>) {
         for delivery in deliveries.into_iter().rev() {
             self.queue.push_front(delivery);
         }

@@ -46,7 +46,9 @@ impl World<'_> {
         }
         let refused = [Some(FailureKind::ClientError), Some(FailureKind::TooLarge)];
         if running.is_batch && refused.contains(&result.failure()) {
-            self.nodes[n].model.lane_mut(&running.key).alone += running.carried.len();
+            let lane = self.nodes[n].model.lane_mut(&running.key);
+            let taken = running.carried.iter().filter(|l| lane.takes_leased(l));
+            lane.alone += taken.count();
         } else {
             if is_there {
                 self.learn_health(n, step, running, result, expected);
@@ -251,7 +253,8 @@ impl World<'_> {
                     Outcome::Retry(step.now.at.after(wait))
                 }
             };
-            expected.settled.push((leased.id, outcome));
+            // A process that lost a lease may hold the same delivery under another one by now.
+            expected.settled.push(((leased.id, leased.token), outcome));
         }
     }
 }
