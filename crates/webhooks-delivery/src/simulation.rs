@@ -80,6 +80,14 @@ fn whatever_happens_the_rules_are_kept() {
     simulate(from, seeds, threads);
 }
 
+/// Each has found a fault once.
+#[test]
+fn what_was_mended_stays_so() {
+    for seed in [27, 32, 36, 83, 152, 831, 1171, 1863, 2041, 5415, 9331] {
+        simulate(seed, 1, 1);
+    }
+}
+
 #[test]
 fn a_seed_is_a_run() {
     for seed in 0..16 {

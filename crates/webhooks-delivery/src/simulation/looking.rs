@@ -18,6 +18,8 @@ const RETRY: u64 = 50_000;
 #[derive(Debug, Default)]
 pub(super) struct Looks {
     permit: bool,
+    /// It looks, or waits for the next look.
+    is_awake: bool,
     /// Looks to be made.
     left: usize,
     seen: HashSet<LeaseKey>,
@@ -29,7 +31,7 @@ impl World<'_> {
     /// A call failed that may have leased something all the same.
     pub(super) fn leases_unknown(&mut self, n: usize) {
         let looks = &mut self.nodes[n].looks;
-        if looks.left > 0 {
+        if std::mem::replace(&mut looks.is_awake, true) {
             looks.permit = true;
             return;
         }
@@ -41,6 +43,7 @@ impl World<'_> {
     pub(super) fn look_for_leases(&mut self, n: usize) {
         let looks = &mut self.nodes[n].looks;
         if looks.left == 0 {
+            looks.is_awake = false;
             if std::mem::take(&mut looks.permit) {
                 self.leases_unknown(n);
             }

@@ -223,6 +223,24 @@ impl LaneModel {
 }
 
 impl Model {
+    /// A hold is stored that was decided here. It holds the endpoint wherever that has moved since,
+    /// until it is read, as the storage knows nothing of places.
+    pub(super) fn hold_stored(&mut self, id: &Arc<str>, epoch: Option<u64>, until: Timestamp) {
+        let Some(incarnation) = self.current.get(id) else {
+            return;
+        };
+        let lane = self.lane_mut(&(id.clone(), *incarnation));
+        let is_known = lane.holds.iter().any(|held| held.until == until);
+        let is_void = epoch.is_some_and(|epoch| epoch < lane.record.gate.epoch);
+        if !is_known && !is_void {
+            lane.holds.push(Held {
+                until,
+                is_disabled: false,
+                revision: Some(lane.record.revision + 1),
+            });
+        }
+    }
+
     pub(super) fn lane(&self, key: &Key) -> &LaneModel {
         self.lanes
             .get(key)

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use webhooks_core::Result;
-use webhooks_core::storage::spi::{EndpointGate, Settlement};
+use webhooks_core::storage::spi::{EndpointGate, GateChange, Settlement};
 
 use super::event::{Answer, Call, NodeEvent, To};
 use super::node::Input;
@@ -197,6 +197,12 @@ impl World<'_> {
         self.nodes[n].recorder.gates = stored;
         if self.tell(n, Input::GatesStored, |s, _| s.gates_stored(&gates, since)) {
             return self.read_endpoints(n, Job::Gates);
+        }
+        for gate in &gates {
+            if let GateChange::Hold { until } = gate.change {
+                let model = &mut self.nodes[n].model;
+                model.hold_stored(&gate.endpoint_id, gate.epoch, until);
+            }
         }
         self.begin_settling(n);
     }

@@ -23,7 +23,7 @@ impl World<'_> {
             if !is_new {
                 fail("a lease is settled once", format!("{settlement:?}"));
             }
-            let is_it = |(id, _): &&(_, _)| *id == settlement.delivery_id;
+            let is_it = |(lease, _): &&(_, _)| *lease == key;
             match expected.settled.iter().find(is_it) {
                 Some((_, outcome)) => {
                     outcomes += 1;

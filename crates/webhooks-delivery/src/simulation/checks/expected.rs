@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use webhooks_core::storage::spi::{EndpointGate, GateChange, SettleAs};
 use webhooks_core::storage::{DisabledBy, EndpointRecord};
-use webhooks_core::{CancelReason, CircuitState, DeadReason, DeliveryId, Timestamp};
+use webhooks_core::{CancelReason, CircuitState, DeadReason, Timestamp};
 
 use super::Step;
 use crate::notice::Notice;
-use crate::schedule::Command;
+use crate::schedule::{Command, LeaseKey};
 use crate::simulation::spy::Asked;
 use crate::simulation::trace::fail;
 use crate::simulation::world::World;
@@ -20,7 +20,7 @@ pub(super) struct Expected {
     /// Changes of gates, each with what is told once it is stored.
     pub(super) gates: Vec<(EndpointGate, Option<Told>)>,
     /// Where each delivery of the request that ended goes, with the number of its attempt.
-    pub(super) settled: Vec<(DeliveryId, Outcome)>,
+    pub(super) settled: Vec<(LeaseKey, Outcome)>,
     /// Endpoints that will be disabled.
     pub(super) warned: Vec<Arc<str>>,
     /// Endpoints that the transport is to forget.
