@@ -190,7 +190,7 @@ impl Transport for ScriptedTransport {
         let id = attempt.endpoint.id.clone();
         lock(&self.kept).insert(id, attempt.endpoint.clone());
         let outcome = match (status, failure) {
-            (Some(status), None) => by_status(status),
+            (Some(status), None) => Outcome::of_status(attempt.endpoint, status),
             (_, failure) => Outcome::Failed(failure.unwrap_or(FailureKind::Reset)),
         };
         Ok(DeliveryResult {
@@ -206,19 +206,6 @@ impl Transport for ScriptedTransport {
     fn forget(&self, endpoint_id: &str) {
         lock(&self.kept).remove(endpoint_id);
     }
-}
-
-const fn by_status(status: u16) -> Outcome {
-    Outcome::Failed(match status {
-        200..=299 => return Outcome::Delivered,
-        300..=399 => FailureKind::Redirect,
-        410 => FailureKind::Gone,
-        413 | 431 => FailureKind::TooLarge,
-        429 => FailureKind::TooManyRequests,
-        400..=499 => FailureKind::ClientError,
-        500..=599 => FailureKind::ServerError,
-        _ => FailureKind::MalformedResponse,
-    })
 }
 
 impl fmt::Debug for ScriptedTransport {

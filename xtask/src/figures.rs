@@ -17,9 +17,8 @@ const NINTH_FILE: usize = 350;
 const LONG_FUNCTION: usize = 50;
 /// Long functions, in per cent of all.
 const LONG_FUNCTIONS: f64 = 0.5;
-/// Lines of docs and comments, in per cent of those that are not blank. The aim is 20: whoever gets
-/// nearer raises it.
-const EXPLAINED: f64 = 13.5;
+/// Lines of docs and comments at least, in per cent of those that are not blank.
+const EXPLAINED: f64 = 20.0;
 
 /// What a file holds, tests aside.
 #[derive(Debug, Default, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 //! A storage keeps endpoints, deliveries and the log of attempts. Its one promise is that what it
 //! acknowledged is not lost. It never reads its own clock where a caller passes `now`.
 //!
-//! Here is what users of a system meet; what only a storage's author or a dispatcher needs besides is
+//! Here is what users of a system meet; what only a storage's author or a scheduler needs besides is
 //! in [`spi`].
 
 mod claim;

@@ -1,4 +1,4 @@
-//! What a storage's author needs, and a dispatcher calls a storage with, besides
+//! What a storage's author needs, and the runtime calls a storage with, besides
 //! [what users meet](super).
 //!
 //! Types here are plain: who makes one writes all of its fields, so that a new one is something that

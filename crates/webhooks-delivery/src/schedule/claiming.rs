@@ -156,7 +156,7 @@ impl Scheduler {
         let mut groups = by_endpoint(deliveries);
         // Those that have waited longest for a start come first: where there are few slots for many
         // endpoints, as for unproven ones, the same would have them again and again.
-        groups.sort_by_key(|(id, _)| self.lane_of(id).map_or(0, |lane| lane.last_start));
+        groups.sort_by_cached_key(|(id, _)| self.lane_of(id).map_or(0, |lane| lane.last_start));
         for (endpoint_id, deliveries) in groups {
             self.take(now, &mut claim, is_full, endpoint_id, deliveries);
         }

@@ -45,15 +45,8 @@ impl Scheduler {
         }
         let known = self.directory.get(&record.endpoint.id);
         let known = known.and_then(|id| self.lanes.get(id));
-        let known = known.map(|lane| {
-            (
-                lane.id,
-                lane.tenant,
-                lane.incarnation,
-                lane.retired_record(),
-            )
-        });
-        let Some((id, tenant, incarnation, retired)) = known else {
+        let known = known.map(|lane| (lane.id, lane.tenant, lane.incarnation));
+        let Some((id, tenant, incarnation)) = known else {
             if !record.deleted {
                 self.add_lane(record);
             }
@@ -79,7 +72,9 @@ impl Scheduler {
             false => {
                 // First, so that what the lane of before has in flight counts against the new lane
                 // from its first turn on.
-                self.change_lane(now, id, retired);
+                if let Some(retired) = self.lanes.get(id).map(Lane::retired_record) {
+                    self.change_lane(now, id, retired);
+                }
                 self.add_lane(record);
             }
         }
