@@ -200,6 +200,7 @@ impl Transport for ScriptedTransport {
             duration: started.elapsed(),
             retry_after,
             response: Bytes::new(),
+            response_headers: Vec::new(),
         })
     }
 

@@ -49,13 +49,20 @@ impl Crate {
         while let Some((file, folder, module)) = left.pop() {
             let text = fs::read_to_string(&file).map_err(|e| format!("{}: {e}", file.display()))?;
             for child in read.add(&file, &module, &text)? {
-                let own = folder.join(&child.name);
-                let of_child = match child.path {
-                    Some(path) => file.with_file_name(path),
-                    None if own.with_extension("rs").exists() => own.with_extension("rs"),
-                    None => own.join("mod.rs"),
+                let below = folder.join(&child.name);
+                let (of_child, below) = match child.path {
+                    // What such a file declares lies beside it.
+                    Some(path) => {
+                        let named = file.with_file_name(path);
+                        let beside = named.parent().unwrap_or(&below).to_owned();
+                        (named, beside)
+                    }
+                    None if below.with_extension("rs").exists() => {
+                        (below.with_extension("rs"), below)
+                    }
+                    None => (below.join("mod.rs"), below),
                 };
-                left.push((of_child, own, [&module[..], &[child.name]].concat()));
+                left.push((of_child, below, [&module[..], &[child.name]].concat()));
             }
         }
         Ok(read)

@@ -28,6 +28,7 @@ pub struct WebhookSystemBuilder {
     tls: TlsOptions,
     max_idle_connections: Option<usize>,
     response_limits: Option<(usize, usize)>,
+    response_headers: usize,
     proxy: Option<ProxyConfig>,
     endpoint_rules: EndpointRules,
 }
@@ -63,6 +64,7 @@ impl WebhookSystemBuilder {
             tls: TlsOptions::default(),
             max_idle_connections: None,
             response_limits: None,
+            response_headers: 0,
             proxy: None,
             endpoint_rules: EndpointRules::default(),
         }
@@ -244,7 +246,8 @@ impl WebhookSystemBuilder {
     }
 
     /// How long things are kept. Defaults to 7 days for what arrived, 30 for the log and for what
-    /// waits, 90 for dead letters.
+    /// waits, 90 for dead letters, and 7
+    /// for events, or as long as there is a delivery of them.
     ///
     /// ```
     /// use std::time::Duration;
@@ -259,6 +262,19 @@ impl WebhookSystemBuilder {
     /// ```
     pub const fn retention(mut self, retention: Retention) -> Self {
         self.settings.retention = retention;
+        self
+    }
+
+    /// Whether an event is kept that no endpoint takes, to be listed, and delivered to an endpoint that
+    /// comes later. Defaults to true.
+    ///
+    /// ```
+    /// use better_auth_webhooks::WebhookSystem;
+    ///
+    /// let builder = WebhookSystem::builder().keep_unmatched(false);
+    /// ```
+    pub const fn keep_unmatched(mut self, keep: bool) -> Self {
+        self.settings.keep_unmatched = keep;
         self
     }
 
@@ -409,6 +425,7 @@ impl WebhookSystemBuilder {
             if let Some((read, kept)) = self.response_limits {
                 engine = engine.response_limits(read, kept);
             }
+            engine = engine.response_headers(self.response_headers);
             if let Some(proxy) = self.proxy {
                 engine = engine.proxy(proxy)?;
             }

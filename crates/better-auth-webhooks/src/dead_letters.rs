@@ -222,7 +222,7 @@ impl DeadLetters {
     /// # system.drain(std::time::Duration::from_secs(10)).await?;
     /// use better_auth_webhooks::storage::DeliveryQuery;
     ///
-    /// let query = DeliveryQuery { endpoint_id: Some("endpoint_1".into()), ..Default::default() };
+    /// let query = DeliveryQuery::of_endpoint("endpoint_1");
     /// assert_eq!(system.dead_letters().replay_all(&query).await?, 1);
     /// # Ok(())
     /// # }
@@ -306,10 +306,7 @@ impl DeadLetters {
 
     async fn change_one(&self, delivery_id: &str, to: Change) -> Result<()> {
         let id: DeliveryId = delivery_id.parse()?;
-        let query = DeliveryQuery {
-            id: Some(id),
-            ..DeliveryQuery::default()
-        };
+        let query = DeliveryQuery::of_delivery(id);
         match self.system.change(&dead(&query), to).await? {
             0 => Err(WebhookError::DeliveryNotFound(
                 format!("{delivery_id} is no dead letter of an endpoint that exists").into(),

@@ -36,7 +36,7 @@ impl WebhookSystem {
     /// #     .await?;
     /// use better_auth_webhooks::storage::DeliveryQuery;
     ///
-    /// let query = DeliveryQuery { endpoint_id: Some("endpoint_1".into()), ..Default::default() };
+    /// let query = DeliveryQuery::of_endpoint("endpoint_1");
     /// let mut page = system.deliveries(&query).await?;
     /// while let Some(before) = page.next {
     ///     page = system.deliveries(&DeliveryQuery { before: Some(before), ..query.clone() }).await?;
@@ -88,9 +88,8 @@ impl WebhookSystem {
     pub async fn delivery(&self, delivery_id: &str) -> Result<DeliveryRecord> {
         let id: DeliveryId = delivery_id.parse()?;
         let query = DeliveryQuery {
-            id: Some(id),
             with_attempts: true,
-            ..DeliveryQuery::default()
+            ..DeliveryQuery::of_delivery(id)
         };
         let found = self.deliveries(&query).await?.items.into_iter().next();
         found.ok_or_else(|| WebhookError::DeliveryNotFound(delivery_id.into()))
@@ -120,7 +119,7 @@ impl WebhookSystem {
     /// system.pause_endpoint("endpoint_1").await?;
     /// system.send_webhook("user.created", "data").await?;
     ///
-    /// let query = DeliveryQuery { endpoint_id: Some("endpoint_1".into()), ..Default::default() };
+    /// let query = DeliveryQuery::of_endpoint("endpoint_1");
     /// assert_eq!(system.cancel(&query).await?, 1);
     /// # Ok(())
     /// # }
@@ -131,6 +130,55 @@ impl WebhookSystem {
     /// See [`WebhookSystem`].
     pub async fn cancel(&self, query: &DeliveryQuery) -> Result<usize> {
         self.change(query, Change::Cancel).await
+    }
+
+    /// Sends one delivery that has ended again, however it ended, as the same event, with a new series
+    /// of attempts.
+    ///
+    /// ```
+    /// # use better_auth_webhooks::storage::MemoryStorage;
+    /// # use better_auth_webhooks::{WebhookEndpoint, WebhookSystem};
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), better_auth_webhooks::WebhookError> {
+    /// # let transport = webhooks_testing::ScriptedTransport::new();
+    /// # let system = WebhookSystem::builder().transport(transport.clone()).build(MemoryStorage::new());
+    /// # system
+    /// #     .register_endpoint(WebhookEndpoint {
+    /// #         id: "endpoint_1".to_string(),
+    /// #         url: "https://api.example.com/webhooks".to_string(),
+    /// #         secret: "webhook_secret".to_string(),
+    /// #         events: vec!["user.*".to_string()],
+    /// #         ..Default::default()
+    /// #     })
+    /// #     .await?;
+    /// let receipt = system.send_webhook("user.created", "data").await?;
+    /// system.drain(std::time::Duration::from_secs(10)).await?;
+    ///
+    /// system.resend(&receipt.delivery_ids[0]).await?;
+    /// system.drain(std::time::Duration::from_secs(10)).await?;
+    /// assert_eq!(transport.requests().len(), 2);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`WebhookError::InvalidId`]; [`WebhookError::DeliveryNotFound`] when it has not ended, or its
+    /// endpoint is deleted or replaced; [`WebhookError::PayloadErased`]; see [`WebhookSystem`].
+    pub async fn resend(&self, delivery_id: &str) -> Result<()> {
+        let query = DeliveryQuery::of_delivery(delivery_id.parse()?);
+        if self.change(&query, Change::Resend).await? > 0 {
+            return Ok(());
+        }
+        let record = self.delivery(delivery_id).await?;
+        if record.delivery.event.payload.is_empty() {
+            return Err(WebhookError::PayloadErased(delivery_id.into()));
+        }
+        let text = format!(
+            "{delivery_id} is {}, or its endpoint is no more",
+            record.state
+        );
+        Err(WebhookError::DeliveryNotFound(text.into()))
     }
 
     /// Drops the payloads of all deliveries that match, such as those of one event or one tenant;
@@ -234,7 +282,10 @@ impl WebhookSystem {
         let began = storage.beat(None, None).await?.now;
         let began = began.after(Duration::from_millis(1));
         let mut query = query.clone();
-        query.updated_before = Some(query.updated_before.map_or(began, |at| at.min(began)));
+        // What is to be erased is so also where its state has changed meanwhile.
+        if to != Change::Erase {
+            query.updated_before = Some(query.updated_before.map_or(began, |at| at.min(began)));
+        }
         let (mut changed, mut failures) = (0, 0);
         loop {
             match self.change_some(&query, to, BATCH).await {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use webhooks_core::storage::spi::GateChange;
-use webhooks_core::storage::{DisabledBy, EndpointRecord, Expected, Saved};
+use webhooks_core::storage::{Deleted, DisabledBy, EndpointRecord, Expected, Saved};
 use webhooks_core::{
     KeptEndpoint, Result, Secret, WebhookEndpoint, WebhookError, check_endpoint_id,
 };
@@ -81,6 +81,103 @@ impl WebhookSystem {
         }
     }
 
+    /// Adds an endpoint, and no other may have its id, not even with the same definition.
+    ///
+    /// ```
+    /// # use better_auth_webhooks::storage::MemoryStorage;
+    /// # use better_auth_webhooks::{WebhookEndpoint, WebhookSystem};
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), better_auth_webhooks::WebhookError> {
+    /// # let transport = webhooks_testing::ScriptedTransport::new();
+    /// # let system = WebhookSystem::builder().transport(transport.clone()).build(MemoryStorage::new());
+    /// # system
+    /// #     .register_endpoint(WebhookEndpoint {
+    /// #         id: "endpoint_1".to_string(),
+    /// #         url: "https://api.example.com/webhooks".to_string(),
+    /// #         secret: "webhook_secret".to_string(),
+    /// #         events: vec!["user.*".to_string()],
+    /// #         ..Default::default()
+    /// #     })
+    /// #     .await?;
+    /// let record = system
+    ///     .create_endpoint(WebhookEndpoint {
+    ///         id: "endpoint_2".to_string(),
+    ///         url: "https://api.example.com/other".to_string(),
+    ///         secret: "webhook_secret".to_string(),
+    ///         events: vec!["order.*".to_string()],
+    ///         ..Default::default()
+    ///     })
+    ///     .await?;
+    /// println!("registered at {}", record.created_at);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`register_endpoint`](Self::register_endpoint).
+    pub async fn create_endpoint(&self, endpoint: WebhookEndpoint) -> Result<Arc<EndpointRecord>> {
+        self.replace_endpoint(endpoint, Expected::Absent).await
+    }
+
+    /// Saves the definition of an endpoint, if what is stored is what is expected: anything, nothing,
+    /// or the definition with the revision that its caller has seen. What happens then is the same as
+    /// by [`update_endpoint`](Self::update_endpoint).
+    ///
+    /// ```
+    /// # use better_auth_webhooks::storage::MemoryStorage;
+    /// # use better_auth_webhooks::{WebhookEndpoint, WebhookSystem};
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), better_auth_webhooks::WebhookError> {
+    /// # let transport = webhooks_testing::ScriptedTransport::new();
+    /// # let system = WebhookSystem::builder().transport(transport.clone()).build(MemoryStorage::new());
+    /// # system
+    /// #     .register_endpoint(WebhookEndpoint {
+    /// #         id: "endpoint_1".to_string(),
+    /// #         url: "https://api.example.com/webhooks".to_string(),
+    /// #         secret: "webhook_secret".to_string(),
+    /// #         events: vec!["user.*".to_string()],
+    /// #         ..Default::default()
+    /// #     })
+    /// #     .await?;
+    /// use better_auth_webhooks::storage::Expected;
+    ///
+    /// let seen = system.endpoint("endpoint_1").await?;
+    /// let mut endpoint = WebhookEndpoint::clone(&seen.endpoint);
+    /// endpoint.description = "of the billing team".to_string();
+    /// let expected = Expected::Revision(seen.definition_revision);
+    /// let saved = system.replace_endpoint(endpoint, expected).await?;
+    /// assert!(saved.definition_revision > seen.definition_revision);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`register_endpoint`](Self::register_endpoint); [`WebhookError::EndpointExists`] where none
+    /// is expected, and [`WebhookError::EndpointChanged`] where another revision is.
+    pub async fn replace_endpoint(
+        &self,
+        endpoint: WebhookEndpoint,
+        expected: Expected,
+    ) -> Result<Arc<EndpointRecord>> {
+        let endpoint = &KeptEndpoint::from(endpoint);
+        self.check(endpoint).await?;
+        let rules = self.endpoint_rules();
+        self.change_endpoint(&endpoint.id, |stored| async move {
+            check_expected(expected, stored.as_deref(), &endpoint.id)?;
+            match stored {
+                Some(stored) => self.replace(&stored, endpoint.clone()).await,
+                None => {
+                    rules.check_room(self.pipeline()?, endpoint, None)?;
+                    self.add(endpoint.clone()).await
+                }
+            }
+        })
+        .await?;
+        found(self.pipeline()?.endpoint(&endpoint.id), &endpoint.id)
+    }
+
     /// Replaces the definition of an endpoint. `enabled: true` also enables one that was disabled
     /// at run time, but not one that is still to be verified. With another `tenant` it is another
     /// endpoint: what waits for the one before is cancelled, and its dead letters are not replayed.
@@ -137,7 +234,7 @@ impl WebhookSystem {
             // First, so that no failure of before disables it again at once.
             self.set_gates(&endpoint.id, &[GateChange::Reset]).await?;
         }
-        let expected = Expected::Definition(stored.definition_revision);
+        let expected = Expected::Revision(stored.definition_revision);
         let storage = pipeline.storage();
         let saved = storage.save_definition(&endpoint, expected).await?;
         if has_moved && saved != Saved::Conflict {
@@ -175,85 +272,54 @@ impl WebhookSystem {
     ///
     /// [`WebhookError::EndpointNotFound`]; see [`WebhookSystem`].
     pub async fn delete_endpoint(&self, endpoint_id: &str) -> Result<()> {
+        self.delete_endpoint_if(endpoint_id, Expected::Any).await
+    }
+
+    /// As [`delete_endpoint`](Self::delete_endpoint), if what is stored is what is expected.
+    ///
+    /// ```
+    /// # use better_auth_webhooks::storage::MemoryStorage;
+    /// # use better_auth_webhooks::{WebhookEndpoint, WebhookSystem};
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), better_auth_webhooks::WebhookError> {
+    /// # let transport = webhooks_testing::ScriptedTransport::new();
+    /// # let system = WebhookSystem::builder().transport(transport.clone()).build(MemoryStorage::new());
+    /// # system
+    /// #     .register_endpoint(WebhookEndpoint {
+    /// #         id: "endpoint_1".to_string(),
+    /// #         url: "https://api.example.com/webhooks".to_string(),
+    /// #         secret: "webhook_secret".to_string(),
+    /// #         events: vec!["user.*".to_string()],
+    /// #         ..Default::default()
+    /// #     })
+    /// #     .await?;
+    /// use better_auth_webhooks::WebhookError;
+    /// use better_auth_webhooks::storage::Expected;
+    ///
+    /// let seen = system.endpoint("endpoint_1").await?;
+    /// system.update_endpoint(WebhookEndpoint::clone(&seen.endpoint)).await?;
+    /// let expected = Expected::Revision(seen.definition_revision);
+    /// let deleted = system.delete_endpoint_if("endpoint_1", expected).await;
+    /// assert!(matches!(deleted, Err(WebhookError::EndpointChanged(_))));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`WebhookError::EndpointNotFound`], [`WebhookError::EndpointChanged`]; see [`WebhookSystem`].
+    pub async fn delete_endpoint_if(&self, endpoint_id: &str, expected: Expected) -> Result<()> {
         self.change_endpoint(endpoint_id, |_| async move {
             let pipeline = self.pipeline()?;
-            let deleted = pipeline
-                .storage()
-                .delete_endpoint(endpoint_id, pipeline.now());
+            let storage = pipeline.storage();
+            let deleted = storage.delete_endpoint(endpoint_id, expected, pipeline.now());
             match deleted.await? {
-                true => Ok(Tried::Stored),
-                false => Err(not_found(endpoint_id)),
+                Deleted::Deleted => Ok(Tried::Stored),
+                Deleted::Absent => Err(not_found(endpoint_id)),
+                Deleted::Conflict => Err(WebhookError::EndpointChanged(endpoint_id.into())),
             }
         })
         .await
-    }
-
-    /// An endpoint's definition, if there is one with this id.
-    ///
-    /// ```
-    /// # use better_auth_webhooks::storage::MemoryStorage;
-    /// # use better_auth_webhooks::{WebhookEndpoint, WebhookSystem};
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() -> Result<(), better_auth_webhooks::WebhookError> {
-    /// # let transport = webhooks_testing::ScriptedTransport::new();
-    /// # let system = WebhookSystem::builder().transport(transport.clone()).build(MemoryStorage::new());
-    /// # system
-    /// #     .register_endpoint(WebhookEndpoint {
-    /// #         id: "endpoint_1".to_string(),
-    /// #         url: "https://api.example.com/webhooks".to_string(),
-    /// #         secret: "webhook_secret".to_string(),
-    /// #         events: vec!["user.*".to_string()],
-    /// #         ..Default::default()
-    /// #     })
-    /// #     .await?;
-    /// let endpoint = system.get_endpoint("endpoint_1").await?;
-    /// assert_eq!(endpoint.map(|endpoint| endpoint.enabled), Some(true));
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// [`WebhookError::InvalidId`] for a text that no endpoint can have as its id, as in all calls
-    /// that take one; see [`WebhookSystem`].
-    pub async fn get_endpoint(&self, endpoint_id: &str) -> Result<Option<WebhookEndpoint>> {
-        let pipeline = self.ready().await?;
-        check_endpoint_id(endpoint_id)?;
-        pipeline.storage().get_endpoint(endpoint_id).await
-    }
-
-    /// All endpoints with what lets their deliveries through, by id.
-    ///
-    /// ```
-    /// # use better_auth_webhooks::storage::MemoryStorage;
-    /// # use better_auth_webhooks::{WebhookEndpoint, WebhookSystem};
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() -> Result<(), better_auth_webhooks::WebhookError> {
-    /// # let transport = webhooks_testing::ScriptedTransport::new();
-    /// # let system = WebhookSystem::builder().transport(transport.clone()).build(MemoryStorage::new());
-    /// # system
-    /// #     .register_endpoint(WebhookEndpoint {
-    /// #         id: "endpoint_1".to_string(),
-    /// #         url: "https://api.example.com/webhooks".to_string(),
-    /// #         secret: "webhook_secret".to_string(),
-    /// #         events: vec!["user.*".to_string()],
-    /// #         ..Default::default()
-    /// #     })
-    /// #     .await?;
-    /// for record in system.list_endpoints().await? {
-    ///     println!("{} paused: {}", record.endpoint.id, record.gate.paused);
-    /// }
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// See [`WebhookSystem`].
-    pub async fn list_endpoints(&self) -> Result<Vec<Arc<EndpointRecord>>> {
-        let pipeline = self.ready().await?;
-        pipeline.refresh().await?;
-        Ok(pipeline.endpoints())
     }
 
     /// Gives an endpoint a new secret. For `overlap` requests are signed with the old ones too, at
@@ -390,6 +456,21 @@ pub(crate) fn readable(stored: &EndpointRecord) -> Result<&KeptEndpoint> {
         Some(error) => Err(error.clone()),
         None => Ok(&stored.endpoint),
     }
+}
+
+/// Refuses a change of what is not what its caller expects.
+fn check_expected(
+    expected: Expected,
+    stored: Option<&EndpointRecord>,
+    endpoint_id: &str,
+) -> Result<()> {
+    if expected.is_met_by(stored.map(|stored| stored.definition_revision)) {
+        return Ok(());
+    }
+    Err(match expected {
+        Expected::Absent => WebhookError::EndpointExists(endpoint_id.into()),
+        _ => WebhookError::EndpointChanged(endpoint_id.into()),
+    })
 }
 
 /// What is stored, if there is such an endpoint.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::ser::Error as _;
 use serde::{Serialize, Serializer};
 use serde_json::value::{RawValue, to_raw_value};
-use webhooks_core::{Priority, Result, SendOptions, WebhookError};
+use webhooks_core::{DeliveryId, Priority, Result, SendOptions, TraceContext, WebhookError};
 use webhooks_delivery::Sent;
 
 use crate::WebhookSystem;
@@ -18,13 +18,20 @@ pub struct SendReceipt {
     pub event_id: String,
     /// The ids of its deliveries, one per endpoint; empty if no endpoint takes the event.
     pub delivery_ids: Vec<String>,
+    /// Those of them that went to the dead letters at once, because the endpoint's backlog is full.
+    pub dead: Vec<String>,
+    /// It was sent before under the same idempotency key, and nothing was sent now.
+    pub duplicate: bool,
 }
 
 impl From<Sent> for SendReceipt {
     fn from(sent: Sent) -> Self {
+        let names = |ids: &[DeliveryId]| ids.iter().map(ToString::to_string).collect();
         Self {
             event_id: sent.event_id.to_string(),
-            delivery_ids: sent.delivery_ids.iter().map(ToString::to_string).collect(),
+            delivery_ids: names(&sent.delivery_ids),
+            dead: names(&sent.dead),
+            duplicate: sent.duplicate,
         }
     }
 }
@@ -49,6 +56,8 @@ pub struct OutgoingEvent {
     delay: Duration,
     idempotency_key: Option<String>,
     max_retries: Option<u32>,
+    ordering_key: Option<String>,
+    trace: Option<TraceContext>,
 }
 
 /// What an event says, or why it is no JSON: then it is refused when it is sent, by itself alone.
@@ -76,6 +85,8 @@ impl OutgoingEvent {
             delay: Duration::ZERO,
             idempotency_key: None,
             max_retries: None,
+            ordering_key: None,
+            trace: None,
         }
     }
 
@@ -99,7 +110,7 @@ impl OutgoingEvent {
     }
 
     /// The same key of the same tenant sends nothing again for 24 h and returns the first
-    /// receipt. 1 to 256 bytes.
+    /// receipt; with other data, another type or another endpoint it is refused. 1 to 256 bytes.
     pub fn idempotency_key(mut self, key: impl Into<String>) -> Self {
         self.idempotency_key = Some(key.into());
         self
@@ -125,6 +136,19 @@ impl OutgoingEvent {
         self
     }
 
+    /// Events with the same key arrive in the order in which they were sent, at endpoints that
+    /// [order by it](crate::OrderBy::Key). 1 to 256 bytes.
+    pub fn ordering_key(mut self, key: impl Into<String>) -> Self {
+        self.ordering_key = Some(key.into());
+        self
+    }
+
+    /// The trace in which it is sent, which is kept with it.
+    pub fn trace(mut self, trace: TraceContext) -> Self {
+        self.trace = Some(trace);
+        self
+    }
+
     pub(crate) fn options(&self) -> SendOptions<'_> {
         SendOptions {
             event_type: &self.event_type,
@@ -134,6 +158,8 @@ impl OutgoingEvent {
             delay: self.delay,
             idempotency_key: self.idempotency_key.as_deref(),
             max_retries: self.max_retries,
+            ordering_key: self.ordering_key.as_deref(),
+            trace: self.trace.as_ref(),
         }
     }
 
@@ -207,13 +233,26 @@ impl EventBuilder {
         self
     }
 
+    /// See [`OutgoingEvent::ordering_key`].
+    pub fn ordering_key(mut self, key: impl Into<String>) -> Self {
+        self.event = self.event.ordering_key(key);
+        self
+    }
+
+    /// See [`OutgoingEvent::trace`].
+    pub fn trace(mut self, trace: TraceContext) -> Self {
+        self.event = self.event.trace(trace);
+        self
+    }
+
     /// Sends the event.
     ///
     /// # Errors
     ///
-    /// As [`WebhookSystem::send_webhook`], and
+    /// As [`WebhookSystem::send_webhook`];
     /// [`EndpointNotFound`](crate::WebhookError::EndpointNotFound) when it is for one endpoint
-    /// that does not exist or is disabled.
+    /// that does not exist or is disabled; and
+    /// [`IdempotencyKeyReused`](crate::WebhookError::IdempotencyKeyReused).
     pub async fn send(self) -> Result<SendReceipt> {
         let event = &self.event;
         self.system.send(&event.options(), event.event_data()).await

@@ -39,10 +39,13 @@ mod builder;
 mod dead_letters;
 mod deliveries;
 mod endpoint_gates;
+mod endpoint_lookup;
 mod endpoint_rules;
 mod endpoints;
 mod event_builder;
+mod events;
 mod health;
+mod looking;
 mod sending;
 mod shutdown;
 pub mod storage;
@@ -51,18 +54,18 @@ mod verification;
 
 pub use webhooks_core::{
     Attempt, AttemptRecord, BatchConfig, CancelReason, Circuit, CircuitBreakerConfig, CircuitState,
-    Clock, DeadReason, DeliveryId, DeliveryResult, DeliveryState, Detail, EventFilter, EventId,
-    EventType, FailureKind, KeptEndpoint, Lease, Outcome, PreviousSecret, Priority,
-    RateLimitConfig, Result, RetryStrategy, SignatureGenerator, SignatureScheme, Timestamp,
-    Transport, Verdict, WebhookDelivery, WebhookEndpoint, WebhookError, WebhookEvent, WorkerId,
-    generate_secret,
+    Clock, DeadReason, DeliveryId, DeliveryOrder, DeliveryResult, DeliveryState, Detail,
+    EventFilter, EventId, EventType, FailureKind, KeptEndpoint, Lease, OnDead, OrderBy, Outcome,
+    PreviousSecret, Priority, RateLimitConfig, Result, RetryStrategy, SignatureGenerator,
+    SignatureScheme, Timestamp, TraceContext, Transport, Verdict, WebhookDelivery, WebhookEndpoint,
+    WebhookError, WebhookEvent, WorkerId, generate_secret,
 };
 #[cfg(feature = "ed25519")]
 pub use webhooks_core::{Ed25519Key, Ed25519PublicKey};
 pub use webhooks_delivery::{
     AttemptMetrics, DeliveryEngine, DeliveryEngineBuilder, EndpointMetrics, Metrics, NetworkPolicy,
-    Notice, NoticeStream, NoticedDelivery, ProxyConfig, RefusedMetrics, Resolve, SystemResolver,
-    TlsOptions, WebhookQueue, parse_retry_after,
+    Notice, NoticeStream, NoticedDelivery, ProxyConfig, RefusedMetrics, Resolve, Settings,
+    SystemResolver, TlsOptions, WebhookQueue, parse_retry_after,
 };
 #[cfg(feature = "receiver")]
 pub use webhooks_receiver::{

@@ -2,8 +2,9 @@
 
 use serde::Serialize;
 use tracing::{Instrument, Span, field};
-use webhooks_core::{Result, SendOptions};
+use webhooks_core::{DeliveryResult, Result, SendOptions};
 
+use crate::endpoints::readable;
 use crate::event_builder::{EventBuilder, OutgoingEvent, SendReceipt};
 use crate::system::WebhookSystem;
 
@@ -38,14 +39,14 @@ impl WebhookSystem {
     ///
     /// # Errors
     ///
-    /// [`WebhookError::InvalidEvent`] or [`WebhookError::SerializationError`] for an event type,
-    /// body or field out of its bounds, before anything is stored; [`WebhookError::Overloaded`]
-    /// when a queue is full; [`WebhookError::ShutDown`] after [`shutdown`](Self::shutdown).
+    /// [`WebhookError::InvalidEvent`](crate::WebhookError::InvalidEvent) or [`WebhookError::SerializationError`](crate::WebhookError::SerializationError) for an event type,
+    /// body or field out of its bounds, before anything is stored; [`WebhookError::Overloaded`](crate::WebhookError::Overloaded)
+    /// when a queue is full; [`WebhookError::ShutDown`](crate::WebhookError::ShutDown) after [`shutdown`](Self::shutdown).
     ///
-    /// [`WebhookError::InvalidEvent`]: webhooks_core::WebhookError::InvalidEvent
-    /// [`WebhookError::SerializationError`]: webhooks_core::WebhookError::SerializationError
-    /// [`WebhookError::Overloaded`]: webhooks_core::WebhookError::Overloaded
-    /// [`WebhookError::ShutDown`]: webhooks_core::WebhookError::ShutDown
+    /// [`WebhookError::InvalidEvent`](crate::WebhookError::InvalidEvent): webhooks_core::WebhookError::InvalidEvent
+    /// [`WebhookError::SerializationError`](crate::WebhookError::SerializationError): webhooks_core::WebhookError::SerializationError
+    /// [`WebhookError::Overloaded`](crate::WebhookError::Overloaded): webhooks_core::WebhookError::Overloaded
+    /// [`WebhookError::ShutDown`](crate::WebhookError::ShutDown): webhooks_core::WebhookError::ShutDown
     pub async fn send_webhook(&self, event: &str, data: impl Serialize) -> Result<SendReceipt> {
         self.send(&SendOptions::new(event), &data).await
     }
@@ -149,5 +150,55 @@ impl WebhookSystem {
         let span = tracing::info_span!("send", events = events.len());
         let sent = self.pipeline()?.send_all(&to_send).instrument(span).await?;
         Ok(sent.into_iter().map(|sent| sent.map(Into::into)).collect())
+    }
+
+    /// Sends an event to an endpoint once, and says what came of it: signed and within the network policy
+    /// like any other, but nothing is stored, nothing is tried again, and neither circuit nor health
+    /// of the endpoint change. Its rate limit is not looked at.
+    ///
+    /// ```
+    /// # use better_auth_webhooks::storage::MemoryStorage;
+    /// # use better_auth_webhooks::{WebhookEndpoint, WebhookSystem};
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), better_auth_webhooks::WebhookError> {
+    /// # let transport = webhooks_testing::ScriptedTransport::new();
+    /// # let system = WebhookSystem::builder().transport(transport.clone()).build(MemoryStorage::new());
+    /// # system
+    /// #     .register_endpoint(WebhookEndpoint {
+    /// #         id: "endpoint_1".to_string(),
+    /// #         url: "https://api.example.com/webhooks".to_string(),
+    /// #         secret: "webhook_secret".to_string(),
+    /// #         events: vec!["user.*".to_string()],
+    /// #         ..Default::default()
+    /// #     })
+    /// #     .await?;
+    /// use better_auth_webhooks::OutgoingEvent;
+    ///
+    /// let event = OutgoingEvent::new("user.created").data("a test");
+    /// let result = system.try_endpoint("endpoint_1", &event).await?;
+    /// assert!(result.is_delivered());
+    /// assert_eq!(system.get_metrics().await?.total_deliveries, 0);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`WebhookError::EndpointNotFound`](crate::WebhookError::EndpointNotFound); [`WebhookError::InvalidEvent`](crate::WebhookError::InvalidEvent) or
+    /// [`WebhookError::SerializationError`](crate::WebhookError::SerializationError) for a field of the event out of its bounds;
+    /// [`WebhookError::DeliveryFailed`](crate::WebhookError::DeliveryFailed) when nothing was sent, for something that this process
+    /// lacks; see [`WebhookSystem`].
+    pub async fn try_endpoint(
+        &self,
+        endpoint_id: &str,
+        event: &OutgoingEvent,
+    ) -> Result<DeliveryResult> {
+        let record = self.endpoint(endpoint_id).await?;
+        readable(&record)?;
+        let pipeline = self.pipeline()?;
+        let (options, data) = (event.options(), event.event_data());
+        pipeline
+            .try_endpoint(&record.endpoint, &options, data)
+            .await
     }
 }

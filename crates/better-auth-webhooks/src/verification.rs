@@ -68,7 +68,7 @@ impl WebhookSystem {
             // As it was asked, and not as somebody makes it at this moment.
             let mut verified = KeptEndpoint::clone(readable(&stored)?);
             verified.enabled = true;
-            let expected = Expected::Definition(stored.definition_revision);
+            let expected = Expected::Revision(stored.definition_revision);
             let storage = pipeline.storage();
             match storage.save_definition(&verified, expected).await? {
                 Saved::Stored(_) => self.set_gates(endpoint_id, &[GateChange::Enable]).await,

@@ -1,26 +1,26 @@
 //! The example of a custom storage passes the suite.
 
-#[path = "../examples/custom_storage/filling.rs"]
-mod filling;
-#[path = "../examples/custom_storage/leases.rs"]
-mod leases;
-#[path = "../examples/custom_storage/list_storage.rs"]
-mod list_storage;
-#[path = "../examples/custom_storage/lists.rs"]
-mod lists;
-#[path = "../examples/custom_storage/row.rs"]
-mod row;
+#[path = "../examples/custom_storage/storage/mod.rs"]
+mod storage;
 
-use webhooks_storage_testkit::{Backend, conformance};
+use webhooks_storage_testkit::{Backend, Capabilities, conformance};
 
 struct Custom;
 
 #[async_trait::async_trait]
 impl Backend for Custom {
-    type Storage = list_storage::ListStorage;
+    type Storage = storage::ListStorage;
 
     async fn fresh(&self) -> Self::Storage {
-        list_storage::ListStorage::new()
+        storage::ListStorage::new()
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            documents: true,
+            statistics: true,
+            ..Capabilities::default()
+        }
     }
 }
 

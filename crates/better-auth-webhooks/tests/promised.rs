@@ -14,20 +14,20 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use better_auth_webhooks::storage::spi::{
-    Beat, Claim, Claimed, EndpointChanges, EndpointGate, Enqueued, NewEvent, Settled, Settlement,
-    Swept,
+    Beat, Claim, Claimed, Commit, DeliveredEvent, EndpointChanges, EndpointGate, Enqueued,
+    EventDelivery, NewEvent, Settled, Settlement, Swept,
 };
 use better_auth_webhooks::storage::{
-    Change, Changed, Counts, DeliveryQuery, DeliveryRecord, EndpointRecord, Expected,
-    MemoryStorage, Page, Retention, Saved, WebhookStorage,
+    Change, Changed, Counts, Deleted, DeliveryQuery, DeliveryRecord, EndpointRecord, EventQuery,
+    EventRecord, Expected, MemoryStorage, Page, Retention, Saved, WebhookStorage, WorkerRecord,
 };
 use better_auth_webhooks::{
     Attempt, CircuitBreaker, CircuitBreakerConfig, CircuitPermit, CircuitState, Clock,
-    DeliveryEngine, DeliveryResult, EventFilter, EventType, IncomingWebhook, NetworkPolicy,
-    Outcome, Priority, RateLimitConfig, RateLimiter, Resolve, Result, RetryStrategy, SendReceipt,
-    Shutdown, SignatureGenerator, SystemClock, Timestamp, Transport, Verdict, WebhookDelivery,
-    WebhookEndpoint, WebhookError, WebhookEvent, WebhookQueue, WebhookReceiver, WebhookSystem,
-    WorkerId, parse_retry_after,
+    DeliveryEngine, DeliveryResult, EventFilter, EventId, EventType, IncomingWebhook,
+    NetworkPolicy, Outcome, Priority, RateLimitConfig, RateLimiter, Resolve, Result, RetryStrategy,
+    SendReceipt, Shutdown, SignatureGenerator, SystemClock, Timestamp, Transport, Verdict,
+    WebhookDelivery, WebhookEndpoint, WebhookError, WebhookEvent, WebhookQueue, WebhookReceiver,
+    WebhookSystem, WorkerId, parse_retry_after,
 };
 use http::{HeaderMap, HeaderValue};
 use serde_json::json;
@@ -119,13 +119,15 @@ async fn the_builder_takes_every_promised_line_and_delivers() {
         .unwrap();
     let again = system
         .webhook("user.created")
-        .data(json!({ "other": true }))
+        .data(json!({}))
         .idempotency_key("signup-123")
         .tenant("org_1")
         .send()
         .await
         .unwrap();
-    assert_eq!(again, receipt);
+    assert!(again.duplicate && !receipt.duplicate);
+    assert_eq!(again.event_id, receipt.event_id);
+    assert_eq!(again.delivery_ids, receipt.delivery_ids);
 
     let emptied: bool = system.drain(SOON).await.unwrap();
     assert!(emptied);
@@ -691,8 +693,13 @@ impl WebhookStorage for MyStorage {
         self.inner.endpoint_record(id).await
     }
 
-    async fn delete_endpoint(&self, id: &str, now: Timestamp) -> Result<bool> {
-        self.inner.delete_endpoint(id, now).await
+    async fn delete_endpoint(
+        &self,
+        id: &str,
+        expected: Expected,
+        now: Timestamp,
+    ) -> Result<Deleted> {
+        self.inner.delete_endpoint(id, expected, now).await
     }
 
     async fn endpoints_since(&self, revision: u64, limit: usize) -> Result<EndpointChanges> {
@@ -708,7 +715,7 @@ impl WebhookStorage for MyStorage {
         events: &[NewEvent],
         worker: Option<&WorkerId>,
         now: Timestamp,
-    ) -> Result<Vec<Enqueued>> {
+    ) -> Result<Commit<Enqueued>> {
         self.events.fetch_add(events.len(), Ordering::SeqCst);
         self.inner.enqueue(events, worker, now).await
     }
@@ -742,6 +749,26 @@ impl WebhookStorage for MyStorage {
         now: Timestamp,
     ) -> Result<Changed> {
         self.inner.change(query, to, limit, now).await
+    }
+
+    async fn deliver_events(
+        &self,
+        deliveries: &[EventDelivery],
+        now: Timestamp,
+    ) -> Result<Vec<DeliveredEvent>> {
+        self.inner.deliver_events(deliveries, now).await
+    }
+
+    async fn events(&self, query: &EventQuery) -> Result<Page<EventRecord, EventId>> {
+        self.inner.events(query).await
+    }
+
+    async fn oldest_ready(&self, now: Timestamp) -> Result<Option<Timestamp>> {
+        self.inner.oldest_ready(now).await
+    }
+
+    async fn workers(&self) -> Result<Vec<WorkerRecord>> {
+        self.inner.workers().await
     }
 
     async fn counts(&self, endpoint_id: Option<&str>) -> Result<Counts> {
@@ -800,6 +827,7 @@ impl Transport for Discard {
             duration: Duration::from_millis(1),
             retry_after: None,
             response: Default::default(),
+            response_headers: Vec::new(),
         })
     }
 

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::named::named;
 use crate::storage::spi::POISON_SUSPECT_CRASHES;
-use crate::{DeliveryId, KeptEndpoint, Priority, Timestamp, WebhookEvent, WorkerId};
+use crate::{DeliveryId, DeliveryOrder, KeptEndpoint, Priority, Timestamp, WebhookEvent, WorkerId};
 
 /// One event on its way to one endpoint. A storage makes it with all of its fields from what it
 /// keeps; it is serialised without its endpoint.
@@ -21,6 +21,8 @@ pub struct WebhookDelivery {
     pub incarnation: u64,
     /// It was sent to this endpoint by name, whatever its filters say.
     pub by_name: bool,
+    /// The order in which it stands, if in one.
+    pub order: Option<DeliveryOrder>,
     /// What is sent.
     pub event: Arc<WebhookEvent>,
     /// How urgent it is among the deliveries of its endpoint.
@@ -52,6 +54,7 @@ impl WebhookDelivery {
             incarnation: 0,
             // Whoever makes one by hand has chosen the endpoint, and its filters are not asked.
             by_name: true,
+            order: None,
             priority: Priority::default(),
             due_at: event.created_at,
             attempts: 0,
@@ -93,6 +96,8 @@ pub struct Lease {
 /// Where a delivery is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum DeliveryState {
+    /// Waits for the end of those before it in its [order](WebhookDelivery::order).
+    Blocked,
     /// Waits for a worker.
     Ready,
     /// Waits for its time.
@@ -109,7 +114,7 @@ pub enum DeliveryState {
 
 impl DeliveryState {
     /// The states from which a delivery may still be sent.
-    pub const WAITING: [Self; 3] = [Self::Ready, Self::Scheduled, Self::Leased];
+    pub const WAITING: [Self; 4] = [Self::Blocked, Self::Ready, Self::Scheduled, Self::Leased];
 
     /// Whether the delivery's life is over, a replay aside.
     #[must_use]
@@ -119,6 +124,7 @@ impl DeliveryState {
 }
 
 named!(DeliveryState, "delivery state", {
+    Blocked => "blocked",
     Ready => "ready",
     Scheduled => "scheduled",
     Leased => "leased",

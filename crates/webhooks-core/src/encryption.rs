@@ -129,6 +129,10 @@ impl EncryptionKeys {
             tenant: endpoint.tenant.clone(),
             batch: endpoint.batch,
             signature: endpoint.signature,
+            ordering: endpoint.ordering,
+            on_dead: endpoint.on_dead,
+            description: endpoint.description.clone(),
+            metadata: endpoint.metadata.clone(),
             previous_secrets: previous.collect::<Result<_>>()?,
         }))
     }

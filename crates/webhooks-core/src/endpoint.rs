@@ -1,6 +1,6 @@
 //! Where events go.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::time::Duration;
 
@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroize;
 
 use crate::{
-    BatchConfig, EventFilter, PRIVATE_KEY_PREFIX, RateLimitConfig, Result, StandardSigner,
-    Timestamp, WebhookError,
+    BatchConfig, EventFilter, OnDead, OrderBy, PRIVATE_KEY_PREFIX, RateLimitConfig, Result,
+    StandardSigner, Timestamp, WebhookError,
     field_rule::{ENCRYPTED_PREFIX, bound, broken},
     header_rule::check_headers,
     named::named,
@@ -31,6 +31,14 @@ pub const MAX_TIMEOUT_SECONDS: u64 = 3_600;
 const MAX_PREVIOUS_SECRETS: usize = 4;
 /// The most statuses that count as accepted besides 2xx.
 const MAX_ACCEPTED_STATUSES: usize = 32;
+/// The longest description, in bytes.
+const MAX_DESCRIPTION: usize = 1_024;
+/// The most entries of metadata.
+const MAX_METADATA: usize = 32;
+/// The longest name of an entry, in bytes.
+const MAX_METADATA_NAME: usize = 64;
+/// The longest value of an entry, in bytes.
+const MAX_METADATA_VALUE: usize = 512;
 /// The response that disables an endpoint.
 ///
 /// No endpoint can list it as accepted: the two meanings would contradict each other.
@@ -91,6 +99,15 @@ pub struct WebhookEndpoint {
     pub signature: SignatureScheme,
     /// Secrets that still sign besides `secret` while a rotation runs, newest first.
     pub previous_secrets: Vec<PreviousSecret>,
+    /// Which of its deliveries go one after another.
+    pub ordering: OrderBy,
+    /// What becomes of those behind one that is given up.
+    pub on_dead: OnDead,
+    /// What people call it, at most 1,024 bytes.
+    pub description: String,
+    /// What a service keeps with it, at most 32 entries: names of 1 to 64 bytes and values of at
+    /// most 512 bytes, without zero characters.
+    pub metadata: BTreeMap<String, String>,
 }
 
 /// How the requests of an endpoint are signed.
@@ -176,11 +193,18 @@ impl WebhookEndpoint {
             self.user_agent.as_deref(),
         )?;
         self.check_accepted_statuses()?;
+        self.check_texts()?;
         if let Some(rate_limit) = &self.rate_limit {
             rate_limit.validate()?;
         }
         if let Some(batch) = &self.batch {
             batch.validate()?;
+            // Its batches would have one event each.
+            if self.ordering == OrderBy::All {
+                broken(Some(
+                    "batch is set, which ordering all leaves no room for".into(),
+                ))?;
+            }
         }
         Ok(())
     }
@@ -324,6 +348,33 @@ impl WebhookEndpoint {
         Ok(())
     }
 
+    fn check_texts(&self) -> Result<()> {
+        let length = self.description.len();
+        bound("description", length, 0, MAX_DESCRIPTION, "bytes")?;
+        bound("metadata", self.metadata.len(), 0, MAX_METADATA, "entries")?;
+        for (name, value) in &self.metadata {
+            bound("metadata's name", name.len(), 1, MAX_METADATA_NAME, "bytes")?;
+            bound(
+                "metadata's value",
+                value.len(),
+                0,
+                MAX_METADATA_VALUE,
+                "bytes",
+            )?;
+        }
+        let entries = self.metadata.iter().flat_map(|(name, value)| [name, value]);
+        // Not every storage can keep one.
+        if entries
+            .chain([&self.description])
+            .any(|text| text.contains('\0'))
+        {
+            broken(Some(
+                "description or metadata holds a zero character".into(),
+            ))?;
+        }
+        Ok(())
+    }
+
     fn check_accepted_statuses(&self) -> Result<()> {
         let count = self.accepted_statuses.len();
         let most = MAX_ACCEPTED_STATUSES;
@@ -354,6 +405,10 @@ impl Default for WebhookEndpoint {
             batch: None,
             signature: SignatureScheme::default(),
             previous_secrets: Vec::new(),
+            ordering: OrderBy::None,
+            on_dead: OnDead::Continue,
+            description: String::new(),
+            metadata: BTreeMap::new(),
         }
     }
 }

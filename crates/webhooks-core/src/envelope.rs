@@ -125,6 +125,29 @@ fn write(
     Ok(())
 }
 
+/// The `data` of an event's envelope, as it was sent. `None` of what is no such envelope, and once it
+/// was erased.
+///
+/// ```
+/// use webhooks_core::{EventId, EventType, Timestamp, envelope, envelope_data};
+///
+/// let (id, now) = (EventId::new(Timestamp::EPOCH), Timestamp::EPOCH);
+/// let event_type = EventType::new("user.created")?;
+/// let body = envelope(id, &event_type, now, &"some data", 256 << 10)?;
+/// assert_eq!(envelope_data(&body), Some(&br#""some data""#[..]));
+/// # Ok::<(), webhooks_core::WebhookError>(())
+/// ```
+#[must_use]
+pub fn envelope_data(payload: &[u8]) -> Option<&[u8]> {
+    const BEFORE: &[u8] = br#","data":"#;
+    const BEHIND: usize = r#","version":"1.0"}"#.len();
+    // The first one: what stands before the data cannot hold a quotation mark.
+    let start = payload
+        .windows(BEFORE.len())
+        .position(|part| part == BEFORE)?;
+    payload.get(start + BEFORE.len()..payload.len().checked_sub(BEHIND)?)
+}
+
 /// Writes the envelope of a batch around the bytes of its events' envelopes.
 ///
 /// The parts are the stored bytes, never written again: a signature over another spelling of the

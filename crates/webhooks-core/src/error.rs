@@ -37,6 +37,14 @@ pub enum WebhookError {
     EndpointChanged(Detail),
     /// No delivery has this id.
     DeliveryNotFound(Detail),
+    /// The event has a delivery to this endpoint already; that may be sent again.
+    DeliveryExists(Detail),
+    /// The payload was erased, so that nothing can be sent of it.
+    PayloadErased(Detail),
+    /// No event has this id.
+    EventNotFound(Detail),
+    /// The idempotency key was used for something else within 24 h; nothing was stored.
+    IdempotencyKeyReused(Detail),
     /// The storage could not do what it was asked; [`WebhookError::is_transient`] tells whether
     /// trying again may help.
     StorageError(Detail),
@@ -125,6 +133,10 @@ impl WebhookError {
             | Self::EndpointExists(d)
             | Self::EndpointChanged(d)
             | Self::DeliveryNotFound(d)
+            | Self::DeliveryExists(d)
+            | Self::PayloadErased(d)
+            | Self::EventNotFound(d)
+            | Self::IdempotencyKeyReused(d)
             | Self::StorageError(d)
             | Self::SerializationError(d)
             | Self::InvalidConfig(d)
@@ -192,6 +204,10 @@ impl WebhookError {
             Self::EndpointExists(d) => ("endpoint exists with another definition", Some(d)),
             Self::EndpointChanged(d) => ("endpoint was changed meanwhile", Some(d)),
             Self::DeliveryNotFound(d) => ("delivery not found", Some(d)),
+            Self::DeliveryExists(d) => ("delivery exists", Some(d)),
+            Self::PayloadErased(d) => ("payload erased", Some(d)),
+            Self::EventNotFound(d) => ("event not found", Some(d)),
+            Self::IdempotencyKeyReused(d) => ("idempotency key reused", Some(d)),
             Self::StorageError(d) => ("storage error", Some(d)),
             Self::SerializationError(d) => ("serialization error", Some(d)),
             Self::InvalidConfig(d) => ("invalid configuration", Some(d)),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::Serialize;
 
-use crate::{EventId, EventType, Result, Timestamp, envelope};
+use crate::{EventId, EventType, Result, Timestamp, TraceContext, envelope};
 
 /// An event as it was sent: its bytes are shared by all its deliveries. A storage makes it with all
 /// of its fields from what it keeps; it is serialised with its payload as the JSON that it is, to
@@ -24,6 +24,11 @@ pub struct WebhookEvent {
     pub payload: Bytes,
     /// When it was sent.
     pub created_at: Timestamp,
+    /// Events with the same key arrive at endpoints that [order by it](crate::OrderBy::Key) in the
+    /// order in which they were stored.
+    pub ordering_key: Option<Arc<str>>,
+    /// The trace in which it was sent, if it was told.
+    pub trace: Option<TraceContext>,
 }
 
 impl WebhookEvent {
@@ -47,6 +52,8 @@ impl WebhookEvent {
             tenant,
             payload,
             created_at: now,
+            ordering_key: None,
+            trace: None,
         })
     }
 }

@@ -72,6 +72,26 @@ impl EventFilter {
         }
     }
 
+    /// The only type that passes, of a filter that is an exact type.
+    #[must_use]
+    pub fn exact(&self) -> Option<&str> {
+        match &self.0 {
+            Pattern::Exact(exact) => Some(exact),
+            Pattern::Any | Pattern::Below(_) => None,
+        }
+    }
+
+    /// What every type that passes begins with, and has more behind: of `user.*` it is `user.`, of
+    /// `*` nothing. `None` for an exact type.
+    #[must_use]
+    pub fn prefix(&self) -> Option<String> {
+        match &self.0 {
+            Pattern::Any => Some(String::new()),
+            Pattern::Below(prefix) => Some(format!("{prefix}.")),
+            Pattern::Exact(_) => None,
+        }
+    }
+
     pub(crate) const fn pattern(&self) -> &Pattern {
         &self.0
     }

@@ -37,6 +37,7 @@ mod id;
 mod json_rule;
 mod kept_endpoint;
 mod named;
+mod order;
 mod outcome;
 mod priority;
 mod random;
@@ -52,6 +53,7 @@ mod standard_webhooks;
 pub mod storage;
 mod text_rule;
 mod timestamp;
+mod trace_context;
 mod transport;
 mod whole;
 
@@ -67,7 +69,9 @@ pub use self::encryption::EncryptionKeys;
 pub use self::endpoint::{
     MAX_TIMEOUT_SECONDS, MAX_URL, PreviousSecret, SignatureScheme, WebhookEndpoint,
 };
-pub use self::envelope::{ENVELOPE_VERSION, batch_envelope, committed_envelope, envelope};
+pub use self::envelope::{
+    ENVELOPE_VERSION, batch_envelope, committed_envelope, envelope, envelope_data,
+};
 pub use self::error::{Detail, Result, WebhookError};
 pub use self::event::WebhookEvent;
 pub use self::event_type::{BATCH_EVENT, EventType, MAX_EVENT_TYPE, PING_EVENT};
@@ -77,6 +81,7 @@ pub use self::filter_index::FilterIndex;
 pub use self::id::{DeliveryId, EventId, WorkerId};
 pub use self::json_rule::{MAX_DATA_DEPTH, check_data};
 pub use self::kept_endpoint::KeptEndpoint;
+pub use self::order::{DeliveryOrder, OnDead, OrderBy};
 pub use self::outcome::{AttemptRecord, DeliveryResult, FailureKind, Outcome};
 pub use self::priority::Priority;
 #[cfg(feature = "random")]
@@ -100,6 +105,7 @@ pub use self::standard_webhooks::{
 };
 pub use self::text_rule::{MAX_DELAY, MAX_NAME, check_endpoint_id};
 pub use self::timestamp::Timestamp;
+pub use self::trace_context::TraceContext;
 pub use self::transport::{Attempt, Transport};
 
 /// Runs the example of the README.

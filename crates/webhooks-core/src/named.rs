@@ -135,8 +135,8 @@ mod tests {
     #[test]
     fn an_unknown_name_is_told_with_those_that_there_are() {
         let error = "lost".parse::<DeliveryState>().unwrap_err();
-        let expected = "unknown name: \"lost\" is no delivery state, which are ready, scheduled, \
-                        leased, delivered, dead, cancelled";
+        let expected = "unknown name: \"lost\" is no delivery state, which are blocked, ready, \
+                        scheduled, leased, delivered, dead, cancelled";
         assert_eq!(error.to_string(), expected);
     }
 }

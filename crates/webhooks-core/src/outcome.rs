@@ -24,6 +24,8 @@ pub struct DeliveryResult {
     pub retry_after: Option<Duration>,
     /// The first bytes of the response's body, as many as the transport keeps; 4 KiB by default.
     pub response: Bytes,
+    /// Headers of the response, as many as the transport keeps; none by default.
+    pub response_headers: Vec<(String, String)>,
 }
 
 impl DeliveryResult {
@@ -188,6 +190,8 @@ pub struct AttemptRecord {
     /// The first bytes of the response's body. Serialised as text.
     #[serde(serialize_with = "crate::shown::text")]
     pub response: Bytes,
+    /// Headers of the response, as many as were kept.
+    pub response_headers: Vec<(String, String)>,
     /// The lease was lost before the attempt was settled, so that another one may have run too.
     pub ambiguous: bool,
 }
@@ -204,6 +208,7 @@ impl AttemptRecord {
             status: None,
             failure: None,
             response: Bytes::new(),
+            response_headers: Vec::new(),
             ambiguous: false,
         }
     }
@@ -217,6 +222,7 @@ impl AttemptRecord {
             status: result.status,
             failure: result.failure(),
             response: result.response.clone(),
+            response_headers: result.response_headers.clone(),
             ..Self::new(delivery.id, number, result.started_at)
         }
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::retry::MAX_RETRIES;
 use crate::text_rule::{MAX_DELAY, name_problem};
-use crate::{EventType, Priority, Result, WebhookError};
+use crate::{EventType, Priority, Result, TraceContext, WebhookError};
 
 /// What is sent, besides the data: by a system, inside a transaction, and by the SQL function
 /// `webhook_send`, which all have these bounds.
@@ -26,6 +26,11 @@ pub struct SendOptions<'a> {
     /// Retries after the first attempt, at most 1,000; `None` means those of the system that
     /// delivers it.
     pub max_retries: Option<u32>,
+    /// Events with the same key arrive in the order in which they were stored, at endpoints that
+    /// [order by it](crate::OrderBy::Key); 1 to 256 bytes without control characters.
+    pub ordering_key: Option<&'a str>,
+    /// The trace in which it is sent.
+    pub trace: Option<&'a TraceContext>,
 }
 
 impl<'a> SendOptions<'a> {
@@ -50,6 +55,8 @@ impl<'a> SendOptions<'a> {
             delay: Duration::ZERO,
             idempotency_key: None,
             max_retries: None,
+            ordering_key: None,
+            trace: None,
         }
     }
 
@@ -63,6 +70,7 @@ impl<'a> SendOptions<'a> {
         let problem = None
             .or_else(|| name_problem("tenant", self.tenant?))
             .or_else(|| name_problem("idempotency key", self.idempotency_key?))
+            .or_else(|| name_problem("ordering key", self.ordering_key?))
             .or_else(|| {
                 let (seconds, most) = (self.delay.as_secs(), MAX_DELAY.as_secs());
                 let is_too_long = self.delay > MAX_DELAY;

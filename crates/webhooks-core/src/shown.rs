@@ -1,6 +1,7 @@
 //! How what users read is serialised: durations in milliseconds, bodies as what they are, and
 //! nothing of a credential.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,8 +10,8 @@ use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use crate::{
-    BatchConfig, KeptEndpoint, RateLimitConfig, SignatureScheme, Timestamp, WebhookEndpoint,
-    WebhookError,
+    BatchConfig, KeptEndpoint, OnDead, OrderBy, RateLimitConfig, SignatureScheme, Timestamp,
+    WebhookEndpoint, WebhookError,
 };
 
 /// A duration in whole milliseconds.
@@ -65,6 +66,10 @@ struct Definition<'a> {
     batch: Option<BatchConfig>,
     signature: SignatureScheme,
     previous_secrets: Vec<Expiry>,
+    ordering: OrderBy,
+    on_dead: OnDead,
+    description: &'a str,
+    metadata: &'a BTreeMap<String, String>,
 }
 
 #[derive(Serialize)]
@@ -91,6 +96,10 @@ impl<'a> Definition<'a> {
             batch,
             signature,
             previous_secrets,
+            ordering,
+            on_dead,
+            description,
+            metadata,
         } = endpoint;
         let mut headers: Vec<_> = headers.keys().map(String::as_str).collect();
         headers.sort_unstable();
@@ -111,6 +120,10 @@ impl<'a> Definition<'a> {
             batch: *batch,
             signature: *signature,
             previous_secrets: expiries.collect(),
+            ordering: *ordering,
+            on_dead: *on_dead,
+            description,
+            metadata,
         }
     }
 }
@@ -158,6 +171,8 @@ mod tests {
             // To the byte: a number that no f64 can hold, and a key that stands twice.
             payload: Bytes::from_static(br#"{"n": 1.00000000000000000001, "k":1,"k":2}"#),
             created_at: AT,
+            ordering_key: None,
+            trace: None,
         };
         let mut delivery = WebhookDelivery::new("a", Arc::new(event));
         delivery.id = DeliveryId::from_uuid(uuid::Uuid::nil());
@@ -190,7 +205,8 @@ mod tests {
             "rate_limit": null, "headers": ["authorization"], "content_type": null,
             "user_agent": null, "accepted_statuses": [], "timeout_seconds": 0, "tenant": null,
             "batch": null, "signature": "timestamped",
-            "previous_secrets": [{ "expires_at": 1_000_000 }],
+            "previous_secrets": [{ "expires_at": 1_000_000 }], "ordering": "none", "on_dead": "continue",
+            "description": "", "metadata": {},
         });
         let gate = json!({
             "paused": false, "disabled": "gone", "held_until": 1_000_000, "max_leased": null,
@@ -198,6 +214,7 @@ mod tests {
         });
         let expected = json!({
             "endpoint": definition, "gate": gate, "revision": 0, "definition_revision": 0,
+            "created_at": 0, "updated_at": 0,
             "incarnation": 0, "deleted": false, "unreadable": "storage error: no key",
         });
         assert_eq!(shown(&record), expected);
@@ -225,22 +242,24 @@ mod tests {
         let event = json!({
             "id": "webhook_00000000-0000-0000-0000-000000000000", "event_type": "user.created",
             "tenant": "t", "payload": serde_json::from_str::<Value>(&payload).unwrap(),
-            "created_at": 1_000_000,
+            "created_at": 1_000_000, "ordering_key": null, "trace": null,
         });
         let delivery = json!({
-            "id": id, "endpoint_id": "a", "incarnation": 0, "by_name": true, "event": event,
+            "id": id, "endpoint_id": "a", "incarnation": 0, "by_name": true, "order": null, "event": event,
             "priority": "normal", "due_at": 1_000_000, "attempts": 0, "max_retries": 11,
             "crashes": 0, "lease": { "worker": "w", "token": 7 },
         });
         let attempt = json!({
             "delivery_id": id, "number": 1, "started_at": 1_000_000, "duration_ms": 41,
             "status": 503, "failure": "server_error", "response": "no \u{fffd}",
+            "response_headers": [],
             "ambiguous": false,
         });
         let expected = json!({
             "items": [{
                 "delivery": delivery, "state": "dead", "dead_reason": "attempts_exhausted",
-                "cancel_reason": "by_hand", "updated_at": 1_000_000, "attempts": [attempt],
+                "cancel_reason": "by_hand", "updated_at": 1_000_000, "last_status": null, "last_failure": null,
+                "attempts": [attempt],
             }],
             "next": id,
         });

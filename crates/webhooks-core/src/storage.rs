@@ -9,14 +9,21 @@
 mod claim;
 mod constants;
 mod counts;
+mod documents;
 mod endpoints;
 mod enqueue;
+mod events;
 mod fan_out;
+mod fingerprint;
 mod forward;
+mod groups;
 mod outbox;
 mod query;
 mod settlement;
 pub mod spi;
+mod stats;
+mod walk;
+mod workers;
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -25,17 +32,26 @@ use std::sync::Arc;
 #[doc(hidden)]
 pub use async_trait::async_trait;
 
-use crate::{
-    DeliveryId, DeliveryState, EventId, Result, Timestamp, WebhookEndpoint, WebhookError, WorkerId,
-};
+use crate::{DeliveryId, EventId, Result, Timestamp, WebhookEndpoint, WebhookError, WorkerId};
 
 pub use self::counts::{Counts, Retention};
-pub use self::endpoints::{DisabledBy, EndpointRecord, Expected, GateState, Saved};
-pub use self::query::{Change, Changed, DeliveryQuery, DeliveryRecord, MAX_PAGE, Page};
-use self::spi::{
-    Beat, Claim, Claimed, EndpointChanges, EndpointGate, Enqueued, FanOut, FanOutPart, HeldLease,
-    NewEvent, OutboxEvent, PartPlace, Settled, Settlement, Swept,
+pub use self::documents::{Document, DocumentQuery, DocumentStore, MAX_DOCUMENT, MAX_DOCUMENTS};
+pub use self::endpoints::{Deleted, DisabledBy, EndpointRecord, Expected, GateState, Saved};
+pub use self::events::{EventQuery, EventRecord, StateCounts};
+pub use self::groups::{Group, GroupBy, GroupKey, Groups, MAX_GROUPS};
+pub use self::query::{
+    Change, Changed, DeliveryQuery, DeliveryRecord, MAX_PAGE, Page, StatusFilter,
 };
+use self::spi::{
+    Beat, Claim, Claimed, Commit, DeliveredEvent, EndpointChanges, EndpointGate, Enqueued,
+    EventDelivery, FanOut, FanOutPart, HeldLease, NewEvent, OutboxEvent, PartPlace, Settled,
+    Settlement, StatDelta, Swept,
+};
+pub use self::stats::{
+    LATENCY_BOUNDS_MS, MAX_BUCKETS, STAT_HOURS_KEPT, STAT_MINUTES_KEPT, StatBucket, StatNumbers,
+    StatQuery, StatResolution,
+};
+pub use self::workers::WorkerRecord;
 
 /// Keeps endpoints, deliveries and the log of attempts.
 ///
@@ -104,10 +120,15 @@ pub trait WebhookStorage: Debug + Send + Sync + 'static {
         record.map(EndpointRecord::into_definition).transpose()
     }
 
-    /// Deletes an endpoint and cancels its waiting deliveries; leased ones are cancelled when they
-    /// are settled as anything but delivered or dead. A tombstone stays. `false` if there is no
-    /// such endpoint.
-    async fn delete_endpoint(&self, id: &str, now: Timestamp) -> Result<bool>;
+    /// Deletes an endpoint, if its definition is the one that is expected, and cancels its waiting
+    /// deliveries; leased ones are cancelled when they are settled as anything but delivered or
+    /// dead. A tombstone stays.
+    async fn delete_endpoint(
+        &self,
+        id: &str,
+        expected: Expected,
+        now: Timestamp,
+    ) -> Result<Deleted>;
 
     /// The endpoints that changed after `revision`, deleted ones too, by growing revision, at most
     /// `limit` of them. From revision 0 it lists all.
@@ -117,7 +138,8 @@ pub trait WebhookStorage: Debug + Send + Sync + 'static {
     async fn set_gates(&self, gates: &[EndpointGate], now: Timestamp) -> Result<()>;
 
     /// Stores events with their deliveries, durably, all in one commit: one answer per event, in
-    /// order. Deliveries marked `lease` become leased to `worker` with token 1.
+    /// order. Each event is kept once, for all of its deliveries. Deliveries marked `lease` become
+    /// leased to `worker` with token 1.
     ///
     /// # Errors
     ///
@@ -128,7 +150,15 @@ pub trait WebhookStorage: Debug + Send + Sync + 'static {
         events: &[NewEvent],
         worker: Option<&WorkerId>,
         now: Timestamp,
-    ) -> Result<Vec<Enqueued>>;
+    ) -> Result<Commit<Enqueued>>;
+
+    /// Makes further deliveries of events that are kept, as if those were sent now: one answer per
+    /// delivery, in order, all in one commit.
+    async fn deliver_events(
+        &self,
+        deliveries: &[EventDelivery],
+        now: Timestamp,
+    ) -> Result<Vec<DeliveredEvent>>;
 
     /// Stores one part of the deliveries of an event that is for more endpoints than one call is to
     /// store, and what is needed to go on, both in one commit. The answer is `None`, and nothing is
@@ -139,10 +169,10 @@ pub trait WebhookStorage: Debug + Send + Sync + 'static {
     async fn fan_out(&self, part: &FanOutPart, now: Timestamp) -> Result<Option<Enqueued>> {
         let events = std::slice::from_ref(&part.event);
         if part.place == PartPlace::FirstOfOutbox {
-            let answers = self.enqueue_outbox(events, None, now).await?;
-            return Ok(answers.into_iter().next().flatten());
+            let commit = self.enqueue_outbox(events, None, now).await?;
+            return Ok(commit.answers.into_iter().next().flatten());
         }
-        Ok(self.enqueue(events, None, now).await?.pop())
+        Ok(self.enqueue(events, None, now).await?.answers.pop())
     }
 
     /// Fan-outs that are not done and of which no part was stored since this time, in any order, at
@@ -167,7 +197,7 @@ pub trait WebhookStorage: Debug + Send + Sync + 'static {
         after: Option<DeliveryId>,
         limit: usize,
     ) -> Result<Vec<HeldLease>> {
-        listed_leases(self, worker, after, limit).await
+        walk::leases(self, worker, after, limit).await
     }
 
     /// Stores what came of leased deliveries, with the log of their attempts: one answer per
@@ -202,8 +232,65 @@ pub trait WebhookStorage: Debug + Send + Sync + 'static {
         now: Timestamp,
     ) -> Result<Changed>;
 
+    /// Events that match, newest first by id.
+    async fn events(&self, query: &EventQuery) -> Result<Page<EventRecord, EventId>>;
+
     /// How many deliveries are in each state, of one endpoint or of all.
     async fn counts(&self, endpoint_id: Option<&str>) -> Result<Counts>;
+
+    /// The [`counts`](Self::counts) of each of these endpoints, in order. The default asks for one
+    /// after the other.
+    async fn counts_of(&self, endpoint_ids: &[Arc<str>]) -> Result<Vec<Counts>> {
+        let mut counts = Vec::with_capacity(endpoint_ids.len());
+        for id in endpoint_ids {
+            counts.push(self.counts(Some(id)).await?);
+        }
+        Ok(counts)
+    }
+
+    /// How many deliveries match, `at_most` at most: a storage looks no further. The query's
+    /// `limit` and `before` do not count. The default goes through the
+    /// [listing](Self::deliveries).
+    async fn count(&self, query: &DeliveryQuery, at_most: u64) -> Result<u64> {
+        walk::count(self, query, at_most).await
+    }
+
+    /// How many deliveries of those that match have these in common; the newest `at_most` are
+    /// looked at. The default goes through the [listing](Self::deliveries).
+    async fn count_by(
+        &self,
+        query: &DeliveryQuery,
+        by: &[GroupBy],
+        at_most: u64,
+    ) -> Result<Groups> {
+        walk::count_by(self, query, by, at_most).await
+    }
+
+    /// Since when the longest waiting ready delivery has been due, of those that are first in the
+    /// queue of an endpoint that lets deliveries through, holds aside.
+    async fn oldest_ready(&self, now: Timestamp) -> Result<Option<Timestamp>>;
+
+    /// The processes that lease deliveries and are not yet forgotten, by id.
+    async fn workers(&self) -> Result<Vec<WorkerRecord>>;
+
+    /// Adds numbers to the minutes and hours that they belong to. What a call adds is added once
+    /// or, if its answer was lost, perhaps twice. The default keeps none.
+    async fn add_stats(&self, deltas: &[StatDelta]) -> Result<()> {
+        let _ = deltas;
+        Ok(())
+    }
+
+    /// Numbers over time, by time and endpoint; buckets in which nothing happened are left out. The
+    /// default has none.
+    async fn stats(&self, query: &StatQuery) -> Result<Vec<StatBucket>> {
+        query.validate()?;
+        Ok(Vec::new())
+    }
+
+    /// Where documents are kept, if this storage keeps any. The default says no.
+    fn documents(&self) -> Option<&dyn DocumentStore> {
+        None
+    }
 
     /// Drops what is older than the retention and gives up what waited too long, up to `limit`
     /// rows.
@@ -238,9 +325,9 @@ pub trait WebhookStorage: Debug + Send + Sync + 'static {
         events: &[NewEvent],
         worker: Option<&WorkerId>,
         now: Timestamp,
-    ) -> Result<Vec<Option<Enqueued>>> {
+    ) -> Result<Commit<Option<Enqueued>>> {
         let _ = (worker, now);
-        Ok(vec![None; events.len()])
+        Ok(Commit::new(vec![None; events.len()]))
     }
 
     /// Returns when there may be work to claim; may return early. The default never does, so that
@@ -261,40 +348,6 @@ pub trait WebhookStorage: Debug + Send + Sync + 'static {
     fn limits_rate(&self) -> bool {
         false
     }
-}
-
-async fn listed_leases<S: WebhookStorage + ?Sized>(
-    storage: &S,
-    worker: &WorkerId,
-    after: Option<DeliveryId>,
-    limit: usize,
-) -> Result<Vec<HeldLease>> {
-    let mut query = DeliveryQuery {
-        states: vec![DeliveryState::Leased],
-        limit: MAX_PAGE,
-        ..DeliveryQuery::default()
-    };
-    let mut held = Vec::new();
-    loop {
-        let page = storage.deliveries(&query).await?;
-        let deliveries = page.items.into_iter().map(|record| record.delivery);
-        held.extend(deliveries.filter_map(|delivery| {
-            let lease = delivery.lease.filter(|lease| lease.worker == *worker)?;
-            Some(HeldLease {
-                delivery_id: delivery.id,
-                endpoint_id: delivery.endpoint_id,
-                token: lease.token,
-            })
-        }));
-        query.before = page.next;
-        if query.before.is_none() {
-            break;
-        }
-    }
-    held.retain(|lease| after.is_none_or(|after| lease.delivery_id > after));
-    held.sort_unstable_by_key(|lease| lease.delivery_id);
-    held.truncate(limit);
-    Ok(held)
 }
 
 crate::forward_storage! { [T: WebhookStorage + ?Sized] Arc<T>, |shared| (**shared) }

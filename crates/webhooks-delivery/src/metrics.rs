@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use serde::Serialize;
-use webhooks_core::storage::Counts;
-use webhooks_core::{Circuit, DeliveryResult, Outcome};
+use webhooks_core::storage::{Counts, StatNumbers};
+use webhooks_core::{Circuit, DeliveryResult};
 
 /// The longest latency that is told apart, in microseconds: one hour.
 /// No attempt can take longer: it is the longest timeout.
@@ -41,7 +41,7 @@ pub struct Metrics {
 impl Metrics {
     /// What the storage counts, with what this process does.
     #[must_use]
-    pub const fn new(counts: Counts, attempts: AttemptMetrics, refused: RefusedMetrics) -> Self {
+    pub fn new(counts: Counts, attempts: AttemptMetrics, refused: RefusedMetrics) -> Self {
         Self {
             total_deliveries: counts.enqueued,
             successful_deliveries: counts.delivered,
@@ -105,7 +105,7 @@ impl EndpointMetrics {
 
 /// How attempts went, as this process has seen them since it started. Latencies are those of
 /// successful attempts, in milliseconds, exact to about 6 %.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct AttemptMetrics {
     /// Attempts that succeeded.
@@ -125,13 +125,22 @@ pub struct AttemptMetrics {
     pub p99_ms: f64,
     /// Longest latency.
     pub max_ms: f64,
+    /// The same, to be added up: failures by kind, latencies in classes, and what was sent and given
+    /// up.
+    pub numbers: StatNumbers,
 }
 
-/// Counts attempts as they end.
+/// Counts attempts as they end. Nothing is kept of an endpoint at which nothing has happened.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct AttemptCounter {
-    failed: u64,
+pub(crate) struct AttemptCounter(Option<Box<Counted>>);
+
+#[derive(Clone, Debug, Default)]
+struct Counted {
     retried: u64,
+    /// All that has happened, and how much of it was taken.
+    numbers: StatNumbers,
+    told: StatNumbers,
+    has_untold: bool,
     /// In microseconds; made with the first success, since many endpoints never have one.
     /// One significant digit: about 2 KiB for an endpoint, where two would take 13.
     latency: Option<Histogram<u32>>,
@@ -142,32 +151,45 @@ impl AttemptCounter {
     ///
     /// Each attempt once, when its request ends, though its settlement may come to be stale.
     pub(crate) fn count(&mut self, number: u32, result: &DeliveryResult) {
-        self.retried += u64::from(number > 1);
-        match result.outcome {
-            Outcome::Delivered => self.succeeded(result.duration),
-            Outcome::Failed(_) => self.failed += 1,
+        let counted = self.counted();
+        counted.retried += u64::from(number > 1);
+        counted.numbers.count(result);
+        if result.is_delivered() {
+            counted.succeeded(result.duration);
         }
     }
 
-    fn succeeded(&mut self, latency: Duration) {
-        let micros = u64::try_from(latency.as_micros())
-            .unwrap_or(LONGEST)
-            .clamp(1, LONGEST);
-        if self.latency.is_none() {
-            self.latency = Histogram::new_with_bounds(1, LONGEST, 1).ok();
-        }
-        if let Some(latency) = &mut self.latency {
-            latency.saturating_record(micros);
-        }
+    /// The numbers, to be changed.
+    pub(crate) fn numbers_mut(&mut self) -> &mut StatNumbers {
+        &mut self.counted().numbers
+    }
+
+    /// Whether all that has happened was taken.
+    pub(crate) fn is_told(&self) -> bool {
+        self.0.as_ref().is_none_or(|counted| !counted.has_untold)
+    }
+
+    /// What has happened since the last call.
+    pub(crate) fn take_untold(&mut self) -> StatNumbers {
+        let Some(counted) = &mut self.0 else {
+            return StatNumbers::default();
+        };
+        counted.has_untold = false;
+        let told = std::mem::replace(&mut counted.told, counted.numbers.clone());
+        counted.numbers.since(&told)
     }
 
     pub(crate) fn metrics(&self) -> AttemptMetrics {
+        let Some(counted) = &self.0 else {
+            return AttemptMetrics::default();
+        };
         let counts = AttemptMetrics {
-            failed: self.failed,
-            retried: self.retried,
+            failed: counted.numbers.failed,
+            retried: counted.retried,
+            numbers: counted.numbers.clone(),
             ..AttemptMetrics::default()
         };
-        let Some(latency) = &self.latency else {
+        let Some(latency) = &counted.latency else {
             return counts;
         };
         #[expect(clippy::cast_precision_loss, reason = "under an hour in microseconds")]
@@ -180,6 +202,26 @@ impl AttemptCounter {
             p99_ms: quantile(0.99),
             max_ms: quantile(1.0),
             ..counts
+        }
+    }
+
+    fn counted(&mut self) -> &mut Counted {
+        let counted = self.0.get_or_insert_default();
+        counted.has_untold = true;
+        counted
+    }
+}
+
+impl Counted {
+    fn succeeded(&mut self, latency: Duration) {
+        let micros = u64::try_from(latency.as_micros())
+            .unwrap_or(LONGEST)
+            .clamp(1, LONGEST);
+        if self.latency.is_none() {
+            self.latency = Histogram::new_with_bounds(1, LONGEST, 1).ok();
+        }
+        if let Some(latency) = &mut self.latency {
+            latency.saturating_record(micros);
         }
     }
 }

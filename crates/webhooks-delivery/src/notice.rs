@@ -6,8 +6,8 @@
 use std::sync::Arc;
 
 use serde::Serialize;
-use webhooks_core::storage::DisabledBy;
-use webhooks_core::storage::spi::{NewDelivery, SettleAs, Settlement};
+use webhooks_core::storage::spi::{Enqueued, NewDelivery, NewEvent, SettleAs, Settlement};
+use webhooks_core::storage::{DisabledBy, EndpointRecord};
 use webhooks_core::{
     AttemptRecord, CancelReason, Circuit, DeadReason, DeliveryId, EventId, EventType, FailureKind,
     Timestamp, WebhookEvent,
@@ -20,6 +20,18 @@ use webhooks_core::{
 #[serde(tag = "notice", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Notice {
+    /// An event was stored with its deliveries. One for very many endpoints is told once for each part in
+    /// which they are stored.
+    Sent {
+        /// Identifies the event.
+        event_id: EventId,
+        /// Its type.
+        event_type: EventType,
+        /// For whom it was sent, if for anybody.
+        tenant: Option<Arc<str>>,
+        /// Deliveries that were made.
+        deliveries: usize,
+    },
     /// A delivery arrived.
     Delivered {
         /// Which delivery.
@@ -49,6 +61,14 @@ pub enum Notice {
         /// Why; `None` if the storage did it and its answer does not say: the endpoint was deleted or
         /// replaced, or the payload was erased.
         reason: Option<CancelReason>,
+    },
+    /// An endpoint was registered, changed or deleted, or a gate of it moved, by whatever process: told
+    /// when this one has read it, within about a second.
+    EndpointChanged {
+        /// Which endpoint.
+        endpoint_id: Arc<str>,
+        /// It was deleted.
+        deleted: bool,
     },
     /// An endpoint has only failed for most of the time after which it is disabled.
     EndpointFailing {
@@ -92,6 +112,8 @@ pub struct NoticedDelivery {
     pub event_type: EventType,
     /// Where it goes.
     pub endpoint_id: Arc<str>,
+    /// For whom the event was sent, if for anybody.
+    pub tenant: Option<Arc<str>>,
     /// The number of the last attempt, from 1; 0 if this notice follows none.
     pub attempt: u32,
     /// The status of the last response, if one came.
@@ -102,6 +124,29 @@ pub struct NoticedDelivery {
 }
 
 impl Notice {
+    /// What was stored of an event, if anything.
+    pub(crate) fn sent(new: &NewEvent, answer: &Enqueued) -> Option<Self> {
+        let deliveries = match answer {
+            Enqueued::Stored { missing, .. } => new.deliveries.len() - missing.len(),
+            Enqueued::NoEndpoint if new.keep => 0,
+            _ => return None,
+        };
+        Some(Self::Sent {
+            event_id: new.event.id,
+            event_type: new.event.event_type.clone(),
+            tenant: new.event.tenant.clone(),
+            deliveries,
+        })
+    }
+
+    /// What was read of an endpoint.
+    pub(crate) fn endpoint_changed(record: &EndpointRecord) -> Self {
+        Self::EndpointChanged {
+            endpoint_id: record.endpoint.id.as_str().into(),
+            deleted: record.deleted,
+        }
+    }
+
     /// What became of a delivery of this event after an attempt, as it was stored.
     pub(crate) fn of_attempt(
         settlement: &Settlement,
@@ -155,6 +200,7 @@ impl NoticedDelivery {
             event_id: event.id,
             event_type: event.event_type.clone(),
             endpoint_id: endpoint_id.clone(),
+            tenant: event.tenant.clone(),
             attempt: 0,
             status: None,
             failure: None,

@@ -4,7 +4,7 @@
 //! in the storage and told as a [`Notice`](crate::Notice).
 
 use webhooks_core::storage::spi::{Enqueued, NewEvent};
-use webhooks_core::{DeliveryId, EventId};
+use webhooks_core::{DeliveryId, EventId, Result, WebhookError};
 
 /// What was sent: nothing, if no endpoint takes the event.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,32 +18,45 @@ pub struct Sent {
     /// Empty if no endpoint takes the event. Deliveries to endpoints that were deleted meanwhile
     /// are left out; those that are dead at once, because the backlog was full, are in it.
     pub delivery_ids: Vec<DeliveryId>,
+    /// Those of them that went to the dead letters at once, because the endpoint's backlog is full.
+    pub dead: Vec<DeliveryId>,
+    /// The event was sent before under the same idempotency key; nothing was stored now.
+    pub duplicate: bool,
 }
 
 impl Sent {
+    /// Nothing was stored of this event yet.
+    pub(crate) const fn nothing(event_id: EventId) -> Self {
+        Self {
+            event_id,
+            delivery_ids: Vec::new(),
+            dead: Vec::new(),
+            duplicate: false,
+        }
+    }
+
     /// What the storage made of an event.
-    pub(crate) fn new(event: &NewEvent, stored: Enqueued) -> Self {
-        let event_id = event.event.id;
+    pub(crate) fn new(event: &NewEvent, stored: Enqueued) -> Result<Self> {
+        let mut sent = Self::nothing(event.event.id);
         match stored {
-            Enqueued::Stored { missing, .. } => {
-                let mut delivery_ids: Vec<_> = event.deliveries.iter().map(|d| d.id).collect();
-                delivery_ids.retain(|id| !missing.contains(id));
-                Self {
-                    event_id,
-                    delivery_ids,
-                }
+            Enqueued::Stored { missing, dead } => {
+                let ids = event.deliveries.iter().map(|delivery| delivery.id);
+                sent.delivery_ids = ids.filter(|id| !missing.contains(id)).collect();
+                sent.dead = dead;
             }
-            Enqueued::NoEndpoint => Self {
-                event_id,
-                delivery_ids: Vec::new(),
-            },
+            Enqueued::NoEndpoint => {}
             Enqueued::Duplicate {
                 event_id,
                 delivery_ids,
-            } => Self {
-                event_id,
-                delivery_ids,
-            },
+            } => {
+                sent.delivery_ids = delivery_ids;
+                (sent.event_id, sent.duplicate) = (event_id, true);
+            }
+            Enqueued::KeyReused => {
+                let text = "it was used for other data, or another type or endpoint, within 24 h";
+                return Err(WebhookError::IdempotencyKeyReused(text.into()));
+            }
         }
+        Ok(sent)
     }
 }

@@ -20,7 +20,7 @@ use crate::metrics::{AttemptMetrics, RefusedMetrics};
 use crate::outgoing::Sent;
 use crate::runtime::{
     Claimer, Committer, Driver, EndpointReader, FanOuts, LostLeases, NoticeStream, Notices, Outbox,
-    Recorder, Recording, Requests, Sender, StorageClock, Upkeep, Worker, keep_sweeping,
+    Recorder, Recording, Requests, Sender, Statistics, StorageClock, Upkeep, Worker, keep_sweeping,
     keep_ticking,
 };
 use crate::schedule::{Now, Scheduler};
@@ -43,6 +43,7 @@ pub struct Pipeline {
     sender: Sender,
     upkeep: Arc<Upkeep>,
     recording: Arc<Recording>,
+    statistics: Arc<Statistics>,
     outbox_refused: Arc<AtomicUsize>,
     /// Set by the first beat that was followed by a read of all endpoints.
     started: OnceCell<()>,
@@ -94,6 +95,8 @@ impl Pipeline {
         let mut tasks = Vec::new();
         let mut spawn = |task: Task| tasks.push(runtime.spawn(task));
         let recording = parts.record(&mut spawn);
+        let statistics = Arc::new(Statistics::new(driver.clone(), worker.clone()));
+        spawn(Box::pin(statistics.clone().keep_telling()));
         let (sender, fan_outs) = parts.send(&settings, &mut spawn);
         let outbox_refused = Arc::default();
         let upkeep = parts.keep_up(&settings, fan_outs, &outbox_refused, &mut spawn);
@@ -107,6 +110,7 @@ impl Pipeline {
             sender,
             upkeep,
             recording,
+            statistics,
             outbox_refused,
             started: OnceCell::new(),
             tasks,
@@ -332,6 +336,8 @@ impl Pipeline {
             scheduler.is_idle() && scheduler.is_written() && self.recording.is_done()
         })
         .await;
+        // Of the same patience: numbers are no reason to wait longer.
+        drop(tokio::time::timeout_at(until, self.statistics.tell()).await);
         self.tasks.iter().for_each(JoinHandle::abort);
         ended
     }
@@ -394,13 +400,18 @@ impl Parts {
         let fan_outs = FanOuts::new(driver.clone(), worker.clone(), self.endpoints.clone());
         let fan_outs = Arc::new(fan_outs);
         let leases_unknown = self.leases_unknown.clone();
-        let (committer, committing) =
-            Committer::new(driver.clone(), worker.clone(), leases_unknown);
+        let (committer, committing) = Committer::new(
+            driver.clone(),
+            worker.clone(),
+            self.endpoints.clone(),
+            leases_unknown,
+        );
         spawn(Box::pin(committing));
         let sender = Sender {
             driver,
             worker,
             committer,
+            endpoints: self.endpoints.clone(),
             fan_outs: fan_outs.clone(),
             settings: settings.clone(),
         };
@@ -421,6 +432,7 @@ impl Parts {
             endpoints: self.endpoints.clone(),
             fan_outs: fan_outs.clone(),
             max_retries: settings.retry_strategy.max_retries,
+            keep_unmatched: settings.keep_unmatched,
             refused: refused.clone(),
         };
         let upkeep = Arc::new(Upkeep {

@@ -79,17 +79,20 @@ impl WebhookQueue {
             due_at,
             max_retries: delivery.max_retries,
             idempotency_key: None,
+            fingerprint: None,
+            keep: false,
             deliveries: vec![NewDelivery {
                 id: delivery.id,
                 endpoint_id: delivery.endpoint_id.clone(),
                 incarnation: None,
                 by_name: true,
+                order: delivery.order,
                 lease: false,
             }],
         };
         // Not leased: whoever is first in turn gets it.
         let stored = self.worker.storage.enqueue(&[event], None, now).await?;
-        match stored.first() {
+        match stored.answers.first() {
             Some(Enqueued::Stored { missing, dead }) if missing.is_empty() && dead.is_empty() => {
                 Ok(())
             }

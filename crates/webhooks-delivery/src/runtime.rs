@@ -10,6 +10,7 @@
 
 mod attempt;
 mod claimer;
+mod commit_size;
 mod committer;
 mod driver;
 mod endpoint_reader;
@@ -23,8 +24,10 @@ mod parked;
 mod parts;
 mod recorder;
 mod recording;
+mod rematch;
 mod retrying;
 mod sender;
+mod statistics;
 mod storage_clock;
 mod upkeep;
 mod worker;
@@ -44,6 +47,7 @@ pub(crate) use self::parts::Parts;
 pub(crate) use self::recorder::Recorder;
 pub(crate) use self::recording::Recording;
 pub(crate) use self::sender::Sender;
+pub(crate) use self::statistics::Statistics;
 pub(crate) use self::storage_clock::StorageClock;
 pub(crate) use self::upkeep::{Upkeep, keep_sweeping, keep_ticking};
 pub(crate) use self::worker::Worker;

@@ -42,6 +42,7 @@ mod sending;
 mod settling;
 mod slots;
 mod starting;
+mod stats;
 mod tenants;
 mod turns;
 #[cfg(test)]

@@ -60,6 +60,9 @@ pub struct Settings {
     pub max_body_bytes: usize,
     /// How long things are kept.
     pub retention: Retention,
+    /// Whether an event is kept for which no endpoint is. Defaults to true.
+    /// Such an event can be listed, and delivered to an endpoint that comes later.
+    pub keep_unmatched: bool,
     /// How long an endpoint may only fail before it is disabled; `None` never disables one.
     /// Defaults to 5 days.
     /// Above zero. Listeners are warned after four fifths of it.
@@ -175,6 +178,7 @@ impl Default for Settings {
             half_open_max_requests: 3,
             max_body_bytes: 256 << 10,
             retention: Retention::default(),
+            keep_unmatched: true,
             auto_disable_after: Some(Duration::from_secs(5 * 86_400)),
         }
     }

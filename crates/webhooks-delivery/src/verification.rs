@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use webhooks_core::{
-    Attempt, EventType, KeptEndpoint, PING_EVENT, Result, WebhookDelivery, WebhookError,
-    WebhookEvent, random_bytes,
+    Attempt, DeliveryResult, EventType, KeptEndpoint, PING_EVENT, Result, SendOptions,
+    WebhookDelivery, WebhookError, WebhookEvent, random_bytes,
 };
 
 use crate::Pipeline;
@@ -60,6 +60,32 @@ impl Pipeline {
             },
         };
         Err(WebhookError::NotVerified(problem.into()))
+    }
+}
+
+impl Pipeline {
+    /// Sends an event to an endpoint once, signed and guarded like any other. Nothing of it is stored,
+    /// and nothing is learnt from it.
+    ///
+    /// # Errors
+    ///
+    /// [`WebhookError::InvalidEvent`] and [`WebhookError::SerializationError`] for what is out of its
+    /// bounds; [`WebhookError::DeliveryFailed`] when nothing was sent, for something that this process
+    /// lacks.
+    pub async fn try_endpoint(
+        &self,
+        endpoint: &Arc<KeptEndpoint>,
+        send: &SendOptions<'_>,
+        data: &(impl Serialize + ?Sized),
+    ) -> Result<DeliveryResult> {
+        let (event_type, now) = (send.validate()?, self.now());
+        let tenant = send.tenant.map(Into::into);
+        let limit = self.settings().max_body_bytes;
+        let event = WebhookEvent::new(event_type, tenant, data, limit, now)?;
+        let delivery = WebhookDelivery::new(&endpoint.id, Arc::new(event));
+        let timeout = self.settings().timeout_of(endpoint);
+        let attempt = Attempt::of(&delivery, endpoint, now, timeout);
+        self.transport().send(&attempt).await
     }
 }
 

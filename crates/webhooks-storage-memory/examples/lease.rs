@@ -30,11 +30,14 @@ async fn main() -> Result<()> {
         due_at: now,
         max_retries: 3,
         idempotency_key: None,
+        fingerprint: None,
+        keep: true,
         deliveries: vec![NewDelivery {
             id: DeliveryId::new(now),
             endpoint_id: "endpoint_1".into(),
             incarnation: None,
             by_name: true,
+            order: None,
             lease: false,
         }],
     };

@@ -22,6 +22,11 @@ impl<T> Arena<T> {
         u32::try_from(self.0.insert(value)).unwrap_or(u32::MAX)
     }
 
+    /// The handle that the next value gets.
+    pub(crate) fn next_handle(&self) -> u32 {
+        u32::try_from(self.0.vacant_key()).unwrap_or(u32::MAX)
+    }
+
     pub(crate) fn remove(&mut self, handle: u32) -> T {
         self.0.remove(handle as usize)
     }

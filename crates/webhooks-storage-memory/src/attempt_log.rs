@@ -8,7 +8,7 @@ use webhooks_core::{AttemptRecord, DeliveryId, Timestamp};
 
 use crate::MemoryLimits;
 
-/// The last attempts, oldest first, bounded by lines and by bytes of answers.
+/// The last attempts, oldest first, bounded by lines and by bytes of answers, headers included.
 ///
 /// The oldest lines fall out: a listing then shows fewer attempts than the delivery's own count,
 /// which stays right.
@@ -26,7 +26,7 @@ impl AttemptLog {
         let mut line = attempt.clone();
         line.response = Bytes::copy_from_slice(&attempt.response);
         line.ambiguous |= ambiguous;
-        self.bytes += line.response.len();
+        self.bytes += bytes_of(&line);
         self.lines.push_back(line);
         // One answer may be larger than what the oldest line frees.
         while self.lines.len() > limits.log_lines || self.bytes > limits.log_bytes {
@@ -66,7 +66,14 @@ impl AttemptLog {
         let Some(line) = self.lines.pop_front() else {
             return false;
         };
-        self.bytes -= line.response.len();
+        self.bytes -= bytes_of(&line);
         true
     }
+}
+
+/// What an answer takes, as far as its sender decides that.
+fn bytes_of(line: &AttemptRecord) -> usize {
+    let headers = line.response_headers.iter();
+    let headers = headers.map(|(name, value)| name.len() + value.len());
+    line.response.len() + headers.sum::<usize>()
 }

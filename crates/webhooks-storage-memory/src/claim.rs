@@ -1,9 +1,12 @@
 //! Leasing: in turn between endpoints, by sort key within one.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use webhooks_core::storage::spi::{Claim, Claimed};
-use webhooks_core::{DeliveryState, Lease, Timestamp, WebhookDelivery};
+use webhooks_core::{
+    DeliveryOrder, DeliveryState, Lease, Timestamp, WebhookDelivery, WebhookEvent,
+};
 
 use crate::batching::Allowance;
 use crate::row::Row;
@@ -39,8 +42,7 @@ impl State {
     /// Each turn takes one endpoint from the front of the ring and puts it back at the end, so that
     /// a long backlog delays others by one request. A turn costs the same whatever lies behind it.
     fn take_in_turn(&mut self, claim: &Claim<'_>) -> Vec<WebhookDelivery> {
-        // Makes the worker known, so that its silence is noticed though it has never beaten.
-        let worker = self.worker(claim.worker, claim.now);
+        let mut worker = None;
         // Room for endpoints that are not there is passed over: the caller's picture may be older.
         let room: HashMap<u32, usize> = claim
             .room
@@ -75,6 +77,10 @@ impl State {
                 left.all -= 1;
                 left.sound -= usize::from(!is_suspect);
                 suspects -= usize::from(is_suspect);
+                // With its first lease a worker becomes known, so that its silence is noticed though
+                // it has never beaten.
+                let known = || self.worker(claim.worker, claim.now);
+                let worker = *worker.get_or_insert_with(known);
                 taken.push(self.lease(handle, worker, claim.now));
             }
             allowed.insert(endpoint, left);
@@ -133,19 +139,37 @@ impl State {
             endpoint_id: self.endpoints.at(row.endpoint).id.clone(),
             incarnation: row.incarnation.into(),
             by_name: row.by_name,
-            event: row.event.clone(),
+            order: row.order().map(|order| self.delivery_order(row, order)),
+            event: self.event_shown(row),
             priority: row.priority,
             due_at: row.due_at,
             attempts: row.attempts,
-            max_retries: row.max_retries,
+            max_retries: self.events.at(row.event).max_retries,
             crashes: u32::from(row.crashes),
             lease,
             endpoint: None,
         }
     }
 
+    /// The event of a row, without its payload if the row was erased.
+    fn event_shown(&self, row: &Row) -> Arc<WebhookEvent> {
+        let event = self.events.at(row.event);
+        match row.erased {
+            true => event.without_payload(),
+            false => Arc::clone(&event.event),
+        }
+    }
+
+    fn delivery_order(&self, row: &Row, order: u32) -> DeliveryOrder {
+        let (_, _, key) = &self.orders.at(order).key;
+        DeliveryOrder {
+            key: Arc::clone(key),
+            on_dead: row.on_dead,
+        }
+    }
+
     /// Makes the scheduled rows ready whose time has come.
-    fn promote(&mut self, now: Timestamp) {
+    pub(crate) fn promote(&mut self, now: Timestamp) {
         for _ in 0..MOST_PROMOTED {
             let Some((&(due, _), &handle)) = self.scheduled.first_key_value() else {
                 break;

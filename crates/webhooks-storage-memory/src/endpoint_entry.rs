@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use webhooks_core::storage::{Counts, EndpointRecord, GateState};
-use webhooks_core::{KeptEndpoint, Timestamp, WebhookEndpoint};
+use webhooks_core::{DeliveryId, KeptEndpoint, Timestamp, WebhookEndpoint};
 
 use crate::filling::Filling;
 
@@ -24,6 +24,10 @@ pub(crate) struct EndpointEntry {
     /// Which endpoint of this id it is; rows of another one are never sent.
     pub(crate) incarnation: u32,
     pub(crate) deleted_at: Option<Timestamp>,
+    /// When the id was first saved, or saved again after a deletion.
+    pub(crate) created_at: Timestamp,
+    /// When the definition was last saved.
+    pub(crate) updated_at: Timestamp,
     /// Handles of the ready rows, by priority and then order.
     pub(crate) ready: BTreeMap<(i64, u64), u32>,
     /// Those of them that are poison suspects, which are not in `ready`.
@@ -31,8 +35,9 @@ pub(crate) struct EndpointEntry {
     pub(crate) filling: Filling,
     /// `suspended` is not kept here; it follows from the rest.
     pub(crate) counts: Counts,
-    /// Rows of any state: a tombstone stays while there are some.
-    pub(crate) rows: usize,
+    /// Rows of any state, by id: what is listed of one endpoint is found without a look at those of
+    /// others. A tombstone stays while there are some.
+    pub(crate) rows: BTreeMap<DeliveryId, u32>,
     /// Whether it stands in the ring of turns. Only the ring changes it.
     pub(crate) in_ring: bool,
 }
@@ -47,11 +52,13 @@ impl EndpointEntry {
             definition_revision: 0,
             incarnation: 0,
             deleted_at: None,
+            created_at: Timestamp::EPOCH,
+            updated_at: Timestamp::EPOCH,
             ready: BTreeMap::new(),
             suspects: BTreeMap::new(),
             filling: Filling::default(),
             counts: Counts::default(),
-            rows: 0,
+            rows: BTreeMap::new(),
             in_ring: false,
         }
     }
@@ -89,11 +96,6 @@ impl EndpointEntry {
         }
     }
 
-    /// Handles of all ready rows.
-    pub(crate) fn all_ready(&self) -> impl Iterator<Item = u32> {
-        self.ready.values().chain(self.suspects.values()).copied()
-    }
-
     /// The ready row whose turn it is, if suspect and other ones may go or not; and whether it is
     /// suspect.
     ///
@@ -123,15 +125,17 @@ impl EndpointEntry {
         counts
     }
 
-    /// Rows that are ready or scheduled.
+    /// Rows that are blocked, ready or scheduled.
     pub(crate) const fn idle(&self) -> u64 {
-        self.counts.ready + self.counts.scheduled
+        self.counts.blocked + self.counts.ready + self.counts.scheduled
     }
 
     pub(crate) fn record(&self) -> EndpointRecord {
         let mut record = EndpointRecord::new(self.definition.clone(), self.gate.clone());
         record.revision = self.revision;
         record.definition_revision = self.definition_revision;
+        record.created_at = self.created_at;
+        record.updated_at = self.updated_at;
         record.incarnation = self.incarnation.into();
         record.deleted = self.is_deleted();
         record

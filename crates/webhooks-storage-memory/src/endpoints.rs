@@ -1,8 +1,8 @@
 //! Definitions, gates, tombstones and revisions of endpoints.
 
 use webhooks_core::storage::spi::{EndpointChanges, EndpointGate, GateChange};
-use webhooks_core::storage::{DisabledBy, EndpointRecord, Expected, GateState, Saved};
-use webhooks_core::{CancelReason, KeptEndpoint, Timestamp, WebhookEndpoint};
+use webhooks_core::storage::{Deleted, DisabledBy, EndpointRecord, Expected, GateState, Saved};
+use webhooks_core::{CancelReason, DeliveryState, KeptEndpoint, Timestamp, WebhookEndpoint};
 
 use crate::endpoint_entry::EndpointEntry;
 use crate::state::State;
@@ -26,7 +26,7 @@ impl State {
         // The same endpoint goes on only if it lives and stays with its tenant. Otherwise what
         // waits was made for somebody else, and is cancelled below.
         let stays = live.is_some_and(|entry| entry.definition.tenant == endpoint.tenant);
-        let is_new = known.is_none();
+        let (is_new, is_live) = (known.is_none(), live.is_some());
         let handle = known.unwrap_or_else(|| self.add_endpoint(endpoint));
         let entry = self.endpoints.at_mut(handle);
         entry.definition = endpoint.clone().into();
@@ -35,6 +35,9 @@ impl State {
             entry.gate.disabled = None;
         }
         entry.deleted_at = None;
+        if !is_live {
+            entry.created_at = now;
+        }
         // What is decided by what an earlier one answers is void.
         entry.gate.epoch += u64::from(!stays && !is_new);
         // The new number before the cancelling and before anything can be claimed: no row of the
@@ -110,19 +113,30 @@ impl State {
         self.fill_anew(handle);
         let entry = self.endpoints.at_mut(handle);
         entry.definition_revision = entry.revision;
+        entry.updated_at = now;
+        self.definitions = entry.revision;
         let saved = Saved::Stored(entry.revision);
         self.admit(handle, now);
         saved
     }
 
     /// Leaves a tombstone and cancels what waits. What is leased ends by its holder's settlement.
-    pub(crate) fn delete_endpoint(&mut self, id: &str, now: Timestamp) -> bool {
+    pub(crate) fn delete_endpoint(
+        &mut self,
+        id: &str,
+        expected: Expected,
+        now: Timestamp,
+    ) -> Deleted {
         let Some(&handle) = self.endpoint_handles.get(id) else {
-            return false;
+            return Deleted::Absent;
         };
         let entry = self.endpoints.at_mut(handle);
+        // A tombstone is as absent as what never was.
         if entry.is_deleted() {
-            return false;
+            return Deleted::Absent;
+        }
+        if !expected.is_met_by(Some(entry.definition_revision)) {
+            return Deleted::Conflict;
         }
         entry.deleted_at = Some(now);
         // Only the id is still needed; the secrets go at once.
@@ -137,21 +151,19 @@ impl State {
         entry.gate = GateState::default();
         entry.gate.epoch = epoch;
         self.touch(handle);
+        self.definitions = self.revision;
         self.cancel_waiting(handle, CancelReason::EndpointDeleted, now);
-        true
+        Deleted::Deleted
     }
 
-    /// Cancels what is ready and scheduled of an endpoint. Scheduled rows have no index by
-    /// endpoint: they are looked through, all of them, but only where the endpoint has some, and
-    /// only for a deletion or a change of tenant.
+    /// Cancels what is blocked, ready and scheduled of an endpoint.
+    ///
+    /// Its other rows are passed over, which are few beside those that wait: leased and ended ones.
     fn cancel_waiting(&mut self, endpoint: u32, reason: CancelReason, now: Timestamp) {
-        let entry = self.endpoints.at(endpoint);
-        let mut waiting: Vec<u32> = entry.all_ready().collect();
-        if entry.counts.scheduled > 0 {
-            let rows = &self.rows;
-            let of_endpoint = |h: &&u32| rows.at(**h).endpoint == endpoint;
-            waiting.extend(self.scheduled.values().filter(of_endpoint).copied());
-        }
+        let rows = self.endpoints.at(endpoint).rows.values().copied();
+        let mut waiting: Vec<u32> = rows.filter(|row| self.rows.at(*row).is_idle()).collect();
+        // Blocked ones first: no end of a head lets any go that are cancelled next.
+        waiting.sort_by_key(|row| self.rows.at(*row).state != DeliveryState::Blocked);
         for row in waiting {
             self.cancel(row, reason, now);
         }
@@ -214,7 +226,7 @@ impl State {
         let gone: Vec<u32> = self
             .endpoints
             .iter()
-            .filter(|(_, e)| e.rows == 0 && e.deleted_at.is_some_and(|at| at <= cutoff))
+            .filter(|(_, e)| e.rows.is_empty() && e.deleted_at.is_some_and(|at| at <= cutoff))
             .map(|(handle, _)| handle)
             .collect();
         for handle in &gone {

@@ -1,13 +1,11 @@
 //! Storing events with their deliveries, whole or not at all.
 
-use std::sync::Arc;
-
-use webhooks_core::storage::spi::{Enqueued, NewDelivery, NewEvent};
-use webhooks_core::{DeadReason, DeliveryState, Result, Timestamp, WebhookError, WorkerId};
+use webhooks_core::storage::spi::{Commit, Enqueued, NewDelivery, NewEvent};
+use webhooks_core::{DeliveryState, Result, Timestamp, WebhookError, WorkerId};
 
 use crate::idempotency::TenantKey;
-use crate::row::Row;
-use crate::state::{State, waiting_state};
+use crate::making::Making;
+use crate::state::State;
 
 impl State {
     /// Stores all events of a call, or none. Nothing can fail behind
@@ -17,7 +15,7 @@ impl State {
         events: &[NewEvent],
         worker: Option<&WorkerId>,
         now: Timestamp,
-    ) -> Result<Vec<Enqueued>> {
+    ) -> Result<Commit<Enqueued>> {
         self.keys.expire(now);
         // Of the batch as a whole, and before anything is stored: all of it is refused, or nothing.
         self.check_room(events, now)?;
@@ -25,28 +23,21 @@ impl State {
         let mut deliveries = events.iter().flat_map(|event| &event.deliveries);
         let worker = worker.filter(|_| deliveries.any(|delivery| delivery.lease));
         let worker = worker.map(|id| self.worker(id, now));
-        Ok(events
+        let answers = events
             .iter()
-            .map(|event| self.enqueue_one(event, worker, now))
-            .collect())
+            .map(|event| self.enqueue_one(event, worker, now));
+        Ok(Commit {
+            answers: answers.collect(),
+            definitions: self.definitions,
+        })
     }
 
     /// Refuses the batch if the storage as a whole would be over its bounds.
     ///
     /// Checked before the first change, for the call as a whole.
     fn check_room(&self, events: &[NewEvent], now: Timestamp) -> Result<()> {
-        let most = self.limits.deliveries;
         let upper: usize = events.iter().map(|e| e.deliveries.len()).sum();
-        // The exact number takes a look-up per delivery, so only when it matters.
-        if self.occupied() + upper > most && self.occupied() + self.new_rows(events, now) > most {
-            return Err(WebhookError::Overloaded(
-                format!(
-                    "the memory storage holds {} waiting and dead deliveries, at most {most}",
-                    self.occupied()
-                )
-                .into(),
-            ));
-        }
+        self.check_rows(upper, || self.new_rows(events, now))?;
         let most = self.limits.idempotency_keys;
         // Repeated keys take no room. Counted generously, since two new events of one call may
         // share a key.
@@ -62,6 +53,20 @@ impl State {
             ));
         }
         Ok(())
+    }
+
+    /// Refuses to make rows over the bound of the whole storage: at most `upper`, and just so many.
+    ///
+    /// The exact number takes a look-up per delivery, so that it is asked for only when it matters.
+    pub(crate) fn check_rows(&self, upper: usize, exact: impl Fn() -> usize) -> Result<()> {
+        let (most, occupied) = (self.limits.deliveries, self.occupied());
+        if occupied + upper <= most || occupied + exact() <= most {
+            return Ok(());
+        }
+        let text = format!(
+            "the memory storage holds {occupied} waiting and dead deliveries, at most {most}"
+        );
+        Err(WebhookError::Overloaded(text.into()))
     }
 
     /// How many rows the events would add.
@@ -81,22 +86,38 @@ impl State {
     fn first_send(&self, new: &NewEvent, now: Timestamp) -> Option<Enqueued> {
         let first = self.keys.get(&tenant_key(new)?, now)?;
         // The same event is the same call sent twice, not a second event.
-        (first.event_id != new.event.id).then(|| Enqueued::Duplicate {
-            event_id: first.event_id,
-            delivery_ids: first.delivery_ids.clone(),
+        if first.event_id == new.event.id {
+            return None;
+        }
+        // A key that was used for other data is a sender's mistake, and must not look like success.
+        let differs = match (first.fingerprint, new.fingerprint) {
+            (Some(first), Some(new)) => first != new,
+            _ => false,
+        };
+        Some(match differs {
+            true => Enqueued::KeyReused,
+            false => Enqueued::Duplicate {
+                event_id: first.event_id,
+                delivery_ids: first.delivery_ids.clone(),
+            },
         })
     }
 
     /// Stores one event. Events are taken one after the other, so that a key that is used twice
     /// within a call finds its first use.
     fn enqueue_one(&mut self, new: &NewEvent, worker: Option<u32>, now: Timestamp) -> Enqueued {
-        if let Some(duplicate) = self.first_send(new, now) {
-            return duplicate;
+        if let Some(answer) = self.first_send(new, now) {
+            return answer;
         }
         let key = tenant_key(new);
         let (mut made, mut missing, mut dead) = (Vec::new(), Vec::new(), Vec::new());
+        let (event, is_new) = self.event_of(new);
+        let is_erased = self.events.at(event).is_erased();
         for delivery in &new.deliveries {
-            let Some(endpoint) = self.recipient(delivery) else {
+            let endpoint = self.recipient(delivery);
+            // What was erased must not come back by a call that is made again.
+            let can_be_made = |_: &u32| !is_erased || self.by_id.contains_key(&delivery.id);
+            let Some(endpoint) = endpoint.filter(can_be_made) else {
                 missing.push(delivery.id);
                 continue;
             };
@@ -105,16 +126,31 @@ impl State {
             if key.is_some() {
                 made.push(delivery.id);
             }
-            // Only what asks for it is leased: the sender reserved a place for just these.
-            let worker = worker.filter(|_| delivery.lease);
-            if self.insert_delivery(new, delivery, endpoint, worker, now) {
+            let making = Making {
+                delivery,
+                event,
+                endpoint,
+                // Only what asks for it is leased: the sender reserved a place for just these.
+                worker: worker.filter(|_| delivery.lease),
+                priority: new.priority,
+                // From when the event was made, not from when it is due: a delayed event competes
+                // by its age.
+                sent_at: new.event.created_at,
+                due_at: new.due_at,
+            };
+            if self.make(&making, now) == Some(DeliveryState::Dead) {
                 dead.push(delivery.id);
             }
         }
         // Kept also when no endpoint was there: the same send again must not find one then and be
         // delivered.
         if let Some(key) = key {
-            self.keys.insert(key, new.event.id, made, now);
+            self.keys.insert(key, new, made, now);
+        }
+        let is_unused = is_new && self.events.at(event).deliveries.is_empty();
+        match is_unused && !new.keep {
+            true => self.drop_event(event),
+            false => self.note_bare(event),
         }
         if missing.len() == new.deliveries.len() {
             Enqueued::NoEndpoint
@@ -123,64 +159,11 @@ impl State {
         }
     }
 
-    /// Stores one delivery, unless it is there already. Whether it went to the dead letters.
-    ///
-    /// A delivery over the endpoint's bound is not refused but buried at once: the other endpoints
-    /// of the event get theirs, and the operator finds what is missing among the dead letters.
-    fn insert_delivery(
-        &mut self,
-        new: &NewEvent,
-        delivery: &NewDelivery,
-        endpoint: u32,
-        worker: Option<u32>,
-        now: Timestamp,
-    ) -> bool {
-        let is_full = self.is_full(endpoint);
-        let state = match worker {
-            // A full backlog goes before a lease: the bound counts leased rows too.
-            _ if is_full => DeliveryState::Dead,
-            Some(_) => DeliveryState::Leased,
-            None => waiting_state(new.due_at, now),
-        };
-        // Taken though the row may turn out to be there already; gaps do no harm.
-        self.next_seq += 1;
-        let row = Row {
-            id: delivery.id,
-            event: Arc::clone(&new.event),
-            // From when the event was made, not from when it is due: a delayed event competes by
-            // its age.
-            sent_at: new.event.created_at,
-            due_at: new.due_at,
-            updated_at: now,
-            seq: self.next_seq,
-            // Tokens start at 1 with the first lease; a row that was never leased has 0.
-            token: u64::from(worker.is_some()),
-            endpoint,
-            worker: worker.unwrap_or_default(),
-            attempts: 0,
-            max_retries: new.max_retries,
-            incarnation: self.endpoints.at(endpoint).incarnation,
-            by_name: delivery.by_name,
-            crashes: 0,
-            priority: new.priority,
-            state,
-            dead_reason: is_full.then_some(DeadReason::BacklogFull),
-            cancel_reason: None,
-        };
-        self.insert(row, now) && is_full
-    }
-
-    /// Whether the endpoint has as many waiting deliveries as it may have.
-    pub(crate) fn is_full(&self, endpoint: u32) -> bool {
-        let waiting = self.endpoints.at(endpoint).counts.waiting();
-        usize::try_from(waiting).is_ok_and(|n| n >= self.limits.waiting_per_endpoint)
-    }
-
     /// The endpoint that a delivery is for, if that very one is there.
     ///
     /// A sender matches by definitions that may be a second old. Without the incarnation, an event
     /// of the earlier tenant would go to the later one.
-    fn recipient(&self, delivery: &NewDelivery) -> Option<u32> {
+    pub(crate) fn recipient(&self, delivery: &NewDelivery) -> Option<u32> {
         let handle = *self.endpoint_handles.get(&delivery.endpoint_id)?;
         let entry = self.endpoints.at(handle);
         let is_same = |incarnation| u64::from(entry.incarnation) == incarnation;

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
-use webhooks_core::storage::spi::IDEMPOTENCY_WINDOW;
+use webhooks_core::storage::spi::{Fingerprint, IDEMPOTENCY_WINDOW, NewEvent};
 use webhooks_core::{DeliveryId, EventId, Timestamp};
 
 /// A key and whose it is.
@@ -16,6 +16,8 @@ pub(crate) type TenantKey = (Option<Arc<str>>, Arc<str>);
 #[derive(Clone, Debug)]
 pub(crate) struct FirstSend {
     pub(crate) event_id: EventId,
+    /// What the key stands for, if the first event told.
+    pub(crate) fingerprint: Option<Fingerprint>,
     pub(crate) delivery_ids: Vec<DeliveryId>,
     /// When the key was used first; repeats do not lengthen the window.
     at: Timestamp,
@@ -43,10 +45,11 @@ impl IdempotencyKeys {
     pub(crate) fn insert(
         &mut self,
         key: TenantKey,
-        event_id: EventId,
+        new: &NewEvent,
         mut delivery_ids: Vec<DeliveryId>,
         at: Timestamp,
     ) {
+        let event_id = new.event.id;
         let known = self.sent.get_mut(&key);
         if let Some(known) = known.filter(|known| known.event_id == event_id) {
             // A set, since a fan-out adds thousands of ids to thousands.
@@ -58,6 +61,7 @@ impl IdempotencyKeys {
         delivery_ids.shrink_to_fit();
         let first = FirstSend {
             event_id,
+            fingerprint: new.fingerprint,
             delivery_ids,
             at,
         };

@@ -1,10 +1,10 @@
 //! The in-memory storage of the better-auth-webhooks system.
 //!
 //! It keeps the whole promise of [`WebhookStorage`](webhooks_core::storage::WebhookStorage) while
-//! its process lives, and nothing beyond: what waits is lost when the process ends. Deliveries,
-//! idempotency keys and the log are bounded by [`MemoryLimits`]. A delivery that would go over is
-//! refused or becomes a dead letter; of what has ended well or was cancelled, and of the log, the
-//! oldest fall out.
+//! its process lives, and nothing beyond: what waits is lost when the process ends. All that it
+//! keeps but endpoints is bounded by [`MemoryLimits`]. A delivery that would go over is refused or
+//! becomes a dead letter, an idempotency key or a document is refused; of what has ended well or was
+//! cancelled, of events, of the log and of numbers over time, the oldest fall out.
 //!
 //! It is for tests, for development, and for services that may lose what waits. It has no
 //! background task: callers bring the time, and a sweep is what drops by age.
@@ -34,18 +34,33 @@
 
 mod arena;
 mod attempt_log;
+mod bare_events;
 mod batching;
+mod change;
 mod claim;
 mod clock;
+mod deliver_events;
+mod document_store;
+mod documents;
 mod endpoint_entry;
 mod endpoints;
 mod enqueue;
+mod erasure;
+mod event_deliveries;
+mod event_row;
+mod events;
 mod fan_outs;
 mod filling;
 mod idempotency;
 mod limits;
+mod lines;
 mod listing;
+mod lookup;
+mod making;
 mod memory_storage;
+mod numbers;
+mod order;
+mod places;
 mod ready_ring;
 mod row;
 mod settle;

@@ -1,24 +1,29 @@
 //! The storage as callers see it: a lock around [`State`], a clock for where no time is given, and
 //! the waking of who waits for work.
 
+use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 
 use async_trait::async_trait;
 use tokio::sync::Notify;
 use webhooks_core::storage::spi::{
-    Beat, Claim, Claimed, EndpointChanges, EndpointGate, Enqueued, FanOut, FanOutPart, HeldLease,
-    NewEvent, Settled, Settlement, Swept,
+    Beat, Claim, Claimed, Commit, DeliveredEvent, EndpointChanges, EndpointGate, Enqueued,
+    EventDelivery, FanOut, FanOutPart, HeldLease, NewEvent, Settled, Settlement, StatDelta, Swept,
 };
 use webhooks_core::storage::{
-    Change, Changed, Counts, DeliveryQuery, DeliveryRecord, EndpointRecord, Expected, Page,
-    Retention, Saved, WebhookStorage,
+    Change, Changed, Counts, Deleted, DeliveryQuery, DeliveryRecord, DocumentStore, EndpointRecord,
+    EventQuery, EventRecord, Expected, GroupBy, Groups, Page, Retention, Saved, StatBucket,
+    StatQuery, WebhookStorage, WorkerRecord,
 };
-use webhooks_core::{Clock, DeliveryId, Result, Timestamp, WebhookEndpoint, WorkerId};
+use webhooks_core::{Clock, DeliveryId, EventId, Result, Timestamp, WebhookEndpoint, WorkerId};
 
 use crate::MemoryLimits;
 use crate::clock::WallClock;
+use crate::document_store::MemoryDocuments;
+use crate::numbers::Numbers;
 use crate::state::State;
 
 /// Keeps everything in the memory of one process.
@@ -31,6 +36,9 @@ use crate::state::State;
 pub struct MemoryStorage {
     /// Not an async lock: nothing is awaited under it, and no holder has it for long.
     state: Mutex<State>,
+    // Apart, since no delivery waits for them: a long look at one is no standstill of the others.
+    numbers: Mutex<Numbers>,
+    documents: MemoryDocuments,
     clock: Box<dyn Clock>,
     work: Notify,
 }
@@ -43,17 +51,20 @@ impl MemoryStorage {
         let state = State::new(MemoryLimits::default(), clock.now());
         Self {
             state: Mutex::new(state),
+            numbers: Mutex::default(),
+            documents: MemoryDocuments::new(&MemoryLimits::default()),
             clock: Box::new(clock),
             work: Notify::new(),
         }
     }
 
-    /// Sets how much is held at most.
+    /// Sets how much is held at most. Documents that are there are gone.
     ///
     /// Defaults to [`MemoryLimits::default`].
     #[must_use]
-    pub fn with_limits(self, limits: MemoryLimits) -> Self {
+    pub fn with_limits(mut self, limits: MemoryLimits) -> Self {
         self.lock().limits = limits;
+        self.documents = MemoryDocuments::new(&limits);
         self
     }
 
@@ -92,6 +103,10 @@ impl MemoryStorage {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn numbers(&self) -> MutexGuard<'_, Numbers> {
+        self.numbers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Makes a change and then wakes who waits, if there may be work.
     ///
     /// Every call that may make something claimable goes through here, and nothing else takes the
@@ -99,6 +114,7 @@ impl MemoryStorage {
     fn change_state<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         let mut state = self.lock();
         let answer = change(&mut state);
+        state.trim_events();
         let wake = std::mem::take(&mut state.wake);
         drop(state);
         if wake {
@@ -108,6 +124,34 @@ impl MemoryStorage {
             self.work.notify_one();
         }
         answer
+    }
+}
+
+impl MemoryStorage {
+    /// Counts what matches in groups, at most so many. The lock is let go between two looks.
+    async fn count_groups(
+        &self,
+        query: &DeliveryQuery,
+        by: &[GroupBy],
+        at_most: u64,
+    ) -> Result<Groups> {
+        query.validate_filters()?;
+        let mut rest = DeliveryQuery {
+            before: None,
+            ..query.clone()
+        };
+        let (mut groups, mut left) = (HashMap::new(), at_most);
+        while left > 0 {
+            let limit = usize::try_from(left).unwrap_or(usize::MAX);
+            let (counted, resume) = self.lock().count_into(&mut groups, &rest, by, limit);
+            left -= counted as u64;
+            rest.before = resume;
+            if resume.is_none() {
+                return Ok(Groups::new(groups, false));
+            }
+            let_others_run().await;
+        }
+        Ok(Groups::new(groups, true))
     }
 }
 
@@ -156,8 +200,13 @@ impl WebhookStorage for MemoryStorage {
         Ok(self.lock().endpoint_record(id))
     }
 
-    async fn delete_endpoint(&self, id: &str, now: Timestamp) -> Result<bool> {
-        Ok(self.change_state(|state| state.delete_endpoint(id, now)))
+    async fn delete_endpoint(
+        &self,
+        id: &str,
+        expected: Expected,
+        now: Timestamp,
+    ) -> Result<Deleted> {
+        Ok(self.change_state(|state| state.delete_endpoint(id, expected, now)))
     }
 
     async fn endpoints_since(&self, revision: u64, limit: usize) -> Result<EndpointChanges> {
@@ -174,8 +223,16 @@ impl WebhookStorage for MemoryStorage {
         events: &[NewEvent],
         worker: Option<&WorkerId>,
         now: Timestamp,
-    ) -> Result<Vec<Enqueued>> {
+    ) -> Result<Commit<Enqueued>> {
         self.change_state(|state| state.enqueue(events, worker, now))
+    }
+
+    async fn deliver_events(
+        &self,
+        deliveries: &[EventDelivery],
+        now: Timestamp,
+    ) -> Result<Vec<DeliveredEvent>> {
+        self.change_state(|state| state.deliver_events(deliveries, now))
     }
 
     async fn fan_out(&self, part: &FanOutPart, now: Timestamp) -> Result<Option<Enqueued>> {
@@ -254,15 +311,94 @@ impl WebhookStorage for MemoryStorage {
         now: Timestamp,
     ) -> Result<Changed> {
         query.validate_filters()?;
-        Ok(self.change_state(|state| state.change(query, to, limit, now)))
+        let changed = self.change_state(|state| state.change(query, to, limit, now));
+        if changed.next.is_none() && to == Change::Erase && query.is_of_events() {
+            let mut before = None;
+            loop {
+                before = self.change_state(|state| state.erase_events(query, before, now));
+                if before.is_none() {
+                    break;
+                }
+                let_others_run().await;
+            }
+        }
+        Ok(changed)
+    }
+
+    async fn events(&self, query: &EventQuery) -> Result<Page<EventRecord, EventId>> {
+        query.validate()?;
+        let (mut rest, mut items) = (query.clone(), Vec::new());
+        loop {
+            let resume = self.lock().scan_events(&rest, &mut items);
+            if resume.is_none() {
+                break;
+            }
+            match query.after {
+                Some(_) => rest.after = resume,
+                None => rest.before = resume,
+            }
+            let_others_run().await;
+        }
+        let last = items.last().map(|record| record.event.id);
+        let next = last.filter(|_| items.len() == query.limit);
+        Ok(Page::new(items, next))
     }
 
     async fn counts(&self, endpoint_id: Option<&str>) -> Result<Counts> {
         Ok(self.lock().counts_of(endpoint_id))
     }
 
+    async fn counts_of(&self, endpoint_ids: &[Arc<str>]) -> Result<Vec<Counts>> {
+        Ok(self.lock().counts_of_each(endpoint_ids))
+    }
+
+    async fn count(&self, query: &DeliveryQuery, at_most: u64) -> Result<u64> {
+        Ok(self.count_groups(query, &[], at_most).await?.counted)
+    }
+
+    async fn count_by(
+        &self,
+        query: &DeliveryQuery,
+        by: &[GroupBy],
+        at_most: u64,
+    ) -> Result<Groups> {
+        GroupBy::validate(by)?;
+        self.count_groups(query, by, at_most).await
+    }
+
+    async fn oldest_ready(&self, now: Timestamp) -> Result<Option<Timestamp>> {
+        Ok(self.change_state(|state| state.oldest_ready(now)))
+    }
+
+    async fn workers(&self) -> Result<Vec<WorkerRecord>> {
+        Ok(self.lock().list_workers())
+    }
+
+    async fn add_stats(&self, deltas: &[StatDelta]) -> Result<()> {
+        let most = self.lock().limits.stat_buckets;
+        self.numbers().add(deltas, most);
+        Ok(())
+    }
+
+    async fn stats(&self, query: &StatQuery) -> Result<Vec<StatBucket>> {
+        query.validate()?;
+        Ok(self.numbers().find(query))
+    }
+
+    fn documents(&self) -> Option<&dyn DocumentStore> {
+        Some(&self.documents)
+    }
+
     async fn sweep(&self, retention: &Retention, limit: usize, now: Timestamp) -> Result<Swept> {
-        Ok(self.change_state(|state| state.sweep(retention, limit, now)))
+        let mut rows = self.change_state(|state| state.sweep(retention, limit, now));
+        rows += self.documents.sweep(limit - rows, now);
+        rows += self.numbers().sweep(limit - rows, now);
+        Ok(Swept {
+            rows,
+            // A step that met its limit exactly may have left something; an empty further step does
+            // no harm.
+            more: rows == limit,
+        })
     }
 
     async fn wait(&self) -> Result<()> {

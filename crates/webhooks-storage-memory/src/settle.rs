@@ -1,6 +1,8 @@
 //! What comes of leased deliveries. Only the holder of the current token changes one; everyone else
 //! is told that the lease is lost.
 
+use std::num::NonZeroU16;
+
 use webhooks_core::storage::spi::{SettleAs, Settled, Settlement};
 use webhooks_core::{DeliveryState, Timestamp, WorkerId};
 
@@ -36,20 +38,23 @@ impl State {
         let Some(handle) = held else {
             return Settled::Stale;
         };
-        let row = self.rows.at_mut(handle);
-        row.attempts = row.attempts.saturating_add(u32::from(s.attempt.is_some()));
-        // Judged now and not at the lease: the endpoint may have been deleted, replaced or the
-        // payload erased while the request ran. An outcome that ends the delivery stands all the
-        // same.
-        let stranded = self.stranded(self.rows.at(handle));
+        if let Some(attempt) = &s.attempt {
+            let row = self.rows.at_mut(handle);
+            row.attempts = row.attempts.saturating_add(1);
+            // With the row, since the log forgets earlier.
+            row.last_status = attempt.status.and_then(NonZeroU16::new);
+            row.last_failure = attempt.failure;
+        }
         match s.settle_as {
             SettleAs::Delivered => self.move_to(handle, DeliveryState::Delivered, now),
             SettleAs::Dead { reason } => self.bury(handle, reason, now),
             SettleAs::Cancelled { reason } => self.cancel(handle, reason, now),
             SettleAs::Retry { at } | SettleAs::Release { at } => {
-                // Waiting again for an endpoint that is gone, it would never be claimed and never
-                // end.
-                if let Some(reason) = stranded {
+                // Judged now and not at the lease: the endpoint may have been deleted, replaced or
+                // the payload erased while the request ran. Waiting again for an endpoint that is
+                // gone, it would never be claimed and never end. An outcome that ends the delivery
+                // stands all the same.
+                if let Some(reason) = self.stranded(self.rows.at(handle)) {
                     self.cancel(handle, reason, now);
                     return Settled::Cancelled;
                 }

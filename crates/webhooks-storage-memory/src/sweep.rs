@@ -1,18 +1,18 @@
-//! What goes by age: deliveries that waited too long, ended rows, dead letters, the log, keys,
-//! workers and tombstones. A step of a sweep changes a bounded number of rows, as the whole storage
-//! stands still meanwhile.
+//! What goes by age: deliveries that waited too long, ended rows, dead letters, the log, events,
+//! keys, workers and tombstones. A step of a sweep changes a bounded number of rows, as the whole
+//! storage stands still meanwhile.
 
 use webhooks_core::storage::Retention;
-use webhooks_core::storage::spi::{IDEMPOTENCY_WINDOW, Swept};
+use webhooks_core::storage::spi::IDEMPOTENCY_WINDOW;
 use webhooks_core::{DeadReason, Timestamp};
 
 use crate::state::State;
 
 impl State {
-    /// Makes one step of a sweep: at most `limit` rows of the four kinds, in the order below. What
-    /// has no row (keys, workers, tombstones) is bounded by the limits, and goes whole in each
-    /// step.
-    pub(crate) fn sweep(&mut self, retention: &Retention, limit: usize, now: Timestamp) -> Swept {
+    /// Makes one step of a sweep: at most `limit` rows of the five kinds, in the order below. How
+    /// many there were. What has no row (keys, workers, tombstones) is bounded by the limits, and
+    /// goes whole in each step.
+    pub(crate) fn sweep(&mut self, retention: &Retention, limit: usize, now: Timestamp) -> usize {
         // A key may only go once its window is over: an earlier one would let a sender who repeats
         // a call make the event twice.
         self.keys.expire(now);
@@ -20,21 +20,18 @@ impl State {
         // comes back late is still told that it lost its leases.
         self.forget_workers(now.before(IDEMPOTENCY_WINDOW));
         let ended_before = now.before(retention.delivered);
-        // One budget for all four: each takes what the one before left, so that a step costs the
+        // One budget for all: each takes what the one before left, so that a step costs the
         // same whichever kind is in arrears.
         let mut rows = 0;
         rows += self.expire_waiting(now.before(retention.waiting), limit, now);
         rows += self.drop_ended(ended_before, limit - rows, now);
         rows += self.drop_dead(now.before(retention.dead), limit - rows, now);
         rows += self.drop_log(now.before(retention.log), limit - rows);
+        // After the deliveries, with the last of which an event may go.
+        rows += self.drop_events(now.before(retention.events), limit - rows);
         // After the rows: a tombstone goes only when no row points at its handle any more.
         self.drop_tombstones(ended_before);
-        Swept {
-            rows,
-            // A step that met its limit exactly may have left something; an empty further step does
-            // no harm.
-            more: rows == limit,
-        }
+        rows
     }
 
     /// Gives up what has waited since before `cutoff`.
@@ -47,16 +44,16 @@ impl State {
         overdue.len()
     }
 
-    /// A row's key is never later than the time it was sent at, so the first rows of each queue
-    /// are all that need a look.
+    /// A row's key is never later than the time its wait counts from, so the first rows of each
+    /// queue are all that need a look.
     fn overdue(&self, cutoff: Timestamp, limit: usize) -> Vec<u32> {
         // A replay or a retry that is due later makes a row young again, so that neither time alone
         // decides.
         let is_overdue = |handle: &u32| {
-            let row = self.rows.at(*handle);
-            row.sent_at.max(row.due_at) <= cutoff
+            let (since, _) = self.rows.at(*handle).age_key();
+            since <= cutoff
         };
-        // Both queues are ordered by keys that are never later than the time of their row, so a row
+        // All queues are ordered by keys that are never later than the time of their row, so a row
         // behind the cutoff's key cannot be overdue. A row of a higher priority has an earlier key
         // and may be looked at in vain.
         let until = (cutoff.as_millis(), u64::MAX);
@@ -65,9 +62,11 @@ impl State {
             .iter()
             .flat_map(|(_, e)| e.ready.range(..=until).chain(e.suspects.range(..=until)));
         let ready = ready.map(|(_, handle)| *handle);
-        let scheduled = self.scheduled.range(..=(cutoff, u64::MAX)).map(|(_, h)| *h);
+        let until = (cutoff, u64::MAX);
+        let scheduled = self.scheduled.range(..=until);
+        let others = scheduled.chain(self.blocked.range(..=until));
         ready
-            .chain(scheduled)
+            .chain(others.map(|(_, handle)| *handle))
             .filter(is_overdue)
             .take(limit)
             .collect()

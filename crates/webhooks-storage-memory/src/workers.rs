@@ -1,5 +1,6 @@
 //! Beats, and what becomes of the deliveries of workers that stop beating.
 
+use webhooks_core::storage::WorkerRecord;
 use webhooks_core::storage::spi::{Beat, HeldLease, POISON_CRASHES};
 use webhooks_core::{DeadReason, DeliveryId, Timestamp, WorkerId};
 
@@ -42,6 +43,17 @@ impl State {
         held.sort_unstable_by_key(|lease| lease.delivery_id);
         held.truncate(limit);
         held
+    }
+
+    /// The workers that are remembered, by id.
+    pub(crate) fn list_workers(&self) -> Vec<WorkerRecord> {
+        let workers = self.workers.iter().map(|(_, worker)| {
+            let leased = worker.leased.len() as u64;
+            WorkerRecord::new(worker.id.clone(), worker.seen_at, leased)
+        });
+        let mut workers: Vec<_> = workers.collect();
+        workers.sort_unstable_by(|a, b| a.id.as_str().cmp(b.id.as_str()));
+        workers
     }
 
     /// Notes a sign of life, and takes back what silent workers hold. Without a worker, only reads.

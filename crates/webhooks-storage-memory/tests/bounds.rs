@@ -1,11 +1,14 @@
 //! What the in-memory storage promises beyond the contract: its bounds, its clock, its secrets.
 #![expect(clippy::unwrap_used, reason = "these are helpers of tests")]
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use webhooks_core::storage::spi::{Claim, Enqueued, NewDelivery, NewEvent, SettleAs, Settlement};
-use webhooks_core::storage::{Change, DeliveryQuery, WebhookStorage};
+use webhooks_core::storage::{
+    Change, DeliveryQuery, Document, EventQuery, Expected, Saved, WebhookStorage,
+};
 use webhooks_core::{
     Clock, DeadReason, DeliveryId, DeliveryState, EventType, Priority, Timestamp, WebhookDelivery,
     WebhookEndpoint, WebhookError, WebhookEvent, WorkerId,
@@ -22,6 +25,11 @@ fn small() -> MemoryLimits {
         log_lines: 2,
         log_bytes: 1_000,
         idempotency_keys: 2,
+        events: 2,
+        event_bytes: 1_000,
+        documents: 2,
+        document_bytes: 10,
+        stat_buckets: 2,
     }
 }
 
@@ -46,6 +54,7 @@ fn event(endpoints: &[&str]) -> NewEvent {
         endpoint_id: (*id).into(),
         incarnation: None,
         by_name: false,
+        order: None,
         lease: false,
     });
     NewEvent {
@@ -54,6 +63,8 @@ fn event(endpoints: &[&str]) -> NewEvent {
         due_at: NOW,
         max_retries: 3,
         idempotency_key: None,
+        fingerprint: None,
+        keep: true,
         deliveries: deliveries.collect(),
     }
 }
@@ -91,7 +102,7 @@ async fn a_full_backlog_of_one_endpoint_goes_to_the_dead_letters() {
     let answers = storage.enqueue(&events, None, NOW).await.unwrap();
     let dead: Vec<_> = events[4].deliveries.iter().map(|d| d.id).collect();
     let missing = Vec::new();
-    assert_eq!(answers[4], Enqueued::Stored { missing, dead });
+    assert_eq!(answers.answers[4], Enqueued::Stored { missing, dead });
     let query = DeliveryQuery {
         states: vec![DeliveryState::Dead],
         ..DeliveryQuery::default()
@@ -129,7 +140,7 @@ async fn a_full_storage_refuses_the_whole_call() {
     let again = storage.enqueue(&three[1..], None, NOW).await;
     assert!(again.is_ok(), "a resent call needs no room");
     let missing = storage.enqueue(&[event(&["nobody"])], None, NOW).await;
-    assert_eq!(missing.unwrap(), [Enqueued::NoEndpoint]);
+    assert_eq!(missing.unwrap().answers, [Enqueued::NoEndpoint]);
 }
 
 #[tokio::test]
@@ -190,7 +201,7 @@ async fn too_many_idempotency_keys_are_refused() {
             .contains("holds 2 idempotency keys, at most 2")
     );
     let known = storage.enqueue(&[keyed("k1")], None, NOW).await.unwrap();
-    assert!(matches!(known[0], Enqueued::Duplicate { .. }));
+    assert!(matches!(known.answers[0], Enqueued::Duplicate { .. }));
     let tomorrow = NOW.after(Duration::from_secs(24 * 3_600));
     storage
         .enqueue(&[keyed("k3")], None, tomorrow)
@@ -246,7 +257,7 @@ async fn a_long_listing_finds_everything() {
     assert_eq!(page.items[0].delivery.id, needle.deliveries[0].id);
     assert!(page.next.is_none());
     let mut query = DeliveryQuery {
-        endpoint_id: Some("a".into()),
+        endpoint_ids: Some(vec!["a".into()]),
         limit: 1_000,
         ..DeliveryQuery::default()
     };
@@ -333,4 +344,45 @@ async fn every_waiter_is_woken() {
             .unwrap()
             .unwrap();
     }
+}
+
+#[tokio::test]
+async fn events_that_have_no_delivery_any_more_fall_out() {
+    let storage = storage(small(), &["a"]).await;
+    let events: Vec<_> = (0..4).map(|_| event(&[])).collect();
+    storage.enqueue(&events, None, NOW).await.unwrap();
+    let listed = storage.events(&EventQuery::default()).await.unwrap().items;
+    let listed: HashSet<_> = listed.iter().map(|record| record.event.id).collect();
+    let last: HashSet<_> = events[2..].iter().map(|new| new.event.id).collect();
+    assert_eq!(listed, last);
+    // One with a delivery stays, however many come behind it.
+    let kept = event(&["a"]);
+    storage
+        .enqueue(std::slice::from_ref(&kept), None, NOW)
+        .await
+        .unwrap();
+    storage.enqueue(&events, None, NOW).await.unwrap();
+    let query = EventQuery {
+        ids: Some(vec![kept.event.id]),
+        ..EventQuery::default()
+    };
+    assert_eq!(storage.events(&query).await.unwrap().items.len(), 1);
+}
+
+#[tokio::test]
+async fn documents_over_the_bounds_are_refused() {
+    let storage = storage(small(), &[]).await;
+    let documents = storage.documents().unwrap();
+    let put = async |id: &str, value: &str| {
+        let document = Document::new(id, value);
+        documents.put("kind", &document, Expected::Any, NOW).await
+    };
+    let is_stored = |saved| matches!(saved, Ok(Saved::Stored(_)));
+    assert!(is_stored(put("one", "12345").await));
+    let error = put("two", "123456").await.unwrap_err();
+    assert!(matches!(error, WebhookError::Overloaded(_)), "{error}");
+    assert!(is_stored(put("two", "12345").await));
+    assert!(put("three", "").await.is_err());
+    assert!(is_stored(put("one", "").await));
+    assert!(is_stored(put("two", "1234567890").await));
 }

@@ -17,6 +17,8 @@ impl Backend for Memory {
         Capabilities {
             wakes: true,
             rewrites_credentials: true,
+            documents: true,
+            statistics: true,
         }
     }
 }

@@ -20,6 +20,8 @@ impl Backend for DynMemory {
         Capabilities {
             wakes: true,
             rewrites_credentials: true,
+            documents: true,
+            statistics: true,
         }
     }
 }

@@ -76,9 +76,8 @@ impl Database {
             &int(POISON_CRASHES),
             &RESCUED_AT_ONCE,
         ];
-        let rows = self
-            .query("take deliveries back", RESCUE, &parameters)
-            .await?;
+        let rows = self.query_at("take deliveries back", RESCUE, &parameters, now);
+        let rows = rows.await?;
         rows.first().map_or(Ok(0), |row| get(row, "rescued"))
     }
 }

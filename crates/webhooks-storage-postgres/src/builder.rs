@@ -7,11 +7,13 @@ use webhooks_core::{EncryptionKeys, Result, Sealed};
 
 use crate::claim_memory::ClaimMemory;
 use crate::database::Database;
-use crate::migrations::migrate;
+use crate::migrations::{migrate, schema_version};
+use crate::ordered_endpoints::OrderedEndpoints;
 use crate::plain_storage::PlainStorage;
 use crate::postgres_storage::PostgresStorage;
 use crate::rescue_rest::RescueRest;
 use crate::settings::Settings;
+use crate::sweep::Rounds;
 use crate::wake::{Connect, Wake, connector};
 
 /// Makes a [`PostgresStorage`].
@@ -44,6 +46,38 @@ impl PostgresStorage {
             keys: EncryptionKeys::none(),
         }
     }
+}
+
+impl PostgresStorage {
+    /// The version of the schema, 0 where there is none of ours, and the newest one that this code
+    /// knows. Nothing is changed.
+    ///
+    /// # Errors
+    ///
+    /// As [`PostgresBuilder::connect`], but for a version that this code cannot use.
+    pub async fn schema_version(pool: Pool, schema: &str) -> Result<(u32, u32)> {
+        let database = ready(pool, schema).await?;
+        schema_version(&database).await
+    }
+
+    /// Applies the migrations that are missing, for a role that may, so that nodes can connect
+    /// [without](PostgresBuilder::without_migrations).
+    ///
+    /// # Errors
+    ///
+    /// As [`PostgresBuilder::connect`].
+    pub async fn migrate(pool: Pool, schema: &str) -> Result<()> {
+        let database = ready(pool, schema).await?;
+        migrate(&database, true).await
+    }
+}
+
+/// The database, after a look at whether it can be used.
+async fn ready(pool: Pool, schema: &str) -> Result<Database> {
+    let mut database = Database::new(pool, schema)?;
+    let synchronous_commit = database.preflight().await?;
+    database.settings = Settings::new(schema, &synchronous_commit);
+    Ok(database)
 }
 
 impl PostgresBuilder {
@@ -93,9 +127,7 @@ impl PostgresBuilder {
     /// statements; [`StorageError`](webhooks_core::WebhookError::StorageError) when the database
     /// fails, or the keys open none of the endpoints that were changed first.
     pub async fn connect(self) -> Result<PostgresStorage> {
-        let mut database = Database::new(self.pool, &self.schema)?;
-        let synchronous_commit = database.preflight().await?;
-        database.settings = Settings::new(&self.schema, &synchronous_commit);
+        let database = ready(self.pool, &self.schema).await?;
         migrate(&database, self.migrations).await?;
         if self.keys.is_empty() {
             tracing::warn!(
@@ -111,6 +143,8 @@ impl PostgresBuilder {
             database,
             memory: ClaimMemory::new(),
             rescue_rest: RescueRest::new(),
+            rounds: Rounds::default(),
+            ordered: OrderedEndpoints::default(),
             wake,
         };
         let sealed = Sealed::new(plain, self.keys);

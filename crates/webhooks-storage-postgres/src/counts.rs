@@ -19,6 +19,7 @@ impl Database {
             counts.dead = get_u64(row, "dead")?;
             counts.cancelled = get_u64(row, "cancelled")?;
             counts.purged = get_u64(row, "purged")?;
+            counts.blocked = get_u64(row, "blocked")?;
             counts.ready = get_u64(row, "ready")?;
             counts.scheduled = get_u64(row, "scheduled")?;
             counts.leased = get_u64(row, "leased")?;

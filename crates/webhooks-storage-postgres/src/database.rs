@@ -1,11 +1,12 @@
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
 use deadpool_postgres::{Object, Pool, Transaction};
-use futures_util::future::join3;
+use futures_util::future::{join3, try_join};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{IsolationLevel, Row, Statement};
-use webhooks_core::{Result, WebhookError};
+use webhooks_core::{Result, Timestamp, WebhookError};
 
 use crate::error::{commit_error, pool_error, storage_error};
 use crate::settings::Settings;
@@ -83,10 +84,43 @@ impl Database {
         sql: &str,
         params: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<Row>> {
+        self.query_after(what, None, sql, params, None).await
+    }
+
+    /// Runs a statement that may end heads of orders at this time.
+    pub(crate) async fn query_at(
+        &self,
+        what: &str,
+        sql: &str,
+        params: &[&(dyn ToSql + Sync)],
+        at: Timestamp,
+    ) -> Result<Vec<Row>> {
+        self.query_after(what, None, sql, params, Some(at)).await
+    }
+
+    /// Runs a statement behind one that takes locks, if there is one: it sees then what was committed
+    /// by whoever had them before.
+    pub(crate) async fn query_after(
+        &self,
+        what: &str,
+        before: Option<(&str, &[&(dyn ToSql + Sync)])>,
+        sql: &str,
+        params: &[&(dyn ToSql + Sync)],
+        at: Option<Timestamp>,
+    ) -> Result<Vec<Row>> {
         self.repeat(|| async move {
             let on = self.connection().await?;
             let statement = self.prepare(&on, what, sql).await?;
-            self.alone(&on, what, on.query(&statement, params)).await
+            let run = on.query(&statement, params);
+            let Some((lock, locked)) = before else {
+                return self.alone(&on, what, run, at).await;
+            };
+            let lock = self.prepare(&on, what, lock).await?;
+            let both = async {
+                let (_, rows) = try_join(on.execute(&lock, locked), run).await?;
+                Ok(rows)
+            };
+            self.alone(&on, what, both, at).await
         })
         .await
     }
@@ -101,7 +135,8 @@ impl Database {
         let rows = self.repeat(|| async move {
             let on = self.connection().await?;
             let statement = self.prepare(&on, what, sql).await?;
-            self.alone(&on, what, on.execute(&statement, params)).await
+            let run = on.execute(&statement, params);
+            self.alone(&on, what, run, None).await
         });
         Ok(usize::try_from(rows.await?).unwrap_or(usize::MAX))
     }
@@ -113,8 +148,13 @@ impl Database {
         on: &Object,
         what: &str,
         statement: impl Future<Output = std::result::Result<T, tokio_postgres::Error>>,
+        at: Option<Timestamp>,
     ) -> Result<T> {
-        let begin = on.batch_execute(&self.settings.begin);
+        let begin = match at {
+            None => Cow::Borrowed(&*self.settings.begin),
+            Some(at) => Cow::Owned(format!("{};{}", self.settings.begin, now_is(at))),
+        };
+        let begin = on.batch_execute(&begin);
         let commit = on.batch_execute("COMMIT");
         match join3(begin, statement, commit).await {
             (Ok(()), Ok(done), committed) => {
@@ -132,6 +172,11 @@ impl Database {
             (_, Err(error), _) => Err(storage_error(what, &error)),
         }
     }
+}
+
+/// Tells the trigger that lets the next one of an order go what time it is.
+pub(crate) fn now_is(at: Timestamp) -> String {
+    format!("SET LOCAL webhooks.now_ms = '{}'", at.as_millis())
 }
 
 impl fmt::Debug for Database {

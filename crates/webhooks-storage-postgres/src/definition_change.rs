@@ -14,7 +14,7 @@ use crate::error::{commit_error, storage_error};
 pub(crate) const LOCK_REVISION: &str = "SELECT revision FROM @.webhook_revision FOR UPDATE";
 /// Waits for who is storing deliveries for the endpoint, so that the cancelling sees them.
 pub(crate) const LOCK: &str = "SELECT 1 FROM @.webhook_endpoints WHERE id = $1 FOR UPDATE";
-const WHAT: &str = "save an endpoint";
+const WHAT: &str = "change an endpoint";
 const FIND: &str = "SELECT definition_revision, tenant, deleted_at IS NULL AS is_live \
     FROM @.webhook_endpoints WHERE id = $1";
 

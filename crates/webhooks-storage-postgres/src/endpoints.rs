@@ -1,13 +1,12 @@
 //! Definitions of endpoints, as they are given. Every change takes the lock of the revision first,
 //! so that changes commit in the order of their numbers, and who asks for later ones misses none.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
-use futures_util::future::try_join3;
 use tokio_postgres::Row;
 use tokio_postgres::types::{Json, ToSql};
 use webhooks_core::storage::spi::EndpointChanges;
-use webhooks_core::storage::{EndpointRecord, Expected, GateState, Saved};
+use webhooks_core::storage::{Deleted, EndpointRecord, Expected, GateState, Saved};
 use webhooks_core::{
     BatchConfig, PreviousSecret, RateLimitConfig, Result, Timestamp, WebhookEndpoint,
 };
@@ -15,8 +14,7 @@ use webhooks_core::{
 use crate::change::with_cancelled;
 use crate::columns::{get, get_time, get_u32, get_u64, int, long, named, time, unknown};
 use crate::database::Database;
-use crate::definition_change::{DefinitionChange, LOCK, LOCK_REVISION};
-use crate::error::{commit_error, storage_error};
+use crate::definition_change::DefinitionChange;
 
 const SAVE: &str = include_str!("sql/save_endpoint.sql");
 const SAVE_SECRETS: &str = include_str!("sql/save_secrets.sql");
@@ -89,6 +87,10 @@ impl Database {
             &e.content_type,
             &e.user_agent,
             &Json(&e.accepted_statuses),
+            &e.ordering.as_str(),
+            &e.on_dead.as_str(),
+            &e.description,
+            &Json(&e.metadata),
             &begins,
         ];
         Ok((change.save(SAVE, params).await?, replaces))
@@ -148,33 +150,36 @@ impl Database {
         rows.first().map(record).transpose()
     }
 
-    pub(crate) async fn delete_endpoint(&self, id: &str, now: Timestamp) -> Result<bool> {
-        let deleted = self.repeat(|| self.bury_endpoint(id, now)).await?;
-        if deleted {
+    pub(crate) async fn delete_endpoint(
+        &self,
+        id: &str,
+        expected: Expected,
+        now: Timestamp,
+    ) -> Result<Deleted> {
+        let bury = || self.bury_endpoint(id, expected, now);
+        let deleted = self.repeat(bury).await?;
+        if deleted == Deleted::Deleted {
             while self.cancel_of_deleted(id, CANCEL_AT_ONCE, now).await? == CANCEL_AT_ONCE {}
         }
         Ok(deleted)
     }
 
     /// Leaves the tombstone, from which on nothing new is stored and nothing is claimed.
-    async fn bury_endpoint(&self, id: &str, now: Timestamp) -> Result<bool> {
-        const WHAT: &str = "delete an endpoint";
+    async fn bury_endpoint(&self, id: &str, expected: Expected, now: Timestamp) -> Result<Deleted> {
         let mut connection = self.connection().await?;
-        let lock_revision = self.prepare(&connection, WHAT, LOCK_REVISION).await?;
-        let lock = self.prepare(&connection, WHAT, LOCK).await?;
-        let tombstone = self.prepare(&connection, WHAT, TOMBSTONE).await?;
-        let error = |error| storage_error(WHAT, &error);
-        let transaction = self.begin(&mut connection, WHAT).await?;
-        let (_, _, deleted) = try_join3(
-            transaction.query(&lock_revision, &[]),
-            transaction.query(&lock, &[&id]),
-            transaction.execute(&tombstone, &[&id, &time(now)]),
-        )
-        .await
-        .map_err(error)?;
-        let committed = transaction.commit().await;
-        committed.map_err(|error| commit_error(WHAT, &error))?;
-        Ok(deleted > 0)
+        let change = DefinitionChange::begin(self, &mut connection, id).await?;
+        let live = change.found.as_ref().filter(|found| found.is_live);
+        let Some(live) = live else {
+            return Ok(Deleted::Absent);
+        };
+        if !expected.is_met_by(Some(live.definition_revision)) {
+            return Ok(Deleted::Conflict);
+        }
+        change.lock(id).await?;
+        match change.save(TOMBSTONE, &[&id, &time(now)]).await? {
+            Saved::Stored(_) => Ok(Deleted::Deleted),
+            Saved::Conflict => Ok(Deleted::Absent),
+        }
     }
 
     /// Cancels what waits for a deleted endpoint; how many of at most `limit`.
@@ -185,9 +190,9 @@ impl Database {
         now: Timestamp,
     ) -> Result<i64> {
         let sql = with_cancelled(CANCEL, "$3");
-        let rows = self
-            .query("cancel deliveries", &sql, &[&id, &limit, &time(now)])
-            .await?;
+        let parameters: [&(dyn ToSql + Sync); 3] = [&id, &limit, &time(now)];
+        let rows = self.query_at("cancel deliveries", &sql, &parameters, now);
+        let rows = rows.await?;
         rows.first().map_or(Ok(0), |row| get(row, "cancelled"))
     }
 
@@ -237,6 +242,8 @@ fn record(row: &Row) -> Result<EndpointRecord> {
     let mut record = EndpointRecord::new(endpoint(row)?, gate);
     record.revision = get_u64(row, "revision")?;
     record.definition_revision = get_u64(row, "definition_revision")?;
+    record.created_at = get_time(row, "created_at")?;
+    record.updated_at = get_time(row, "updated_at")?;
     record.incarnation = get_u64(row, "incarnation")?;
     record.deleted = time("deleted_at")?.is_some();
     Ok(record)
@@ -267,5 +274,9 @@ fn endpoint(row: &Row) -> Result<WebhookEndpoint> {
         content_type: get(row, "content_type")?,
         user_agent: get(row, "user_agent")?,
         accepted_statuses: get::<Json<Vec<u16>>>(row, "accepted_statuses")?.0,
+        ordering: named("ordering", get(row, "ordering")?)?,
+        on_dead: named("on_dead", get(row, "on_dead")?)?,
+        description: get(row, "description")?,
+        metadata: get::<Json<BTreeMap<String, String>>>(row, "metadata")?.0,
     })
 }

@@ -1,21 +1,21 @@
 //! Events that are stored in parts. A part and where the next one begins are one transaction, so
 //! that any node can go on where another one stopped.
 
-use std::time::SystemTime;
-
 use deadpool_postgres::Transaction;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 use webhooks_core::storage::spi::{Enqueued, FanOut, FanOutPart, NewEvent, PartPlace};
 use webhooks_core::storage::{Change, DeliveryQuery};
-use webhooks_core::{EventId, EventType, Priority, Result, Timestamp, WebhookEvent};
+use webhooks_core::{EventId, Result, Timestamp};
 
-use crate::columns::{get, get_time, get_u32, int, long, time};
+use crate::columns::{get, get_time, get_u32, long, time};
 use crate::database::Database;
-use crate::enqueue::{Columns, ENQUEUE, answers, key_of};
+use crate::enqueue::{Columns, JOIN_ORDERS, answers, key_of};
 use crate::error::{commit_error, storage_error};
+use crate::event_filter::EventFilters;
 use crate::raw_json::RawJson;
+use crate::row::{event, priority};
 
 const BEGIN: &str = include_str!("sql/begin_fan_out.sql");
 const MOVE: &str = "UPDATE @.webhook_fan_outs SET up_to = greatest(up_to, $2::text), \
@@ -23,8 +23,7 @@ const MOVE: &str = "UPDATE @.webhook_fan_outs SET up_to = greatest(up_to, $2::te
 const DONE: &str = "DELETE FROM @.webhook_fan_outs WHERE event_id = $1::uuid";
 const KEEP_MADE: &str = include_str!("sql/keep_made.sql");
 const END: &str = include_str!("sql/end_fan_outs.sql");
-const IDLE: &str = "SELECT * FROM @.webhook_fan_outs WHERE moved_at <= $1::timestamptz \
-    ORDER BY event_id LIMIT $2::bigint";
+const IDLE: &str = include_str!("sql/fan_outs.sql");
 const WHAT: &str = "store a part of an event";
 
 impl Database {
@@ -34,18 +33,21 @@ impl Database {
         part: &FanOutPart,
         now: Timestamp,
     ) -> Result<Option<Enqueued>> {
-        let later = NewEvent {
+        let is_first = part.place != PartPlace::Later;
+        let event = NewEvent {
             // The first part has looked at it.
-            idempotency_key: None,
+            idempotency_key: part.event.idempotency_key.clone().filter(|_| is_first),
+            // A fan-out that has begun is of an event that is kept.
+            keep: part.event.keep || part.up_to.is_some(),
             ..part.event.clone()
         };
-        self.repeat(|| self.fan_out_once(part, &later, now)).await
+        self.repeat(|| self.fan_out_once(part, &event, now)).await
     }
 
     async fn fan_out_once(
         &self,
         part: &FanOutPart,
-        later: &NewEvent,
+        event: &NewEvent,
         now: Timestamp,
     ) -> Result<Option<Enqueued>> {
         let mut connection = self.connection().await?;
@@ -55,16 +57,19 @@ impl Database {
         if !is_first && !self.move_on(&on, part, now).await? {
             return Ok(None);
         }
-        let event = if is_first { &part.event } else { later };
         let events = std::slice::from_ref(event);
         let columns = Columns::of(events, now);
         let from_outbox = part.place == PartPlace::FirstOfOutbox;
         let (worker, at) = (None, time(now));
         let parameters = columns.parameters(&worker, &at, &from_outbox);
-        let rows = self.run(&on, ENQUEUE, &parameters).await?;
-        let answer = answers(events, &rows)?.pop().flatten();
+        let (endpoints, keys) = columns.orders();
+        if !keys.is_empty() {
+            self.run(&on, JOIN_ORDERS, &[&endpoints, &keys]).await?;
+        }
+        let rows = self.run(&on, &columns.statement(), &parameters).await?;
+        let answer = answers(events, &rows)?.answers.pop().flatten();
         match &answer {
-            None | Some(Enqueued::Duplicate { .. }) => {}
+            None | Some(Enqueued::Duplicate { .. } | Enqueued::KeyReused) => {}
             Some(_) if is_first => self.begin_fan_out(&on, part, now).await?,
             Some(stored) => self.keep_made(&on, part, stored).await?,
         }
@@ -95,16 +100,9 @@ impl Database {
             let id: &(dyn ToSql + Sync) = &event.id.as_uuid();
             return self.run(on, DONE, &[id]).await.map(drop);
         };
-        let parameters: [&(dyn ToSql + Sync); 11] = [
+        let parameters: [&(dyn ToSql + Sync); 4] = [
             &event.id.as_uuid(),
-            &event.event_type.as_str(),
-            &event.tenant.as_deref(),
             &new.idempotency_key.as_deref(),
-            &i16::from(new.priority.level()),
-            &int(new.max_retries),
-            &time(event.created_at),
-            &time(new.due_at),
-            &RawJson(event.payload.clone()),
             &time(now),
             &up_to,
         ];
@@ -165,35 +163,27 @@ impl Database {
         if !FanOut::may_end_with(query, to) {
             return Ok(());
         }
-        let at = |at: Option<Timestamp>| -> Option<SystemTime> { at.map(time) };
-        let parameters: [&(dyn ToSql + Sync); 6] = [
-            &query.event_id.map(|id| id.as_uuid()),
-            &query.event_type.as_deref(),
-            &query.tenant.as_deref(),
-            &at(query.from),
-            &at(query.to),
-            &at(query.updated_before),
-        ];
-        let ended = self.execute("end fan-outs", END, &parameters);
+        let filter = EventFilters::of_deliveries(query);
+        let sql = END.replace("{matches}", &filter.conditions());
+        let parameters = filter.parameters();
+        let ended = self.execute("end fan-outs", &sql, &parameters);
         ended.await.map(drop)
     }
 }
 
 fn fan_out(row: &Row) -> Result<FanOut> {
-    let level = u8::try_from(get::<i16>(row, "priority")?).unwrap_or(0);
+    let id = EventId::from_uuid(get(row, "event_id")?);
+    let payload = get::<Option<RawJson>>(row, "payload")?.unwrap_or_default();
     Ok(FanOut {
         event: NewEvent {
-            event: std::sync::Arc::new(WebhookEvent {
-                id: EventId::from_uuid(get(row, "event_id")?),
-                event_type: EventType::new(get(row, "event_type")?)?,
-                tenant: get::<Option<&str>>(row, "tenant")?.map(Into::into),
-                payload: get::<RawJson>(row, "payload")?.0,
-                created_at: get_time(row, "created_at")?,
-            }),
-            priority: Priority::from_level(level),
+            event: event(row, id, payload.0)?.into(),
+            priority: priority(row)?,
             due_at: get_time(row, "due_at")?,
             max_retries: get_u32(row, "max_retries")?,
             idempotency_key: get::<Option<&str>>(row, "idempotency_key")?.map(Into::into),
+            // The first part has compared it.
+            fingerprint: None,
+            keep: true,
             deliveries: Vec::new(),
         },
         up_to: get::<&str>(row, "up_to")?.into(),

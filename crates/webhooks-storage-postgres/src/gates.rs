@@ -5,8 +5,8 @@ use std::time::SystemTime;
 
 use futures_util::future::{try_join, try_join_all};
 use tokio_postgres::types::ToSql;
+use webhooks_core::Result;
 use webhooks_core::storage::spi::{EndpointGate, GateChange};
-use webhooks_core::{Result, Timestamp};
 
 use crate::columns::{int, time};
 use crate::database::Database;
@@ -27,33 +27,24 @@ struct Parameters<'a> {
 
 impl Database {
     /// Changes gates one after the other, in one transaction and one round trip.
-    pub(crate) async fn set_gates(&self, gates: &[EndpointGate], now: Timestamp) -> Result<()> {
+    pub(crate) async fn set_gates(&self, gates: &[EndpointGate]) -> Result<()> {
         if gates.is_empty() {
             return Ok(());
         }
-        self.repeat(|| self.set_gates_once(gates, now)).await
+        self.repeat(|| self.set_gates_once(gates)).await
     }
 
-    async fn set_gates_once(&self, gates: &[EndpointGate], now: Timestamp) -> Result<()> {
+    async fn set_gates_once(&self, gates: &[EndpointGate]) -> Result<()> {
         const WHAT: &str = "change gates";
         let mut connection = self.connection().await?;
         let lock = self.prepare(&connection, WHAT, LOCK_REVISION).await?;
         let change = self.prepare(&connection, WHAT, CHANGE).await?;
         let error = |error| storage_error(WHAT, &error);
-        let now = time(now);
         let parameters: Vec<_> = gates.iter().map(parameters).collect();
-        let rows: Vec<[&(dyn ToSql + Sync); 7]> = parameters
+        let rows: Vec<[&(dyn ToSql + Sync); 6]> = parameters
             .iter()
-            .map(|p| -> [&(dyn ToSql + Sync); 7] {
-                [
-                    &p.endpoint_id,
-                    &p.kind,
-                    &p.at,
-                    &p.number,
-                    &p.by,
-                    &now,
-                    &p.epoch,
-                ]
+            .map(|p| -> [&(dyn ToSql + Sync); 6] {
+                [&p.endpoint_id, &p.kind, &p.at, &p.number, &p.by, &p.epoch]
             })
             .collect();
         let transaction = self.begin(&mut connection, WHAT).await?;

@@ -1,5 +1,5 @@
 use std::collections::HashMap;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use tokio_postgres::Row;
@@ -10,23 +10,34 @@ use webhooks_core::{AttemptRecord, DeliveryId, DeliveryState, Result};
 use crate::columns::{get, get_time, get_u32, long, named};
 use crate::database::Database;
 use crate::filter::{Filter, Table};
-use crate::row::{DELIVERY_COLUMNS, Events, delivery, lease};
+use crate::raw_json::JsonText;
+use crate::row::{Events, delivery, lease};
 
-const ATTEMPTS: &str = "SELECT delivery_id, started_at, duration_us, number, status, ambiguous, \
-    failure, response FROM @.webhook_attempts WHERE delivery_id = ANY ($1::uuid[]) \
+/// The last attempt of what was delivered or cancelled is in the archive.
+const ATTEMPTS: &str = "SELECT * FROM (SELECT delivery_id, started_at, duration_us, number, status, \
+        ambiguous, failure, response, response_headers, seq \
+    FROM @.webhook_attempts WHERE delivery_id = ANY ($1::uuid[]) \
+    UNION ALL SELECT id, started_at, duration_us, number, last_status, false, last_failure, \
+        coalesce(response, ''), response_headers, 9223372036854775807 \
+    FROM @.webhook_archive WHERE id = ANY ($1) AND started_at IS NOT NULL) a \
     ORDER BY started_at, number, seq";
+const COLUMNS: &str = "q.id, q.endpoint_id, q.event_id, q.next_retry_at, q.attempts, q.crashes, \
+    q.incarnation, q.by_name, q.order_key, q.holds, q.last_status, q.last_failure, q.updated_at, \
+    e.created_at, e.max_retries, e.priority, e.event_type, e.tenant, e.ordering_key, e.traceparent, \
+    e.tracestate, CASE WHEN NOT q.is_erased THEN e.payload END AS payload";
 
 impl Database {
     pub(crate) async fn deliveries(&self, query: &DeliveryQuery) -> Result<Page<DeliveryRecord>> {
         let mut filter = Filter::new(query);
         let limit = filter.parameter(long(query.limit));
-        let branches: Vec<_> = [Table::Queue, Table::Archive]
-            .into_iter()
-            .filter_map(|table| {
-                let conditions = filter.of(table)?;
-                Some(branch(table, &conditions, filter.order, &limit))
-            })
-            .collect();
+        let mut branches = Vec::new();
+        for table in [Table::Queue, Table::Archive] {
+            let ways = filter.ways(table);
+            branches.extend(
+                ways.iter()
+                    .map(|way| branch(table, way, filter.order, &limit)),
+            );
+        }
         let mut page = Page::new(Vec::new(), None);
         if query.limit == 0 || branches.is_empty() {
             return Ok(page);
@@ -72,23 +83,23 @@ impl Database {
 }
 
 fn branch(table: Table, conditions: &str, order: &str, limit: &str) -> String {
-    let (name, state, rest) = match table {
+    let (state, rest) = match table {
         Table::Queue => (
-            "webhook_queue",
-            "CASE q.status WHEN 'processing' THEN 'leased' WHEN 'dead' THEN 'dead' \
-                ELSE CASE WHEN q.is_ready THEN 'ready' ELSE 'scheduled' END END",
-            "q.worker, q.token, q.incarnation, q.by_name, q.dead_reason AS reason",
+            "CASE q.status WHEN 'processing' THEN 'leased' \
+                WHEN 'pending' THEN CASE WHEN q.is_ready THEN 'ready' ELSE 'scheduled' END \
+                ELSE q.status END",
+            "q.worker, q.token, q.dead_reason AS reason",
         ),
         Table::Archive => (
-            "webhook_archive",
             "q.status",
-            "NULL::text AS worker, NULL::bigint AS token, NULL::bigint AS incarnation, \
-             NULL::boolean AS by_name, q.cancel_reason AS reason",
+            "NULL::text AS worker, q.token, q.cancel_reason AS reason",
         ),
     };
     format!(
-        "(SELECT {DELIVERY_COLUMNS}, q.updated_at, {state} AS state, {rest} FROM @.{name} q \
-         WHERE {conditions} ORDER BY {order} DESC LIMIT {limit})"
+        "(SELECT {COLUMNS}, {state} AS state, {rest} \
+         FROM @.{} q JOIN @.webhook_events e ON e.id = q.event_id \
+         WHERE {conditions} ORDER BY {order} DESC LIMIT {limit})",
+        table.name()
     )
 }
 
@@ -106,6 +117,11 @@ fn record(row: &Row, events: &mut Events) -> Result<DeliveryRecord> {
     let mut record = DeliveryRecord::new(delivery, state, get_time(row, "updated_at")?);
     record.dead_reason = dead_reason.transpose()?;
     record.cancel_reason = reason(DeliveryState::Cancelled)?.and_then(|name| name.parse().ok());
+    let status = get::<Option<i16>>(row, "last_status")?;
+    record.last_status = status.and_then(|n| u16::try_from(n).ok());
+    let failure = get::<Option<&str>>(row, "last_failure")?;
+    let failure = failure.map(|name| named("last_failure", name));
+    record.last_failure = failure.transpose()?;
     Ok(record)
 }
 
@@ -114,12 +130,15 @@ fn attempt(row: &Row) -> Result<AttemptRecord> {
     let micros = u64::try_from(get::<i64>(row, "duration_us")?).unwrap_or(0);
     let failure = get::<Option<&str>>(row, "failure")?.map(|name| named("failure", name));
     let delivery_id = DeliveryId::from_uuid(get(row, "delivery_id")?);
-    let (number, started_at) = (get_u32(row, "number")?, get_time(row, "started_at")?);
-    let mut attempt = AttemptRecord::new(delivery_id, number, started_at);
+    let started_at = get::<SystemTime>(row, "started_at")?.into();
+    let mut attempt = AttemptRecord::new(delivery_id, get_u32(row, "number")?, started_at);
     attempt.duration = Duration::from_micros(micros);
     attempt.status = status.and_then(|n| u16::try_from(n).ok());
     attempt.failure = failure.transpose()?;
     attempt.response = Bytes::copy_from_slice(get(row, "response")?);
+    if let Some(headers) = get::<Option<JsonText<'_>>>(row, "response_headers")? {
+        attempt.response_headers = serde_json::from_slice(headers.0)?;
+    }
     attempt.ambiguous = get(row, "ambiguous")?;
     Ok(attempt)
 }

@@ -34,6 +34,20 @@ pub(crate) async fn migrate(database: &Database, apply: bool) -> Result<()> {
     database.repeat(|| migrate_once(database, apply)).await
 }
 
+/// The version that is there, or 0, and the newest one.
+pub(crate) async fn schema_version(database: &Database) -> Result<(u32, u32)> {
+    const WHAT: &str = "read the version of the schema";
+    database
+        .repeat(|| async {
+            let mut connection = database.connection().await?;
+            let transaction = database.begin(&mut connection, WHAT).await?;
+            let found = version(database, &transaction).await?;
+            let of = |version| u32::try_from(version).unwrap_or(0);
+            Ok((of(found.version), of(newest())))
+        })
+        .await
+}
+
 async fn migrate_once(database: &Database, apply: bool) -> Result<()> {
     const WHAT: &str = "migrate the schema";
     let mut connection = database.connection().await?;

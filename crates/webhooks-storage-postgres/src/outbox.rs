@@ -8,13 +8,15 @@ use tokio_postgres::{GenericClient, Row};
 use webhooks_core::storage::spi::OUTBOX_REST;
 use webhooks_core::storage::spi::OutboxEvent;
 use webhooks_core::{
-    EventId, EventType, Priority, Result, SendOptions, Timestamp, WebhookError, check_data,
+    EventId, EventType, Priority, Result, SendOptions, Timestamp, TraceContext, WebhookError,
+    check_data,
 };
 
 use crate::columns::{get, get_time, int, long, time};
 use crate::database::Database;
 use crate::error::storage_error;
 use crate::raw_json::RawJson;
+use crate::row::trace;
 
 /// One after the other, since the server has to read an event's data to tell its length: not more
 /// of them than are wanted.
@@ -24,7 +26,8 @@ const BRING_BACK: &str = include_str!("sql/bring_back_outbox.sql");
 /// Events that one sweep brings back at most.
 const MOST_BROUGHT_BACK: i64 = 256;
 const SEND: &str = "SELECT @.webhook_send($1::text, $2::json, $3::text, $4::text, \
-    $5::bigint * interval '1 millisecond', $6::text, $7::integer, $8::integer)";
+    $5::bigint * interval '1 millisecond', $6::text, $7::integer, $8::integer, $9::text, $10::text, \
+    $11::text)";
 /// The longest body of an event, in bytes, unless a send says otherwise.
 const MAX_BYTES: u32 = 256 << 10;
 
@@ -112,6 +115,19 @@ impl<'a, C: GenericClient + Sync> OutboxSend<'a, C> {
         self
     }
 
+    /// Events with the same key, of 1 to 256 bytes without control characters, arrive in the order in
+    /// which they were stored, at endpoints that order by it.
+    pub const fn ordering_key(mut self, key: &'a str) -> Self {
+        self.options.ordering_key = Some(key);
+        self
+    }
+
+    /// The trace in which it is sent.
+    pub const fn trace(mut self, trace: &'a TraceContext) -> Self {
+        self.options.trace = Some(trace);
+        self
+    }
+
     /// The longest body in bytes. Defaults to 256 KiB.
     pub const fn max_bytes(mut self, bytes: u32) -> Self {
         self.max_bytes = bytes;
@@ -147,6 +163,9 @@ impl<'a, C: GenericClient + Sync> OutboxSend<'a, C> {
                     (&options.idempotency_key, Type::TEXT),
                     (&options.max_retries.map(int), Type::INT4),
                     (&int(self.max_bytes), Type::INT4),
+                    (&options.ordering_key, Type::TEXT),
+                    (&options.trace.map(TraceContext::parent), Type::TEXT),
+                    (&options.trace.and_then(TraceContext::state), Type::TEXT),
                 ],
             )
             .await
@@ -232,5 +251,7 @@ fn event(row: &Row) -> Result<OutboxEvent> {
         due_at: get_time(row, "due_at")?,
         max_retries: max_retries.map(|n| u32::try_from(n).unwrap_or(0)),
         idempotency_key: get::<Option<&str>>(row, "idempotency_key")?.map(Into::into),
+        ordering_key: get::<Option<&str>>(row, "ordering_key")?.map(Into::into),
+        trace: trace(row)?,
     })
 }

@@ -1,11 +1,13 @@
 use async_trait::async_trait;
 use webhooks_core::storage::spi::{
-    Beat, Claim, Claimed, EndpointChanges, EndpointGate, Enqueued, FanOut, FanOutPart, HeldLease,
-    NewEvent, OutboxEvent, Settled, Settlement, Swept,
+    Beat, Claim, Claimed, Commit, DeliveredEvent, EndpointChanges, EndpointGate, Enqueued,
+    EventDelivery, FanOut, FanOutPart, HeldLease, NewEvent, OutboxEvent, Settled, Settlement,
+    StatDelta, Swept,
 };
 use webhooks_core::storage::{
-    Change, Changed, Counts, DeliveryQuery, DeliveryRecord, EndpointRecord, Expected, Page,
-    Retention, Saved, WebhookStorage,
+    Change, Changed, Counts, Deleted, DeliveryQuery, DeliveryRecord, DocumentStore, EndpointRecord,
+    EventQuery, EventRecord, Expected, GroupBy, Groups, Page, Retention, Saved, StatBucket,
+    StatQuery, WebhookStorage, WorkerRecord,
 };
 use webhooks_core::{DeliveryId, EventId, Result, Timestamp, WebhookEndpoint, WorkerId};
 
@@ -13,8 +15,10 @@ use crate::claim_memory::ClaimMemory;
 use crate::database::Database;
 use crate::enqueue::arriving;
 use crate::gates::open_something;
+use crate::ordered_endpoints::OrderedEndpoints;
 use crate::rescue_rest::RescueRest;
 use crate::settle::due_again;
+use crate::sweep::Rounds;
 use crate::wake::Wake;
 
 /// Keeps definitions as they are given, and everything else, in the tables of one schema; with what
@@ -24,6 +28,8 @@ pub(crate) struct PlainStorage {
     pub(crate) database: Database,
     pub(crate) memory: ClaimMemory,
     pub(crate) rescue_rest: RescueRest,
+    pub(crate) rounds: Rounds,
+    pub(crate) ordered: OrderedEndpoints,
     pub(crate) wake: Wake,
 }
 
@@ -40,7 +46,8 @@ impl PlainStorage {
         worker: Option<&WorkerId>,
         now: Timestamp,
         from_outbox: bool,
-    ) -> Result<Vec<Option<Enqueued>>> {
+    ) -> Result<Commit<Option<Enqueued>>> {
+        self.ordered.stored(events);
         for event in events.iter().filter(|event| event.due_at > now) {
             self.memory.scheduled(event.due_at);
         }
@@ -93,16 +100,21 @@ impl WebhookStorage for PlainStorage {
         self.database.endpoint_record(id).await
     }
 
-    async fn delete_endpoint(&self, id: &str, now: Timestamp) -> Result<bool> {
-        self.database.delete_endpoint(id, now).await
+    async fn delete_endpoint(
+        &self,
+        id: &str,
+        expected: Expected,
+        now: Timestamp,
+    ) -> Result<Deleted> {
+        self.database.delete_endpoint(id, expected, now).await
     }
 
     async fn endpoints_since(&self, revision: u64, limit: usize) -> Result<EndpointChanges> {
         self.database.endpoints_since(revision, limit).await
     }
 
-    async fn set_gates(&self, gates: &[EndpointGate], now: Timestamp) -> Result<()> {
-        self.database.set_gates(gates, now).await?;
+    async fn set_gates(&self, gates: &[EndpointGate], _: Timestamp) -> Result<()> {
+        self.database.set_gates(gates).await?;
         if open_something(gates) {
             self.something_opened();
         }
@@ -114,16 +126,31 @@ impl WebhookStorage for PlainStorage {
         events: &[NewEvent],
         worker: Option<&WorkerId>,
         now: Timestamp,
-    ) -> Result<Vec<Enqueued>> {
-        let answers = self.store(events, worker, now, false).await?;
-        // Only those of the outbox can be another node's.
-        Ok(answers.into_iter().flatten().collect())
+    ) -> Result<Commit<Enqueued>> {
+        let commit = self.store(events, worker, now, false).await?;
+        Ok(Commit {
+            // Only those of the outbox can be another node's.
+            answers: commit.answers.into_iter().flatten().collect(),
+            definitions: commit.definitions,
+        })
+    }
+
+    async fn deliver_events(
+        &self,
+        deliveries: &[EventDelivery],
+        now: Timestamp,
+    ) -> Result<Vec<DeliveredEvent>> {
+        let made = self.database.deliver_events(deliveries, now).await;
+        // After an error too: perhaps only the answer was lost.
+        self.something_opened();
+        made
     }
 
     async fn fan_out(&self, part: &FanOutPart, now: Timestamp) -> Result<Option<Enqueued>> {
         if part.event.due_at > now {
             self.memory.scheduled(part.event.due_at);
         }
+        self.ordered.stored(std::slice::from_ref(&part.event));
         let answer = self.database.fan_out(part, now).await;
         self.events_came(std::slice::from_ref(&part.event), false, now);
         answer
@@ -138,7 +165,9 @@ impl WebhookStorage for PlainStorage {
     }
 
     async fn claim(&self, claim: &Claim<'_>) -> Result<Claimed> {
-        self.database.claim(claim, &self.memory).await
+        let claimed = self.database.claim(claim, &self.memory).await?;
+        self.ordered.met(&claimed.deliveries);
+        Ok(claimed)
     }
 
     async fn leased_by(
@@ -159,8 +188,15 @@ impl WebhookStorage for PlainStorage {
         for (_, at) in due_again(settlements) {
             self.memory.scheduled(at);
         }
-        let settled = self.database.settle(worker, settlements, now).await;
-        let mut is_work = false;
+        let ordered = self.ordered.of(settlements);
+        let is_ordered = !ordered.is_empty();
+        let settled = self.database.settle(worker, settlements, is_ordered, now);
+        let settled = settled.await;
+        let mut is_work = is_ordered;
+        for endpoint_id in &ordered {
+            // The next of an order may be ready now.
+            self.memory.arrived(endpoint_id, i64::MIN);
+        }
         for (endpoint_id, _) in due_again(settlements).filter(|(_, at)| *at <= now) {
             // Only the database knows its sort key.
             self.memory.arrived(endpoint_id, i64::MIN);
@@ -185,6 +221,11 @@ impl WebhookStorage for PlainStorage {
         self.database.deliveries(query).await
     }
 
+    async fn events(&self, query: &EventQuery) -> Result<Page<EventRecord, EventId>> {
+        query.validate()?;
+        self.database.events(query).await
+    }
+
     async fn change(
         &self,
         query: &DeliveryQuery,
@@ -194,7 +235,8 @@ impl WebhookStorage for PlainStorage {
     ) -> Result<Changed> {
         query.validate_filters()?;
         let changed = self.database.change(query, to, limit, now).await?;
-        if to == Change::Replay && changed.changed > 0 {
+        // The end of a head lets the next one of its order go.
+        if changed.changed > 0 {
             self.something_opened();
         }
         Ok(changed)
@@ -204,8 +246,46 @@ impl WebhookStorage for PlainStorage {
         self.database.counts(endpoint_id).await
     }
 
+    async fn count(&self, query: &DeliveryQuery, at_most: u64) -> Result<u64> {
+        query.validate_filters()?;
+        let groups = self.database.count_by(query, &[], at_most).await?;
+        Ok(groups.counted)
+    }
+
+    async fn count_by(
+        &self,
+        query: &DeliveryQuery,
+        by: &[GroupBy],
+        at_most: u64,
+    ) -> Result<Groups> {
+        GroupBy::validate(by)?;
+        query.validate_filters()?;
+        self.database.count_by(query, by, at_most).await
+    }
+
+    async fn oldest_ready(&self, now: Timestamp) -> Result<Option<Timestamp>> {
+        self.database.oldest_ready(now).await
+    }
+
+    async fn workers(&self) -> Result<Vec<WorkerRecord>> {
+        self.database.workers().await
+    }
+
+    async fn add_stats(&self, deltas: &[StatDelta]) -> Result<()> {
+        self.database.add_stats(deltas).await
+    }
+
+    async fn stats(&self, query: &StatQuery) -> Result<Vec<StatBucket>> {
+        self.database.stats(query).await
+    }
+
+    fn documents(&self) -> Option<&dyn DocumentStore> {
+        Some(&self.database)
+    }
+
     async fn sweep(&self, retention: &Retention, limit: usize, now: Timestamp) -> Result<Swept> {
-        self.database.sweep(retention, limit, now).await
+        let swept = self.database.sweep(retention, limit, now, &self.rounds);
+        swept.await
     }
 
     async fn read_outbox(&self, limit: usize, bytes: usize) -> Result<Vec<OutboxEvent>> {
@@ -221,7 +301,7 @@ impl WebhookStorage for PlainStorage {
         events: &[NewEvent],
         worker: Option<&WorkerId>,
         now: Timestamp,
-    ) -> Result<Vec<Option<Enqueued>>> {
+    ) -> Result<Commit<Option<Enqueued>>> {
         self.store(events, worker, now, true).await
     }
 

@@ -24,6 +24,8 @@ impl Backend for Postgres {
         Capabilities {
             wakes: true,
             rewrites_credentials: true,
+            documents: true,
+            statistics: true,
         }
     }
 }

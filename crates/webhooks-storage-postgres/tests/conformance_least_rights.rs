@@ -42,6 +42,8 @@ impl Backend for LeastRights {
         Capabilities {
             wakes: true,
             rewrites_credentials: true,
+            documents: true,
+            statistics: true,
         }
     }
 
@@ -59,8 +61,9 @@ async fn restricted(schema: &str) -> PostgresStorage {
     let make = format!(
         "REVOKE ALL ON FUNCTION {schema}.webhook_send, \
          {schema}.webhook_event_type_problem, {schema}.webhook_name_problem, \
-         {schema}.webhook_data_problem FROM PUBLIC; \
-         CREATE ROLE {schema} LOGIN PASSWORD 'hunter2'; SET search_path = {schema}; {}",
+         {schema}.webhook_data_problem, {schema}.webhook_trace_problem, \
+         {schema}.webhook_order_part, {schema}.webhook_first_id, {schema}.webhook_last_id \
+         FROM PUBLIC; CREATE ROLE {schema} LOGIN PASSWORD 'hunter2'; SET search_path = {schema}; {}",
         grants.replace("SCHEMA webhooks", &format!("SCHEMA {schema}"))
     );
     client().await.batch_execute(&make).await.unwrap();
@@ -87,7 +90,7 @@ async fn a_role_that_only_sends_needs_two_rights() {
     let make = format!(
         "REVOKE ALL ON FUNCTION {schema}.webhook_send, \
          {schema}.webhook_event_type_problem, {schema}.webhook_name_problem, \
-         {schema}.webhook_data_problem FROM PUBLIC; \
+         {schema}.webhook_data_problem, {schema}.webhook_trace_problem FROM PUBLIC; \
          CREATE ROLE {role} LOGIN PASSWORD 'hunter2'; SET search_path = {schema}; {}",
         grants("sending_role")
             .replace("sending_role", &role)

@@ -53,7 +53,7 @@ async fn a_retry_that_waits_for_an_erasure_is_cancelled() {
     let (delivery, now) = leased(&storage, &worker).await;
     let outcomes = [settled(&delivery, SettleAs::Retry { at: now })];
     let settle = storage.settle(&worker, &outcomes, now);
-    let answer = beside(&storage, "payload = NULL", settle).await.unwrap();
+    let answer = beside(&storage, "is_erased = true", settle).await.unwrap();
     assert_eq!(answer, [Settled::Cancelled]);
     let counts = storage.counts(None).await.unwrap();
     assert_eq!((counts.cancelled, counts.leased), (1, 0));

@@ -148,12 +148,26 @@ async fn other_things_under_our_names_are_named() {
             "idx_webhook_queue_status",
         ),
         (
-            "CREATE FUNCTION webhook_send(text, json, text, text, interval, text, integer, integer) \
-             RETURNS text LANGUAGE sql AS 'SELECT NULL::text'",
+            "CREATE FUNCTION webhook_send(text, json, text, text, interval, text, integer, integer, \
+             text, text, text) RETURNS text LANGUAGE sql AS 'SELECT NULL::text'",
             "webhook_send",
         ),
     ] {
         let error = refused_beside(theirs).await;
         assert!(error.contains(name), "{error}");
     }
+}
+
+#[tokio::test]
+async fn the_version_is_told_before_and_after_it_is_migrated() {
+    let schema = fresh_schema();
+    let version = || PostgresStorage::schema_version(pool(1), &schema);
+    assert_eq!(version().await.unwrap(), (0, 1));
+    let refused = builder(&schema).without_migrations().connect().await;
+    refused.unwrap_err();
+    PostgresStorage::migrate(pool(1), &schema).await.unwrap();
+    assert_eq!(version().await.unwrap(), (1, 1));
+    let storage = builder(&schema).without_migrations().connect().await;
+    drop(storage.unwrap());
+    drop_schema(&schema).await;
 }

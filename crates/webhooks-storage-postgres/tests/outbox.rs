@@ -199,8 +199,8 @@ async fn each_event_is_taken_by_one_node() {
                 }
                 let events: Vec<_> = found.iter().map(|e| matched(e, "a")).collect();
                 let answers = node.enqueue_outbox(&events, None, now).await.unwrap();
-                assert_eq!(answers.len(), events.len());
-                stored += answers.iter().flatten().count();
+                assert_eq!(answers.answers.len(), events.len());
+                stored += answers.answers.iter().flatten().count();
             }
         }));
     }
@@ -229,7 +229,7 @@ async fn an_event_that_nobody_wants_leaves_the_outbox() {
     let answers = storage
         .enqueue_outbox(&[new], None, found[0].created_at)
         .await;
-    assert_eq!(answers.unwrap(), [Some(Enqueued::NoEndpoint)]);
+    assert_eq!(answers.unwrap().answers, [Some(Enqueued::NoEndpoint)]);
     assert!(
         WebhookStorage::read_outbox(&storage, 10, usize::MAX)
             .await

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use deadpool_postgres::Hook;
 use support::events::{claim, delivered, endpoint, event};
 use support::{client, config, drop_schema, fresh_schema, pool_of};
-use webhooks_core::storage::WebhookStorage;
+use webhooks_core::storage::{Deleted, Expected, WebhookStorage};
 use webhooks_core::{WebhookError, WorkerId};
 use webhooks_storage_postgres::PostgresStorage;
 
@@ -100,7 +100,11 @@ async fn every_write_says_its_settings_itself_and_leaves_none_behind() {
     client().await.batch_execute(&note).await.unwrap();
     assert_eq!(deliver(&storage, "worker_a", 5).await, 5);
     let now = storage.beat(None, None).await.unwrap().now;
-    storage.delete_endpoint("a", now).await.unwrap();
+    let deleted = storage
+        .delete_endpoint("a", Expected::Any, now)
+        .await
+        .unwrap();
+    assert_eq!(deleted, Deleted::Deleted);
     let seen = format!("SELECT DISTINCT isolation, commits, jit, path FROM {schema}.seen");
     let seen = client().await.query(&seen, &[]).await.unwrap();
     let seen: Vec<[String; 4]> = seen

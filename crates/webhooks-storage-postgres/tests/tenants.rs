@@ -65,7 +65,7 @@ async fn fill(schema: &str, others: u32) {
     let rows = |table: &str, first: u32| {
         format!(
             "INSERT INTO {table} SELECT (jsonb_populate_record(q, jsonb_build_object( \
-                'id', lpad(to_hex({first} + n), 32, '0'), 'event_id', gen_random_uuid(), \
+                'id', lpad(to_hex({first} + n), 32, '0'), \
                 'tenant', CASE WHEN n <= 30 THEN 'ours' WHEN n % 2 = 0 THEN 'tenant_' || n % 3 END \
              ))).* FROM {table} q, generate_series(1, {others}) n; \
              ANALYZE {table};"

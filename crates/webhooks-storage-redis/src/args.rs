@@ -4,6 +4,7 @@ use std::ops::Range;
 use bytes::{BufMut, Bytes, BytesMut};
 use fred::types::Value;
 use uuid::Uuid;
+use webhooks_core::storage::Expected;
 
 /// The arguments of a script, in the order in which it takes them.
 #[derive(Debug, Default)]
@@ -56,6 +57,18 @@ impl Args {
         self
     }
 
+    /// A flag that says whether there is a list, and then how many texts it has, and these.
+    pub(crate) fn list(&mut self, list: Option<&[impl AsRef<str>]>) -> &mut Self {
+        self.flag(list.is_some());
+        if let Some(texts) = list {
+            self.number(texts.len());
+            for text in texts {
+                self.text(text.as_ref());
+            }
+        }
+        self
+    }
+
     /// What is written by this.
     pub(crate) fn written(&mut self, write: impl FnOnce(&mut BytesMut)) -> &mut Self {
         let start = self.text.len();
@@ -82,5 +95,14 @@ impl Args {
                 Arg::Bytes(bytes) => bytes.clone(),
             })
         })
+    }
+}
+
+/// What must be stored for a change to be made, as the scripts take it.
+pub(crate) fn expected_text(expected: Expected) -> String {
+    match expected {
+        Expected::Any => "any".into(),
+        Expected::Absent => "absent".into(),
+        Expected::Revision(revision) => revision.to_string(),
     }
 }

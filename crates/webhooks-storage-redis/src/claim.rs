@@ -8,8 +8,9 @@ use webhooks_core::{DeliveryId, Result, WorkerId};
 
 use crate::args::Args;
 use crate::claim_tickets::TakenTicket;
+use crate::kept_events::Events;
 use crate::plain_storage::PlainStorage;
-use crate::rows::{Events, Row};
+use crate::rows::Row;
 use crate::script::Script;
 
 /// Leases that one run of the script tells at most.

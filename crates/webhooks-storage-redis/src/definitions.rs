@@ -10,10 +10,11 @@ use webhooks_core::storage::{Expected, Saved};
 use webhooks_core::{KeptEndpoint, Result, WebhookEndpoint, WebhookError};
 use zeroize::Zeroizing;
 
-use crate::args::Args;
+use crate::args::{Args, expected_text};
+use crate::endpoints::REGISTRY;
+use crate::kept_events::name_line;
 use crate::plain_storage::PlainStorage;
 use crate::reply::malformed;
-use crate::rows::tenant_line;
 use crate::script::Script;
 
 /// How often a definition is read again that others write all the while.
@@ -32,11 +33,7 @@ impl PlainStorage {
         endpoint: &WebhookEndpoint,
         expected: Expected,
     ) -> Result<Saved> {
-        let expected = match expected {
-            Expected::Any => "any".to_owned(),
-            Expected::Absent => "absent".to_owned(),
-            Expected::Definition(revision) => revision.to_string(),
-        };
+        let expected = expected_text(expected);
         let saved = self.save(endpoint, &expected, Part::Whole).await?;
         saved.ok_or_else(|| malformed("compares what nobody asked it to compare"))
     }
@@ -82,6 +79,10 @@ impl PlainStorage {
             Part::Whole => args.text("definition").text(""),
             Part::Secrets(read) => args.text("secrets").bytes(read),
         };
+        match partition {
+            REGISTRY => args.text(""),
+            _ => args.number(self.next_revision().await?),
+        };
         args.bytes(written(endpoint)?).flag(endpoint.enabled);
         match endpoint.rate_limit {
             Some(limit) => args
@@ -90,7 +91,7 @@ impl PlainStorage {
             None => args.text("").text(""),
         };
         args.number(endpoint.batch.map_or(1, |batch| batch.max_events));
-        let tenant = endpoint.tenant.as_deref().map(tenant_line);
+        let tenant = endpoint.tenant.as_deref().map(name_line);
         args.text(&tenant.unwrap_or_default());
         let wait = endpoint.batch.map(|batch| batch.max_wait_ms.to_string());
         args.text(&wait.unwrap_or_default());
@@ -114,9 +115,19 @@ impl PlainStorage {
         rest.await.map_err(WebhookError::perhaps_done)
     }
 
+    /// The number that the next change of any endpoint gets. A definition is saved under it in its
+    /// partition before the change is announced, so that mostly both have the same.
+    async fn next_revision(&self) -> Result<u64> {
+        let none = Args::default();
+        let script = Script::Definitions;
+        let mut reply = self.connection.run(REGISTRY, script, "0", &none).await?;
+        let _definitions: u64 = reply.number()?;
+        Ok(reply.number::<u64>()?.saturating_add(1))
+    }
+
     /// Cancels what waits for earlier incarnations of an endpoint.
     async fn cancel_replaced(&self, partition: usize, id: &str) -> Result<()> {
-        let (mut place, mut offset) = ("ready".to_owned(), 0_u64);
+        let (mut place, mut offset) = ("blocked".to_owned(), 0_u64);
         while !place.is_empty() {
             let mut args = Args::default();
             args.text(id).text(&place).number(offset);

@@ -4,14 +4,14 @@
 
 use std::collections::HashMap;
 
-use webhooks_core::storage::EndpointRecord;
 use webhooks_core::storage::spi::EndpointChanges;
+use webhooks_core::storage::{Deleted, EndpointRecord, Expected};
 use webhooks_core::{Result, Timestamp, WebhookEndpoint, WebhookError};
 
-use crate::args::Args;
+use crate::args::{Args, expected_text};
 use crate::gates::gate;
 use crate::plain_storage::PlainStorage;
-use crate::reply::Reply;
+use crate::reply::{Reply, malformed};
 use crate::script::Script;
 
 /// The partition that numbers the changes of all endpoints.
@@ -24,11 +24,18 @@ impl PlainStorage {
         Ok(record.filter(|record| !record.deleted))
     }
 
-    pub(crate) async fn bury_endpoint(&self, id: &str, now: Timestamp) -> Result<bool> {
+    pub(crate) async fn bury_endpoint(
+        &self,
+        id: &str,
+        expected: Expected,
+        now: Timestamp,
+    ) -> Result<Deleted> {
         let partition = self.connection.keys.partition_of(id);
         let now = now.as_millis().to_string();
         let mut args = Args::default();
-        args.text(id).number(webhooks_core::unique_number());
+        args.text(id)
+            .text(&expected_text(expected))
+            .number(webhooks_core::unique_number());
         let run = || {
             let script = Script::DeleteEndpoint;
             self.connection.run(partition, script, &now, &args)
@@ -36,10 +43,10 @@ impl PlainStorage {
         let mut reply = run().await?;
         let rest = async {
             loop {
-                let (found, more) = (reply.flag()?, reply.flag()?);
+                let (deleted, more) = (read_deleted(&mut reply)?, reply.flag()?);
                 if !more {
                     self.announce_changes(partition).await?;
-                    return Ok(found);
+                    return Ok(deleted);
                 }
                 reply = run().await?;
             }
@@ -127,7 +134,7 @@ impl PlainStorage {
         self.announce(partition, changes).await
     }
 
-    /// Numbers changes: pairs of an endpoint and how often it changed.
+    /// Numbers changes: pairs of what changed, with its endpoint, and how often it did.
     pub(crate) async fn announce(&self, partition: usize, mut changes: Reply) -> Result<()> {
         let mut pairs = Vec::new();
         while !changes.is_over() {
@@ -136,18 +143,16 @@ impl PlainStorage {
         if pairs.is_empty() {
             return Ok(());
         }
-        let (mut ids, mut seen) = (Args::default(), Args::default());
-        ids.number(pairs.len());
-        seen.number(pairs.len());
-        for (id, times) in &pairs {
-            ids.text(id);
-            seen.text(id).text(times);
+        let mut args = Args::default();
+        args.number(pairs.len());
+        for (change, times) in &pairs {
+            args.text(change).text(times);
         }
         let announce = Script::Announce;
-        self.connection.run(REGISTRY, announce, "0", &ids).await?;
+        self.connection.run(REGISTRY, announce, "0", &args).await?;
         let announced = Script::Announced;
         self.connection
-            .run(partition, announced, "0", &seen)
+            .run(partition, announced, "0", &args)
             .await?;
         Ok(())
     }
@@ -183,6 +188,16 @@ impl PlainStorage {
     }
 }
 
+/// What a script tells of a deletion.
+pub(crate) fn read_deleted(reply: &mut Reply) -> Result<Deleted> {
+    match reply.text()?.as_str() {
+        "deleted" => Ok(Deleted::Deleted),
+        "absent" => Ok(Deleted::Absent),
+        "conflict" => Ok(Deleted::Conflict),
+        _ => Err(malformed("names an unknown outcome of a deletion")),
+    }
+}
+
 fn record(id: &str, revision: u64, mut fields: Reply) -> Result<EndpointRecord> {
     let definition = fields.bytes()?;
     let mut endpoint = if definition.is_empty() {
@@ -200,5 +215,7 @@ fn record(id: &str, revision: u64, mut fields: Reply) -> Result<EndpointRecord> 
     record.deleted = !fields.bytes()?.is_empty() || definition.is_empty();
     record.definition_revision = fields.optional()?.unwrap_or(0);
     record.incarnation = fields.optional()?.unwrap_or(0);
+    record.created_at = Timestamp::from_millis(fields.optional()?.unwrap_or(0));
+    record.updated_at = Timestamp::from_millis(fields.optional()?.unwrap_or(0));
     Ok(record)
 }

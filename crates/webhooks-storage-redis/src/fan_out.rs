@@ -1,15 +1,13 @@
-use std::sync::Arc;
-
 use bytes::{BufMut, BytesMut};
 use webhooks_core::storage::spi::{Enqueued, FanOut, FanOutPart, NewEvent, PartPlace};
-use webhooks_core::storage::{Change, DeliveryQuery};
-use webhooks_core::{Priority, Result, Timestamp, WebhookEvent};
+use webhooks_core::{Result, Timestamp};
 
 use crate::args::Args;
 use crate::endpoints::REGISTRY;
+use crate::kept_events::{KeptEvent, name_line, read_name, write_event};
+use crate::keys::{fingerprint_text, read_fingerprint};
 use crate::plain_storage::PlainStorage;
-use crate::query::filter;
-use crate::rows::{self, broken, number, tenant_line};
+use crate::reply::broken;
 use crate::script::Script;
 
 impl PlainStorage {
@@ -36,9 +34,11 @@ impl PlainStorage {
         };
         if bare.idempotency_key.is_some() {
             let begun = self.store_keyed(&[bare], Some(part), None, now).await?;
-            let duplicate = |answer: &Enqueued| matches!(answer, Enqueued::Duplicate { .. });
-            if let Some(first) = begun.into_iter().find(duplicate) {
-                return Ok(Some(first));
+            let is_other = |answer: &Enqueued| {
+                matches!(answer, Enqueued::Duplicate { .. } | Enqueued::KeyReused)
+            };
+            if let Some(other) = begun.answers.into_iter().find(is_other) {
+                return Ok(Some(other));
             }
         } else {
             self.fan_out_step("begin", part, now).await?;
@@ -52,7 +52,7 @@ impl PlainStorage {
             return Ok(None);
         }
         let events = [&part.event];
-        let stored = self.store(&events, None, now).await?;
+        let stored = self.store(&events, None, now).await?.answers;
         self.keep_keys(&events, &stored, from(part), now).await?;
         self.fan_out_step("move", part, now).await?;
         Ok(stored.into_iter().next())
@@ -68,7 +68,7 @@ impl PlainStorage {
         let mut args = Args::default();
         args.uuid(part.event.event.id.as_uuid()).text(step);
         write_part(&mut args, Some(part));
-        args.written(|to| rows::write_event(to, &part.event.event));
+        args.written(|to| write_event(to, &part.event));
         let now = now.as_millis().to_string();
         let run = self
             .connection
@@ -89,21 +89,11 @@ impl PlainStorage {
         let mut found = Vec::new();
         while !reply.is_over() {
             let (id, head, event) = (reply.uuid()?, reply.text()?, reply.bytes()?);
-            let event = read_head(&head, rows::read_event(id, event)?)?;
+            let event = read_head(&head, KeptEvent::read(id, event)?)?;
             let up_to = reply.text()?.into();
             found.push(FanOut { event, up_to });
         }
         Ok(found)
-    }
-
-    /// Ends the fan-outs of events whose deliveries are changed as a whole.
-    pub(crate) async fn end_fan_outs(&self, query: &DeliveryQuery, to: Change) -> Result<()> {
-        if !FanOut::may_end_with(query, to) {
-            return Ok(());
-        }
-        let (args, script) = (filter(query, None), Script::EndFanOuts);
-        self.connection.run(REGISTRY, script, "0", &args).await?;
-        Ok(())
     }
 }
 
@@ -127,28 +117,27 @@ pub(crate) fn write_part(args: &mut Args, part: Option<&FanOutPart>) {
     .written(|to| write_head(to, &part.event));
 }
 
-/// What is needed to go on besides the event, a line each.
+/// What is needed to go on besides the event, a line each: whether it is kept, what its idempotency key
+/// stands for, and the key.
 fn write_head(to: &mut BytesMut, new: &NewEvent) {
     let key = new.idempotency_key.as_deref();
-    let key = key.map(tenant_line).unwrap_or_default();
-    let (due, retries) = (new.due_at.as_millis(), new.max_retries);
-    to.put_slice(format!("{}\n{due}\n{retries}\n{key}", new.priority.level()).as_bytes());
+    let key = key.map(name_line).unwrap_or_default();
+    let (keep, print) = (u8::from(new.keep), fingerprint_text(new));
+    to.put_slice(format!("{keep}\n{print}\n{key}").as_bytes());
 }
 
-fn read_head(head: &str, event: WebhookEvent) -> Result<NewEvent> {
-    let mut lines = head.splitn(4, '\n');
+fn read_head(head: &str, kept: KeptEvent) -> Result<NewEvent> {
+    let mut lines = head.splitn(3, '\n');
     let mut line = || lines.next().ok_or_else(broken);
-    let (priority, due, retries, key) = (line()?, line()?, line()?, line()?);
-    let key: Option<String> = match key {
-        "" => None,
-        json => Some(serde_json::from_str(json).map_err(|_| broken())?),
-    };
+    let (keep, print, key) = (line()?, line()?, line()?);
     Ok(NewEvent {
-        event: Arc::new(event),
-        priority: Priority::from_level(number(priority)?),
-        due_at: number(due).map(Timestamp::from_millis)?,
-        max_retries: number(retries)?,
-        idempotency_key: key.map(Into::into),
+        event: kept.event,
+        priority: kept.priority,
+        due_at: kept.due_at,
+        max_retries: kept.max_retries,
+        idempotency_key: read_name(key)?,
+        fingerprint: read_fingerprint(print),
+        keep: keep == "1",
         deliveries: Vec::new(),
     })
 }

@@ -10,12 +10,12 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use uuid::Uuid;
-use webhooks_core::storage::spi::{Enqueued, FanOutPart, IDEMPOTENCY_WINDOW, NewEvent};
+use webhooks_core::storage::spi::{Commit, Enqueued, FanOutPart, IDEMPOTENCY_WINDOW, NewEvent};
 use webhooks_core::{Result, Timestamp, WorkerId};
 
 use crate::args::Args;
 use crate::enqueue::duplicate;
-use crate::keys::idempotency_name;
+use crate::keys::{fingerprint_text, idempotency_name};
 use crate::plain_storage::PlainStorage;
 use crate::reply::ids;
 use crate::script::Script;
@@ -31,6 +31,8 @@ enum KeyClaim {
     Known(Uuid, Vec<Uuid>),
     /// This event claimed it and is not stored yet.
     Pending(Uuid),
+    /// It stands for something else.
+    Reused,
 }
 
 /// An event that has no answer yet.
@@ -51,7 +53,8 @@ impl PlainStorage {
         part: Option<&FanOutPart>,
         worker: Option<&WorkerId>,
         now: Timestamp,
-    ) -> Result<Vec<Enqueued>> {
+    ) -> Result<Commit<Enqueued>> {
+        let mut definitions = 0;
         let mut answers: Vec<Option<Enqueued>> = events.iter().map(|_| None).collect();
         let enumerated = events.iter().enumerate();
         let mut open: Vec<_> = enumerated
@@ -70,9 +73,12 @@ impl PlainStorage {
                 self.fan_out_step("begin", part, now).await?;
             }
             let stored: Vec<_> = claimed.iter().map(|open| open.event).collect();
-            let outcomes = self.store(&stored, worker, now).await?;
-            self.keep_keys(&stored, &outcomes, None, now).await?;
-            for (open, outcome) in claimed.iter().zip(outcomes) {
+            // Also where none is left to be stored, it tells what changed last.
+            let commit = self.store(&stored, worker, now).await?;
+            let outcomes = &commit.answers;
+            definitions = commit.definitions;
+            self.keep_keys(&stored, outcomes, None, now).await?;
+            for (open, outcome) in claimed.iter().zip(commit.answers) {
                 if let Some(answer) = answers.get_mut(open.place) {
                     *answer = Some(outcome);
                 }
@@ -85,7 +91,10 @@ impl PlainStorage {
             }
             open = waiting;
         }
-        Ok(answers.into_iter().flatten().collect())
+        Ok(Commit {
+            answers: answers.into_iter().flatten().collect(),
+            definitions,
+        })
     }
 
     /// Claims the keys of events: those that may be stored now, and those that have to wait.
@@ -111,16 +120,7 @@ impl PlainStorage {
             }
         }
         for (partition, keyed) in by_partition {
-            let mut args = Args::default();
-            args.number(IDEMPOTENCY_WINDOW.as_millis())
-                .number(keyed.len());
-            for (open, name) in &keyed {
-                args.text(name).uuid(open.event.event.id.as_uuid());
-                match open.behind.filter(|_| force) {
-                    Some(behind) => args.uuid(behind),
-                    None => args.text(""),
-                };
-            }
+            let args = write_claims(&keyed, force);
             let now = now.as_millis().to_string();
             let script = Script::ClaimKeys;
             let mut reply = self
@@ -128,21 +128,26 @@ impl PlainStorage {
                 .run_bounded(partition, script, &now, &args)
                 .await?;
             for (open, _) in keyed {
-                let mut claim = reply.list()?;
-                match read_claim(&mut claim)? {
-                    KeyClaim::Claimed => claimed.push(open),
-                    KeyClaim::Pending(event) => waiting.push(Open {
-                        behind: Some(event),
-                        ..open
-                    }),
-                    KeyClaim::Known(event, deliveries) => {
-                        if let Some(answer) = answers.get_mut(open.place) {
-                            *answer = Some(duplicate(event, deliveries));
-                        }
+                let known = match read_claim(&mut reply.list()?)? {
+                    KeyClaim::Claimed => {
+                        claimed.push(open);
+                        continue;
                     }
+                    KeyClaim::Pending(event) => {
+                        let behind = Some(event);
+                        waiting.push(Open { behind, ..open });
+                        continue;
+                    }
+                    KeyClaim::Known(event, deliveries) => duplicate(event, deliveries),
+                    KeyClaim::Reused => Enqueued::KeyReused,
+                };
+                if let Some(answer) = answers.get_mut(open.place) {
+                    *answer = Some(known);
                 }
             }
         }
+        // In the order of the call, which is that of their deliveries in an order.
+        claimed.sort_unstable_by_key(|open| open.place);
         Ok((claimed, waiting))
     }
 
@@ -180,11 +185,29 @@ impl PlainStorage {
     }
 }
 
+/// Names and events, as `claim_keys.lua` takes them; with `force`, and whose claim is to be taken over.
+fn write_claims(keyed: &[(Open<'_>, String)], force: bool) -> Args {
+    let mut args = Args::default();
+    args.number(IDEMPOTENCY_WINDOW.as_millis())
+        .number(keyed.len());
+    for (open, name) in keyed {
+        args.text(name)
+            .uuid(open.event.event.id.as_uuid())
+            .text(&fingerprint_text(open.event));
+        match open.behind.filter(|_| force) {
+            Some(behind) => args.uuid(behind),
+            None => args.text(""),
+        };
+    }
+    args
+}
+
 fn read_claim(claim: &mut crate::reply::Reply) -> Result<KeyClaim> {
     Ok(match claim.number::<u8>()? {
         0 => KeyClaim::Claimed,
         1 => KeyClaim::Known(claim.uuid()?, ids(&claim.text()?)?),
-        _ => KeyClaim::Pending(claim.uuid()?),
+        2 => KeyClaim::Pending(claim.uuid()?),
+        _ => KeyClaim::Reused,
     })
 }
 

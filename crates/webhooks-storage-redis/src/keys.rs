@@ -1,4 +1,4 @@
-use webhooks_core::storage::spi::NewEvent;
+use webhooks_core::storage::spi::{Fingerprint, NewEvent};
 
 /// How the keys of a storage are named.
 ///
@@ -58,6 +58,22 @@ pub(crate) fn idempotency_name(event: &NewEvent) -> Option<String> {
         None => format!("-:{key}"),
         Some(tenant) => format!("{}:{tenant}:{key}", tenant.len()),
     })
+}
+
+/// What an event's idempotency key stands for, in hex digits; empty if that is not told.
+pub(crate) fn fingerprint_text(event: &NewEvent) -> String {
+    let print = event.fingerprint.map(|print| print.0);
+    let bytes = print.iter().flatten();
+    bytes.map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// What was written so.
+pub(crate) fn read_fingerprint(text: &str) -> Option<Fingerprint> {
+    let mut bytes = [0; 16];
+    for (n, byte) in bytes.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(text.get(2 * n..2 * n + 2)?, 16).ok()?;
+    }
+    Some(Fingerprint(bytes))
 }
 
 /// FNV-1a, 64 bits. It decides where things are kept, so it must never change.

@@ -9,20 +9,27 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod args;
+mod attempt_lines;
 mod beat;
 mod builder;
+mod change;
 mod claim;
 mod claim_tickets;
 mod connection;
 mod counts;
 mod definitions;
+mod deliver_events;
+mod documents;
 mod durability;
 mod endpoints;
 mod enqueue;
 mod error;
+mod events;
 mod fan_out;
+mod filter;
 mod gates;
 mod idempotency;
+mod kept_events;
 mod keys;
 mod plain_storage;
 mod query;
@@ -33,6 +40,7 @@ mod rows;
 mod script;
 mod settle;
 mod settle_requests;
+mod stats;
 mod sweep;
 mod wake;
 

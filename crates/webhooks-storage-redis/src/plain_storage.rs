@@ -1,15 +1,19 @@
+use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
 use async_trait::async_trait;
 use webhooks_core::storage::spi::{
-    Beat, Claim, Claimed, EndpointChanges, EndpointGate, Enqueued, FanOut, FanOutPart, HeldLease,
-    NewEvent, Settled, Settlement, Swept,
+    Beat, Claim, Claimed, Commit, DeliveredEvent, EndpointChanges, EndpointGate, Enqueued,
+    EventDelivery, FanOut, FanOutPart, HeldLease, NewEvent, Settled, Settlement, StatDelta, Swept,
 };
 use webhooks_core::storage::{
-    Change, Changed, Counts, DeliveryQuery, DeliveryRecord, EndpointRecord, Expected, Page,
-    Retention, Saved, WebhookStorage,
+    Change, Changed, Counts, Deleted, DeliveryQuery, DeliveryRecord, DocumentStore, EndpointRecord,
+    EventQuery, EventRecord, Expected, GroupBy, Groups, Page, Retention, Saved, StatBucket,
+    StatQuery, WebhookStorage, WorkerRecord,
 };
-use webhooks_core::{DeliveryId, Result, Timestamp, WebhookEndpoint, WebhookError, WorkerId};
+use webhooks_core::{
+    DeliveryId, EventId, Result, Timestamp, WebhookEndpoint, WebhookError, WorkerId,
+};
 
 use crate::claim_tickets::ClaimTickets;
 use crate::connection::Connection;
@@ -84,8 +88,13 @@ impl WebhookStorage for PlainStorage {
         self.read_record(id).await
     }
 
-    async fn delete_endpoint(&self, id: &str, now: Timestamp) -> Result<bool> {
-        self.bury_endpoint(id, now).await
+    async fn delete_endpoint(
+        &self,
+        id: &str,
+        expected: Expected,
+        now: Timestamp,
+    ) -> Result<Deleted> {
+        self.bury_endpoint(id, expected, now).await
     }
 
     async fn endpoints_since(&self, revision: u64, limit: usize) -> Result<EndpointChanges> {
@@ -101,8 +110,16 @@ impl WebhookStorage for PlainStorage {
         events: &[NewEvent],
         worker: Option<&WorkerId>,
         now: Timestamp,
-    ) -> Result<Vec<Enqueued>> {
+    ) -> Result<Commit<Enqueued>> {
         self.in_parts(self.store_events(events, worker, now).await)
+    }
+
+    async fn deliver_events(
+        &self,
+        deliveries: &[EventDelivery],
+        now: Timestamp,
+    ) -> Result<Vec<DeliveredEvent>> {
+        self.in_parts(self.deliver_kept(deliveries, now).await)
     }
 
     async fn fan_out(&self, part: &FanOutPart, now: Timestamp) -> Result<Option<Enqueued>> {
@@ -160,8 +177,58 @@ impl WebhookStorage for PlainStorage {
         self.in_parts(self.change_matching(query, to, limit, now).await)
     }
 
+    async fn events(&self, query: &EventQuery) -> Result<Page<EventRecord, EventId>> {
+        query.validate()?;
+        self.list_events(query).await
+    }
+
     async fn counts(&self, endpoint_id: Option<&str>) -> Result<Counts> {
-        self.count(endpoint_id).await
+        let Some(id) = endpoint_id else {
+            return self.count_all().await;
+        };
+        let counts = self.count_endpoints(&[id.into()]).await?;
+        Ok(counts.into_iter().next().unwrap_or_default())
+    }
+
+    async fn counts_of(&self, endpoint_ids: &[Arc<str>]) -> Result<Vec<Counts>> {
+        self.count_endpoints(endpoint_ids).await
+    }
+
+    async fn count(&self, query: &DeliveryQuery, at_most: u64) -> Result<u64> {
+        query.validate_filters()?;
+        Ok(self.count_groups(query, &[], at_most).await?.counted)
+    }
+
+    async fn count_by(
+        &self,
+        query: &DeliveryQuery,
+        by: &[GroupBy],
+        at_most: u64,
+    ) -> Result<Groups> {
+        GroupBy::validate(by)?;
+        query.validate_filters()?;
+        self.count_groups(query, by, at_most).await
+    }
+
+    async fn oldest_ready(&self, now: Timestamp) -> Result<Option<Timestamp>> {
+        self.oldest_due(now).await
+    }
+
+    async fn workers(&self) -> Result<Vec<WorkerRecord>> {
+        self.known_workers().await
+    }
+
+    async fn add_stats(&self, deltas: &[StatDelta]) -> Result<()> {
+        self.in_parts(self.add_numbers(deltas).await)
+    }
+
+    async fn stats(&self, query: &StatQuery) -> Result<Vec<StatBucket>> {
+        query.validate()?;
+        self.read_numbers(query).await
+    }
+
+    fn documents(&self) -> Option<&dyn DocumentStore> {
+        Some(self)
     }
 
     async fn sweep(&self, retention: &Retention, limit: usize, now: Timestamp) -> Result<Swept> {

@@ -1,26 +1,40 @@
+//! Listing deliveries, and counting what they have in common, partition by partition.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
 use bytes::Bytes;
 use futures_util::future::try_join_all;
 use uuid::Uuid;
-use webhooks_core::storage::{Change, Changed, DeliveryQuery, DeliveryRecord, Page};
-use webhooks_core::{
-    AttemptRecord, DeliveryId, DeliveryState, Priority, Result, Timestamp, WebhookEvent, WorkerId,
+use webhooks_core::storage::{
+    DeliveryQuery, DeliveryRecord, GroupBy, GroupKey, Groups, MAX_PAGE, Page,
 };
+use webhooks_core::{DeliveryId, EventType, Result, WebhookEvent};
 
-use crate::args::Args;
+use crate::attempt_lines::read_attempt;
+use crate::filter::{delivery_filter, text};
+use crate::kept_events::Events;
 use crate::plain_storage::PlainStorage;
-use crate::reply::{Reply, malformed, named};
-use crate::rows::{Events, Row, tenant_line};
+use crate::reply::{Reply, named};
+use crate::rows::Row;
 use crate::script::Script;
 
 /// Rows that one run of a script lists at most.
 const MOST_LISTED: usize = 500;
-/// Rows that one run of a script changes at most, for which it takes some milliseconds.
-const MOST_CHANGED: usize = 200;
+
+/// The part of a query that a partition answers.
+#[derive(Clone, Debug)]
+pub(crate) struct QueryPart {
+    pub(crate) partition: usize,
+    /// Those of the query's endpoints that are kept there, if it names any.
+    pub(crate) endpoints: Option<Vec<Arc<str>>>,
+}
 
 impl PlainStorage {
+    /// A page of deliveries, of those that each partition lists.
     pub(crate) async fn list(&self, query: &DeliveryQuery) -> Result<Page<DeliveryRecord>> {
-        let parts = self.partitions_of(query);
-        let lists = parts.map(|partition| self.list_part(partition, query));
+        let parts = self.parts_of(query);
+        let lists = parts.iter().map(|part| self.list_part(part, query));
         let mut items: Vec<_> = try_join_all(lists).await?.into_iter().flatten().collect();
         items.sort_unstable_by_key(|item| std::cmp::Reverse(item.delivery.id));
         items.truncate(query.limit);
@@ -29,55 +43,57 @@ impl PlainStorage {
         Ok(Page::new(items, next))
     }
 
-    /// Goes through the partitions one after the other. The cursor is where the first of them
-    /// stopped: the others may meet again what they have looked at, but not what they have changed.
-    pub(crate) async fn change_matching(
-        &self,
-        query: &DeliveryQuery,
-        to: Change,
-        limit: usize,
-        now: Timestamp,
-    ) -> Result<Changed> {
-        // First: what a part stores after this, it does not store at all.
-        self.end_fan_outs(query, to).await?;
-        let (mut changed, mut next) = (0, None);
-        for partition in self.partitions_of(query) {
-            let left = limit.saturating_sub(changed);
-            let part = self.change_part(partition, query, to, left, now).await?;
-            changed += part.changed;
-            next = next.max(part.next);
+    /// Which partitions may hold something that matches, in a fixed order.
+    pub(crate) fn parts_of(&self, query: &DeliveryQuery) -> Vec<QueryPart> {
+        let keys = &self.connection.keys;
+        if query.ids.as_ref().is_some_and(Vec::is_empty) {
+            return Vec::new();
         }
-        Ok(Changed::new(changed, next))
+        let Some(ids) = &query.endpoint_ids else {
+            let all = 0..keys.partitions();
+            let part = |partition| QueryPart {
+                partition,
+                endpoints: None,
+            };
+            return all.map(part).collect();
+        };
+        // Each once, as its deliveries are to be found.
+        let mut by_partition: BTreeMap<usize, Vec<Arc<str>>> = BTreeMap::new();
+        for id in ids.iter().collect::<BTreeSet<_>>() {
+            let of = by_partition.entry(keys.partition_of(id)).or_default();
+            of.push(id.clone());
+        }
+        let parts = by_partition.into_iter();
+        parts
+            .map(|(partition, endpoints)| QueryPart {
+                partition,
+                endpoints: Some(endpoints),
+            })
+            .collect()
     }
 
-    fn partitions_of(&self, query: &DeliveryQuery) -> std::ops::Range<usize> {
-        match &query.endpoint_id {
-            Some(id) => {
-                let partition = self.connection.keys.partition_of(id);
-                partition..partition + 1
-            }
-            None => 0..self.connection.keys.partitions(),
-        }
-    }
-
+    /// The first deliveries of a partition that match, as many as the page may hold, some in each run of
+    /// the script: it reads no more than a thousand rows, whether they match or not.
     async fn list_part(
         &self,
-        partition: usize,
+        part: &QueryPart,
         query: &DeliveryQuery,
     ) -> Result<Vec<DeliveryRecord>> {
         let mut records = Vec::new();
-        let mut before = query.before.map(|id| id.as_uuid());
+        let mut before = query.before.map(|id| text(id.as_uuid()));
         while records.len() < query.limit {
             let most = (query.limit - records.len()).min(MOST_LISTED);
-            let mut args = filter(query, before);
+            let mut args = delivery_filter(query, part.endpoints.as_deref(), before.as_deref());
             args.number(most).flag(query.with_attempts);
-            let script = Script::Deliveries;
-            let mut reply = self.connection.run(partition, script, "0", &args).await?;
+            let run = self
+                .connection
+                .run(part.partition, Script::Deliveries, "0", &args);
+            let mut reply = run.await?;
             let (mut list, events) = (reply.list()?, Events::read(reply.list()?)?);
             while !list.is_over() {
                 records.push(record(&mut list, &events)?);
             }
-            before = Uuid::try_parse(&reply.text()?).ok();
+            before = Some(reply.text()?).filter(|next| !next.is_empty());
             if before.is_none() {
                 break;
             }
@@ -85,123 +101,117 @@ impl PlainStorage {
         Ok(records)
     }
 
-    async fn change_part(
+    /// Goes through what matches, newest first, until so many are counted.
+    pub(crate) async fn count_groups(
         &self,
-        partition: usize,
         query: &DeliveryQuery,
-        to: Change,
-        limit: usize,
-        now: Timestamp,
-    ) -> Result<Changed> {
-        let mut changed = 0;
-        let mut before = query.before.map(|id| id.as_uuid());
-        while changed < limit {
-            let mut args = filter(query, before);
-            args.text(to.as_str())
-                .number((limit - changed).min(MOST_CHANGED))
-                .number(webhooks_core::unique_number());
-            for level in 0..4 {
-                args.number(Priority::from_level(level).sort_key(now));
+        by: &[GroupBy],
+        at_most: u64,
+    ) -> Result<Groups> {
+        let (mut groups, mut left) = (HashMap::new(), at_most);
+        let mut before = None;
+        while left > 0 {
+            let limit = usize::try_from(left).unwrap_or(MAX_PAGE).min(MAX_PAGE);
+            let page = self.group_page(query, by, before, limit).await?;
+            let is_last = page.len() < limit;
+            left -= left.min(page.len() as u64);
+            for (id, key) in page {
+                before = Some(id);
+                *groups.entry(key).or_insert(0) += 1;
             }
-            let script = Script::Change;
-            let now = now.as_millis().to_string();
-            let answer = self.connection.run(partition, script, &now, &args).await;
-            let mut reply = answer.map_err(|error| {
-                if before == query.before.map(|id| id.as_uuid()) {
-                    error
-                } else {
-                    // The runs before this one have changed something.
-                    error.perhaps_done()
-                }
-            })?;
-            changed += reply.number::<usize>()?;
-            before = Uuid::try_parse(&reply.text()?).ok();
-            if before.is_none() {
-                return Ok(Changed::new(changed, None));
+            if is_last {
+                return Ok(Groups::new(groups, false));
             }
         }
-        // Not looked at yet, or only in part.
-        let next = before.unwrap_or(Uuid::max());
-        Ok(Changed::new(changed, Some(DeliveryId::from_uuid(next))))
+        Ok(Groups::new(groups, true))
+    }
+
+    /// The groups of the deliveries that come next, newest first.
+    async fn group_page(
+        &self,
+        query: &DeliveryQuery,
+        by: &[GroupBy],
+        before: Option<Uuid>,
+        limit: usize,
+    ) -> Result<Vec<(Uuid, GroupKey)>> {
+        let parts = self.parts_of(query);
+        let lists = parts
+            .iter()
+            .map(|part| self.group_part(part, query, by, before, limit));
+        let mut items: Vec<_> = try_join_all(lists).await?.into_iter().flatten().collect();
+        items.sort_unstable_by_key(|(id, _)| std::cmp::Reverse(*id));
+        items.truncate(limit);
+        Ok(items)
+    }
+
+    /// Those of one partition. No payloads are read, as the listing would.
+    async fn group_part(
+        &self,
+        part: &QueryPart,
+        query: &DeliveryQuery,
+        by: &[GroupBy],
+        before: Option<Uuid>,
+        limit: usize,
+    ) -> Result<Vec<(Uuid, GroupKey)>> {
+        let mut found = Vec::new();
+        let mut before = before.map(text);
+        while found.len() < limit {
+            let mut args = delivery_filter(query, part.endpoints.as_deref(), before.as_deref());
+            args.number(limit - found.len())
+                .flag(by.contains(&GroupBy::EventType));
+            let run = self
+                .connection
+                .run(part.partition, Script::CountBy, "0", &args);
+            let mut reply = run.await?;
+            let mut list = reply.list()?;
+            while !list.is_over() {
+                found.push((list.uuid()?, group(&mut list, by)?));
+            }
+            before = Some(reply.text()?).filter(|next| !next.is_empty());
+            if before.is_none() {
+                break;
+            }
+        }
+        Ok(found)
     }
 }
 
-/// The arguments that say which deliveries.
-pub(crate) fn filter(query: &DeliveryQuery, before: Option<Uuid>) -> Args {
-    let uuid = |id: Uuid| id.as_hyphenated().to_string();
-    let time = |at: Timestamp| at.as_millis().to_string();
-    let mut args = Args::default();
-    args.option(query.id.map(|id| uuid(id.as_uuid())).as_deref())
-        .option(query.event_id.map(|id| uuid(id.as_uuid())).as_deref())
-        .option(query.endpoint_id.as_deref())
-        .option(query.event_type.as_deref())
-        .option(query.tenant.as_deref().map(tenant_line).as_deref())
-        .option(query.from.map(time).as_deref())
-        .option(query.to.map(time).as_deref())
-        .option(query.updated_before.map(time).as_deref())
-        .option(before.map(uuid).as_deref())
-        .number(query.states.len());
-    for state in &query.states {
-        args.text(state.as_str());
-    }
-    args
-}
-
+/// A delivery with its attempts. One that was erased shows no payload, though its event may have one.
 fn record(list: &mut Reply, events: &Events) -> Result<DeliveryRecord> {
-    let (id, text) = (list.uuid()?, list.text()?);
-    let row = Row::read(&text)?;
-    let state = named(row.state)?;
-    let worker = (state == DeliveryState::Leased).then(|| WorkerId::named(row.worker));
-    let mut delivery = row.delivery(id, events, worker)?;
+    let (id, line) = (list.uuid()?, list.text()?);
+    let row = Row::read(&line)?;
+    let mut record = row.record(id, events)?;
     if row.is_erased() {
-        delivery.event = std::sync::Arc::new(WebhookEvent {
+        record.delivery.event = Arc::new(WebhookEvent {
             payload: Bytes::new(),
-            ..(*delivery.event).clone()
+            ..(*record.delivery.event).clone()
         });
     }
-    let (mut lines, mut attempts) = (list.list()?, Vec::new());
+    let mut lines = list.list()?;
     while !lines.is_over() {
-        attempts.push(attempt(delivery.id, &lines.bytes()?)?);
-    }
-    let mut record = DeliveryRecord::new(delivery, state, row.updated_at()?);
-    record.attempts = attempts;
-    match state {
-        DeliveryState::Dead if !row.reason.is_empty() => {
-            record.dead_reason = Some(named(row.reason)?);
-        }
-        DeliveryState::Cancelled => record.cancel_reason = row.reason.parse().ok(),
-        _ => {}
+        let attempt = read_attempt(DeliveryId::from_uuid(id), &lines.bytes()?)?;
+        record.attempts.push(attempt);
     }
     Ok(record)
 }
 
-/// Reads a line of the log.
-fn attempt(delivery_id: DeliveryId, line: &Bytes) -> Result<AttemptRecord> {
-    let broken = || malformed("holds a broken line of the log");
-    let end = line.iter().position(|b| *b == b'\n').ok_or_else(broken)?;
-    let text = std::str::from_utf8(line.get(..end).unwrap_or_default()).map_err(|_| broken())?;
-    let field = |name: &str| {
-        let mut fields = text.split(' ');
-        fields.find_map(|field| field.strip_prefix(name)?.strip_prefix('='))
-    };
-    let number = |name: &str| field(name).and_then(|n| n.parse::<i64>().ok());
-    let failure = match field("failure").unwrap_or_default() {
-        "" => None,
-        name => Some(named(name)?),
-    };
-    let nanos = number("took").and_then(|n| u64::try_from(n).ok());
-    let status = number("status").and_then(|n| u16::try_from(n).ok());
-    let attempt = number("n").and_then(|n| u32::try_from(n).ok());
-    let started_at = number("at").map(Timestamp::from_millis);
-    let mut record = AttemptRecord::new(
-        delivery_id,
-        attempt.ok_or_else(broken)?,
-        started_at.ok_or_else(broken)?,
-    );
-    record.duration = std::time::Duration::from_nanos(nanos.ok_or_else(broken)?);
-    record.status = status.filter(|status| *status != 0);
-    record.failure = failure;
-    record.response = line.slice(end + 1..);
-    record.ambiguous = text.starts_with("ambiguous");
-    Ok(record)
+/// The group of a delivery, of what was asked for.
+fn group(list: &mut Reply, by: &[GroupBy]) -> Result<GroupKey> {
+    let (endpoint, reason, failure) = (list.text()?, list.text()?, list.text()?);
+    let event_type = list.text()?;
+    let mut key = GroupKey::default();
+    let is_wanted = |of: GroupBy, text: &str| by.contains(&of) && !text.is_empty();
+    if is_wanted(GroupBy::EndpointId, &endpoint) {
+        key.endpoint_id = Some(endpoint.into());
+    }
+    if is_wanted(GroupBy::DeadReason, &reason) {
+        key.dead_reason = Some(named(&reason)?);
+    }
+    if is_wanted(GroupBy::LastFailure, &failure) {
+        key.last_failure = Some(named(&failure)?);
+    }
+    if is_wanted(GroupBy::EventType, &event_type) {
+        key.event_type = Some(EventType::new(&event_type)?);
+    }
+    Ok(key)
 }

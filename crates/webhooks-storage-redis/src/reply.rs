@@ -104,3 +104,12 @@ pub(crate) fn ids(text: &str) -> Result<Vec<Uuid>> {
 pub(crate) fn malformed(how: &'static str) -> WebhookError {
     WebhookError::permanent_storage("cannot read what Redis keeps", format!("the answer {how}"))
 }
+
+/// A number in a text of ours.
+pub(crate) fn number<N: FromStr>(text: &str) -> Result<N> {
+    text.parse().map_err(|_| broken())
+}
+
+pub(crate) fn broken() -> WebhookError {
+    malformed("holds a broken delivery or event")
+}

@@ -1,22 +1,14 @@
-//! Deliveries and events as Redis keeps them: texts whose fields are lines.
+//! Deliveries as Redis keeps them: texts whose fields are lines.
 
-use std::collections::HashMap;
-use std::fmt::Write;
-use std::str::FromStr;
-use std::sync::Arc;
-
-use bytes::{BufMut, Bytes, BytesMut};
 use uuid::Uuid;
+use webhooks_core::storage::DeliveryRecord;
 use webhooks_core::{
-    DeliveryId, EventId, EventType, Lease, Priority, Result, Timestamp, WebhookDelivery,
-    WebhookEvent, WorkerId,
+    DeliveryId, DeliveryOrder, DeliveryState, Lease, OnDead, Priority, Result, Timestamp,
+    WebhookDelivery, WorkerId,
 };
 
-use crate::reply::{Reply, malformed};
-
-/// The events that the rows of an answer share.
-#[derive(Debug, Default)]
-pub(crate) struct Events(HashMap<Uuid, Arc<WebhookEvent>>);
+use crate::kept_events::{Events, name_line, read_name};
+use crate::reply::{broken, named, number};
 
 /// Fields of a delivery; `parse` in `common.lua` has all of them, in their order.
 #[derive(Debug)]
@@ -30,33 +22,20 @@ pub(crate) struct Row<'a> {
     max_retries: &'a str,
     crashes: &'a str,
     token: &'a str,
-    pub(crate) reason: &'a str,
+    reason: &'a str,
     updated: &'a str,
     erased: &'a str,
     incarnation: &'a str,
     by_name: &'a str,
+    status: &'a str,
+    failure: &'a str,
+    order: &'a str,
     pub(crate) worker: &'a str,
-}
-
-impl Events {
-    pub(crate) fn read(mut list: Reply) -> Result<Self> {
-        let mut events = HashMap::new();
-        while !list.is_over() {
-            let id = list.uuid()?;
-            events.insert(id, Arc::new(read_event(id, list.bytes()?)?));
-        }
-        Ok(Self(events))
-    }
-
-    fn get(&self, id: Uuid) -> Result<Arc<WebhookEvent>> {
-        let event = self.0.get(&id).cloned();
-        event.ok_or_else(|| malformed("lacks the event of a delivery"))
-    }
 }
 
 impl<'a> Row<'a> {
     pub(crate) fn read(text: &'a str) -> Result<Self> {
-        let mut lines = text.splitn(19, '\n');
+        let mut lines = text.splitn(23, '\n');
         let mut line = || lines.next().ok_or_else(broken);
         Ok(Self {
             state: line()?,
@@ -73,7 +52,11 @@ impl<'a> Row<'a> {
             erased: line()?,
             incarnation: line()?,
             by_name: line()?,
-            worker: lines.nth(4).ok_or_else(broken)?,
+            status: line()?,
+            failure: line()?,
+            order: line()?,
+            // Behind what only scripts need.
+            worker: lines.nth(5).ok_or_else(broken)?,
         })
     }
 
@@ -91,6 +74,7 @@ impl<'a> Row<'a> {
             endpoint_id: self.endpoint.into(),
             incarnation: number(self.incarnation)?,
             by_name: self.by_name == "1",
+            order: read_order(self.order)?,
             event: events.get(event_id)?,
             priority: Priority::from_level(number(self.priority)?),
             due_at: number(self.due).map(Timestamp::from_millis)?,
@@ -102,8 +86,27 @@ impl<'a> Row<'a> {
         })
     }
 
-    pub(crate) fn updated_at(&self) -> Result<Timestamp> {
-        number(self.updated).map(Timestamp::from_millis)
+    /// The delivery as it is listed, without its attempts.
+    pub(crate) fn record(&self, id: Uuid, events: &Events) -> Result<DeliveryRecord> {
+        let state: DeliveryState = named(self.state)?;
+        let worker = (state == DeliveryState::Leased).then(|| WorkerId::named(self.worker));
+        let delivery = self.delivery(id, events, worker)?;
+        let updated = number(self.updated).map(Timestamp::from_millis)?;
+        let mut record = DeliveryRecord::new(delivery, state, updated);
+        match state {
+            DeliveryState::Dead if !self.reason.is_empty() => {
+                record.dead_reason = Some(named(self.reason)?);
+            }
+            DeliveryState::Cancelled => record.cancel_reason = self.reason.parse().ok(),
+            _ => {}
+        }
+        if !self.status.is_empty() {
+            record.last_status = Some(number(self.status)?);
+        }
+        if !self.failure.is_empty() {
+            record.last_failure = Some(named(self.failure)?);
+        }
+        Ok(record)
     }
 
     pub(crate) const fn is_erased(&self) -> bool {
@@ -111,43 +114,23 @@ impl<'a> Row<'a> {
     }
 }
 
-/// Writes an event: its type, its time and its tenant, a line each, and then the payload.
-pub(crate) fn write_event(to: &mut BytesMut, event: &WebhookEvent) {
-    let created = event.created_at.as_millis();
-    let tenant = event.tenant.as_deref().map(tenant_line).unwrap_or_default();
-    let _never_fails = write!(to, "{}\n{created}\n{tenant}\n", event.event_type);
-    to.put_slice(&event.payload);
-}
-
-/// A tenant as an event holds it: in JSON, which is one line whatever it is.
-pub(crate) fn tenant_line(tenant: &str) -> String {
-    serde_json::Value::from(tenant).to_string()
-}
-
-pub(crate) fn read_event(id: Uuid, mut text: Bytes) -> Result<WebhookEvent> {
-    let mut line = || {
-        let end = text.iter().position(|byte| *byte == b'\n');
-        let line = text.split_to(end.ok_or_else(broken)? + 1);
-        String::from_utf8(line.slice(..line.len() - 1).into()).map_err(|_| broken())
+/// An order as a delivery holds it: a letter that says whether it holds what is behind it, and the key;
+/// empty for none.
+pub(crate) fn order_line(order: Option<&DeliveryOrder>) -> String {
+    let line = |order: &DeliveryOrder| {
+        let holds = order.on_dead == OnDead::Hold;
+        format!("{}{}", if holds { 'h' } else { 'c' }, name_line(&order.key))
     };
-    let (event_type, created, tenant) = (line()?, line()?, line()?);
-    let tenant: Option<String> = match tenant.as_str() {
-        "" => None,
-        json => Some(serde_json::from_str(json).map_err(|_| broken())?),
+    order.map(line).unwrap_or_default()
+}
+
+/// The order in a line that [`order_line`] wrote.
+fn read_order(line: &str) -> Result<Option<DeliveryOrder>> {
+    let (on_dead, key) = match (line.strip_prefix('h'), line.strip_prefix('c')) {
+        (Some(key), _) => (OnDead::Hold, key),
+        (_, Some(key)) => (OnDead::Continue, key),
+        _ => return Ok(None),
     };
-    Ok(WebhookEvent {
-        id: EventId::from_uuid(id),
-        event_type: EventType::new(&event_type)?,
-        tenant: tenant.map(Into::into),
-        payload: text,
-        created_at: number(&created).map(Timestamp::from_millis)?,
-    })
-}
-
-pub(crate) fn number<N: FromStr>(text: &str) -> Result<N> {
-    text.parse().map_err(|_| broken())
-}
-
-pub(crate) fn broken() -> webhooks_core::WebhookError {
-    malformed("holds a broken delivery or event")
+    let key = read_name(key)?.ok_or_else(broken)?;
+    Ok(Some(DeliveryOrder { key, on_dead }))
 }

@@ -16,6 +16,7 @@ macro_rules! scripts {
                     $(Self::$name => concat!(
                         include_str!("lua/common.lua"),
                         "\n", include_str!("lua/places.lua"),
+                        "\n", include_str!("lua/moves.lua"),
                         "\n", include_str!("lua/events.lua"),
                         $("\n", include_str!(concat!("lua/", $file)),)+
                     ),)+
@@ -26,33 +27,50 @@ macro_rules! scripts {
 }
 
 scripts! {
+    AddStats "stats.lua" "add_stats.lua";
     Announce "announce.lua";
     Announced "announced.lua";
     Beat "beat.lua";
     CancelReplaced "cancel_replaced.lua";
-    Change "scan.lua" "change.lua";
+    Change "filter.lua" "scan.lua" "changes.lua" "change.lua";
     Claim "claim.lua";
     ClaimKeys "key_ids.lua" "claim_keys.lua";
+    CountBy "filter.lua" "scan.lua" "count_by.lua";
     Counts "counts.lua";
+    Definitions "definitions.lua";
+    DeleteDocument "documents.lua" "delete_document.lua";
     DeleteEndpoint "delete_endpoint.lua";
-    Deliveries "scan.lua" "deliveries.lua";
+    DeliverEvents "make.lua" "deliver_events.lua";
+    Deliveries "filter.lua" "scan.lua" "deliveries.lua";
+    EmptyEvents "empty_events.lua";
+    EndFanOuts "fan_outs.lua" "filter.lua" "scan.lua" "end_fan_outs.lua";
     Endpoints "endpoints.lua";
-    Enqueue "fan_outs.lua" "key_ids.lua" "enqueue.lua";
+    Enqueue "fan_outs.lua" "key_ids.lua" "make.lua" "enqueue.lua";
+    EraseEvents "filter.lua" "scan.lua" "changes.lua" "erase_events.lua";
+    Events "filter.lua" "list_events.lua";
+    EventStates "event_states.lua";
+    EventTexts "event_texts.lua";
     FanOut "fan_outs.lua" "fan_out.lua";
-    EndFanOuts "fan_outs.lua" "scan.lua" "end_fan_outs.lua";
     ForgetRevisions "forget_revisions.lua";
+    GetDocument "documents.lua" "get_document.lua";
     IdleFanOuts "idle_fan_outs.lua";
     KeepKeys "key_ids.lua" "keep_keys.lua";
+    Leased "leased.lua";
+    ListDocuments "documents.lua" "list_documents.lua";
+    OldestReady "oldest_ready.lua";
+    NoteErased "note_erased.lua";
+    PutDocument "documents.lua" "put_document.lua";
+    ReadStats "stats.lua" "read_stats.lua";
     Revisions "revisions.lua";
     RevisionsOf "revisions_of.lua";
-    Leased "leased.lua";
     RewriteDefinition "rewrite_definition.lua";
     SaveEndpoint "save_endpoint.lua";
     SetGates "set_gates.lua";
     Settle "settle.lua";
     Start "rights.lua" "start.lua";
-    Sweep "sweep.lua";
+    Sweep "documents.lua" "sweep.lua";
     Unannounced "unannounced.lua";
+    Workers "workers.lua";
 }
 
 /// The hashes of the scripts, as the server told them.

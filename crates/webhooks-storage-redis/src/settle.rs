@@ -2,14 +2,13 @@
 //! one that is sent again gets the answer that the first one got.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 
-use bytes::{BufMut, BytesMut};
 use futures_util::future::try_join_all;
 use webhooks_core::storage::spi::{SettleAs, Settled, Settlement};
-use webhooks_core::{AttemptRecord, Result, Timestamp, WorkerId};
+use webhooks_core::{Result, Timestamp, WorkerId};
 
 use crate::args::Args;
+use crate::attempt_lines::write_attempt;
 use crate::plain_storage::PlainStorage;
 use crate::reply::malformed;
 use crate::script::Script;
@@ -83,23 +82,8 @@ fn write(args: &mut Args, settlement: &Settlement, number: &str) {
     };
     match &settlement.attempt {
         Some(attempt) => args
-            .written(|to| write_line(to, attempt))
+            .written(|to| write_attempt(to, attempt))
             .number(attempt.started_at.as_millis()),
         None => args.text("").text(""),
     };
-}
-
-/// A line of the log: what a person can read, and then the bytes of the answer.
-fn write_line(to: &mut BytesMut, attempt: &AttemptRecord) {
-    let _never_fails = writeln!(
-        to,
-        "{}n={} at={} took={} status={} failure={}",
-        if attempt.ambiguous { "ambiguous " } else { "" },
-        attempt.number,
-        attempt.started_at.as_millis(),
-        attempt.duration.as_nanos(),
-        attempt.status.unwrap_or_default(),
-        attempt.failure.map_or("", |failure| failure.as_str()),
-    );
-    to.put_slice(&attempt.response);
 }

@@ -1,7 +1,7 @@
 use std::sync::atomic::Ordering;
 
-use webhooks_core::storage::Retention;
 use webhooks_core::storage::spi::Swept;
+use webhooks_core::storage::{Retention, STAT_HOURS_KEPT, STAT_MINUTES_KEPT};
 use webhooks_core::{Result, Timestamp};
 
 use crate::args::Args;
@@ -55,6 +55,9 @@ impl PlainStorage {
                 retention.delivered,
                 retention.dead,
                 retention.log,
+                STAT_MINUTES_KEPT,
+                STAT_HOURS_KEPT,
+                retention.events,
             ] {
                 args.number(now.before(kept).as_millis());
             }

@@ -36,6 +36,8 @@ impl Backend for Cluster {
         Capabilities {
             wakes: true,
             rewrites_credentials: true,
+            documents: true,
+            statistics: true,
         }
     }
 
@@ -95,7 +97,7 @@ fn while_its_slot_moves_a_partition_fails_and_loses_nothing() {
         let (at, worker) = (now(&storage).await, WorkerId::named("worker_a"));
         let send = async || storage.enqueue(&[event(&["a"], at)], None, at).await;
         assert!(matches!(
-            send().await.unwrap()[..],
+            send().await.unwrap().answers[..],
             [Enqueued::Stored { .. }]
         ));
         let slot = cli(&servers[0], &["cluster", "keyslot", "{moving:0}"]);
@@ -122,7 +124,7 @@ fn while_its_slot_moves_a_partition_fails_and_loses_nothing() {
             cli(server, &["cluster", "setslot", &slot, "node", &ids[1]]);
         }
         assert!(matches!(
-            send().await.unwrap()[..],
+            send().await.unwrap().answers[..],
             [Enqueued::Stored { .. }]
         ));
         let claimed = storage.claim(&claim(&worker, at, 10)).await.unwrap();

@@ -43,6 +43,8 @@ impl Backend for Redis {
         Capabilities {
             wakes: true,
             rewrites_credentials: true,
+            documents: true,
+            statistics: true,
         }
     }
 }

@@ -47,6 +47,8 @@ impl Backend for Encrypted {
         Capabilities {
             wakes: true,
             rewrites_credentials: true,
+            documents: true,
+            statistics: true,
         }
     }
 

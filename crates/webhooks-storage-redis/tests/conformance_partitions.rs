@@ -44,6 +44,8 @@ impl Backend for Partitioned {
         Capabilities {
             wakes: true,
             rewrites_credentials: true,
+            documents: true,
+            statistics: true,
         }
     }
 

@@ -20,7 +20,7 @@ use support::server::Server;
 use support::work::{claim, endpoint, event, now, settlement};
 use webhooks_core::storage::spi::{EndpointGate, GateChange, NewEvent, SettleAs, Settled};
 use webhooks_core::storage::{
-    Change, DeliveryQuery, DisabledBy, Expected, Retention, Saved, WebhookStorage,
+    Change, Deleted, DeliveryQuery, DisabledBy, Expected, Retention, Saved, WebhookStorage,
 };
 use webhooks_core::{
     AttemptRecord, DeadReason, DeliveryState, Timestamp, WebhookDelivery, WebhookEndpoint,
@@ -84,10 +84,7 @@ impl Full {
 }
 
 fn of(endpoint: &str) -> DeliveryQuery {
-    DeliveryQuery {
-        endpoint_id: Some(endpoint.into()),
-        ..DeliveryQuery::default()
-    }
+    DeliveryQuery::of_endpoint(endpoint)
 }
 
 #[tokio::test]
@@ -141,7 +138,7 @@ async fn what_stops_work_works() {
             enabled: false,
             ..endpoint("c")
         };
-        let expected = Expected::Definition(paused.definition_revision);
+        let expected = Expected::Revision(paused.definition_revision);
         let saved = storage.save_definition(&disabled, expected).await.unwrap();
         let Saved::Stored(revision) = saved else {
             panic!("{saved:?}");
@@ -157,7 +154,8 @@ async fn what_stops_work_works() {
             ..endpoint("d")
         };
         storage.save_endpoint(&other_tenant).await.unwrap();
-        assert!(storage.delete_endpoint("b", at).await.unwrap());
+        let deleted = storage.delete_endpoint("b", Expected::Any, at).await;
+        assert_eq!(deleted.unwrap(), Deleted::Deleted);
         assert_eq!(full.change(of("a"), Change::Cancel).await.unwrap(), 4);
         let counts = storage.counts(None).await.unwrap();
         assert_eq!((counts.cancelled, counts.waiting()), (11, 3), "{counts:?}");
@@ -176,7 +174,8 @@ async fn what_frees_memory_works() {
         assert_eq!(full.change(all(), Change::Erase).await.unwrap(), 15);
         assert_eq!(full.change(all(), Change::Purge).await.unwrap(), 15);
         assert_eq!(full.storage.counts(None).await.unwrap().waiting(), 0);
-        assert!(full.storage.delete_endpoint("b", full.at).await.unwrap());
+        let deleted = full.storage.delete_endpoint("b", Expected::Any, full.at);
+        assert_eq!(deleted.await.unwrap(), Deleted::Deleted);
         let later = full.at.after(Duration::from_secs(40 * 86_400));
         let retention = Retention::default();
         full.storage.sweep(&retention, 100, later).await.unwrap();

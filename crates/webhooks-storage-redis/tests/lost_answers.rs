@@ -16,12 +16,14 @@ use std::time::Duration;
 
 use fred::types::config::ReconnectPolicy;
 use support::proxy::Proxy;
-use support::work::{claim, endpoint, event, now, settlement};
+use support::work::{claim, endpoint, event, further, now, ordered, settlement};
 use webhooks_core::storage::spi::{
-    EndpointGate, Enqueued, GateChange, SettleAs, Settled, Settlement,
+    DeliveredEvent, EndpointGate, Enqueued, GateChange, NewEvent, SettleAs, Settled, Settlement,
 };
-use webhooks_core::storage::{Change, DeliveryQuery, Retention, WebhookStorage};
-use webhooks_core::{AttemptRecord, Timestamp, WorkerId};
+use webhooks_core::storage::{
+    Change, Deleted, DeliveryQuery, Document, Expected, Retention, Saved, WebhookStorage,
+};
+use webhooks_core::{AttemptRecord, DeadReason, OnDead, Timestamp, WorkerId};
 use webhooks_storage_redis::RedisStorage;
 
 struct Bench {
@@ -80,7 +82,7 @@ async fn an_enqueue_stores_once() {
     let missing = vec![events[0].deliveries[1].id];
     let dead = Vec::new();
     assert_eq!(
-        answers,
+        answers.answers,
         [Enqueued::Stored { missing, dead }, STORED, STORED]
     );
     let counts = t.storage.counts(None).await.unwrap();
@@ -287,8 +289,10 @@ async fn changes_of_endpoints_are_made_once() {
         .enqueue(&[event(&["b"], t.now)], None, t.now)
         .await
         .unwrap();
-    assert!(t.lose().delete_endpoint("b", t.now).await.unwrap());
-    assert!(!t.storage.delete_endpoint("b", t.now).await.unwrap());
+    let deleted = t.lose().delete_endpoint("b", Expected::Any, t.now).await;
+    assert_eq!(deleted.unwrap(), Deleted::Deleted);
+    let again = t.storage.delete_endpoint("b", Expected::Any, t.now).await;
+    assert_eq!(again.unwrap(), Deleted::Absent);
     assert_eq!(t.storage.counts(None).await.unwrap().cancelled, 1);
     t.end(3).await;
 }
@@ -305,6 +309,70 @@ async fn changes_by_hand_are_made_and_counted_once() {
     }
     let counts = t.storage.counts(None).await.unwrap();
     assert_eq!((counts.enqueued, counts.cancelled), (3, 3));
+    t.end(2).await;
+}
+
+#[tokio::test]
+async fn an_order_goes_on_by_one() {
+    let t = Bench::new().await;
+    let events: Vec<_> = (0..3)
+        .map(|_| ordered("a", "k", OnDead::Hold, t.now))
+        .collect();
+    t.lose().enqueue(&events, None, t.now).await.unwrap();
+    let taken = t.storage.claim(&claim(&t.worker, t.now, 3)).await.unwrap();
+    let reason = DeadReason::PermanentFailure;
+    let outcomes = [settlement(&taken.deliveries[0], SettleAs::Dead { reason })];
+    t.lose().settle(&t.worker, &outcomes, t.now).await.unwrap();
+    let all = DeliveryQuery::default();
+    let resent = t.lose().change(&all, Change::Resend, 10, t.now).await;
+    assert_eq!(resent.unwrap().changed, 1);
+    let taken = t.storage.claim(&claim(&t.worker, t.now, 3)).await.unwrap();
+    let outcomes = [settlement(&taken.deliveries[0], SettleAs::Delivered)];
+    t.lose().settle(&t.worker, &outcomes, t.now).await.unwrap();
+    let counts = t.storage.counts(None).await.unwrap();
+    assert_eq!((counts.delivered, counts.ready, counts.blocked), (1, 1, 1));
+    t.end(4).await;
+}
+
+#[tokio::test]
+async fn a_further_delivery_is_made_once() {
+    let t = Bench::new().await;
+    let kept = NewEvent {
+        keep: true,
+        ..event(&[], t.now)
+    };
+    let id = kept.event.id;
+    t.lose().enqueue(&[kept], None, t.now).await.unwrap();
+    let one = further(id, "a", t.now);
+    let made = t.lose().deliver_events(std::slice::from_ref(&one), t.now);
+    assert_eq!(
+        made.await.unwrap(),
+        [DeliveredEvent::Exists(one.delivery.id)]
+    );
+    let counts = t.storage.counts(None).await.unwrap();
+    assert_eq!((counts.enqueued, counts.ready), (1, 1));
+    t.end(2).await;
+}
+
+#[tokio::test]
+async fn documents_are_stored_and_deleted_once() {
+    let t = Bench::new().await;
+    let document = Document {
+        id: "d".into(),
+        value: "v".into(),
+        revision: 0,
+        expires_at: None,
+    };
+    let absent = Expected::Absent;
+    let documents = t.lose().documents().unwrap();
+    let saved = documents.put("k", &document, absent, t.now).await.unwrap();
+    let Saved::Stored(revision) = saved else {
+        panic!("it was stored");
+    };
+    let saved = Expected::Revision(revision);
+    t.lose();
+    let deleted = documents.delete("k", "d", saved, t.now).await.unwrap();
+    assert_eq!(deleted, Deleted::Deleted);
     t.end(2).await;
 }
 

@@ -16,9 +16,11 @@ use fred::interfaces::ClientLike;
 use fred::prelude::{Client, Value};
 use fred::types::CustomCommand;
 use support::server::Server;
-use support::work::{claim, endpoint, event, now, settlement};
-use webhooks_core::storage::spi::{EndpointGate, GateChange, SettleAs};
-use webhooks_core::storage::{Change, DeliveryQuery, Retention, WebhookStorage};
+use support::work::{claim, endpoint, event, further, now, settlement};
+use webhooks_core::storage::spi::{DeliveredEvent, EndpointGate, GateChange, NewEvent, SettleAs};
+use webhooks_core::storage::{
+    Change, Deleted, DeliveryQuery, EventQuery, Expected, GroupBy, Retention, WebhookStorage,
+};
 use webhooks_core::{Timestamp, WorkerId};
 use webhooks_storage_redis::RedisStorage;
 
@@ -130,6 +132,43 @@ async fn no_script_of_changes_and_sweeps_takes_long() {
     }
 }
 
+#[tokio::test]
+async fn no_script_of_asking_takes_long() {
+    let (_server, redis, storage, ids) = storage().await;
+    let start = now(&storage).await;
+    fill(&storage, &ids, start, start).await;
+    // One event for all of them, in parts.
+    let whole = event(&[], start);
+    for some in ids.chunks(250) {
+        let some: Vec<_> = some.iter().map(String::as_str).collect();
+        let part = NewEvent {
+            deliveries: event(&some, start).deliveries,
+            ..whole.clone()
+        };
+        storage.enqueue(&[part], None, start).await.unwrap();
+    }
+    longest(&redis, "storing parts").await;
+    let listed = storage.events(&EventQuery::default()).await.unwrap().items;
+    let mine = listed.iter().find(|item| item.event.id == whole.event.id);
+    assert_eq!(mine.unwrap().deliveries.ready, 1_000);
+    longest(&redis, "listing events").await;
+    let all = DeliveryQuery::default();
+    let by = [GroupBy::EndpointId, GroupBy::EventType];
+    let groups = storage.count_by(&all, &by, 1_000_000).await.unwrap();
+    assert_eq!((groups.counted, groups.capped), (13_000, false));
+    longest(&redis, "counting").await;
+    let endpoints: Vec<_> = ids.iter().map(|id| id.as_str().into()).collect();
+    let counts = storage.counts_of(&endpoints).await.unwrap();
+    assert!(counts.iter().all(|counts| counts.ready == 13));
+    assert_eq!(storage.oldest_ready(start).await.unwrap(), Some(start));
+    longest(&redis, "looking at endpoints").await;
+    storage.save_endpoint(&endpoint("late")).await.unwrap();
+    let one = further(whole.event.id, "late", start);
+    let made = storage.deliver_events(&[one], start).await.unwrap();
+    assert_eq!(made, [DeliveredEvent::Stored]);
+    longest(&redis, "one more delivery").await;
+}
+
 /// Deletes an endpoint for which much waits.
 async fn deleting(storage: &RedisStorage, at: Timestamp) {
     storage.save_endpoint(&endpoint("long")).await.unwrap();
@@ -137,5 +176,6 @@ async fn deleting(storage: &RedisStorage, at: Timestamp) {
         let events: Vec<_> = (0..250).map(|_| event(&["long"], at)).collect();
         storage.enqueue(&events, None, at).await.unwrap();
     }
-    assert!(storage.delete_endpoint("long", at).await.unwrap());
+    let deleted = storage.delete_endpoint("long", Expected::Any, at).await;
+    assert_eq!(deleted.unwrap(), Deleted::Deleted);
 }

@@ -110,10 +110,7 @@ impl Load {
         self.workers.iter().for_each(JoinHandle::abort);
         assert!(counts.delivered >= u64::try_from(acknowledged.len()).unwrap());
         for id in acknowledged {
-            let query = DeliveryQuery {
-                id: Some(id),
-                ..DeliveryQuery::default()
-            };
+            let query = DeliveryQuery::of_delivery(id);
             let found = self.storage.deliveries(&query).await.unwrap();
             assert_eq!(found.items.len(), 1, "{id} is lost");
         }

@@ -10,10 +10,8 @@
 
 mod support;
 
-use fred::interfaces::{ClientLike, KeysInterface};
-use fred::prelude::Client;
-use fred::types::InfoKind;
-use support::server::Server;
+use fred::interfaces::KeysInterface;
+use support::server::{Server, ran};
 use support::work::{endpoint, event, now};
 use webhooks_core::Timestamp;
 use webhooks_core::storage::spi::NewEvent;
@@ -25,21 +23,6 @@ fn of_tenant(tenant: Option<&str>, now: Timestamp) -> NewEvent {
     of_it.tenant = tenant.map(Into::into);
     new.event = of_it.into();
     new
-}
-
-/// How many scripts the server has run, and how many commands in all.
-async fn ran(redis: &Client) -> (u64, u64) {
-    let told: String = redis.info(Some(InfoKind::CommandStats)).await.unwrap();
-    let mut ran = (0, 0);
-    for line in told.lines().filter(|line| line.starts_with("cmdstat_")) {
-        let calls = line.split("calls=").nth(1).unwrap();
-        let calls: u64 = calls.split(',').next().unwrap().parse().unwrap();
-        if line.contains("_evalsha:") {
-            ran.0 += calls;
-        }
-        ran.1 += calls;
-    }
-    ran
 }
 
 #[tokio::test]
@@ -66,7 +49,7 @@ async fn a_tenant_is_listed_and_erased_without_a_look_at_others() {
     let found = storage.deliveries(&query).await.unwrap().items;
     assert_eq!(found.len(), 30);
     let of_one = DeliveryQuery {
-        endpoint_id: Some("a".into()),
+        endpoint_ids: Some(vec!["a".into()]),
         ..query.clone()
     };
     assert_eq!(storage.deliveries(&of_one).await.unwrap().items.len(), 30);

@@ -47,4 +47,8 @@ pub struct Capabilities {
     /// [`rewrite_credentials`](WebhookStorage::rewrite_credentials) does not refuse. Defaults to
     /// false.
     pub rewrites_credentials: bool,
+    /// [`documents`](WebhookStorage::documents) gives a store. Defaults to false.
+    pub documents: bool,
+    /// [`stats`](WebhookStorage::stats) gives what was added. Defaults to false.
+    pub statistics: bool,
 }

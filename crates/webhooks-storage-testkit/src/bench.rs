@@ -11,7 +11,7 @@ use webhooks_core::storage::spi::{
     Settlement,
 };
 use webhooks_core::storage::{
-    Counts, DeliveryQuery, DeliveryRecord, EndpointRecord, WebhookStorage,
+    Counts, Deleted, DeliveryQuery, DeliveryRecord, EndpointRecord, Expected, WebhookStorage,
 };
 use webhooks_core::{
     AttemptRecord, DeliveryId, DeliveryState, EventId, EventType, Priority, Timestamp,
@@ -52,6 +52,13 @@ impl Bench {
         Timestamp::from_millis(self.start.as_millis() + seconds * 1_000)
     }
 
+    /// Returns once the storage's own clock is past this time.
+    pub(crate) async fn until_past(&self, at: Timestamp) {
+        while self.storage.beat(None, None).await.unwrap().now <= at {
+            tokio::task::yield_now().await;
+        }
+    }
+
     /// Saves plain endpoints with these ids.
     pub(crate) async fn save(&self, ids: &[&str]) {
         for id in ids {
@@ -64,6 +71,14 @@ impl Bench {
         let changes = self.storage.endpoints_since(0, 10_000).await.unwrap();
         let mut records = changes.records.into_iter();
         records.find(|r| r.endpoint.id == id).unwrap()
+    }
+
+    /// Deletes an endpoint, whatever its definition. Whether there was one.
+    pub(crate) async fn delete(&self, id: &str, now: Timestamp) -> bool {
+        let deleted = self.storage.delete_endpoint(id, Expected::Any, now).await;
+        let deleted = deleted.unwrap();
+        assert_ne!(deleted, Deleted::Conflict, "nothing was expected");
+        deleted == Deleted::Deleted
     }
 
     /// Changes a gate at the start, whatever the epoch.
@@ -104,6 +119,7 @@ impl Bench {
             endpoint_id: (*id).into(),
             incarnation: None,
             by_name: false,
+            order: None,
             lease: false,
         });
         NewEvent {
@@ -112,6 +128,8 @@ impl Bench {
             due_at: now,
             max_retries: 3,
             idempotency_key: None,
+            fingerprint: None,
+            keep: true,
             deliveries: deliveries.collect(),
         }
     }
@@ -132,7 +150,8 @@ impl Bench {
     /// Stores events at this time.
     pub(crate) async fn enqueue_at(&self, events: &[NewEvent], now: Timestamp) -> Vec<Enqueued> {
         let worker = Some(&self.worker);
-        self.storage.enqueue(events, worker, now).await.unwrap()
+        let commit = self.storage.enqueue(events, worker, now).await.unwrap();
+        commit.answers
     }
 
     /// Sends one event to one endpoint at the start.
@@ -240,9 +259,8 @@ impl Bench {
     /// The delivery with this id, with its attempts.
     pub(crate) async fn delivery(&self, id: DeliveryId) -> DeliveryRecord {
         let query = DeliveryQuery {
-            id: Some(id),
             with_attempts: true,
-            ..DeliveryQuery::default()
+            ..DeliveryQuery::of_delivery(id)
         };
         let mut items = self.list(&query).await;
         assert_eq!(items.len(), 1, "one delivery has the id {id}");
@@ -308,6 +326,8 @@ pub(crate) fn event(
         tenant: tenant.map(Into::into),
         payload: Bytes::copy_from_slice(payload),
         created_at: now,
+        ordering_key: None,
+        trace: None,
     }
 }
 

@@ -23,6 +23,8 @@
 //!         Capabilities {
 //!             wakes: true,
 //!             rewrites_credentials: true,
+//!             documents: true,
+//!             statistics: true,
 //!         }
 //!     }
 //! }

@@ -1,15 +1,23 @@
+mod changes;
 mod claimable;
+mod event;
+mod events;
 mod gates;
+mod orders;
 mod workers;
 
 use std::collections::{BTreeMap, HashMap};
 
-use webhooks_core::storage::spi::{Enqueued, IDEMPOTENCY_WINDOW, NewEvent, SettleAs, Settled};
-use webhooks_core::storage::{Change, Counts, GateState, Retention};
-use webhooks_core::{
-    BatchConfig, CancelReason, DeadReason, DeliveryId, DeliveryState, EventId, Timestamp,
-    WebhookEndpoint,
+use webhooks_core::storage::spi::{
+    Enqueued, Fingerprint, IDEMPOTENCY_WINDOW, NewEvent, SettleAs, Settled,
 };
+use webhooks_core::storage::{Counts, GateState};
+use webhooks_core::{
+    BatchConfig, CancelReason, DeadReason, DeliveryId, DeliveryOrder, DeliveryState, EventId,
+    FailureKind, Timestamp, WebhookEndpoint,
+};
+
+pub(crate) use event::ModelEvent;
 
 /// What a storage has to do, written as plainly as possible: a list of rows, looked through from
 /// end to end.
@@ -17,11 +25,24 @@ use webhooks_core::{
 pub(crate) struct Model {
     pub(crate) endpoints: BTreeMap<String, ModelEndpoint>,
     pub(crate) rows: Vec<ModelRow>,
-    keys: HashMap<String, (EventId, Vec<DeliveryId>, Timestamp)>,
+    pub(crate) events: Vec<ModelEvent>,
+    keys: HashMap<(Option<String>, String), ModelKey>,
     workers: HashMap<String, ModelWorker>,
     totals: Counts,
     incarnations: u64,
+    places: u64,
 }
+
+#[derive(Debug)]
+struct ModelKey {
+    event: EventId,
+    made: Vec<DeliveryId>,
+    fingerprint: Option<Fingerprint>,
+    at: Timestamp,
+}
+
+/// The status and the failure of an attempt.
+pub(crate) type LastAttempt = (Option<u16>, Option<FailureKind>);
 
 #[derive(Debug)]
 pub(crate) struct ModelEndpoint {
@@ -36,10 +57,17 @@ pub(crate) struct ModelEndpoint {
 #[derive(Clone, Debug)]
 pub(crate) struct ModelRow {
     pub(crate) id: DeliveryId,
+    pub(crate) event: EventId,
     pub(crate) endpoint: String,
-    /// Ready and scheduled are told apart by `due_at` alone, and stand here as ready.
+    /// Ready and scheduled are told apart by `due_at` alone, and stand here as ready. So do blocked
+    /// ones: [`Model::is_blocked`] finds out.
     pub(crate) state: DeliveryState,
-    incarnation: u64,
+    pub(crate) incarnation: u64,
+    pub(crate) order: Option<DeliveryOrder>,
+    /// Where it stands in its order. Those that were replayed in one call share a place, until the
+    /// storage has shown which one goes first.
+    pub(crate) place: u64,
+    pub(crate) last: LastAttempt,
     pub(crate) dead_reason: Option<DeadReason>,
     pub(crate) cancel_reason: Option<CancelReason>,
     pub(crate) attempts: u32,
@@ -117,50 +145,51 @@ impl Model {
     }
 
     pub(crate) fn enqueue(&mut self, new: &NewEvent, worker: &str, now: Timestamp) -> Enqueued {
-        let key = new.idempotency_key.as_deref().unwrap_or_default();
-        if let Some((event_id, ids, at)) = self.keys.get(key)
-            && now.since(*at) < IDEMPOTENCY_WINDOW
+        let key = (
+            new.event.tenant.as_deref().map(str::to_owned),
+            new.idempotency_key
+                .as_deref()
+                .unwrap_or_default()
+                .to_owned(),
+        );
+        if let Some(known) = self.keys.get(&key)
+            && now.since(known.at) < IDEMPOTENCY_WINDOW
         {
+            let both = known.fingerprint.as_ref().zip(new.fingerprint.as_ref());
+            if both.is_some_and(|(known, new)| known != new) {
+                return Enqueued::KeyReused;
+            }
             return Enqueued::Duplicate {
-                event_id: *event_id,
-                delivery_ids: ids.clone(),
+                event_id: known.event,
+                delivery_ids: known.made.clone(),
             };
         }
+        let event = ModelEvent::of(new);
         let (mut made, mut missing) = (Vec::new(), Vec::new());
         for delivery in &new.deliveries {
-            let known = self.endpoints.get(&*delivery.endpoint_id);
-            let Some(known) = known.filter(|e| !e.deleted) else {
+            if self.incarnation_of(&delivery.endpoint_id).is_none() {
                 missing.push(delivery.id);
                 continue;
-            };
+            }
             made.push(delivery.id);
-            self.totals.enqueued += 1;
-            self.rows.push(ModelRow {
-                id: delivery.id,
-                endpoint: (*delivery.endpoint_id).into(),
-                state: if delivery.lease {
-                    DeliveryState::Leased
-                } else {
-                    DeliveryState::Ready
-                },
-                incarnation: known.incarnation,
-                dead_reason: None,
-                cancel_reason: None,
-                attempts: 0,
-                crashes: 0,
-                erased: false,
-                due_at: new.due_at,
-                token: u64::from(delivery.lease),
-                worker: worker.into(),
-                sort_key: new.priority.sort_key(new.event.created_at),
-                priority: new.priority,
-                sent_at: new.event.created_at,
-                updated_at: now,
-            });
+            let sent_at = new.event.created_at;
+            let row = self.make(&event, delivery, sent_at, now);
+            if delivery.lease && delivery.order.is_none() {
+                (row.state, row.token) = (DeliveryState::Leased, 1);
+                row.worker = worker.into();
+            }
         }
-        if !key.is_empty() {
-            self.keys
-                .insert(key.into(), (new.event.id, made.clone(), now));
+        if new.keep || !made.is_empty() {
+            self.events.push(event);
+        }
+        if !key.1.is_empty() {
+            let key_of = ModelKey {
+                event: new.event.id,
+                made: made.clone(),
+                fingerprint: new.fingerprint,
+                at: now,
+            };
+            self.keys.insert(key, key_of);
         }
         if made.is_empty() {
             return Enqueued::NoEndpoint;
@@ -169,7 +198,16 @@ impl Model {
         Enqueued::Stored { missing, dead }
     }
 
+    /// Which endpoint has this id, if one has.
+    fn incarnation_of(&self, endpoint: &str) -> Option<u64> {
+        let known = self.endpoints.get(endpoint).filter(|e| !e.deleted);
+        known.map(|e| e.incarnation)
+    }
+
     pub(crate) fn lease(&mut self, id: DeliveryId, worker: &str, token: u64) -> &ModelRow {
+        let row = self.rows.iter().find(|row| row.id == id).unwrap();
+        // What orders are for: no later one is on its way while an earlier one is open.
+        assert!(!self.is_blocked(row), "{id} is claimed out of its order");
         let row = self.rows.iter_mut().find(|row| row.id == id).unwrap();
         assert!(token > row.token, "the token of {id} grows");
         row.token = token;
@@ -182,10 +220,13 @@ impl Model {
         &mut self,
         row: usize,
         settle_as: SettleAs,
-        counted: bool,
+        attempt: Option<LastAttempt>,
         now: Timestamp,
     ) -> Settled {
-        self.rows[row].attempts += u32::from(counted);
+        if let Some(last) = attempt {
+            self.rows[row].attempts += 1;
+            self.rows[row].last = last;
+        }
         match settle_as {
             SettleAs::Delivered => self.end(row, DeliveryState::Delivered, now),
             SettleAs::Dead { reason } => self.bury(row, reason, now),
@@ -202,60 +243,6 @@ impl Model {
         Settled::Applied
     }
 
-    pub(crate) fn change(&mut self, endpoint: Option<&str>, to: Change, now: Timestamp) -> usize {
-        let mut changed = 0;
-        for row in (0..self.rows.len()).rev() {
-            let current = &self.rows[row];
-            if endpoint.is_some_and(|id| id != current.endpoint) {
-                continue;
-            }
-            let (state, can_wait) = (current.state, self.stranded(row).is_none());
-            match to {
-                Change::Replay if state == DeliveryState::Dead && can_wait => {
-                    self.totals.dead -= 1;
-                    self.replay(row, now);
-                }
-                Change::Cancel if state == DeliveryState::Ready => {
-                    self.cancel(row, CancelReason::ByHand, now);
-                }
-                Change::Purge if state.is_ended() => {
-                    if state == DeliveryState::Dead {
-                        self.totals.dead -= 1;
-                        self.totals.purged += 1;
-                    }
-                    self.rows.remove(row);
-                }
-                Change::Erase if !self.rows[row].erased => {
-                    self.rows[row].erased = true;
-                    if state == DeliveryState::Ready {
-                        self.cancel(row, CancelReason::Erased, now);
-                    }
-                }
-                _ => continue,
-            }
-            changed += 1;
-        }
-        changed
-    }
-
-    pub(crate) fn sweep(&mut self, retention: &Retention, now: Timestamp) {
-        for row in 0..self.rows.len() {
-            let waits = &self.rows[row];
-            let since = waits.sent_at.max(waits.due_at);
-            if waits.state == DeliveryState::Ready && now.since(since) >= retention.waiting {
-                self.bury(row, DeadReason::Expired, now);
-            }
-        }
-        self.rows.retain(|row| {
-            let age = now.since(row.updated_at);
-            match row.state {
-                DeliveryState::Delivered | DeliveryState::Cancelled => age < retention.delivered,
-                DeliveryState::Dead => age < retention.dead,
-                _ => true,
-            }
-        });
-    }
-
     /// The counts, with everything that is not leased and waits as ready.
     pub(crate) fn counts(&self, endpoint: Option<&str>) -> Counts {
         let mut counts = self.totals;
@@ -270,7 +257,10 @@ impl Model {
             match row.state {
                 DeliveryState::Leased => counts.leased += 1,
                 DeliveryState::Ready => {
-                    counts.ready += 1;
+                    match self.is_blocked(row) {
+                        true => counts.blocked += 1,
+                        false => counts.ready += 1,
+                    }
                     counts.suspended += u64::from(closed);
                 }
                 _ => {}
@@ -282,11 +272,10 @@ impl Model {
     /// Why a row cannot wait for its endpoint any more, if it cannot.
     fn stranded(&self, row: usize) -> Option<CancelReason> {
         let row = &self.rows[row];
-        let endpoint = self.endpoints.get(&row.endpoint).filter(|e| !e.deleted);
-        match endpoint {
+        match self.incarnation_of(&row.endpoint) {
             _ if row.erased => Some(CancelReason::Erased),
             None => Some(CancelReason::EndpointDeleted),
-            Some(endpoint) if endpoint.incarnation != row.incarnation => {
+            Some(incarnation) if incarnation != row.incarnation => {
                 Some(CancelReason::EndpointReplaced)
             }
             Some(_) => None,
@@ -296,14 +285,6 @@ impl Model {
     fn cancel(&mut self, row: usize, reason: CancelReason, now: Timestamp) {
         self.rows[row].cancel_reason = Some(reason);
         self.end(row, DeliveryState::Cancelled, now);
-    }
-
-    fn replay(&mut self, row: usize, now: Timestamp) {
-        let row = &mut self.rows[row];
-        row.state = DeliveryState::Ready;
-        (row.attempts, row.crashes, row.dead_reason) = (0, 0, None);
-        (row.due_at, row.sent_at, row.updated_at) = (now, now, now);
-        row.sort_key = row.priority.sort_key(now);
     }
 
     fn bury(&mut self, row: usize, reason: DeadReason, now: Timestamp) {

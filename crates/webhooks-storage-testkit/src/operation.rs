@@ -36,12 +36,34 @@ pub(crate) enum Operation {
         outcome: u8,
         stale: bool,
     },
-    Beat(usize),
     /// A sign of life.
-    // Of one endpoint's deliveries, or of all.
+    Beat(usize),
+    /// Of one endpoint's deliveries, or of all.
     Change(Option<usize>, u8),
+    /// Further deliveries of events that are kept, each to an endpoint, in an order or in none.
+    Deliver(Vec<(prop::sample::Index, usize, Option<Order>)>),
+    /// A listing, which changes nothing.
+    Look(Look),
     /// With the default retention, until nothing is left to go.
     Sweep,
+}
+
+/// One of two keys, and whether a dead one holds those behind it.
+pub(crate) type Order = (usize, bool);
+
+/// What is asked for, by numbers that choose among a few values of each filter.
+#[derive(Clone, Debug)]
+pub(crate) struct Look {
+    pub(crate) endpoints: Option<Vec<usize>>,
+    pub(crate) pattern: Option<usize>,
+    pub(crate) tenant: Option<bool>,
+    pub(crate) states: usize,
+    pub(crate) expired: bool,
+    pub(crate) failures: usize,
+    pub(crate) status: Option<usize>,
+    /// The first event that may be found, the last one, and one that limits changes.
+    pub(crate) times: [Option<prop::sample::Index>; 3],
+    pub(crate) limit: usize,
 }
 
 /// An event to be sent.
@@ -57,6 +79,13 @@ pub(crate) struct Send {
     pub(crate) leased_to: Option<usize>,
     /// One of three idempotency keys.
     pub(crate) key: Option<u8>,
+    /// What its key stands for.
+    pub(crate) fingerprint: Option<bool>,
+    /// One of three types and tenants.
+    pub(crate) kind: usize,
+    /// Of all its deliveries.
+    pub(crate) order: Option<Order>,
+    pub(crate) keep: bool,
 }
 
 /// Any operation.
@@ -83,9 +112,47 @@ pub(crate) fn operation() -> impl Strategy<Value = Operation> {
         8 => (any::<prop::sample::Index>(), 0..6_u8, prop::bool::weighted(0.1))
             .prop_map(|(row, outcome, stale)| Operation::Settle { row, outcome, stale }),
         5 => worker.prop_map(Operation::Beat),
-        2 => (prop::option::of(at), 0..4_u8).prop_map(|(e, to)| Operation::Change(e, to)),
+        2 => (prop::option::of(at.clone()), 0..5_u8)
+            .prop_map(|(e, to)| Operation::Change(e, to)),
+        2 => prop::collection::vec((any::<prop::sample::Index>(), at, order()), 1..4)
+            .prop_map(Operation::Deliver),
+        2 => look().prop_map(Operation::Look),
         1 => Just(Operation::Sweep),
     ]
+}
+
+/// An order in half of all cases: enough to wait for each other, and for those that have none.
+fn order() -> impl Strategy<Value = Option<Order>> {
+    prop::option::of((0..2_usize, any::<bool>()))
+}
+
+/// Few filters at a time, so that something is found.
+fn look() -> impl Strategy<Value = Look> {
+    let time = || prop::option::weighted(0.2, any::<prop::sample::Index>());
+    (
+        prop::option::weighted(0.4, prop::collection::vec(0..ENDPOINTS.len(), 0..3)),
+        prop::option::weighted(0.3, 0..3_usize),
+        prop::option::weighted(0.2, any::<bool>()),
+        prop_oneof![1 => Just(0), 1 => 0..5_usize],
+        prop::bool::weighted(0.1),
+        prop_oneof![3 => Just(0), 1 => 0..3_usize],
+        prop::option::weighted(0.2, 0..4_usize),
+        [time(), time(), time()],
+        prop_oneof![1 => 1..4_usize, 1 => Just(1_000)],
+    )
+        .prop_map(
+            |(endpoints, pattern, tenant, states, expired, failures, status, times, limit)| Look {
+                endpoints,
+                pattern,
+                tenant,
+                states,
+                expired,
+                failures,
+                status,
+                times,
+                limit,
+            },
+        )
 }
 
 /// An event, mostly one that is due at once and leased to nobody.
@@ -96,12 +163,22 @@ fn send() -> impl Strategy<Value = Send> {
         prop_oneof![3 => Just(0), 1 => Just(5_000), 1 => Just(40_000)],
         prop::option::weighted(0.2, 0..WORKERS.len()),
         prop::option::weighted(0.2, 0..3_u8),
+        prop::option::of(any::<bool>()),
+        0..3_usize,
+        order(),
+        any::<bool>(),
     )
-        .prop_map(|(endpoints, priority, delay, leased_to, key)| Send {
-            endpoints,
-            priority,
-            delay,
-            leased_to,
-            key,
-        })
+        .prop_map(
+            |(endpoints, priority, delay, leased_to, key, fingerprint, kind, order, keep)| Send {
+                endpoints,
+                priority,
+                delay,
+                leased_to,
+                key,
+                fingerprint,
+                kind,
+                order,
+                keep,
+            },
+        )
 }

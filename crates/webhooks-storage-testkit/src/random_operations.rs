@@ -1,4 +1,5 @@
 mod comparing;
+mod looking;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,15 +9,19 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use tokio::runtime::Runtime;
 use webhooks_core::storage::spi::{
-    Claim, Enqueued, GateChange, NewDelivery, NewEvent, SettleAs, Settled,
+    Claim, DeliveredEvent, Enqueued, EventDelivery, Fingerprint, GateChange, NewDelivery, NewEvent,
+    SettleAs, Settled,
 };
 use webhooks_core::storage::{Change, DeliveryQuery, DisabledBy, Retention, WebhookStorage};
-use webhooks_core::{BatchConfig, DeliveryId, DeliveryState, Priority, Timestamp, WorkerId};
+use webhooks_core::{
+    BatchConfig, DeliveryId, DeliveryOrder, DeliveryState, EventId, FailureKind, OnDead, Priority,
+    Timestamp, WorkerId,
+};
 
 use crate::Backend;
 use crate::bench::{Bench, DEAD, endpoint, event};
-use crate::model::Model;
-use crate::operation::{ENDPOINTS, Operation, STEPS, Send, WORKERS, operation};
+use crate::model::{LastAttempt, Model};
+use crate::operation::{ENDPOINTS, Operation, Order, STEPS, Send, WORKERS, operation};
 
 /// Runs random sequences, each on a fresh storage. The same seed gives the same sequences; it can
 /// be set by the environment variable `WEBHOOKS_TESTKIT_SEED`, and is 0 by default.
@@ -77,12 +82,9 @@ impl Run {
                 self.save(ENDPOINTS[*at], *enabled, *tenant, *batches).await;
             }
             Operation::Delete(at) => {
-                let deleted = self
-                    .storage()
-                    .delete_endpoint(ENDPOINTS[*at], self.now)
-                    .await;
+                let deleted = self.bench.delete(ENDPOINTS[*at], self.now).await;
                 let expected = self.model.delete(ENDPOINTS[*at], self.now);
-                assert_eq!(deleted.unwrap(), expected);
+                assert_eq!(deleted, expected);
             }
             Operation::Gate(at, change, epochs_ago) => {
                 let (id, change) = (ENDPOINTS[*at], self.gate_change(*change));
@@ -111,6 +113,8 @@ impl Run {
             }
             Operation::Beat(worker) => self.beat(WORKERS[*worker]).await,
             Operation::Change(at, to) => self.change(at.map(|at| ENDPOINTS[at]), *to).await,
+            Operation::Deliver(all) => self.deliver(all).await,
+            Operation::Look(look) => self.look(look).await,
             Operation::Sweep => self.sweep().await,
         }
     }
@@ -168,27 +172,73 @@ impl Run {
         let events: Vec<_> = sends.iter().map(|send| self.new_event(send)).collect();
         let id = WorkerId::named(worker);
         let answers = self.storage().enqueue(&events, Some(&id), self.now).await;
-        for (new, answer) in events.iter().zip(answers.unwrap()) {
+        for (new, answer) in events.iter().zip(answers.unwrap().answers) {
             let expected = self.model.enqueue(new, worker, self.now);
             assert_eq!(sorted(answer), sorted(expected));
         }
     }
 
     fn new_event(&self, send: &Send) -> NewEvent {
-        let deliveries = send.endpoints.iter().map(|at| NewDelivery {
-            id: DeliveryId::new(self.now),
-            endpoint_id: ENDPOINTS[*at].into(),
-            incarnation: None,
-            by_name: false,
-            lease: send.leased_to.is_some(),
-        });
+        let lease = send.leased_to.is_some();
+        let deliveries = (send.endpoints.iter())
+            .map(|at| self.new_delivery(*at, send.order, lease))
+            .collect();
+        let (event_type, tenant) = [
+            ("user.created", None),
+            ("user.deleted", Some("org_1")),
+            ("order.paid", None),
+        ][send.kind];
+        let stands_for = |other: bool| Fingerprint::of("a", None, &[u8::from(other)]);
         NewEvent {
-            event: Arc::new(event("user.created", None, b"{}", self.now)),
+            event: Arc::new(event(event_type, tenant, b"{}", self.now)),
             priority: Priority::from_level(send.priority),
             due_at: self.now.after(Duration::from_millis(send.delay)),
             max_retries: 3,
             idempotency_key: send.key.map(|key| format!("key_{key}").into()),
-            deliveries: deliveries.collect(),
+            fingerprint: send.fingerprint.map(stands_for),
+            keep: send.keep,
+            deliveries,
+        }
+    }
+
+    fn new_delivery(&self, endpoint: usize, order: Option<Order>, lease: bool) -> NewDelivery {
+        NewDelivery {
+            id: DeliveryId::new(self.now),
+            endpoint_id: ENDPOINTS[endpoint].into(),
+            incarnation: None,
+            by_name: false,
+            order: order.map(|(key, holds)| DeliveryOrder {
+                key: ["", "key"][key].into(),
+                on_dead: [OnDead::Continue, OnDead::Hold][usize::from(holds)],
+            }),
+            lease,
+        }
+    }
+
+    async fn deliver(&mut self, all: &[(prop::sample::Index, usize, Option<Order>)]) {
+        let events = &self.model.events;
+        let one = |(event, endpoint, order): &(prop::sample::Index, usize, Option<Order>)| {
+            // Now and then one that was never there.
+            let known = event.index(events.len() + 1);
+            let known = events.get(known).map(|event| event.id());
+            EventDelivery {
+                event_id: known.unwrap_or_else(|| EventId::new(self.now)),
+                delivery: self.new_delivery(*endpoint, *order, false),
+            }
+        };
+        let all: Vec<_> = all.iter().map(one).collect();
+        let answers = self.storage().deliver_events(&all, self.now).await.unwrap();
+        assert_eq!(answers.len(), all.len());
+        for (one, answer) in all.iter().zip(answers) {
+            let expected = self.model.deliver(one, self.now);
+            let (DeliveredEvent::Exists(told), DeliveredEvent::Exists(_)) = (answer, expected)
+            else {
+                assert_eq!(answer, expected);
+                continue;
+            };
+            let row = self.model.rows.iter().find(|row| row.id == told).unwrap();
+            let of = (row.event, &*row.endpoint);
+            assert_eq!(of, (one.event_id, &*one.delivery.endpoint_id));
         }
     }
 
@@ -257,9 +307,13 @@ impl Run {
                 at: self.now.after(Duration::from_secs(2)),
             },
         };
-        let counted = !matches!(settle_as, SettleAs::Release { .. });
+        let last = last_attempt(settle_as);
         let mut settlement = self.bench.settlement(&delivery, settle_as);
-        settlement.attempt = counted.then(|| self.bench.attempt(&delivery, self.now));
+        settlement.attempt = last.map(|(status, failure)| {
+            let mut attempt = self.bench.attempt(&delivery, self.now);
+            (attempt.status, attempt.failure) = (status, failure);
+            attempt
+        });
         settlement.token -= u64::from(stale);
         let worker = WorkerId::named(worker);
         let settled = self
@@ -269,7 +323,7 @@ impl Run {
         let expected = if stale {
             Settled::Stale
         } else {
-            self.model.settle(row, settle_as, counted, self.now)
+            self.model.settle(row, settle_as, last, self.now)
         };
         assert_eq!(settled.unwrap(), [expected]);
     }
@@ -294,9 +348,15 @@ impl Run {
     }
 
     async fn change(&mut self, endpoint_id: Option<&str>, to: u8) {
-        let to = [Change::Replay, Change::Cancel, Change::Purge, Change::Erase][usize::from(to)];
+        let to = [
+            Change::Replay,
+            Change::Resend,
+            Change::Cancel,
+            Change::Purge,
+            Change::Erase,
+        ][usize::from(to)];
         let query = DeliveryQuery {
-            endpoint_id: endpoint_id.map(Into::into),
+            endpoint_ids: endpoint_id.map(|id| vec![id.into()]),
             ..DeliveryQuery::default()
         };
         let changed = self.storage().change(&query, to, 10_000, self.now).await;
@@ -317,6 +377,16 @@ impl Run {
     }
 }
 
+/// What an attempt that is settled so came to; a release had none.
+const fn last_attempt(settle_as: SettleAs) -> Option<LastAttempt> {
+    match settle_as {
+        SettleAs::Delivered => Some((Some(204), None)),
+        SettleAs::Retry { .. } => Some((None, Some(FailureKind::Timeout))),
+        SettleAs::Release { .. } => None,
+        _ => Some((Some(503), Some(FailureKind::ServerError))),
+    }
+}
+
 /// The answer with its ids in order, which they need not have.
 fn sorted(mut answer: Enqueued) -> Enqueued {
     match &mut answer {
@@ -325,7 +395,7 @@ fn sorted(mut answer: Enqueued) -> Enqueued {
             dead.sort_unstable();
         }
         Enqueued::Duplicate { delivery_ids, .. } => delivery_ids.sort_unstable(),
-        Enqueued::NoEndpoint => {}
+        Enqueued::NoEndpoint | Enqueued::KeyReused => {}
     }
     answer
 }

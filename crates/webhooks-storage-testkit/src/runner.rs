@@ -86,13 +86,14 @@ macro_rules! __cases {
                 a_released_lease_of_an_enqueue_gets_a_new_token
                 a_lease_without_a_worker_is_ready
                 everything_of_an_event_is_kept
+                a_trace_and_an_ordering_key_are_kept
                 payloads_are_kept_to_the_byte
                 a_payload_of_256_kib_is_kept
                 a_thousand_events_are_one_call
                 long_names_are_kept
                 a_tenant_may_be_any_text
                 what_is_made_again_is_listed_once
-                what_is_made_later_has_its_payload
+                nothing_more_is_made_of_an_erased_event
                 a_worker_may_have_any_name
             }
             fan_outs {
@@ -107,6 +108,7 @@ macro_rules! __cases {
                 erasing_an_event_ends_its_fan_out
                 a_change_of_others_leaves_a_fan_out
                 a_beat_tells_of_a_fan_out
+                parts_stand_in_their_orders
             }
             claim {
                 higher_priorities_go_first
@@ -140,6 +142,7 @@ macro_rules! __cases {
                 a_batch_whose_oldest_left_is_due_by_the_next_one
                 a_suspect_comes_without_a_batch_and_fills_none
                 filling_batches_do_not_hide_others
+                a_batch_takes_one_of_each_order
             }
             gates {
                 a_held_endpoint_waits_for_the_end_of_its_hold
@@ -255,6 +258,123 @@ macro_rules! __cases {
                 a_replay_wakes
                 opening_a_gate_wakes
                 a_batch_that_becomes_full_wakes
+                the_end_of_a_head_wakes
+            }
+            events {
+                an_event_is_read_back_whole
+                a_payload_comes_when_it_is_asked_for
+                an_event_without_deliveries_is_kept_if_it_says_so
+                an_event_counts_its_deliveries_by_state
+                events_are_found_by_each_filter
+                events_are_listed_in_pages_from_either_end
+                bad_bounds_of_a_listing_are_refused
+                an_event_outlives_its_last_delivery
+                the_same_event_is_kept_once
+                whole_events_are_erased_with_and_without_deliveries
+                the_last_erasure_takes_the_event_with_it
+            }
+            deliver_events {
+                an_event_goes_to_an_endpoint_that_came_later
+                each_delivery_gets_its_answer
+                the_same_delivery_twice_is_made_once
+                an_ended_delivery_is_there_until_it_is_purged
+                it_takes_its_place_as_if_sent_now
+                a_delayed_event_waits_for_its_time
+                a_paused_endpoint_keeps_what_it_is_given
+                another_incarnation_gets_it_too
+                it_waits_as_long_as_what_is_sent_now
+                only_one_of_many_makes_it
+            }
+            queries {
+                several_endpoints_are_one_query_and_none_find_nothing
+                several_ids_are_one_query
+                types_are_found_by_pattern
+                the_last_attempt_is_kept_with_its_delivery
+                deliveries_are_found_by_their_last_attempt
+                a_stale_attempt_is_not_the_last_one
+                what_changed_in_a_time_is_found
+                bad_queries_are_refused
+                filters_of_attempts_leave_what_was_not_tried
+                filters_of_all_kinds_match_together
+            }
+            resend {
+                what_has_ended_goes_again
+                a_resend_starts_a_new_series
+                what_cannot_be_sent_is_not_sent_again
+                a_walk_sends_again_once
+                a_resend_is_young_again
+            }
+            counting {
+                a_count_is_that_of_the_query
+                deliveries_are_counted_in_groups
+                what_was_not_tried_is_a_group_of_its_own
+                the_largest_groups_come
+                several_endpoints_are_counted_in_one_call
+                the_oldest_ready_one_is_told
+            }
+            workers {
+                workers_are_listed_with_their_leases
+                who_only_reads_is_no_worker
+            }
+            keys {
+                a_key_with_other_data_is_refused
+                a_key_is_compared_within_a_call
+                a_key_without_a_fingerprint_stands_for_anything
+                a_forgotten_key_stands_for_nothing
+                only_one_of_many_has_a_key
+                nothing_is_kept_of_what_is_refused
+            }
+            definitions {
+                a_definition_is_deleted_if_it_is_the_expected_one
+                a_definition_has_its_times
+                a_commit_tells_of_the_newest_definition
+                a_commit_never_tells_of_less_than_there_was
+            }
+            documents {
+                a_document_is_read_back
+                a_document_is_changed_if_it_is_the_expected_one
+                only_one_of_many_puts_what_is_absent
+                an_expired_document_is_absent
+                documents_are_listed_by_id
+                documents_out_of_bounds_are_refused
+                a_swept_documents_revision_never_comes_back
+            }
+            statistics {
+                numbers_add_up_by_minute_and_hour
+                numbers_are_those_of_the_endpoints_asked_for
+                old_numbers_go
+                numbers_are_added_side_by_side
+            }
+            orders {
+                one_after_another_in_order
+                a_head_that_waits_again_stays_the_head
+                the_next_goes_however_the_head_ends
+                a_delayed_head_holds_its_order
+                orders_wait_for_themselves_alone
+                a_dead_head_holds_until_it_is_replayed
+                a_held_order_goes_on_without_its_dead_head
+                an_expired_head_holds_nothing
+                blocked_ones_expire
+                a_replay_goes_to_the_end
+                a_kept_event_is_delivered_at_the_end
+                what_leaves_in_the_middle_moves_nobody
+                a_whole_order_is_cancelled
+                a_rescued_head_stays_the_head
+                an_endpoint_takes_its_orders_with_it
+                another_incarnation_begins_new_orders
+                blocked_ones_are_counted
+                none_of_an_order_is_leased_at_once
+                a_call_that_is_sent_twice_stands_once
+                what_is_blocked_hides_nobody
+                several_heads_end_in_one_call
+            }
+            orders_side_by_side {
+                storing_beside_settling_leaves_one_head
+                cancelling_beside_sending_strands_nobody
+                sending_again_beside_settling_strands_nobody
+                kept_events_join_beside_new_ones
+                deleting_beside_sending_leaves_nobody_waiting
+                many_workers_keep_every_order
             }
             random {
                 random_operations

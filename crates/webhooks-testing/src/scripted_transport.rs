@@ -270,6 +270,7 @@ impl Transport for ScriptedTransport {
             started_at: attempt.now,
             duration: started.elapsed(),
             retry_after: reply.retry_after.filter(|_| status.is_some()),
+            response_headers: Vec::new(),
             response: if status.is_some() {
                 reply.body
             } else {

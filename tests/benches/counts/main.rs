@@ -209,6 +209,7 @@ impl Transport for AnswersAtOnce {
             duration: Duration::from_millis(1),
             retry_after: None,
             response: Bytes::new(),
+            response_headers: Vec::new(),
         })
     }
 

@@ -109,7 +109,7 @@ async fn rate(storage: &Arc<dyn WebhookStorage>, sink: &SinkProcess) -> Result<f
 }
 
 /// Milliseconds of single claims of 100.
-async fn claim_times(storage: &Arc<dyn WebhookStorage>) -> Result<Vec<f64>> {
+pub(crate) async fn claim_times(storage: &Arc<dyn WebhookStorage>) -> Result<Vec<f64>> {
     let worker = WorkerId::named("claimer");
     let mut times = Vec::new();
     for _ in 0..CLAIMS {

@@ -88,6 +88,7 @@ async fn fill_redis(
                 endpoint_id: endpoint_id.into(),
                 incarnation: None,
                 by_name: false,
+                order: None,
                 lease: false,
             };
             let another = |_| NewDelivery {

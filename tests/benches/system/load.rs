@@ -182,11 +182,14 @@ pub(crate) fn new_event(endpoint_id: &str, lease: bool) -> Result<NewEvent> {
         due_at: now,
         max_retries: 11,
         idempotency_key: None,
+        fingerprint: None,
+        keep: true,
         deliveries: vec![NewDelivery {
             id: DeliveryId::new(now),
             endpoint_id: endpoint_id.into(),
             incarnation: None,
             by_name: false,
+            order: None,
             lease,
         }],
     })

@@ -16,6 +16,7 @@ mod latency;
 mod load;
 mod measure;
 mod memory;
+mod orders;
 mod postgres;
 mod postgres_limit;
 mod processes;
@@ -48,6 +49,7 @@ const PARTS: &[&str] = &[
     "match",
     "footprint",
     "idle",
+    "orders",
 ];
 
 fn main() -> ExitCode {
@@ -132,6 +134,7 @@ async fn run_part(
         "hanging" => hanging::run(servers, sink, report).await,
         "verify" => small_steps::verify(report),
         "match" => small_steps::matching(report),
+        "orders" => orders::run(servers, sink, report).await,
         "footprint" => footprint::measure(report),
         _ => idle::run(servers, sink, report).await,
     }

@@ -97,11 +97,14 @@ fn new_event(names: &[Arc<str>], n: usize, due_at: Timestamp) -> Result<NewEvent
         due_at,
         max_retries: 11,
         idempotency_key: None,
+        fingerprint: None,
+        keep: true,
         deliveries: vec![NewDelivery {
             id: DeliveryId::new(NOW),
             endpoint_id: names.get(n % names.len()).cloned().unwrap_or_default(),
             incarnation: None,
             by_name: false,
+            order: None,
             lease: false,
         }],
     })

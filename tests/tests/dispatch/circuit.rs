@@ -1,5 +1,5 @@
-use webhooks_core::storage::WebhookStorage;
 use webhooks_core::storage::spi::GateChange;
+use webhooks_core::storage::{Deleted, Expected, WebhookStorage};
 use webhooks_core::{CircuitBreakerConfig, CircuitState, WebhookEndpoint};
 use webhooks_delivery::{Notice, Settings};
 use webhooks_tests::{Call, Reply, ScriptedTransport};
@@ -132,7 +132,8 @@ async fn an_endpoint_that_another_process_moves_or_revives_has_a_closed_circuit(
         node.transport.follow(|_| Reply::Status(200));
         if revives {
             let now = node.pipeline.now();
-            assert!(node.storage.delete_endpoint("a", now).await.unwrap());
+            let deleted = node.storage.delete_endpoint("a", Expected::Any, now).await;
+            assert_eq!(deleted.unwrap(), Deleted::Deleted);
             node.pipeline.refresh().await.unwrap();
         }
         node.add(WebhookEndpoint {

@@ -1,5 +1,5 @@
 use webhooks_core::storage::spi::GateChange;
-use webhooks_core::storage::{DisabledBy, WebhookStorage};
+use webhooks_core::storage::{Deleted, DisabledBy, Expected, WebhookStorage};
 use webhooks_core::{DeliveryState, WebhookEndpoint};
 use webhooks_delivery::Settings;
 use webhooks_tests::Reply;
@@ -128,7 +128,8 @@ async fn deleting_an_endpoint_cancels_what_waits_and_what_would_wait_again() {
     tokio::time::sleep(millis(50)).await;
     let started = node.transport.calls().len();
     let now = node.pipeline.now();
-    assert!(node.storage.delete_endpoint("a", now).await.unwrap());
+    let deleted = node.storage.delete_endpoint("a", Expected::Any, now).await;
+    assert_eq!(deleted.unwrap(), Deleted::Deleted);
     node.pipeline.refresh().await.unwrap();
     assert!(node.drain(secs(5)).await);
     tokio::time::sleep(secs(600)).await;
@@ -184,7 +185,8 @@ async fn a_request_that_ends_behind_a_change_leaves_nothing_of_before_ready() {
     }
     tokio::time::sleep(secs(1)).await;
     let now = node.pipeline.now();
-    node.storage.delete_endpoint("a", now).await.unwrap();
+    let deleted = node.storage.delete_endpoint("a", Expected::Any, now);
+    assert_eq!(deleted.await.unwrap(), Deleted::Deleted);
     let rotated = WebhookEndpoint {
         secret: "another that is not real".into(),
         ..endpoint("b")

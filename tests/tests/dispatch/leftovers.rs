@@ -1,6 +1,6 @@
 //! Requests that outlive their endpoint count to the cap of who comes in its place.
 
-use webhooks_core::storage::WebhookStorage;
+use webhooks_core::storage::{Deleted, Expected, WebhookStorage};
 use webhooks_core::{DeliveryState, WebhookEndpoint};
 use webhooks_delivery::Settings;
 use webhooks_tests::{Call, Reply};
@@ -17,7 +17,8 @@ fn at(id: &str, tenant: Option<&str>, url: &str) -> WebhookEndpoint {
 
 async fn delete(node: &Node, id: &str) {
     let now = node.pipeline.now();
-    assert!(node.storage.delete_endpoint(id, now).await.unwrap());
+    let deleted = node.storage.delete_endpoint(id, Expected::Any, now).await;
+    assert_eq!(deleted.unwrap(), Deleted::Deleted);
     node.pipeline.refresh().await.unwrap();
 }
 

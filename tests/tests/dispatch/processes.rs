@@ -1,8 +1,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use webhooks_core::storage::WebhookStorage;
 use webhooks_core::storage::spi::GateChange;
+use webhooks_core::storage::{Deleted, Expected, WebhookStorage};
 use webhooks_core::{DeadReason, DeliveryState};
 use webhooks_delivery::Settings;
 use webhooks_storage_memory::MemoryStorage;
@@ -85,10 +85,9 @@ async fn a_change_of_an_endpoint_reaches_other_processes_within_a_second() {
     one.change("a", GateChange::Resume).await;
     assert!(two.drain(secs(2)).await);
 
-    one.storage
-        .delete_endpoint("a", one.pipeline.now())
-        .await
-        .unwrap();
+    let now = one.pipeline.now();
+    let deleted = one.storage.delete_endpoint("a", Expected::Any, now);
+    assert_eq!(deleted.await.unwrap(), Deleted::Deleted);
     tokio::time::sleep(millis(1_050)).await;
     assert!(
         two.send(&outgoing(None))

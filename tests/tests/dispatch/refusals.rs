@@ -128,6 +128,8 @@ fn event_of(node: &Node, tenant: &str) -> OutboxEvent {
         due_at: now,
         max_retries: None,
         idempotency_key: None,
+        ordering_key: None,
+        trace: None,
     }
 }
 
@@ -173,6 +175,7 @@ async fn begin_fan_out(node: &Node, tenant: &str, first: &str) {
         endpoint_id: first.into(),
         incarnation: None,
         by_name: false,
+        order: None,
         lease: false,
     };
     let part = FanOutPart {
@@ -182,6 +185,8 @@ async fn begin_fan_out(node: &Node, tenant: &str, first: &str) {
             due_at: now,
             max_retries: 0,
             idempotency_key: None,
+            fingerprint: None,
+            keep: true,
             deliveries: vec![delivery],
         },
         place: PartPlace::First,

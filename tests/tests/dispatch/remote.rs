@@ -302,6 +302,8 @@ async fn drain_waits_for_what_was_sent_inside_a_transaction() {
         due_at: now,
         max_retries: None,
         idempotency_key: None,
+        ordering_key: None,
+        trace: None,
     });
     assert!(node.drain(secs(10)).await);
     assert_eq!(node.transport.calls().len(), 1);
@@ -316,6 +318,8 @@ async fn a_delivery_is_told_of_though_the_answer_that_it_is_stored_was_lost() {
     tokio::time::sleep(millis(500)).await;
     assert_eq!(node.counts().await.delivered, 1);
     remote.lose(None);
+    let sent = notices.next().await;
+    assert!(matches!(sent, Some(Notice::Sent { .. })), "{sent:?}");
     let told = tokio::time::timeout(secs(5), notices.next()).await;
     assert!(
         matches!(told, Ok(Some(Notice::Delivered { .. }))),

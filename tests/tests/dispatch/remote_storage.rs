@@ -4,12 +4,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::time::sleep;
 use webhooks_core::storage::spi::{
-    Beat, Claim, Claimed, EndpointChanges, EndpointGate, Enqueued, FanOut, FanOutPart, HeldLease,
-    NewEvent, OutboxEvent, PartPlace, SettleAs, Settled, Settlement, Swept,
+    Beat, Claim, Claimed, Commit, DeliveredEvent, EndpointChanges, EndpointGate, Enqueued,
+    EventDelivery, FanOut, FanOutPart, HeldLease, NewEvent, OutboxEvent, PartPlace, SettleAs,
+    Settled, Settlement, Swept,
 };
 use webhooks_core::storage::{
-    Change, Changed, Counts, DeliveryQuery, DeliveryRecord, EndpointRecord, Expected, Page,
-    Retention, Saved, WebhookStorage,
+    Change, Changed, Counts, Deleted, DeliveryQuery, DeliveryRecord, EndpointRecord, EventQuery,
+    EventRecord, Expected, Page, Retention, Saved, WebhookStorage, WorkerRecord,
 };
 use webhooks_core::{
     DeliveryId, EventId, Result, Timestamp, WebhookEndpoint, WebhookError, WorkerId,
@@ -161,8 +162,14 @@ impl WebhookStorage for RemoteStorage {
         self.call(self.inner.endpoint_record(id)).await
     }
 
-    async fn delete_endpoint(&self, id: &str, now: Timestamp) -> Result<bool> {
-        self.call(self.inner.delete_endpoint(id, now)).await
+    async fn delete_endpoint(
+        &self,
+        id: &str,
+        expected: Expected,
+        now: Timestamp,
+    ) -> Result<Deleted> {
+        self.call(self.inner.delete_endpoint(id, expected, now))
+            .await
     }
 
     async fn endpoints_since(&self, revision: u64, limit: usize) -> Result<EndpointChanges> {
@@ -181,7 +188,7 @@ impl WebhookStorage for RemoteStorage {
         events: &[NewEvent],
         worker: Option<&WorkerId>,
         now: Timestamp,
-    ) -> Result<Vec<Enqueued>> {
+    ) -> Result<Commit<Enqueued>> {
         let deliveries = events.iter().map(|event| event.deliveries.len()).sum();
         self.enqueued.lock().unwrap().push(deliveries);
         let (inner, later, by) = (self.inner.clone(), events.to_vec(), worker.cloned());
@@ -194,8 +201,8 @@ impl WebhookStorage for RemoteStorage {
     async fn fan_out(&self, part: &FanOutPart, now: Timestamp) -> Result<Option<Enqueued>> {
         if part.place == PartPlace::FirstOfOutbox {
             let events = std::slice::from_ref(&part.event);
-            let answers = self.enqueue_outbox(events, None, now).await?;
-            return Ok(answers.into_iter().next().flatten());
+            let commit = self.enqueue_outbox(events, None, now).await?;
+            return Ok(commit.answers.into_iter().next().flatten());
         }
         let deliveries = &part.event.deliveries;
         self.refuses(deliveries.iter().map(|delivery| &delivery.endpoint_id))?;
@@ -279,6 +286,26 @@ impl WebhookStorage for RemoteStorage {
         self.call(self.inner.change(query, to, limit, now)).await
     }
 
+    async fn deliver_events(
+        &self,
+        deliveries: &[EventDelivery],
+        now: Timestamp,
+    ) -> Result<Vec<DeliveredEvent>> {
+        self.call(self.inner.deliver_events(deliveries, now)).await
+    }
+
+    async fn events(&self, query: &EventQuery) -> Result<Page<EventRecord, EventId>> {
+        self.call(self.inner.events(query)).await
+    }
+
+    async fn oldest_ready(&self, now: Timestamp) -> Result<Option<Timestamp>> {
+        self.call(self.inner.oldest_ready(now)).await
+    }
+
+    async fn workers(&self) -> Result<Vec<WorkerRecord>> {
+        self.call(self.inner.workers()).await
+    }
+
     async fn counts(&self, endpoint_id: Option<&str>) -> Result<Counts> {
         self.call(self.inner.counts(endpoint_id)).await
     }
@@ -306,7 +333,7 @@ impl WebhookStorage for RemoteStorage {
         events: &[NewEvent],
         worker: Option<&WorkerId>,
         now: Timestamp,
-    ) -> Result<Vec<Option<Enqueued>>> {
+    ) -> Result<Commit<Option<Enqueued>>> {
         let deliveries = events.iter().flat_map(|event| &event.deliveries);
         self.refuses(deliveries.map(|delivery| &delivery.endpoint_id))?;
         let enqueue = async {
@@ -314,7 +341,10 @@ impl WebhookStorage for RemoteStorage {
             let is_taken = |id| events.iter().any(|taken| taken.event.id == id);
             let mut outbox = self.outbox.lock().unwrap();
             outbox.retain(|event| !is_taken(event.id));
-            Ok(enqueued.into_iter().map(Some).collect())
+            Ok(Commit {
+                answers: enqueued.answers.into_iter().map(Some).collect(),
+                definitions: enqueued.definitions,
+            })
         };
         self.call(enqueue).await
     }

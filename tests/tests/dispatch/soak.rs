@@ -8,7 +8,9 @@ use async_trait::async_trait;
 use fastrand::Rng;
 use serde_json::Value;
 use webhooks_core::storage::spi::GateChange;
-use webhooks_core::storage::{Change, DeliveryQuery, DisabledBy, Retention, WebhookStorage};
+use webhooks_core::storage::{
+    Change, Deleted, DeliveryQuery, DisabledBy, Expected, Retention, WebhookStorage,
+};
 use webhooks_core::{
     Attempt, BATCH_EVENT, BatchConfig, CircuitBreakerConfig, DeliveryId, DeliveryResult,
     DeliveryState, EventId, FailureKind, Priority, RateLimitConfig, Result, SendOptions, Transport,
@@ -45,9 +47,9 @@ impl Watched {
         }
         for (event_id, id) in queries {
             let query = DeliveryQuery {
-                id,
+                ids: id.map(|id| vec![id]),
                 event_id,
-                endpoint_id: Some(attempt.endpoint.id.as_str().into()),
+                endpoint_ids: Some(vec![attempt.endpoint.id.as_str().into()]),
                 ..Default::default()
             };
             let page = self.storage.deliveries(&query).await.unwrap();
@@ -220,7 +222,8 @@ impl Soak {
             74..80 => node.change(id, GateChange::Enable).await,
             80..82 => {
                 let now = node.pipeline.now();
-                self.storage.delete_endpoint(id, now).await.unwrap();
+                let deleted = self.storage.delete_endpoint(id, Expected::Any, now).await;
+                assert_ne!(deleted.unwrap(), Deleted::Conflict);
             }
             82..86 => {
                 let endpoint = random_endpoint(&mut self.rng, id);

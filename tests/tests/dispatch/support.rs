@@ -77,6 +77,8 @@ pub(crate) fn outgoing(endpoint_id: Option<&str>) -> SendOptions<'_> {
         delay: Duration::ZERO,
         idempotency_key: None,
         max_retries: None,
+        ordering_key: None,
+        trace: None,
     }
 }
 
@@ -181,9 +183,8 @@ impl Node {
 
     pub(crate) async fn record(&self, id: DeliveryId) -> DeliveryRecord {
         let query = DeliveryQuery {
-            id: Some(id),
             with_attempts: true,
-            ..Default::default()
+            ..DeliveryQuery::of_delivery(id)
         };
         let page = self.storage.deliveries(&query).await.unwrap();
         page.items.into_iter().next().unwrap()

@@ -17,6 +17,7 @@ mod connect;
 mod databases;
 mod eventually;
 mod ledger;
+mod orders;
 mod poison;
 mod server;
 mod tally;
@@ -39,10 +40,11 @@ fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     // Two at a time mostly wait; more would starve each other.
     arguments.test_threads = arguments.test_threads.or(Some(2));
-    libtest_mimic::run(&arguments, faults()).exit_code()
+    let faults = of_workers().into_iter().chain(of_servers()).collect();
+    libtest_mimic::run(&arguments, faults).exit_code()
 }
 
-fn faults() -> Vec<Trial> {
+fn of_workers() -> Vec<Trial> {
     vec![
         fault("a_killed_worker_loses_nothing_on_postgres", |name| {
             workers::killed(name, Kind::Postgres);
@@ -50,6 +52,29 @@ fn faults() -> Vec<Trial> {
         fault("a_killed_worker_loses_nothing_on_redis", |name| {
             workers::killed(name, Kind::Redis);
         }),
+        fault("a_killed_worker_breaks_no_order_on_postgres", |name| {
+            orders::killed(name, Kind::Postgres);
+        }),
+        fault("a_killed_worker_breaks_no_order_on_redis", |name| {
+            orders::killed(name, Kind::Redis);
+        }),
+        fault("a_stopped_worker_sends_only_its_own_on_postgres", |name| {
+            workers::stopped(name, Kind::Postgres);
+        }),
+        fault("a_stopped_worker_sends_only_its_own_on_redis", |name| {
+            workers::stopped(name, Kind::Redis);
+        }),
+        fault("a_deadly_delivery_ends_as_poison_on_postgres", |name| {
+            poison::deadly(name, Kind::Postgres);
+        }),
+        fault("a_deadly_delivery_ends_as_poison_on_redis", |name| {
+            poison::deadly(name, Kind::Redis);
+        }),
+    ]
+}
+
+fn of_servers() -> Vec<Trial> {
+    vec![
         fault(
             "a_killed_postgres_loses_nothing",
             databases::killed_postgres,
@@ -74,23 +99,11 @@ fn faults() -> Vec<Trial> {
             "cut_connections_to_redis_lose_nothing",
             databases::cut_redis,
         ),
-        fault("a_stopped_worker_sends_only_its_own_on_postgres", |name| {
-            workers::stopped(name, Kind::Postgres)
-        }),
-        fault("a_stopped_worker_sends_only_its_own_on_redis", |name| {
-            workers::stopped(name, Kind::Redis);
-        }),
         fault("silence_of_postgres_kills_no_worker", |name| {
             databases::silent(name, Kind::Postgres);
         }),
         fault("silence_of_redis_kills_no_worker", |name| {
             databases::silent(name, Kind::Redis);
-        }),
-        fault("a_deadly_delivery_ends_as_poison_on_postgres", |name| {
-            poison::deadly(name, Kind::Postgres);
-        }),
-        fault("a_deadly_delivery_ends_as_poison_on_redis", |name| {
-            poison::deadly(name, Kind::Redis);
         }),
         fault(
             "a_long_foreign_transaction_does_not_slow_postgres",

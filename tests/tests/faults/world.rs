@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use better_auth_webhooks::storage::{Counts, DeliveryQuery, DeliveryRecord, WebhookStorage};
-use better_auth_webhooks::{DeliveryState, NetworkPolicy, WebhookEndpoint, WebhookSystem};
+use better_auth_webhooks::{
+    DeliveryState, NetworkPolicy, OrderBy, OutgoingEvent, WebhookEndpoint, WebhookSystem,
+};
 use serde_json::json;
 use tokio::runtime::Runtime;
 use tokio::time::Instant;
@@ -98,6 +100,35 @@ impl World {
         };
         let registered = self.system.register_endpoint(endpoint);
         self.runtime.block_on(registered).unwrap();
+    }
+
+    /// Registers an endpoint that gets the events of one key one after another.
+    pub(crate) fn register_ordered(&self, events: &str) {
+        let endpoint = WebhookEndpoint {
+            id: "ordered".into(),
+            url: self.receiver.url(),
+            secret: "secret".into(),
+            events: vec![events.into()],
+            ordering: OrderBy::Key,
+            ..Default::default()
+        };
+        let registered = self.system.register_endpoint(endpoint);
+        self.runtime.block_on(registered).unwrap();
+    }
+
+    /// Sends so many events of each key, those of a key one after another.
+    pub(crate) fn send_ordered(&self, event: &str, keys: usize, each: usize) {
+        for n in 0..each {
+            let events = (0..keys).map(|key| {
+                let event = OutgoingEvent::new(event).ordering_key(format!("key_{key}"));
+                event.data(json!({ "key": key, "n": n }))
+            });
+            let sent = self.runtime.block_on(self.system.send_batch(events));
+            for sent in sent.unwrap() {
+                let ids = sent.unwrap().delivery_ids;
+                self.acknowledged.note(ids.iter().map(String::as_str));
+            }
+        }
     }
 
     /// What a worker that sends so many events per second is told.

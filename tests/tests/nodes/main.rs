@@ -10,9 +10,12 @@
 
 mod definitions;
 mod event_data;
+mod events;
 mod fan_outs;
 mod health;
 mod incarnations;
+mod new_endpoints;
+mod orders;
 mod outbox;
 mod place;
 mod poison_suspects;

@@ -189,6 +189,7 @@ pub(crate) async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
 pub(crate) async fn count(system: &WebhookSystem, state: DeliveryState) -> u64 {
     let counts = system.get_metrics().await.unwrap().counts;
     match state {
+        DeliveryState::Blocked => counts.blocked,
         DeliveryState::Dead => counts.dead,
         DeliveryState::Cancelled => counts.cancelled,
         DeliveryState::Delivered => counts.delivered,

@@ -64,6 +64,7 @@ async fn suspects(
         endpoint_id: endpoint_id.into(),
         incarnation: None,
         by_name: true,
+        order: None,
         lease: false,
     });
     let new = NewEvent {
@@ -72,6 +73,8 @@ async fn suspects(
         due_at: start,
         max_retries: 0,
         idempotency_key: None,
+        fingerprint: None,
+        keep: true,
         deliveries: deliveries.collect(),
     };
     storage

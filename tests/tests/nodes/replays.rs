@@ -7,16 +7,16 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use better_auth_webhooks::storage::spi::{
-    Beat, Claim, Claimed, EndpointChanges, EndpointGate, Enqueued, NewEvent, Settled, Settlement,
-    Swept,
+    Beat, Claim, Claimed, Commit, DeliveredEvent, EndpointChanges, EndpointGate, Enqueued,
+    EventDelivery, NewEvent, Settled, Settlement, Swept,
 };
 use better_auth_webhooks::storage::{
-    Change, Changed, Counts, DeliveryQuery, DeliveryRecord, EndpointRecord, Expected, Page,
-    Retention, Saved, WebhookStorage,
+    Change, Changed, Counts, Deleted, DeliveryQuery, DeliveryRecord, EndpointRecord, EventQuery,
+    EventRecord, Expected, Page, Retention, Saved, WebhookStorage, WorkerRecord,
 };
 use better_auth_webhooks::{
-    DeliveryState, OutgoingEvent, Result, Timestamp, WebhookEndpoint, WebhookError, WebhookSystem,
-    WorkerId,
+    DeliveryState, EventId, OutgoingEvent, Result, Timestamp, WebhookEndpoint, WebhookError,
+    WebhookSystem, WorkerId,
 };
 use serde_json::json;
 use webhooks_tests::{Receiver, Response};
@@ -180,8 +180,13 @@ impl WebhookStorage for FailingChange {
         self.inner.endpoint_record(id).await
     }
 
-    async fn delete_endpoint(&self, id: &str, now: Timestamp) -> Result<bool> {
-        self.inner.delete_endpoint(id, now).await
+    async fn delete_endpoint(
+        &self,
+        id: &str,
+        expected: Expected,
+        now: Timestamp,
+    ) -> Result<Deleted> {
+        self.inner.delete_endpoint(id, expected, now).await
     }
 
     async fn endpoints_since(&self, revision: u64, limit: usize) -> Result<EndpointChanges> {
@@ -197,7 +202,7 @@ impl WebhookStorage for FailingChange {
         events: &[NewEvent],
         worker: Option<&WorkerId>,
         now: Timestamp,
-    ) -> Result<Vec<Enqueued>> {
+    ) -> Result<Commit<Enqueued>> {
         self.inner.enqueue(events, worker, now).await
     }
 
@@ -233,6 +238,26 @@ impl WebhookStorage for FailingChange {
             return Err(WebhookError::transient_storage("no answer", "cut off"));
         }
         self.inner.change(query, to, limit, now).await
+    }
+
+    async fn deliver_events(
+        &self,
+        deliveries: &[EventDelivery],
+        now: Timestamp,
+    ) -> Result<Vec<DeliveredEvent>> {
+        self.inner.deliver_events(deliveries, now).await
+    }
+
+    async fn events(&self, query: &EventQuery) -> Result<Page<EventRecord, EventId>> {
+        self.inner.events(query).await
+    }
+
+    async fn oldest_ready(&self, now: Timestamp) -> Result<Option<Timestamp>> {
+        self.inner.oldest_ready(now).await
+    }
+
+    async fn workers(&self) -> Result<Vec<WorkerRecord>> {
+        self.inner.workers().await
     }
 
     async fn counts(&self, endpoint_id: Option<&str>) -> Result<Counts> {

@@ -3,16 +3,12 @@
 //! It is written from `docs/storage-contract.md` alone, passes the published suite, and looks
 //! through everything it holds on every call: a place to start from, not one to stay at.
 
-mod filling;
-mod leases;
-mod list_storage;
-mod lists;
-mod row;
+mod storage;
 
 use better_auth_webhooks::{Result, WebhookEndpoint, WebhookSystem};
 use serde_json::json;
 
-use self::list_storage::ListStorage;
+use self::storage::ListStorage;
 
 #[tokio::main]
 async fn main() -> Result<()> {

@@ -76,6 +76,19 @@ impl WebhookSystemBuilder {
         self
     }
 
+    /// How many bytes of a response's headers are kept in the log of attempts, names and values together:
+    /// those that fit, in the order in which they came, without `set-cookie`. Defaults to 0, none.
+    ///
+    /// ```
+    /// use better_auth_webhooks::WebhookSystem;
+    ///
+    /// let builder = WebhookSystem::builder().keep_response_headers(4 << 10);
+    /// ```
+    pub const fn keep_response_headers(mut self, bytes: usize) -> Self {
+        self.response_headers = bytes;
+        self
+    }
+
     /// Sends every request through a tunnel of this [proxy](ProxyConfig), given by its URL, such as
     /// `http://user:password@host:port`: to addresses that were judged here, or to names that the proxy
     /// resolves. Defaults to none; the environment is never asked.

@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 /// How many deliveries there are. At any time
 /// `enqueued = delivered + dead + cancelled + purged + waiting()`.
 ///
-/// A storage starts from the default and sets what it counts.
+/// A storage starts from the default and sets what it counts. What is sent again leaves the count
+/// of those that ended as it did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Counts {
@@ -19,21 +20,24 @@ pub struct Counts {
     pub cancelled: u64,
     /// Dead letters purged by hand so far.
     pub purged: u64,
+    /// Blocked now: those before them in their order have not ended.
+    #[serde(default)]
+    pub blocked: u64,
     /// Ready now.
     pub ready: u64,
     /// Scheduled now.
     pub scheduled: u64,
     /// Leased now.
     pub leased: u64,
-    /// Of those ready and scheduled, how many wait because their endpoint is disabled or paused.
+    /// Of those blocked, ready and scheduled, how many wait because their endpoint is disabled or paused.
     pub suspended: u64,
 }
 
 impl Counts {
-    /// Ready, scheduled and leased together.
+    /// Blocked, ready, scheduled and leased together.
     #[must_use]
     pub const fn waiting(&self) -> u64 {
-        self.ready + self.scheduled + self.leased
+        self.blocked + self.ready + self.scheduled + self.leased
     }
 }
 
@@ -48,6 +52,9 @@ pub struct Retention {
     pub dead: Duration,
     /// Waiting deliveries, which then become dead as expired. Defaults to 30 days.
     pub waiting: Duration,
+    /// Events, counted from when they were sent, and at least as long as there is a delivery of
+    /// them. Defaults to 7 days.
+    pub events: Duration,
 }
 
 impl Default for Retention {
@@ -58,6 +65,7 @@ impl Default for Retention {
             log: DAY * 30,
             dead: DAY * 90,
             waiting: DAY * 30,
+            events: DAY * 7,
         }
     }
 }

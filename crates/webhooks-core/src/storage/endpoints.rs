@@ -18,8 +18,13 @@ pub struct EndpointRecord {
     /// The number of its last change; changes of all endpoints are numbered in one row, from 1.
     pub revision: u64,
     /// The number of the last change of its definition, which gates do not move: what a save may
-    /// [expect](Expected::Definition). Never used again for this id.
+    /// [expect](Expected::Revision). Never used again for this id.
     pub definition_revision: u64,
+    /// When the definition was first saved under this id, by the storage's clock; a deletion begins
+    /// anew.
+    pub created_at: Timestamp,
+    /// When the definition was last saved.
+    pub updated_at: Timestamp,
     /// Which endpoint of this id it is: a new number with each registration after a deletion, and
     /// with each change of the tenant. A delivery belongs to one of them.
     pub incarnation: u64,
@@ -40,6 +45,8 @@ impl EndpointRecord {
             gate,
             revision: 0,
             definition_revision: 0,
+            created_at: Timestamp::EPOCH,
+            updated_at: Timestamp::EPOCH,
             incarnation: 0,
             deleted: false,
             unreadable: None,
@@ -68,26 +75,26 @@ impl EndpointRecord {
     }
 }
 
-/// What must be stored for a definition to be saved over it.
+/// What must be stored for a definition or a document to be saved over it, or deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Expected {
     /// Anything, or nothing.
     Any,
-    /// No endpoint of this id, or a deleted one.
+    /// Nothing under this id, or what was deleted.
     Absent,
-    /// The endpoint with this [definition revision](EndpointRecord::definition_revision).
-    Definition(u64),
+    /// The endpoint with this [definition revision](EndpointRecord::definition_revision), or the
+    /// document with this [revision](super::Document::revision).
+    Revision(u64),
 }
 
 impl Expected {
-    /// Whether that is met by what is stored: the definition revision of an endpoint that is not
-    /// deleted, if there is one.
+    /// Whether that is met by what is stored: the revision of what is there, if it is.
     #[must_use]
     pub fn is_met_by(self, stored: Option<u64>) -> bool {
         match self {
             Self::Any => true,
             Self::Absent => stored.is_none(),
-            Self::Definition(revision) => stored == Some(revision),
+            Self::Revision(revision) => stored == Some(revision),
         }
     }
 }
@@ -96,8 +103,20 @@ impl Expected {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[must_use = "a conflict stored nothing"]
 pub enum Saved {
-    /// It is stored, under this definition revision.
+    /// It is stored, under this revision.
     Stored(u64),
+    /// What is stored is not what was expected; nothing changed.
+    Conflict,
+}
+
+/// What a deletion did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[must_use = "a conflict deleted nothing"]
+pub enum Deleted {
+    /// It is deleted.
+    Deleted,
+    /// There was nothing to delete.
+    Absent,
     /// What is stored is not what was expected; nothing changed.
     Conflict,
 }

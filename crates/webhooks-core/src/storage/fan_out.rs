@@ -44,22 +44,12 @@ impl FanOut {
     /// of whole events.
     #[must_use]
     pub fn ends_with(event: &NewEvent, query: &DeliveryQuery, to: Change) -> bool {
-        let event = &event.event;
-        Self::may_end_with(query, to)
-            && query.event_id.is_none_or(|id| id == event.id)
-            && (query.event_type.as_deref()).is_none_or(|of| of == event.event_type.as_str())
-            && (query.tenant.as_deref()).is_none_or(|of| Some(of) == event.tenant.as_deref())
-            && query.from.is_none_or(|from| from <= event.created_at)
-            && query.to.is_none_or(|to| event.created_at < to)
-            && query.updated_before.is_none_or(|at| event.created_at < at)
+        Self::may_end_with(query, to) && query.is_of_event(&event.event)
     }
 
     /// Whether a change of what matches this query ends any fan-out.
     #[must_use]
     pub fn may_end_with(query: &DeliveryQuery, to: Change) -> bool {
-        matches!(to, Change::Erase | Change::Cancel)
-            && query.id.is_none()
-            && query.endpoint_id.is_none()
-            && query.states.is_empty()
+        matches!(to, Change::Erase | Change::Cancel) && query.is_of_events()
     }
 }

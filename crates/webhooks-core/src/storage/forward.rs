@@ -89,10 +89,11 @@ macro_rules! forward_storage {
             async fn delete_endpoint(
                 &self,
                 id: &str,
+                expected: $crate::storage::Expected,
                 now: $crate::Timestamp,
-            ) -> $crate::Result<bool> {
+            ) -> $crate::Result<$crate::storage::Deleted> {
                 let $outer = self;
-                $inner.delete_endpoint(id, now).await
+                $inner.delete_endpoint(id, expected, now).await
             }
 
             async fn set_gates(
@@ -109,9 +110,18 @@ macro_rules! forward_storage {
                 events: &[$crate::storage::spi::NewEvent],
                 worker: Option<&$crate::WorkerId>,
                 now: $crate::Timestamp,
-            ) -> $crate::Result<Vec<$crate::storage::spi::Enqueued>> {
+            ) -> $crate::Result<$crate::storage::spi::Commit<$crate::storage::spi::Enqueued>> {
                 let $outer = self;
                 $inner.enqueue(events, worker, now).await
+            }
+
+            async fn deliver_events(
+                &self,
+                deliveries: &[$crate::storage::spi::EventDelivery],
+                now: $crate::Timestamp,
+            ) -> $crate::Result<Vec<$crate::storage::spi::DeliveredEvent>> {
+                let $outer = self;
+                $inner.deliver_events(deliveries, now).await
             }
 
             async fn fan_out(
@@ -196,6 +206,77 @@ macro_rules! forward_storage {
                 $inner.counts(endpoint_id).await
             }
 
+            async fn events(
+                &self,
+                query: &$crate::storage::EventQuery,
+            ) -> $crate::Result<
+                $crate::storage::Page<$crate::storage::EventRecord, $crate::EventId>,
+            > {
+                let $outer = self;
+                $inner.events(query).await
+            }
+
+            async fn counts_of(
+                &self,
+                endpoint_ids: &[::std::sync::Arc<str>],
+            ) -> $crate::Result<Vec<$crate::storage::Counts>> {
+                let $outer = self;
+                $inner.counts_of(endpoint_ids).await
+            }
+
+            async fn count(
+                &self,
+                query: &$crate::storage::DeliveryQuery,
+                at_most: u64,
+            ) -> $crate::Result<u64> {
+                let $outer = self;
+                $inner.count(query, at_most).await
+            }
+
+            async fn count_by(
+                &self,
+                query: &$crate::storage::DeliveryQuery,
+                by: &[$crate::storage::GroupBy],
+                at_most: u64,
+            ) -> $crate::Result<$crate::storage::Groups> {
+                let $outer = self;
+                $inner.count_by(query, by, at_most).await
+            }
+
+            async fn oldest_ready(
+                &self,
+                now: $crate::Timestamp,
+            ) -> $crate::Result<Option<$crate::Timestamp>> {
+                let $outer = self;
+                $inner.oldest_ready(now).await
+            }
+
+            async fn workers(&self) -> $crate::Result<Vec<$crate::storage::WorkerRecord>> {
+                let $outer = self;
+                $inner.workers().await
+            }
+
+            async fn add_stats(
+                &self,
+                deltas: &[$crate::storage::spi::StatDelta],
+            ) -> $crate::Result<()> {
+                let $outer = self;
+                $inner.add_stats(deltas).await
+            }
+
+            async fn stats(
+                &self,
+                query: &$crate::storage::StatQuery,
+            ) -> $crate::Result<Vec<$crate::storage::StatBucket>> {
+                let $outer = self;
+                $inner.stats(query).await
+            }
+
+            fn documents(&self) -> Option<&dyn $crate::storage::DocumentStore> {
+                let $outer = self;
+                $inner.documents()
+            }
+
             async fn sweep(
                 &self,
                 retention: &$crate::storage::Retention,
@@ -230,7 +311,9 @@ macro_rules! forward_storage {
                 events: &[$crate::storage::spi::NewEvent],
                 worker: Option<&$crate::WorkerId>,
                 now: $crate::Timestamp,
-            ) -> $crate::Result<Vec<Option<$crate::storage::spi::Enqueued>>> {
+            ) -> $crate::Result<
+                $crate::storage::spi::Commit<Option<$crate::storage::spi::Enqueued>>,
+            > {
                 let $outer = self;
                 $inner.enqueue_outbox(events, worker, now).await
             }

@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::{EventId, EventType, Priority, Timestamp};
+use crate::{EventId, EventType, Priority, Timestamp, TraceContext};
 
 /// An event that was sent inside a transaction of somebody's, and that no node has matched to
 /// endpoints yet.
@@ -27,6 +27,10 @@ pub struct OutboxEvent {
     pub max_retries: Option<u32>,
     /// The same key of the same tenant stores nothing again for 24 h.
     pub idempotency_key: Option<Arc<str>>,
+    /// Its [ordering key](crate::WebhookEvent::ordering_key).
+    pub ordering_key: Option<Arc<str>>,
+    /// The trace in which it was sent, if it was told.
+    pub trace: Option<TraceContext>,
 }
 
 impl fmt::Debug for OutboxEvent {

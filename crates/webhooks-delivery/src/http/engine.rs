@@ -156,6 +156,7 @@ impl DeliveryEngine {
             started_at: attempt.now,
             duration: started.elapsed(),
             retry_after: received.retry_after,
+            response_headers: std::mem::take(&mut received.headers),
             response: received.into_body(),
         })
     }
@@ -202,6 +203,7 @@ impl DeliveryEngine {
         let (status, body) = {
             let (head, body) = response.into_parts();
             received.take_head(head.status, &head.headers, attempt.now.into());
+            received.keep_headers(&head.headers, self.reading.keep_headers);
             connection.room.keep(head.headers);
             (head.status, body)
         };

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::FutureExt;
-use http::header::RETRY_AFTER;
+use http::header::{RETRY_AFTER, SET_COOKIE};
 use http::{HeaderMap, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
@@ -49,6 +49,8 @@ pub(crate) struct Reading {
     pub(crate) read: usize,
     /// How many of them are kept.
     pub(crate) keep: usize,
+    /// How many bytes of headers are kept.
+    pub(crate) keep_headers: usize,
     drains: Arc<Semaphore>,
 }
 
@@ -57,6 +59,7 @@ pub(crate) struct Reading {
 pub(crate) struct ReceivedResponse {
     pub(crate) status: Option<StatusCode>,
     pub(crate) retry_after: Option<Duration>,
+    pub(crate) headers: Vec<(String, String)>,
     kept: BytesMut,
     /// Bytes of the body so far, kept or not.
     read: usize,
@@ -84,6 +87,23 @@ impl ReceivedResponse {
         }
     }
 
+    /// Keeps headers, as many as fit into so many bytes.
+    pub(crate) fn keep_headers(&mut self, headers: &HeaderMap, most: usize) {
+        let mut left = most;
+        for (name, value) in headers {
+            // A session of the receiver's is nothing that an operator should see.
+            if left == 0 || name == SET_COOKIE {
+                continue;
+            }
+            let value = String::from_utf8_lossy(value.as_bytes());
+            if let Some(rest) = left.checked_sub(name.as_str().len() + value.len()) {
+                left = rest;
+                let header = (name.as_str().to_owned(), value.into_owned());
+                self.headers.push(header);
+            }
+        }
+    }
+
     /// The kept bytes of the body.
     pub(crate) fn into_body(self) -> Bytes {
         self.kept.freeze()
@@ -101,10 +121,11 @@ impl ReceivedResponse {
 }
 
 impl Reading {
-    pub(crate) fn new(read: usize, keep: usize) -> Self {
+    pub(crate) fn new(read: usize, keep: usize, keep_headers: usize) -> Self {
         Self {
             read,
             keep,
+            keep_headers,
             drains: Arc::new(Semaphore::new(MAX_DRAINS)),
         }
     }

@@ -143,6 +143,7 @@ fn panicked(started_at: Timestamp) -> DeliveryResult {
         started_at,
         duration: std::time::Duration::ZERO,
         retry_after: None,
+        response_headers: Vec::new(),
         response: Bytes::new(),
     }
 }

@@ -10,10 +10,14 @@
 use std::sync::Arc;
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
-use webhooks_core::storage::spi::{Enqueued, NewDelivery, NewEvent};
+use tokio::task::JoinSet;
+use webhooks_core::storage::spi::{Commit, Enqueued, NewDelivery, NewEvent};
 use webhooks_core::{Result, WebhookError, WorkerId};
 
+use super::commit_size::{BATCH_BYTES, weight};
 use super::driver::Driver;
+use super::endpoint_reader::EndpointReader;
+use super::rematch::Rematch;
 use super::worker::Worker;
 use crate::one_or_more::OneOrMore;
 use crate::outgoing::Sent;
@@ -22,12 +26,6 @@ use crate::schedule::{Place, Stored};
 /// Events of one commit at most.
 /// More would make all senders of a commit wait for one long call; less would cost more calls.
 const BATCH: usize = 256;
-/// Bytes that one commit stores at most, but for an event that has more: a database has a longest
-/// message, and serves others meanwhile only where its calls are short.
-pub(crate) const BATCH_BYTES: usize = 8 << 20;
-/// What a delivery counts as at least, of these: no commit has more than 256. For as many endpoints
-/// Redis takes ten milliseconds, in which it does nothing else.
-const DELIVERY_WEIGHT: usize = 32 << 10;
 /// Events that wait for their commit at most.
 /// As many are some seconds' work of a busy system. Who sends more than is stored should hear of it
 /// before that.
@@ -40,18 +38,6 @@ const QUEUE_BYTES: usize = 256 << 20;
 /// An event with a small payload for many endpoints takes more memory for these than for itself.
 const DELIVERY_BYTES: usize = size_of::<NewDelivery>() + size_of::<(usize, Place)>();
 
-/// What an event with so many deliveries counts as, of the bytes of a commit. Some storages keep the
-/// payload with each delivery.
-pub(crate) fn weight(payload: usize, deliveries: usize) -> usize {
-    let each = payload.max(DELIVERY_WEIGHT);
-    each.saturating_mul(deliveries).max(payload)
-}
-
-/// Deliveries of an event with this payload that one commit stores at most.
-pub(crate) fn most_deliveries(payload: usize) -> usize {
-    (BATCH_BYTES / payload.max(DELIVERY_WEIGHT)).max(1)
-}
-
 /// An event on its way into the storage.
 #[derive(Debug)]
 pub(crate) struct Sending {
@@ -59,10 +45,12 @@ pub(crate) struct Sending {
     /// For deliveries that are stored leased: which of the event's, and its place. Whoever drops the
     /// event gives them back.
     pub(crate) places: OneOrMore<(usize, Place)>,
+    /// The revision up to which endpoints were known when the event was matched with them.
+    pub(crate) known: u64,
 }
 
 /// Where a sender waits for what became of its events.
-type Answer = oneshot::Sender<Result<OneOrMore<Sent>>>;
+type Answer = oneshot::Sender<Result<OneOrMore<Result<Sent>>>>;
 
 /// What one sender wants stored together.
 #[derive(Debug)]
@@ -96,13 +84,20 @@ impl Committer {
     pub(crate) fn new(
         driver: Arc<Driver>,
         worker: Arc<Worker>,
+        endpoints: Arc<EndpointReader>,
         leases_unknown: Arc<Notify>,
     ) -> (Self, impl Future<Output = ()> + Send) {
         let (queue, queued) = mpsc::channel(QUEUE);
         let committing = Committing {
             driver: driver.clone(),
-            worker,
+            worker: worker.clone(),
             leases_unknown,
+            rematch: Arc::new(Rematch {
+                driver: driver.clone(),
+                worker,
+                endpoints,
+            }),
+            rematching: JoinSet::new(),
         };
         let committer = Self {
             driver,
@@ -113,7 +108,10 @@ impl Committer {
     }
 
     /// Stores events in one commit, with those that others send at the same time.
-    pub(crate) async fn store(&self, sendings: OneOrMore<Sending>) -> Result<OneOrMore<Sent>> {
+    pub(crate) async fn store(
+        &self,
+        sendings: OneOrMore<Sending>,
+    ) -> Result<OneOrMore<Result<Sent>>> {
         let (answer, answered) = oneshot::channel();
         // From here on a sender that is dropped loses its answer, and not its events.
         self.put_in_queue(sendings, answer)?;
@@ -190,10 +188,14 @@ struct Committing {
     driver: Arc<Driver>,
     worker: Arc<Worker>,
     leases_unknown: Arc<Notify>,
+    rematch: Arc<Rematch>,
+    /// Batches that are matched again, beside the commits that go on. Their senders wait, and hold the
+    /// bytes that bound them.
+    rematching: JoinSet<()>,
 }
 
 impl Committing {
-    async fn run(self, mut queued: mpsc::Receiver<Queued>) {
+    async fn run(mut self, mut queued: mpsc::Receiver<Queued>) {
         // One that the last commit had no room left for.
         let mut kept = None;
         loop {
@@ -218,10 +220,11 @@ impl Committing {
                 batch.push(next);
             }
             self.commit(batch).await;
+            while self.rematching.try_join_next().is_some() {}
         }
     }
 
-    async fn commit(&self, batch: Batch) {
+    async fn commit(&mut self, batch: Batch) {
         let mut left = vec![batch];
         while let Some(batch) = left.pop() {
             // Read once for the call and for what follows: the id may change meanwhile, and places
@@ -243,17 +246,27 @@ impl Committing {
         }
     }
 
-    /// Tells the scheduler and the senders.
-    fn stored(&self, batch: Batch, worker: &WorkerId, stored: Vec<Enqueued>) {
-        let events = batch.stored().zip(&stored);
-        self.driver
-            .tell(|scheduler, now| scheduler.stored(now, worker, events));
-        let sent = batch.events.iter().zip(stored);
-        let mut sent = sent.map(|(event, enqueued)| Sent::new(event, enqueued));
-        for (count, answer, _) in batch.senders {
-            // The sender may have been dropped: its events are sent all the same.
-            drop(answer.send(Ok(sent.by_ref().take(count).collect())));
+    /// Tells the scheduler, and the senders unless their events are to be matched again.
+    fn stored(&mut self, batch: Batch, worker: &WorkerId, stored: Commit<Enqueued>) {
+        let Commit {
+            answers,
+            definitions,
+        } = stored;
+        self.driver.stored(worker, batch.stored().zip(&answers));
+        // What is known by now does not help: an event was matched with what was known before.
+        if batch.known.is_some_and(|known| definitions > known) {
+            let rematch = self.rematch.clone();
+            self.rematching.spawn(async move {
+                let answered = rematch.answers(&batch.events, answers).await;
+                // What was stored before stays stored.
+                batch.answer(answered.map_err(WebhookError::perhaps_done));
+            });
+            return;
         }
+        let sent = batch.events.iter().zip(answers);
+        let sent = sent.map(|(event, enqueued)| Sent::new(event, enqueued));
+        let sent = sent.collect();
+        batch.answer(Ok(sent));
     }
 
     /// Tells the scheduler, which gives back what may be stored and leased, though the answer was
@@ -266,9 +279,7 @@ impl Committing {
             // The storage may do it only after that.
             self.leases_unknown.notify_one();
         }
-        for (_, answer, _) in batch.senders {
-            drop(answer.send(Err(error.clone())));
-        }
+        batch.answer(Err(error.clone()));
     }
 }
 
@@ -291,6 +302,8 @@ struct Batch {
     /// Of each event.
     /// As many entries as there are events: both are cut at the same places.
     places: Vec<OneOrMore<(usize, Place)>>,
+    /// The least of what was known of endpoints when the events were matched.
+    known: Option<u64>,
     /// How many of the events are whose, in order.
     senders: Vec<(usize, Answer, OwnedSemaphorePermit)>,
 }
@@ -303,15 +316,38 @@ impl Batch {
             bytes,
         } = queued;
         self.senders.push((sendings.len(), answer, bytes));
-        for Sending { event, places } in sendings {
+        for Sending {
+            event,
+            places,
+            known,
+        } in sendings
+        {
+            self.known = Some(self.known.map_or(known, |least| least.min(known)));
             self.events.push(event);
             self.places.push(places);
         }
     }
 
-    fn stored(&self) -> impl Iterator<Item = Stored<'_>> {
+    fn stored(&self) -> impl Iterator<Item = Stored<'_>> + Clone {
         let events = self.events.iter().zip(&self.places);
         events.map(|(event, places)| Stored { event, places })
+    }
+
+    /// Answers the senders.
+    fn answer(self, sent: Result<Vec<Result<Sent>>>) {
+        let (sent, error) = match sent {
+            Ok(sent) => (sent, None),
+            Err(error) => (Vec::new(), Some(error)),
+        };
+        let mut sent = sent.into_iter();
+        for (count, answer, _) in self.senders {
+            let sent = match &error {
+                None => Ok(sent.by_ref().take(count).collect()),
+                Some(error) => Err(error.clone()),
+            };
+            // The sender may have been dropped: its events are sent all the same.
+            drop(answer.send(sent));
+        }
     }
 
     /// The senders in two halves.
@@ -321,6 +357,7 @@ impl Batch {
         let second = Self {
             events: self.events.split_off(events),
             places: self.places.split_off(events),
+            known: self.known,
             senders,
         };
         [self, second]

@@ -8,13 +8,16 @@ use std::sync::{Arc, Mutex};
 
 use smallvec::SmallVec;
 use tokio::sync::Notify;
+use webhooks_core::WorkerId;
+use webhooks_core::storage::spi::Enqueued;
 
 use super::attempt::Requests;
 use super::moment;
 use super::notices::Notices;
 use super::storage_clock::StorageClock;
 use crate::lock::lock;
-use crate::schedule::{Command, Now, Request, Scheduler};
+use crate::notice::Notice;
+use crate::schedule::{Command, Now, Request, Scheduler, Stored};
 
 /// The scheduler of a process behind its one lock, with all that its commands need.
 ///
@@ -67,6 +70,22 @@ impl Driver {
     pub(crate) fn look<R>(&self, look: impl FnOnce(&Scheduler, Now) -> R) -> R {
         let scheduler = lock(&self.scheduler);
         look(&scheduler, self.clock.read())
+    }
+
+    /// Tells the scheduler and listeners that events were stored by this worker.
+    pub(crate) fn stored<'a>(
+        self: &Arc<Self>,
+        worker: &WorkerId,
+        events: impl IntoIterator<Item = (Stored<'a>, &'a Enqueued)> + Clone,
+    ) {
+        // First, so that nobody hears that something arrived before it was sent.
+        if self.notices.is_heard() {
+            let sent = events.clone().into_iter();
+            for notice in sent.filter_map(|(stored, answer)| Notice::sent(stored.event, answer)) {
+                self.notices.tell(|| notice);
+            }
+        }
+        self.tell(|scheduler, now| scheduler.stored(now, worker, events));
     }
 
     /// Tells the scheduler something, and does what it commands.

@@ -11,6 +11,7 @@ use webhooks_core::storage::WebhookStorage;
 
 use super::driver::Driver;
 use super::retrying::error_source;
+use crate::notice::Notice;
 use crate::schedule::Scheduler;
 
 /// Endpoints of one page.
@@ -43,6 +44,10 @@ impl EndpointReader {
             let since = self.revision();
             let changes = self.storage.endpoints_since(since, PAGE).await?;
             let is_more = changes.more;
+            for record in &changes.records {
+                let notices = self.driver.notices();
+                notices.tell(|| Notice::endpoint_changed(record));
+            }
             self.driver
                 .tell(|scheduler, now| scheduler.endpoints_changed(now, changes));
             if !is_more {

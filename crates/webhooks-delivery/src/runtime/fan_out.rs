@@ -9,16 +9,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Notify, Semaphore};
-use webhooks_core::storage::spi::{Enqueued, FanOut, FanOutPart, NewDelivery, NewEvent, PartPlace};
+use webhooks_core::storage::spi::{Enqueued, FanOut, FanOutPart, NewEvent, PartPlace};
 use webhooks_core::{DeliveryId, Result};
 
-use super::committer::most_deliveries;
+use super::commit_size::most_deliveries;
 use super::driver::Driver;
 use super::endpoint_reader::EndpointReader;
 use super::retrying::{Retrying, error_source};
 use super::worker::Worker;
 use crate::outgoing::Sent;
-use crate::schedule::{Recipient, Scheduler, Stored};
+use crate::schedule::{Recipient, Stored};
 
 /// How long nobody has moved a fan-out that is left alone, and how much longer at most, so that
 /// nodes that see it do not all begin at once.
@@ -124,6 +124,7 @@ impl FanOuts {
         let goes_on = self.worker.storage.keeps_fan_outs();
         let id = |recipient: &Recipient| DeliveryId::of(event.event.id, &recipient.endpoint_id);
         let mut delivery_ids = Vec::with_capacity(recipients.len());
+        let mut dead = Vec::new();
         let (mut place, mut rest) = (place, recipients.as_slice());
         // Until a part is stored, nothing is.
         let mut has_begun = false;
@@ -131,12 +132,16 @@ impl FanOuts {
             let (some, others) = rest.split_at(most.min(rest.len()));
             let part = part(&event, some, place, !others.is_empty());
             match self.store_part(&part).await {
-                Ok(Some(Enqueued::Stored { missing, .. })) => {
+                Ok(Some(Enqueued::Stored {
+                    missing,
+                    dead: some_dead,
+                })) => {
+                    dead.extend(some_dead);
                     let made = some.iter().map(id).filter(|id| !missing.contains(id));
                     delivery_ids.extend(made);
                 }
                 Ok(Some(Enqueued::NoEndpoint)) => {}
-                Ok(Some(duplicate)) => return Ok(Some(Sent::new(&event, duplicate))),
+                Ok(Some(other)) => return Sent::new(&event, other).map(Some),
                 Ok(None) if !has_begun => return Ok(None),
                 Err(error) if !has_begun => return Err(error),
                 // Nobody goes on with it: the sender must know that some deliveries are missing,
@@ -163,8 +168,9 @@ impl FanOuts {
             tokio::task::yield_now().await;
         }
         Ok(Some(Sent {
-            event_id: event.event.id,
             delivery_ids,
+            dead,
+            ..Sent::nothing(event.event.id)
         }))
     }
 
@@ -181,23 +187,18 @@ impl FanOuts {
                 places: &[],
             };
             let worker = self.worker.id();
-            self.driver.tell(|scheduler: &mut Scheduler, now| {
-                scheduler.stored(now, &worker, [(event, enqueued)]);
-            });
+            self.driver.stored(&worker, [(event, enqueued)]);
         }
         Ok(stored)
     }
 }
 
 fn part(event: &NewEvent, some: &[Recipient], place: PartPlace, has_more: bool) -> FanOutPart {
-    let delivery = |recipient: &Recipient| NewDelivery {
+    let delivery = |recipient: &Recipient| {
         // Not random: a part that is made twice, here or by two nodes, is the same deliveries
         // again.
-        id: DeliveryId::of(event.event.id, &recipient.endpoint_id),
-        endpoint_id: recipient.endpoint_id.clone(),
-        incarnation: Some(recipient.incarnation),
-        by_name: false,
-        lease: false,
+        let id = DeliveryId::of(event.event.id, &recipient.endpoint_id);
+        recipient.delivery(&event.event, id, false)
     };
     let last = some.last().filter(|_| has_more);
     FanOutPart {

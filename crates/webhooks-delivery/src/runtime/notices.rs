@@ -32,10 +32,15 @@ impl Notices {
     ///
     /// Most systems have no listener: then nothing is allocated.
     pub(crate) fn tell(&self, notice: impl FnOnce() -> Notice) {
-        if self.0.receiver_count() > 0 {
+        if self.is_heard() {
             // The last listener may just have left.
             drop(self.0.send(notice()));
         }
+    }
+
+    /// Whether somebody listens.
+    pub(crate) fn is_heard(&self) -> bool {
+        self.0.receiver_count() > 0
     }
 
     pub(crate) fn listen(&self) -> NoticeStream {

@@ -9,17 +9,19 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::value::RawValue;
 use tokio::sync::Notify;
-use webhooks_core::storage::spi::{NewDelivery, NewEvent, OutboxEvent, PartPlace};
-use webhooks_core::{DeliveryId, EventId, Result, WebhookError, WebhookEvent, committed_envelope};
+use webhooks_core::storage::spi::{Enqueued, NewEvent, OutboxEvent, PartPlace};
+use webhooks_core::{
+    DeliveryId, EventId, Result, WebhookError, WebhookEvent, WorkerId, committed_envelope,
+};
 
-use super::committer::{BATCH_BYTES, most_deliveries, weight};
+use super::commit_size::{BATCH_BYTES, most_deliveries, weight};
 use super::driver::Driver;
 use super::endpoint_reader::EndpointReader;
 use super::fan_out::FanOuts;
 use super::parts::{Parts, check_answers};
 use super::retrying::Retrying;
 use super::worker::Worker;
-use crate::schedule::Recipient;
+use crate::schedule::{Recipient, Stored};
 
 /// Events of one commit at most.
 /// As many as a commit of senders has: the storage does the same work for both.
@@ -37,6 +39,8 @@ pub(crate) struct Outbox {
     pub(crate) fan_outs: Arc<FanOuts>,
     /// Retries of deliveries whose event says nothing of them.
     pub(crate) max_retries: u32,
+    /// Whether events are kept for which no endpoint is.
+    pub(crate) keep_unmatched: bool,
     /// Events that were set aside.
     pub(crate) refused: Arc<AtomicUsize>,
 }
@@ -79,7 +83,7 @@ impl Outbox {
                 {
                     for_many.push((event, recipients));
                 }
-                Ok((event, recipients)) => matched.push(self.with_deliveries(event, recipients)),
+                Ok((event, recipients)) => matched.push(Self::with_deliveries(event, &recipients)),
                 Err(error) => left += self.set_aside(id, &error).await?,
             }
         }
@@ -119,10 +123,10 @@ impl Outbox {
             let now = self.worker.now();
             let stored = self.worker.storage.enqueue_outbox(some, Some(&worker), now);
             let stored = stored.await;
-            match stored.and_then(|answers| check_answers(some.len(), answers)) {
+            match stored.and_then(|commit| check_answers(some.len(), commit.answers)) {
                 Ok(answers) => {
                     left += answers.iter().flatten().count();
-                    self.driver.claim.notify_one();
+                    self.tell(&worker, some, &answers);
                 }
                 // What is stored of the batch has left; the next read brings the rest.
                 Err(error) if error.is_transient() => return Err(error),
@@ -135,6 +139,15 @@ impl Outbox {
             }
         }
         Ok(left)
+    }
+
+    /// Tells the scheduler what was stored of these events.
+    fn tell(&self, worker: &WorkerId, events: &[NewEvent], answers: &[Option<Enqueued>]) {
+        let stored = events.iter().zip(answers).filter_map(|(event, answer)| {
+            let event = Stored { event, places: &[] };
+            Some((event, answer.as_ref()?))
+        });
+        self.driver.stored(worker, stored);
     }
 
     /// Keeps an event that is refused for good out of the way; how many left the outbox.
@@ -155,17 +168,14 @@ impl Outbox {
     }
 
     /// The event with a delivery for each of these endpoints.
-    fn with_deliveries(&self, event: NewEvent, recipients: Vec<Recipient>) -> NewEvent {
-        let now = self.worker.now();
-        let deliver = |recipient: Recipient| NewDelivery {
-            id: DeliveryId::new(now),
-            endpoint_id: recipient.endpoint_id,
-            incarnation: Some(recipient.incarnation),
-            by_name: false,
-            lease: false,
+    fn with_deliveries(event: NewEvent, recipients: &[Recipient]) -> NewEvent {
+        let deliver = |recipient: &Recipient| {
+            // Of the event's time, as everywhere: storages find deliveries of an event by it.
+            let id = DeliveryId::new(event.event.created_at);
+            recipient.delivery(&event.event, id, false)
         };
         NewEvent {
-            deliveries: recipients.into_iter().map(deliver).collect(),
+            deliveries: recipients.iter().map(deliver).collect(),
             ..event
         }
     }
@@ -184,6 +194,9 @@ impl Outbox {
             due_at: event.due_at,
             max_retries: event.max_retries.unwrap_or(self.max_retries),
             idempotency_key: event.idempotency_key,
+            // Its transaction is committed: to refuse it now would only lose it.
+            fingerprint: None,
+            keep: self.keep_unmatched,
             deliveries: Vec::new(),
             event: Arc::new(WebhookEvent {
                 id: event.id,
@@ -191,6 +204,8 @@ impl Outbox {
                 tenant: event.tenant,
                 payload,
                 created_at: event.created_at,
+                ordering_key: event.ordering_key,
+                trace: event.trace,
             }),
         };
         Ok((event, recipients))

@@ -292,8 +292,12 @@ fn warn(settlement: &Settlement) {
     }
 }
 
-/// What a settlement takes of a call, in bytes: nearly all of it is the kept response.
+/// What a settlement takes of a call, in bytes: nearly all of it is what is kept of the response.
 fn weight(settlement: &Settlement) -> usize {
-    let response = |attempt: &AttemptRecord| attempt.response.len();
+    let response = |attempt: &AttemptRecord| {
+        let headers = attempt.response_headers.iter();
+        let headers = headers.map(|(name, value)| name.len() + value.len());
+        attempt.response.len() + headers.sum::<usize>()
+    };
     size_of::<Settlement>() + settlement.attempt.as_ref().map_or(0, response)
 }

@@ -1,20 +1,23 @@
 //! From what a caller sends to the storage.
 //!
 //! Promises: everything that can be wrong with an event is found before anything of it is stored or
-//! reserved; an event for which nobody is, and which has no idempotency key, costs no call; and
-//! however many endpoints and events a call is for, only about one commit of them is in memory.
+//! reserved; an event goes to every endpoint that was registered before it was sent, by whatever
+//! process ([`Rematch`](super::rematch::Rematch)); and however many endpoints and events a call is
+//! for, only about one commit of them is in memory.
 
 use std::sync::Arc;
 
 use serde::Serialize;
 use smallvec::smallvec;
-use webhooks_core::storage::spi::{Enqueued, NewDelivery, NewEvent, PartPlace};
+use webhooks_core::storage::spi::{Fingerprint, NewEvent, PartPlace};
 use webhooks_core::{
-    DeliveryId, Result, SendOptions, WebhookError, WebhookEvent, check_endpoint_id,
+    DeliveryId, Result, SendOptions, WebhookError, WebhookEvent, check_endpoint_id, envelope_data,
 };
 
-use super::committer::{BATCH_BYTES, Committer, Sending, most_deliveries, weight};
+use super::commit_size::{BATCH_BYTES, most_deliveries, weight};
+use super::committer::{Committer, Sending};
 use super::driver::Driver;
+use super::endpoint_reader::EndpointReader;
 use super::fan_out::FanOuts;
 use super::worker::Worker;
 use crate::one_or_more::OneOrMore;
@@ -36,6 +39,7 @@ pub(crate) struct Sender {
     pub(crate) driver: Arc<Driver>,
     pub(crate) worker: Arc<Worker>,
     pub(crate) committer: Committer,
+    pub(crate) endpoints: Arc<EndpointReader>,
     pub(crate) fan_outs: Arc<FanOuts>,
     pub(crate) settings: Settings,
 }
@@ -47,6 +51,8 @@ struct Matched {
     recipients: Vec<Recipient>,
     /// Of those that can start at once, if they were asked for.
     places: Places,
+    /// The revision up to which endpoints were known then.
+    known: u64,
 }
 
 /// Which deliveries of an event have a place, and which.
@@ -82,12 +88,24 @@ impl Sender {
     ) -> Result<Sent> {
         // No await lies between here and the committer's queue, so that a sender that is dropped
         // leaks no place.
-        let matched = self.match_event(send, data, Reserve::Now)?;
+        let matched = self.match_event(send, data, Reserve::Now);
+        let matched = match matched {
+            Err(error) if is_unknown(&error) => {
+                self.endpoints.refresh().await?;
+                self.match_event(send, data, Reserve::Now)?
+            }
+            matched => matched?,
+        };
         if matched.is_for_many() {
             return self.fan_out(matched).await;
         }
-        let sent = self.store(smallvec![sending(send, matched)]).await?.pop();
-        sent.ok_or_else(|| WebhookError::StorageError("the storage gave no answer".into()))
+        let sendings = smallvec![sending(send, matched)];
+        let sent = self.committer.store(sendings).await?.pop();
+        sent.unwrap_or_else(|| {
+            Err(WebhookError::StorageError(
+                "the storage gave no answer".into(),
+            ))
+        })
     }
 
     /// One answer for each event, in order. Only so much of them is in memory at a time as goes
@@ -150,7 +168,12 @@ impl Sender {
     ) -> Result<()> {
         let mut group = Group::default();
         for (place, (send, data)) in events.iter().enumerate() {
-            let mut matched = match self.match_event(send, *data, Reserve::Later) {
+            let mut matched = self.match_event(send, *data, Reserve::Later);
+            if matched.as_ref().err().is_some_and(is_unknown) {
+                self.endpoints.refresh().await?;
+                matched = self.match_event(send, *data, Reserve::Later);
+            }
+            let mut matched = match matched {
                 Ok(matched) => matched,
                 Err(error) => {
                     answer(answers, place, Err(error));
@@ -163,7 +186,13 @@ impl Sender {
                     .await?;
             }
             if matched.is_for_many() {
-                answer(answers, place, Ok(self.fan_out(matched).await?));
+                // What its key says against it is its own answer, as with events for few.
+                match self.fan_out(matched).await {
+                    Err(error) if !matches!(error, WebhookError::IdempotencyKeyReused(_)) => {
+                        return Err(error);
+                    }
+                    sent => answer(answers, place, sent),
+                }
                 continue;
             }
             group.weight += matched.weight();
@@ -171,8 +200,10 @@ impl Sender {
             // After the group before is stored. A place that waits for an await could be leaked by
             // a sender that is dropped, and would count as leased meanwhile.
             if send.delay.is_zero() {
-                let reserve =
-                    |scheduler: &mut Scheduler, now| places(scheduler, now, &matched.recipients);
+                let event = &matched.event.event;
+                let reserve = |scheduler: &mut Scheduler, now| {
+                    places(scheduler, now, event, &matched.recipients)
+                };
                 matched.places = self.driver.tell(reserve);
             }
             group.sendings.push(sending(send, matched));
@@ -181,29 +212,24 @@ impl Sender {
     }
 
     async fn store_group(&self, group: Group, answers: &mut [Option<Result<Sent>>]) -> Result<()> {
-        let sent = self.store(group.sendings).await?;
+        if group.sendings.is_empty() {
+            return Ok(());
+        }
+        let sent = self.committer.store(group.sendings).await?;
         for (place, sent) in group.places.into_iter().zip(sent) {
-            answer(answers, place, Ok(sent));
+            answer(answers, place, sent);
         }
         Ok(())
     }
 
-    async fn store(&self, sendings: OneOrMore<Sending>) -> Result<OneOrMore<Sent>> {
-        // A key is stored also where nobody takes the event: the same call must do nothing later,
-        // when somebody does.
-        let to_store =
-            |s: &Sending| !s.event.deliveries.is_empty() || s.event.idempotency_key.is_some();
-        if !sendings.iter().any(to_store) {
-            let nowhere = |s: &Sending| Sent::new(&s.event, Enqueued::NoEndpoint);
-            return Ok(sendings.iter().map(nowhere).collect());
-        }
-        self.committer.store(sendings).await
-    }
-
     async fn fan_out(&self, matched: Matched) -> Result<Sent> {
-        let Matched {
-            event, recipients, ..
-        } = matched;
+        let event = matched.event;
+        // Parts of an event are not matched again: it begins with what is known now.
+        self.endpoints.refresh().await?;
+        let of = &event.event;
+        let recipients = self
+            .driver
+            .look(|scheduler, _| scheduler.recipients(of.tenant.as_ref(), &of.event_type));
         let ids = recipients.len() * (size_of::<Recipient>() + size_of::<DeliveryId>());
         // Counted with what waits for commits, for as long as it is in memory.
         let _held = self.committer.hold(event.event.payload.len() + ids)?;
@@ -228,18 +254,24 @@ impl Sender {
         let tenant: Option<Arc<str>> = send.tenant.map(Into::into);
         let limit = self.settings.max_body_bytes;
         let retries = self.settings.retry_strategy.max_retries;
-        let event = WebhookEvent::new(event_type, tenant, data, limit, now)?;
+        let mut event = WebhookEvent::new(event_type, tenant, data, limit, now)?;
+        event.ordering_key = send.ordering_key.map(Into::into);
+        event.trace = send.trace.cloned();
+        let fingerprint = send.idempotency_key.map(|_| {
+            let data = envelope_data(&event.payload).unwrap_or_default();
+            Fingerprint::of(send.event_type, send.endpoint_id, data)
+        });
         // One input for both: a send locks the scheduler once before its event is stored.
-        let (recipients, places) = self.driver.tell(|scheduler: &mut Scheduler, now| {
+        let (recipients, places, known) = self.driver.tell(|scheduler: &mut Scheduler, now| {
             let recipients = recipients(scheduler, send.endpoint_id, &event)?;
             let is_for_many = recipients.len() > most_deliveries(event.payload.len());
             let places = match reserve {
                 Reserve::Now if send.delay.is_zero() && !is_for_many => {
-                    places(scheduler, now, &recipients)
+                    places(scheduler, now, &event, &recipients)
                 }
                 _ => Places::new(),
             };
-            Ok::<_, WebhookError>((recipients, places))
+            Ok::<_, WebhookError>((recipients, places, scheduler.revision()))
         })?;
         let event = NewEvent {
             event: Arc::new(event),
@@ -247,12 +279,15 @@ impl Sender {
             due_at: now.after(send.delay),
             max_retries: send.max_retries.unwrap_or(retries),
             idempotency_key: send.idempotency_key.map(Into::into),
+            fingerprint,
+            keep: self.settings.keep_unmatched,
             deliveries: Vec::new(),
         };
         Ok(Matched {
             event,
             recipients,
             places,
+            known,
         })
     }
 }
@@ -277,9 +312,14 @@ fn recipients(
 }
 
 /// Reserves places for those deliveries that can start at once.
-fn places(scheduler: &mut Scheduler, now: Now, recipients: &[Recipient]) -> Places {
+fn places(
+    scheduler: &mut Scheduler,
+    now: Now,
+    event: &WebhookEvent,
+    recipients: &[Recipient],
+) -> Places {
     let recipients = recipients.iter().enumerate();
-    let place = |(n, recipient)| Some((n, scheduler.reserve(now, recipient)?));
+    let place = |(n, recipient)| Some((n, scheduler.reserve(now, event, recipient)?));
     recipients.filter_map(place).collect()
 }
 
@@ -289,22 +329,23 @@ fn sending(send: &SendOptions<'_>, matched: Matched) -> Sending {
         mut event,
         recipients,
         places,
+        known,
     } = matched;
-    let now = event.event.created_at;
-    let new = |recipient: Recipient| NewDelivery {
-        id: DeliveryId::new(now),
-        endpoint_id: recipient.endpoint_id,
-        incarnation: Some(recipient.incarnation),
-        by_name: send.endpoint_id.is_some(),
-        lease: false,
+    let new = |recipient: &Recipient| {
+        let id = DeliveryId::new(event.event.created_at);
+        recipient.delivery(&event.event, id, send.endpoint_id.is_some())
     };
-    event.deliveries = recipients.into_iter().map(new).collect();
+    event.deliveries = recipients.iter().map(new).collect();
     for (n, _) in &places {
         if let Some(delivery) = event.deliveries.get_mut(*n) {
             delivery.lease = true;
         }
     }
-    Sending { event, places }
+    Sending {
+        event,
+        places,
+        known,
+    }
 }
 
 impl Matched {
@@ -316,6 +357,12 @@ impl Matched {
     fn weight(&self) -> usize {
         weight(self.event.event.payload.len(), self.recipients.len())
     }
+}
+
+/// Whether it names an endpoint that this process does not know, or knows as disabled: it may not have
+/// read what another one has registered.
+const fn is_unknown(error: &WebhookError) -> bool {
+    matches!(error, WebhookError::EndpointNotFound(_))
 }
 
 /// Answers the event at this place of the call.

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use webhooks_core::storage::WebhookStorage;
 use webhooks_core::storage::spi::{
-    Beat, Claim, Claimed, EndpointGate, Enqueued, NewEvent, Settled, Settlement,
+    Beat, Claim, Claimed, Commit, EndpointGate, Enqueued, NewEvent, Settled, Settlement,
 };
 use webhooks_core::{Clock, RateLimitConfig, Result, Timestamp, WorkerId};
 
@@ -84,9 +84,17 @@ impl Worker {
         &self,
         worker: &WorkerId,
         events: &[NewEvent],
-    ) -> Result<Vec<Enqueued>> {
+    ) -> Result<Commit<Enqueued>> {
         let stored = self.storage.enqueue(events, Some(worker), self.now());
-        check_answers(events.len(), stored.await?)
+        let Commit {
+            answers,
+            definitions,
+        } = stored.await?;
+        let answers = check_answers(events.len(), answers)?;
+        Ok(Commit {
+            answers,
+            definitions,
+        })
     }
 
     /// Settles deliveries: one answer for each.

@@ -142,21 +142,21 @@ impl Scheduler {
         started_at: Timestamp,
         now: Timestamp,
     ) {
-        let Some(lane) = self.lanes.get_mut(id) else {
-            return;
-        };
         // The storage counts the attempt when it is settled; until then the delivery says how many
         // came before.
-        let number = delivery.attempts.saturating_add(1);
-        for attempts in [&mut lane.attempts, &mut self.attempts] {
-            attempts.count(number, result);
-        }
+        self.count_attempt(id, delivery.attempts.saturating_add(1), result);
+        let Some(lane) = self.lanes.get(id) else {
+            return;
+        };
         let settle_as = match settle_as(&self.settings.retry_strategy, &delivery, result, now) {
             SettleAs::Retry { .. } if !lane.takes(&delivery) => SettleAs::Cancelled {
                 reason: CancelReason::TypeNotTaken,
             },
             settle_as => settle_as,
         };
+        if matches!(settle_as, SettleAs::Dead { .. }) {
+            self.count_dead(id);
+        }
         let mut attempt = AttemptRecord::of(&delivery, result);
         // The storage's time, as the scheduler knew it: the transport may have a clock of its own.
         attempt.started_at = started_at;

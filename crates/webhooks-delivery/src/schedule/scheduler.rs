@@ -71,6 +71,8 @@ pub(crate) struct Scheduler {
     pub(super) is_stopping: bool,
     /// At all endpoints.
     pub(super) attempts: AttemptCounter,
+    /// Lanes at which something has happened that the storage was not told of.
+    pub(super) untold: Vec<LaneId>,
     pub(super) out: Commands,
 }
 
@@ -100,6 +102,7 @@ impl Scheduler {
             lease_window: LeaseWindow::default(),
             is_stopping: false,
             attempts: AttemptCounter::default(),
+            untold: Vec::new(),
             out: Commands::default(),
         }
     }

@@ -10,8 +10,11 @@
 
 use std::sync::Arc;
 
-use webhooks_core::storage::spi::{Enqueued, NewEvent, SettleAs};
-use webhooks_core::{CancelReason, DeliveryId, Lease, WebhookDelivery, WorkerId};
+use webhooks_core::storage::spi::{Enqueued, NewDelivery, NewEvent, SettleAs};
+use webhooks_core::{
+    CancelReason, DeliveryId, DeliveryOrder, Lease, OnDead, OrderBy, WebhookDelivery, WebhookEvent,
+    WorkerId,
+};
 
 use super::command::Command;
 use super::lane::Lane;
@@ -28,7 +31,33 @@ pub(crate) struct Recipient {
     /// Stored with the delivery, so that an endpoint that is replaced before the commit does not
     /// get it.
     pub(crate) incarnation: u64,
+    ordering: OrderBy,
+    on_dead: OnDead,
     lane: LaneId,
+}
+
+impl Recipient {
+    /// The delivery of this event to it.
+    pub(crate) fn delivery(
+        &self,
+        event: &WebhookEvent,
+        id: DeliveryId,
+        by_name: bool,
+    ) -> NewDelivery {
+        NewDelivery {
+            id,
+            endpoint_id: self.endpoint_id.clone(),
+            incarnation: Some(self.incarnation),
+            by_name,
+            order: self.order(event),
+            lease: false,
+        }
+    }
+
+    /// The order in which this event's delivery to it stands.
+    fn order(&self, event: &WebhookEvent) -> Option<DeliveryOrder> {
+        DeliveryOrder::of(event, self.ordering, self.on_dead)
+    }
 }
 
 /// A place for a delivery that is about to be stored. It is to be used or given back.
@@ -68,11 +97,20 @@ impl Scheduler {
         lane.record.takes_events().then(|| recipient(lane))
     }
 
-    /// Reserves a place for a delivery, if there is room and nothing of its endpoint waits in the
-    /// storage, which has its turn first.
-    pub(crate) fn reserve(&mut self, now: Now, recipient: &Recipient) -> Option<Place> {
+    /// Reserves a place for a delivery of this event, if there is room and nothing of its endpoint
+    /// waits in the storage, which has its turn first.
+    pub(crate) fn reserve(
+        &mut self,
+        now: Now,
+        event: &WebhookEvent,
+        recipient: &Recipient,
+    ) -> Option<Place> {
         let lane = self.lanes.get(recipient.lane)?;
-        if !self.goes_straight_through(lane, now) || !self.has_room(lane, now) {
+        // Only the storage knows which delivery of an order is its head.
+        if recipient.order(event).is_some()
+            || !self.goes_straight_through(lane, now)
+            || !self.has_room(lane, now)
+        {
             return None;
         }
         // Looked up again: the questions above borrow the whole scheduler.
@@ -124,6 +162,9 @@ impl Scheduler {
         let Enqueued::Stored { missing, dead } = answer else {
             return self.give_up(now, places.iter().map(|(_, place)| *place));
         };
+        for delivery in event.deliveries.iter().filter(|d| !missing.contains(&d.id)) {
+            self.count_sent(&delivery.endpoint_id, 1);
+        }
         for delivery in event.deliveries.iter().filter(|d| dead.contains(&d.id)) {
             let notice = Notice::backlog_full(delivery, &event.event);
             self.out.push(Command::Tell(notice));
@@ -255,6 +296,8 @@ fn recipient(lane: &Lane) -> Recipient {
     Recipient {
         endpoint_id: lane.endpoint_id.clone(),
         incarnation: lane.incarnation,
+        ordering: lane.record.endpoint.ordering,
+        on_dead: lane.record.endpoint.on_dead,
         lane: lane.id,
     }
 }
@@ -270,6 +313,7 @@ fn leased(event: &NewEvent, n: usize, worker: &WorkerId) -> Option<WebhookDelive
         endpoint_id: new.endpoint_id.clone(),
         incarnation: new.incarnation.unwrap_or(0),
         by_name: new.by_name,
+        order: new.order.clone(),
         event: event.event.clone(),
         priority: event.priority,
         due_at: event.due_at,

@@ -5,8 +5,8 @@
 
 use std::collections::HashSet;
 
-use webhooks_core::Timestamp;
 use webhooks_core::storage::spi::{EndpointGate, GateChange, HeldLease, SettleAs, Settlement};
+use webhooks_core::{OrderBy, Timestamp};
 
 use super::hold::Hold;
 use super::known_leases::LeaseKey;
@@ -50,6 +50,8 @@ impl Scheduler {
             // The storage may let another out for it.
             // Such an endpoint has one more lease free, for any process.
             is_work |= lane.record.gate.max_leased.is_some();
+            // The end of one has made the next one of its order ready.
+            is_work |= lane.record.endpoint.ordering != OrderBy::None;
             let id = lane.id;
             self.lanes.drop_if_done(id);
         }

@@ -23,7 +23,9 @@ impl World<'_> {
             Happening::Delete(endpoint) => {
                 let id = &plan.endpoints[*endpoint].endpoint.id;
                 let now = self.true_time();
-                done(self.storage.delete_endpoint(id, now)).unwrap();
+                let deleted = self.storage.delete_endpoint(id, Expected::Any, now);
+                let deleted = done(deleted).unwrap();
+                self.note(|| format!("endpoint {endpoint}: {deleted:?}"));
                 self.check_counts();
             }
             Happening::Register(endpoint) => self.register(*endpoint),

@@ -72,25 +72,27 @@ impl World<'_> {
             return;
         }
         let places = match delay.is_zero() {
-            true => self.reserve(n, &recipients),
+            true => self.reserve(n, &event, &recipients),
             false => Vec::new(),
         };
         if send.is_dropped {
             let places = places.iter().map(|(_, place)| *place).collect::<Vec<_>>();
             return self.tell(n, Input::Other, |s, now| s.give_up(now, places));
         }
-        let new = |(i, recipient): (usize, Recipient)| NewDelivery {
-            id: DeliveryId::of(event.id, &recipient.endpoint_id),
-            endpoint_id: recipient.endpoint_id,
-            incarnation: Some(recipient.incarnation),
-            by_name: by_name.is_some(),
-            lease: places.iter().any(|(n, _)| *n == i),
+        let new = |(i, recipient): (usize, Recipient)| {
+            let id = DeliveryId::of(event.id, &recipient.endpoint_id);
+            NewDelivery {
+                lease: places.iter().any(|(n, _)| *n == i),
+                ..recipient.delivery(&event, id, by_name.is_some())
+            }
         };
         let event = NewEvent {
             priority: send.priority,
             due_at: event.created_at.after(delay),
             max_retries: self.plan.settings.retry_strategy.max_retries,
             idempotency_key: None,
+            fingerprint: None,
+            keep: true,
             deliveries: recipients.into_iter().enumerate().map(new).collect(),
             event: Arc::new(event),
         };
@@ -120,14 +122,24 @@ impl World<'_> {
             tenant: send.tenant.map(|tenant| format!("t{tenant}").into()),
             payload: format!("{mark}{}", "x".repeat(send.bytes)).into(),
             created_at: now,
+            ordering_key: (self.plan.has_orders).then(|| format!("k{}", self.sent % 3).into()),
+            trace: None,
         }
     }
 
-    fn reserve(&mut self, n: usize, recipients: &[Recipient]) -> Vec<(usize, Place)> {
+    fn reserve(
+        &mut self,
+        n: usize,
+        event: &WebhookEvent,
+        recipients: &[Recipient],
+    ) -> Vec<(usize, Place)> {
         let mut places = Vec::new();
         for (i, recipient) in recipients.iter().enumerate() {
-            let is_fit = self.is_fit_for_place(n, recipient);
-            let place = self.tell(n, Input::Reserve, |s, now| s.reserve(now, recipient));
+            let order = recipient
+                .delivery(event, DeliveryId::of(event.id, ""), false)
+                .order;
+            let is_fit = order.is_none() && self.is_fit_for_place(n, recipient);
+            let place = self.tell(n, Input::Reserve, |s, now| s.reserve(now, event, recipient));
             match place {
                 Some(place) => {
                     self.check_place(n, recipient);

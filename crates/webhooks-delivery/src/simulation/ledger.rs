@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use webhooks_core::storage::WebhookStorage;
 use webhooks_core::storage::spi::{
-    EndpointGate, Enqueued, GateChange, SettleAs, Settled, Settlement,
+    EndpointGate, Enqueued, GateChange, NewEvent, SettleAs, Settled, Settlement,
 };
-use webhooks_core::{DeliveryId, DeliveryState, Timestamp, WorkerId};
+use webhooks_core::storage::{DeliveryQuery, WebhookStorage};
+use webhooks_core::{DeliveryId, DeliveryOrder, DeliveryState, Timestamp, WorkerId};
 
 use super::event::{Answer, Call};
 use super::storage::done;
@@ -28,12 +28,80 @@ pub(super) struct Row {
     pub(super) arrived: bool,
     /// No attempt starts before.
     pub(super) not_before: Timestamp,
+    /// The order in which it stands, and its place there.
+    order: Option<(DeliveryOrder, u64)>,
+    /// Of the endpoint that it is for.
+    incarnation: Option<u64>,
+}
+
+/// Whose events stand in order: the endpoint, its incarnation, the key.
+type Line = (Arc<str>, Option<u64>, Arc<str>);
+
+/// The first place of each order that has not ended.
+pub(super) type Heads = BTreeMap<Line, u64>;
+
+impl Row {
+    /// Whether nothing is before it in its order.
+    pub(super) fn stands_first(&self, heads: &Heads) -> bool {
+        self.place()
+            .is_none_or(|(order, place)| heads.get(&order) == Some(&place))
+    }
+
+    fn place(&self) -> Option<(Line, u64)> {
+        let (order, place) = self.order.as_ref()?;
+        let order = (
+            self.endpoint_id.clone(),
+            self.incarnation,
+            order.key.clone(),
+        );
+        Some((order, *place))
+    }
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
     pub(super) rows: BTreeMap<DeliveryId, Row>,
     workers: BTreeSet<WorkerId>,
+    /// Deliveries stored so far.
+    stored: u64,
+}
+
+impl Ledger {
+    pub(super) fn heads(&self) -> Heads {
+        let mut heads = Heads::new();
+        let open = self.rows.values().filter(|row| !row.is_ended);
+        for (order, place) in open.filter_map(Row::place) {
+            let head = heads.entry(order).or_insert(place);
+            *head = place.min(*head);
+        }
+        heads
+    }
+
+    fn account_enqueued(&mut self, worker: &WorkerId, events: &[NewEvent], answers: &[Enqueued]) {
+        for (event, answer) in events.iter().zip(answers) {
+            let Enqueued::Stored { missing, .. } = answer else {
+                continue;
+            };
+            for new in event.deliveries.iter().filter(|d| !missing.contains(&d.id)) {
+                let row = Row {
+                    endpoint_id: new.endpoint_id.clone(),
+                    event_type: event.event.event_type.as_str().into(),
+                    by_name: new.by_name,
+                    attempts: 0,
+                    crashes: 0,
+                    lease: new.lease.then(|| (worker.clone(), 1)),
+                    is_ended: false,
+                    arrived: false,
+                    not_before: event.due_at,
+                    order: new.order.clone().map(|order| (order, self.stored)),
+                    incarnation: new.incarnation,
+                };
+                self.stored += 1;
+                self.rows.entry(new.id).or_insert(row);
+            }
+        }
+        self.workers.insert(worker.clone());
+    }
 }
 
 impl World<'_> {
@@ -42,26 +110,7 @@ impl World<'_> {
         let Some(answer) = answer else { return };
         match (call, answer) {
             (Call::Enqueue { worker, events, .. }, Answer::Enqueued(answers)) => {
-                for (event, answer) in events.iter().zip(answers) {
-                    let Enqueued::Stored { missing, .. } = answer else {
-                        continue;
-                    };
-                    for new in event.deliveries.iter().filter(|d| !missing.contains(&d.id)) {
-                        let row = Row {
-                            endpoint_id: new.endpoint_id.clone(),
-                            event_type: event.event.event_type.as_str().into(),
-                            by_name: new.by_name,
-                            attempts: 0,
-                            crashes: 0,
-                            lease: new.lease.then(|| (worker.clone(), 1)),
-                            is_ended: false,
-                            arrived: false,
-                            not_before: event.due_at,
-                        };
-                        self.ledger.rows.entry(new.id).or_insert(row);
-                    }
-                }
-                self.ledger.workers.insert(worker.clone());
+                self.ledger.account_enqueued(worker, events, answers);
             }
             (Call::Claim { worker, .. }, Answer::Claimed(claimed)) => {
                 self.ledger.workers.insert(worker.clone());
@@ -75,6 +124,7 @@ impl World<'_> {
                         );
                     }
                     row.lease = Some((worker.clone(), lease.token));
+                    self.check_stands_first(delivery.id);
                 }
                 let ids: Vec<_> = claimed
                     .deliveries
@@ -145,6 +195,40 @@ impl World<'_> {
         }
     }
 
+    /// Nothing of an order is claimed while an earlier one has not ended.
+    fn check_stands_first(&self, id: DeliveryId) {
+        let row = &self.ledger.rows[&id];
+        let Some((order, place)) = &row.order else {
+            return;
+        };
+        let mut query = DeliveryQuery {
+            states: DeliveryState::WAITING.to_vec(),
+            limit: 1_000,
+            ..DeliveryQuery::of_endpoint(&row.endpoint_id)
+        };
+        loop {
+            let page = done(self.storage.deliveries(&query)).unwrap();
+            for earlier in &page.items {
+                let other = &self.ledger.rows[&earlier.delivery.id];
+                let is_before = (other.order.as_ref())
+                    .is_some_and(|(of, at)| of.key == order.key && at < place);
+                if is_before && other.incarnation == row.incarnation {
+                    fail(
+                        "deliveries of an order go one after another",
+                        format!(
+                            "{id} is claimed, and {} is {}",
+                            earlier.delivery.id, earlier.state
+                        ),
+                    );
+                }
+            }
+            query.before = page.next;
+            if query.before.is_none() {
+                return;
+            }
+        }
+    }
+
     /// The type of a delivery's event, and whether it was sent by name.
     pub(super) fn ledger_type(&self, id: DeliveryId) -> (&str, bool) {
         let row = &self.ledger.rows[&id];
@@ -192,7 +276,7 @@ impl World<'_> {
 
     /// Compares the ledger with what the storage has.
     pub(super) fn check_ledger(&self) {
-        let query = webhooks_core::storage::DeliveryQuery {
+        let query = DeliveryQuery {
             states: vec![DeliveryState::Leased],
             limit: 1_000,
             ..Default::default()

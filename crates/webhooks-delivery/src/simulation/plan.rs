@@ -69,6 +69,8 @@ pub(super) struct Plan {
     pub(super) circuit: CircuitBreakerConfig,
     pub(super) nodes: usize,
     pub(super) endpoints: Vec<EndpointPlan>,
+    /// Events have keys, by which endpoints may order them.
+    pub(super) has_orders: bool,
     pub(super) happenings: Vec<Planned>,
     pub(super) faults: Faults,
     /// A storage call takes up to so many microseconds there and back.
@@ -96,7 +98,12 @@ impl Plan {
             _ => rng.usize(1..=4),
         };
         let settings = settings(rng, class);
-        let endpoints = receiver::draw(rng, class, &settings, ends);
+        let mut endpoints = receiver::draw(rng, class, &settings, ends);
+        // Drawn apart, so that the other seeds stay what they are.
+        let has_orders = (seed / 8) % 4 == 1;
+        if has_orders {
+            receiver::draw_orders(&mut Rng::with_seed(seed), &mut endpoints);
+        }
         let happenings = happening::draw(rng, class, nodes, &endpoints, ends);
         Self {
             seed,
@@ -110,6 +117,7 @@ impl Plan {
             settings,
             nodes,
             endpoints,
+            has_orders,
             happenings,
             faults: faults(rng, class),
             latency: match class {

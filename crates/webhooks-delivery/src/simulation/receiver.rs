@@ -5,7 +5,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use fastrand::Rng;
 use webhooks_core::{
-    BatchConfig, DeliveryResult, FailureKind, Outcome, RateLimitConfig, Timestamp, WebhookEndpoint,
+    BatchConfig, DeliveryResult, FailureKind, OrderBy, Outcome, RateLimitConfig, Timestamp,
+    WebhookEndpoint,
 };
 
 use super::plan::Class;
@@ -75,6 +76,18 @@ pub(super) fn draw(
         }
     };
     (0..count).map(plan).collect()
+}
+
+/// Lets some endpoints order what they get. What dies holds nothing, so that all ends.
+pub(super) fn draw_orders(rng: &mut Rng, endpoints: &mut [EndpointPlan]) {
+    for plan in endpoints {
+        let endpoint = &mut plan.endpoint;
+        endpoint.ordering = match rng.u8(0..4) {
+            0 => OrderBy::None,
+            1 if endpoint.batch.is_none() => OrderBy::All,
+            _ => OrderBy::Key,
+        };
+    }
 }
 
 fn endpoint(
@@ -231,6 +244,7 @@ pub(super) fn respond(
         duration: Duration::from_micros(micros),
         retry_after: wait,
         response: Bytes::new(),
+        response_headers: Vec::new(),
     };
     (micros, Some(result))
 }

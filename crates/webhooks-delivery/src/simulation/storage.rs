@@ -116,7 +116,7 @@ impl World<'_> {
                 worker,
                 events,
                 now,
-            } => Answer::Enqueued(done(storage.enqueue(events, Some(worker), *now))?),
+            } => Answer::Enqueued(done(storage.enqueue(events, Some(worker), *now))?.answers),
             Call::Claim {
                 worker,
                 now,

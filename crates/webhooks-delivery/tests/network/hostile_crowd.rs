@@ -258,7 +258,11 @@ async fn attempt(engine: &DeliveryEngine, row: &(&str, Outcome, Behaviour)) -> D
     assert!(started.elapsed() < DEADLINE + GRACE, "{name}: {result:?}");
     // A reset that comes at once is seen while the connection is made, or after that.
     let at_once = *name == "accepts and resets" && result.failure() == Some(FailureKind::Connect);
-    assert!(at_once || result.outcome == *meaning, "{name}: {result:?}");
+    // On a busy machine the deadline may come before as many of them as are taken.
+    let endless =
+        *name == "interim responses for ever" && result.failure() == Some(FailureKind::Timeout);
+    let other = at_once || endless;
+    assert!(other || result.outcome == *meaning, "{name}: {result:?}");
     assert_eq!(server.connections(), 1, "{name}");
     assert!(server.requests().len() <= 1, "{name}");
     assert!(result.response.len() <= 4_096, "{name}");
@@ -289,8 +293,9 @@ async fn each_has_its_meaning_after_one_request_and_a_healthy_one_is_served_besi
         _ = &mut hostile => {}
         () = serve => {}
     }
-    // The slowest take the whole deadline; the healthy one needs a millisecond.
-    assert!(served.load(Ordering::Relaxed) > 100, "{served:?}");
+    // The slowest take the whole deadline; the healthy one needs a millisecond, and had it to wait for
+    // one of them, it would be served once or twice.
+    assert!(served.load(Ordering::Relaxed) > 10, "{served:?}");
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ WITH back AS (
         ORDER BY refused_at LIMIT $2::bigint FOR UPDATE SKIP LOCKED))
     RETURNING *
 )
-INSERT INTO @.webhook_outbox (id, event_type, data, tenant, idempotency_key, priority, max_retries, created_at,
-        due_at)
-SELECT id, event_type, data, tenant, idempotency_key, priority, max_retries, created_at,
-        due_at FROM back
+INSERT INTO @.webhook_outbox (id, event_type, data, tenant, idempotency_key, priority, max_retries,
+        created_at, due_at, ordering_key, traceparent, tracestate)
+SELECT id, event_type, data, tenant, idempotency_key, priority, max_retries,
+        created_at, due_at, ordering_key, traceparent, tracestate FROM back

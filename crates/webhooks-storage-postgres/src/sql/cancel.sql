@@ -2,7 +2,7 @@ WITH picked AS MATERIALIZED (
     {picked}
 ), gone AS (
     DELETE FROM @.webhook_queue q
-    WHERE q.id = ANY (ARRAY(SELECT id FROM picked)) AND q.status = 'pending'
-    RETURNING q.*, q.payload AS kept_payload, 'by_hand' AS kept_reason
+    WHERE q.id = ANY (ARRAY(SELECT id FROM picked)) AND q.status IN ('pending', 'blocked')
+    RETURNING q.*, 'by_hand' AS kept_reason
 ), {cancelled}
 SELECT count(*) AS changed FROM gone

@@ -3,7 +3,7 @@ WITH old AS (
     SELECT * FROM @.webhook_endpoints WHERE id = $1::text AND deleted_at IS NULL
         AND ($2::text <> 'enable' OR disabled_by IS DISTINCT FROM 'unverified')
         -- What was decided before somebody enabled or reset it is void.
-        AND ($7::bigint IS NULL OR $7 >= gate_epoch)
+        AND ($6::bigint IS NULL OR $6 >= gate_epoch)
         -- Nor do answers change what was decided by hand.
         AND ($2 <> 'disable' OR $5::text NOT IN ('gone', 'failing') OR enabled
             OR coalesce(disabled_by IN ('gone', 'failing'), false))
@@ -38,6 +38,5 @@ WITH old AS (
 UPDATE @.webhook_endpoints e SET
     enabled = c.enabled, paused = c.paused, disabled_by = c.disabled_by,
     held_until = c.held_until, max_leased = c.max_leased, failing_since = c.failing_since,
-    gate_epoch = c.gate_epoch,
-    revision = n.revision, updated_at = $6::timestamptz
+    gate_epoch = c.gate_epoch, revision = n.revision
 FROM changed c, numbered n WHERE e.id = $1

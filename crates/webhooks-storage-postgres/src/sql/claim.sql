@@ -156,7 +156,8 @@ WITH RECURSIVE @queues, scheduled AS MATERIALIZED (
         ) AS next_due
 )
 SELECT s.looked, s.last_looked, s.unfinished, s.rooms, s.next_due, q.sort_key, q.seq, q.worker, q.token,
-    q.id, q.endpoint_id, q.event_id, q.created_at, q.next_retry_at, q.attempts, q.max_retries,
-    q.crashes, q.priority, q.event_type, q.tenant, q.incarnation, q.by_name, q.payload
-FROM summary s LEFT JOIN claimed q ON true
+    q.id, q.endpoint_id, q.event_id, q.next_retry_at, q.attempts, q.max_retries, q.crashes, q.priority,
+    q.incarnation, q.by_name, q.order_key, q.holds, e.created_at, e.event_type, e.tenant, e.ordering_key,
+    e.traceparent, e.tracestate, CASE WHEN NOT q.is_erased THEN e.payload END AS payload
+FROM summary s LEFT JOIN (claimed q JOIN @.webhook_events e ON e.id = q.event_id) ON true
 ORDER BY q.sort_key, q.seq

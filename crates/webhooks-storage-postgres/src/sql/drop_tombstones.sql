@@ -12,9 +12,12 @@ WITH picked AS MATERIALIZED (
             WHERE q.endpoint_id = e.id AND q.status = 'processing')
         AND NOT EXISTS (SELECT FROM @.webhook_queue q
             WHERE q.endpoint_id = e.id AND q.status = 'dead')
+        AND NOT EXISTS (SELECT FROM @.webhook_queue q WHERE q.endpoint_id = e.id AND q.in_line)
     ORDER BY e.id LIMIT 10 FOR UPDATE OF e SKIP LOCKED
 ), gone AS (
     DELETE FROM @.webhook_endpoints WHERE id = ANY (ARRAY(SELECT id FROM picked))
+), unordered AS (
+    DELETE FROM @.webhook_orders WHERE endpoint_id = ANY (ARRAY(SELECT id FROM picked))
 ), counted AS (
     DELETE FROM @.webhook_totals WHERE endpoint_id = ANY (ARRAY(SELECT id FROM picked))
     RETURNING delivered, dead, cancelled, purged

@@ -1,8 +1,8 @@
 WITH picked AS MATERIALIZED (
     {picked}
 ), changed AS (
-    UPDATE @.webhook_archive q SET payload = NULL
-    WHERE q.id = ANY (ARRAY(SELECT id FROM picked)) AND q.payload IS NOT NULL
+    UPDATE @.webhook_archive q SET is_erased = true
+    WHERE q.id = ANY (ARRAY(SELECT id FROM picked)) AND NOT q.is_erased
         AND {now}::timestamptz IS NOT NULL
     RETURNING 1
 )

@@ -21,11 +21,18 @@ WITH RECURSIVE ring AS (
         WHERE status = 'pending' AND NOT is_ready AND next_retry_at <= $1 AND queued_at <= $1
         ORDER BY next_retry_at LIMIT $3 FOR UPDATE SKIP LOCKED
     ) scheduled
+    UNION ALL
+    SELECT id FROM (
+        SELECT id FROM @.webhook_queue
+        WHERE status = 'blocked' AND next_retry_at <= $1 AND queued_at <= $1
+        ORDER BY queued_at LIMIT $3 FOR UPDATE SKIP LOCKED
+    ) blocked
     LIMIT $3
 ), dead AS (
     UPDATE @.webhook_queue q SET
-        status = 'dead', is_ready = false, dead_reason = 'expired', updated_at = $4::timestamptz
-    WHERE q.id = ANY (ARRAY(SELECT id FROM picked)) AND q.status = 'pending'
+        status = 'dead', is_ready = false, in_line = false, dead_reason = 'expired',
+        updated_at = $4::timestamptz
+    WHERE q.id = ANY (ARRAY(SELECT id FROM picked)) AND q.status IN ('pending', 'blocked')
     RETURNING q.endpoint_id
 ), totals AS (
     INSERT INTO @.webhook_totals_added (endpoint_id, dead)

@@ -12,5 +12,5 @@ WITH RECURSIVE read AS (
     WHERE r.bytes + next.bytes <= $2
 )
 SELECT o.id, o.event_type, o.data, o.tenant, o.idempotency_key, o.priority, o.max_retries,
-    o.created_at, o.due_at, date_trunc('milliseconds', clock_timestamp()) AS now
+    o.created_at, o.due_at, o.ordering_key, o.traceparent, o.tracestate, date_trunc('milliseconds', clock_timestamp()) AS now
 FROM read r JOIN @.webhook_outbox o ON o.id = r.id ORDER BY o.id

@@ -18,7 +18,7 @@ WITH unknown AS (
     UPDATE @.webhook_workers SET given_up = true
     WHERE id IN (SELECT id FROM silent) AND NOT given_up
 ), orphan AS MATERIALIZED (
-    SELECT q.id, q.endpoint_id, q.incarnation, q.payload IS NULL AS is_erased
+    SELECT q.id, q.endpoint_id, q.incarnation, q.is_erased
     FROM @.webhook_queue q
     WHERE q.status = 'processing' AND q.worker = ANY (ARRAY(SELECT id FROM silent))
     LIMIT $4::bigint FOR UPDATE SKIP LOCKED
@@ -36,21 +36,21 @@ WITH unknown AS (
         status = CASE WHEN q.crashes + 1 >= $3::integer THEN 'dead' ELSE 'pending' END,
         dead_reason = CASE WHEN q.crashes + 1 >= $3 THEN 'poison' END,
         is_ready = q.crashes + 1 < $3,
+        in_line = q.in_line AND (q.crashes + 1 < $3 OR q.holds),
         next_retry_at = least(q.next_retry_at, $1::timestamptz), worker = NULL, updated_at = $1
     WHERE q.id = ANY (ARRAY(SELECT id FROM judged WHERE stranded IS NULL)) AND q.status = 'processing'
     RETURNING q.endpoint_id, q.status = 'dead' AS is_dead
 ), gone AS (
     DELETE FROM @.webhook_queue q USING judged j
     WHERE q.id = j.id AND j.stranded IS NOT NULL AND q.status = 'processing'
-    RETURNING q.id, q.endpoint_id, q.event_id, q.created_at, q.next_retry_at, q.attempts,
-        q.max_retries, q.crashes, q.priority, q.event_type, q.tenant, q.payload,
-        j.stranded
+    RETURNING q.*, j.stranded AS kept_reason
 ), archived AS (
-    INSERT INTO @.webhook_archive (id, endpoint_id, event_id, created_at, updated_at,
-        next_retry_at, attempts, max_retries, crashes, priority, status, event_type, tenant,
-        cancel_reason, payload)
-    SELECT id, endpoint_id, event_id, created_at, $1, next_retry_at, attempts, max_retries,
-        crashes + 1, priority, 'cancelled', event_type, tenant, stranded, payload
+    INSERT INTO @.webhook_archive (id, endpoint_id, event_id, token, incarnation, by_name, is_apart,
+        is_erased, order_key, holds, tenant, updated_at, next_retry_at, attempts, crashes, status,
+        cancel_reason, last_status, last_failure)
+    SELECT id, endpoint_id, event_id, token, incarnation, by_name, is_apart, is_erased, order_key,
+        holds, tenant, $1::timestamptz, next_retry_at, attempts, crashes + 1, 'cancelled', kept_reason,
+        last_status, last_failure
     FROM gone
 ), totals AS (
     INSERT INTO @.webhook_totals_added (endpoint_id, dead, cancelled)

@@ -2,7 +2,7 @@
 WITH gone AS (
     DELETE FROM @.webhook_outbox WHERE id = $1::uuid RETURNING *
 )
-INSERT INTO @.webhook_outbox_refused (id, event_type, data, tenant, idempotency_key, priority, max_retries, created_at,
-        due_at, refused_at, reason)
-SELECT id, event_type, data, tenant, idempotency_key, priority, max_retries, created_at,
-        due_at, $3::timestamptz, left($2::text, 1000) FROM gone
+INSERT INTO @.webhook_outbox_refused (id, event_type, data, tenant, idempotency_key, priority, max_retries,
+        created_at, due_at, ordering_key, traceparent, tracestate, refused_at, reason)
+SELECT id, event_type, data, tenant, idempotency_key, priority, max_retries,
+        created_at, due_at, ordering_key, traceparent, tracestate, $3::timestamptz, left($2::text, 1000) FROM gone

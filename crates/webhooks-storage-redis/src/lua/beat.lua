@@ -63,6 +63,7 @@ local function rescue()
         rescued = rescued + take_back(id, dead)
       end
       if redis.call('EXISTS', key('leased', dead)) == 1 then return rescued, 1 end
+      redis.call('ZADD', key('given_up'), redis.call('ZSCORE', key('workers'), dead), dead)
       redis.call('ZREM', key('workers'), dead)
     end
   end
@@ -87,6 +88,7 @@ if mode == 'beat' then
   redis.call('HDEL', own, 'lost')
   redis.call('HSET', own, 'beaten', now, 'seen', now)
   redis.call('ZADD', key('workers'), now, worker)
+  if lost == 1 then redis.call('ZREM', key('given_up'), worker) end
 end
 local rescued, more = 0, 0
 if in_a_row then rescued, more = rescue() end

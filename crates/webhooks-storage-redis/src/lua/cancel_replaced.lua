@@ -1,7 +1,7 @@
 -- Cancels what waits for an earlier incarnation of an endpoint, a bounded number at a time. A claim
 -- would do it too, but only for what it meets. Answers {place, offset} to go on from, or {'', 0}.
 local id, place, offset = take(), take(), tonumber(take())
-local FOLLOWING = { ready = 'suspect', suspect = 'scheduled' }
+local FOLLOWING = { blocked = 'ready', ready = 'suspect', suspect = 'scheduled' }
 local MOST = 250
 local e = endpoint(id)
 if not e then return { '', 0 } end

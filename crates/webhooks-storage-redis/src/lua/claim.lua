@@ -114,7 +114,7 @@ end
 -- What an endpoint whose turn it is can give; nil if nothing, and then it leaves the ring.
 local function plan(e)
   if not e or not e.open or e.counts.ready <= 0 then return nil end
-  if e.max_leased and e.counts.leased >= e.max_leased then return nil end
+  if is_full(e) then return nil end
   if e.held_until > now_ms then
     redis.call('ZADD', key('holds'), number(e.held_until), e.id)
     return nil
@@ -152,7 +152,10 @@ local function choose()
       local popped = redis.call('ZPOPMIN', key('turns'), math.min(limit - taken, 100))
       more = #popped > 0 and visits < MOST_VISITS + limit
       for i = 1, #popped, 2 do
-        local p = plan(endpoint(popped[i]))
+        local is_late = taken >= limit
+        -- A batch of one before it came whole: it keeps its turn.
+        if is_late then redis.call('ZADD', key('turns'), popped[i + 1], popped[i]) end
+        local p = not is_late and plan(endpoint(popped[i]))
         visits = visits + 1
         if p and p.have <= 0 then
           full[#full + 1] = p
@@ -244,6 +247,7 @@ local function lease(p)
       put(sorted, key('waiting'), d.id, false)
       put(sorted, key('ended'), d.id, '0')
       count(e, 'cancelled', 1)
+      if d.place ~= '' then leave_order(d, e, true) end
     elseif d then
       d.state, d.worker, d.updated = 'leased', worker, now
       d.token = number(tonumber(d.token) + 1)

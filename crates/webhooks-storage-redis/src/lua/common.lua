@@ -1,5 +1,5 @@
 -- What all scripts share: arguments, and how deliveries are read and written; then come the files
--- `places.lua` and `events.lua`.
+-- `places.lua`, `moves.lua` and `events.lua`.
 --
 -- No server takes back what a script wrote before it failed. So nothing here may fail behind a first
 -- write: whether the user may call what all scripts call is asked when connecting (`rights.lua`), and
@@ -68,25 +68,27 @@ end
 -- A delivery is one text, its fields in lines; `Row` reads it too. A script reads many at a time,
 -- each once, and writes all that it changed at its end, with one command. The worker is the last
 -- field, since nothing says that its name is one line.
-local LINES = string.rep('([^\n]*)\n', 18) .. '(.*)'
+local LINES = string.rep('([^\n]*)\n', 22) .. '(.*)'
 -- By id; false if there is none. `text` is what is stored, nil while a change is not written.
 local rows, changed = {}, {}
 
 local function parse(id, text)
   local state, endpoint, event, priority, due, attempts, max_retries, crashes, token, reason, updated,
-    erased, incarnation, by_name, settled, seq, sort, sent, worker = string.match(text, LINES)
+    erased, incarnation, by_name, status, failure, order, settled, seq, sort, sent, place, worker =
+    string.match(text, LINES)
   return { id = id, text = text, state = state, endpoint = endpoint, event = event,
     priority = priority, due = due, attempts = attempts, max_retries = max_retries,
     crashes = crashes, token = token, reason = reason, updated = updated, erased = erased,
-    incarnation = incarnation, by_name = by_name, settled = settled, seq = seq, sort = sort, sent = sent, worker = worker }
+    incarnation = incarnation, by_name = by_name, status = status, failure = failure, order = order,
+    settled = settled, seq = seq, sort = sort, sent = sent, place = place, worker = worker }
 end
 
 local function text_of(d)
   return d.state .. '\n' .. d.endpoint .. '\n' .. d.event .. '\n' .. d.priority .. '\n' .. d.due
     .. '\n' .. d.attempts .. '\n' .. d.max_retries .. '\n' .. d.crashes .. '\n' .. d.token .. '\n'
     .. d.reason .. '\n' .. d.updated .. '\n' .. d.erased .. '\n' .. d.incarnation .. '\n'
-    .. d.by_name .. '\n' .. d.settled .. '\n' .. d.seq
-    .. '\n' .. d.sort .. '\n' .. d.sent .. '\n' .. d.worker
+    .. d.by_name .. '\n' .. d.status .. '\n' .. d.failure .. '\n' .. d.order .. '\n' .. d.settled
+    .. '\n' .. d.seq .. '\n' .. d.sort .. '\n' .. d.sent .. '\n' .. d.place .. '\n' .. d.worker
 end
 
 -- Reads the deliveries with these ids that were not read yet.

@@ -1,15 +1,15 @@
--- The counts of one endpoint, or of the partition.
-local id = take()
-local names = { 'enqueued', 'delivered', 'dead', 'cancelled', 'purged', 'ready', 'scheduled',
-  'leased' }
-local out = {}
-if id == '' then
+-- The counts of some endpoints, or of the partition if none is named.
+local names = { 'enqueued', 'delivered', 'dead', 'cancelled', 'purged', 'blocked', 'ready',
+  'scheduled', 'leased' }
+local out, asked = {}, tonumber(take())
+if asked == 0 then
   names[#names + 1] = 'suspended'
   out = redis.call('HMGET', key('counts'), unpack(names))
-else
-  local e = endpoint(id)
-  for i, name in ipairs(names) do out[i] = e and number(e.counts[name]) or '0' end
-  out[9] = e and not e.open and number(e.counts.ready + e.counts.scheduled) or '0'
+  for i = 1, #names do out[i] = out[i] or '0' end
 end
-for i = 1, 9 do out[i] = out[i] or '0' end
+for _ = 1, asked do
+  local e = endpoint(take())
+  for _, name in ipairs(names) do out[#out + 1] = e and number(e.counts[name]) or '0' end
+  out[#out + 1] = e and not e.open and number(backlog(e)) or '0'
+end
 return out

@@ -3,8 +3,8 @@ local out = {}
 for i = 1, tonumber(take()) do
   local v = redis.call('HMGET', key('endpoint', take()), 'definition', 'enabled', 'paused',
     'disabled', 'held_until', 'max_leased', 'failing_since', 'epoch', 'deleted_at', 'defined',
-    'incarnation')
-  for n = 1, 11 do v[n] = v[n] or '' end
+    'incarnation', 'created', 'saved')
+  for n = 1, 13 do v[n] = v[n] or '' end
   out[i] = v
 end
 return out

@@ -1,68 +1,41 @@
--- Stores the deliveries of events. What is there already stays as it is, so that a call can be
--- sent again. Answers per event: {0, ids of those without endpoint}, {1, first event, its ids}, or {2}
--- for a part of a fan-out that is not there.
+-- Stores events with their deliveries. What is there already stays as it is, so that a call can be sent
+-- again. Answers {the last change of a definition, ...} and per event: {0, ids of those without
+-- endpoint}, {1, first event, its ids}, {2} for a part of a fan-out that is not there, or {3} for a key
+-- that stands for something else.
 local worker, window = take(), tonumber(take())
-local total = take()
+local total, is_only = take(), take() == '1'
 local seq = redis.call('INCRBY', key('seq'), total) - total
 
--- Which events are there already. Only of these may there be deliveries.
-local there = {}
+-- Looks which events are there already. Only of these may there be deliveries. With several partitions
+-- others may have had an event and erased it, of which nothing more is made.
 local function look_up(sent)
   local keys, found = {}, 0
-  for i, event in ipairs(sent) do keys[i] = event.at end
+  for i, event in ipairs(sent) do keys[i] = key('event', event.id) end
+  if not is_only then
+    for _, event in ipairs(sent) do keys[#keys + 1] = key('erased', event.id) end
+  end
   for i = 1, #keys, 4000 do
     found = found + redis.call('EXISTS', unpack(keys, i, math.min(i + 3999, #keys)))
   end
   -- Hardly ever is there any, and then one call has told so.
   if found == 0 then return end
-  for _, event in ipairs(sent) do
-    there[event.at] = redis.call('EXISTS', event.at) == 1
-    if there[event.at] then
+  for i, event in ipairs(sent) do
+    event.is_erased = not is_only and redis.call('EXISTS', key('erased', event.id)) == 1
+    if redis.call('EXISTS', keys[i]) == 1 then
+      there[event.id] = 'stored'
+      event.is_erased = payload_bytes(event.id) == 0
       local ids = {}
-      for i, d in ipairs(event.deliveries) do ids[i] = d.id end
+      for n, d in ipairs(event.deliveries) do ids[n] = d.id end
       read_rows(ids)
     end
   end
 end
 
-local function make(event, d)
-  local e = endpoint(d.endpoint)
-  seq = seq + 1
-  local state, token, holder = tonumber(event.due) > now_ms and 'scheduled' or 'ready', '0', ''
-  if d.lease == '1' and worker ~= '' then
-    state, token, holder = 'leased', '1', worker
-    know(worker)
-  else
-    put(sorted, key('waiting'), d.id, '0')
-  end
-  local made = { id = d.id, state = state, endpoint = d.endpoint, event = event.id,
-    priority = event.priority, due = event.due, attempts = '0', max_retries = event.max_retries,
-    crashes = '0', token = token, worker = holder, reason = '', updated = now, erased = '',
-    incarnation = e.incarnation, by_name = d.by_name, settled = '', seq = string.format('%016d', seq), sort = event.sort, sent = event.created }
-  keep(made)
-  put(sorted, key('of', d.endpoint), d.id, '0')
-  put_tenant(event.tenant, d.id, '0')
-  count(e, 'enqueued', 1)
-  enter(made, e)
-end
-
-local function keep_event(event, made)
-  local at, deliveries = key('deliveries', event.id), table.concat(made, ' ')
-  -- Also where it is there: its payload went if all that read it were erased.
-  texts[event.at] = event.text
-  if there[event.at] then
-    redis.call('APPEND', at, ' ' .. deliveries)
-  elseif texts[at] then
-    texts[at] = texts[at] .. ' ' .. deliveries
-  else
-    texts[at] = deliveries
-  end
-end
-
 -- The answer that was given for this idempotency key before, to another event.
 local function first_send(event)
-  local v = redis.call('HMGET', key('key', event.key), 'event', 'at')
+  local v = redis.call('HMGET', key('key', event.key), 'event', 'at', 'print')
   if v[1] and v[1] ~= event.id and tonumber(v[2]) + window > now_ms then
+    if differ(v[3], event.print) then return { 3 } end
     return { 1, v[1], ids_of_key(event.key) }
   end
 end
@@ -73,7 +46,8 @@ local function keep_key(event, ids)
     keep_more(event.key, event.id, event.part.from, table.concat(ids, ' '))
     return
   end
-  redis.call('HSET', at, 'event', event.id, 'ids', table.concat(ids, ' '), 'at', now)
+  redis.call('HSET', at, 'event', event.id, 'ids', table.concat(ids, ' '), 'at', now, 'print',
+    event.print)
   redis.call('PEXPIRE', at, window + 3600000)
 end
 
@@ -87,39 +61,36 @@ local function enqueue(event)
   end
   local missing, ids, made = {}, {}, {}
   for _, d in ipairs(event.deliveries) do
-    local e = endpoint(d.endpoint)
-    if rows[d.id] or there[event.at] and row(d.id) then
+    if rows[d.id] or there[event.id] and row(d.id) then
       ids[#ids + 1] = d.id
-    elseif e and not e.deleted and (d.incarnation == '' or d.incarnation == e.incarnation) then
-      make(event, d)
+    elseif has_endpoint(d) and not event.is_erased then
+      seq = seq + 1
+      make(event, d, seq, worker)
       made[#made + 1] = d.id
       ids[#ids + 1] = d.id
     else
       missing[#missing + 1] = d.id
     end
   end
-  if #made > 0 then keep_event(event, made) end
+  local begins = event.part.is_first and event.part.up_to ~= ''
+  if #made > 0 or (event.keeps or begins) and not event.is_erased then keep_event(event, made) end
   if event.key ~= '' then keep_key(event, ids) end
-  if event.part.is_first and event.part.up_to ~= '' then
-    begin_fan_out(event.id, event.part, event.text, event.part.up_to)
-  end
+  if begins then begin_fan_out(event.id, event.part, event.text, event.part.up_to) end
   return { 0, table.concat(missing, ' ') }
 end
 
 local sent = {}
 for i = 1, tonumber(take()) do
-  local event = { id = take(), text = take(), created = take(), priority = take(), sort = take(),
-    due = take(), max_retries = take(), key = take(), part = take_part(), deliveries = {} }
-  event.at = key('event', event.id)
-  event.tenant = select(3, string.match(event.text, HEAD))
-  for n = 1, tonumber(take()) do
-    event.deliveries[n] = { id = take(), endpoint = take(), incarnation = take(), by_name = take(),
-      lease = take() }
-  end
+  local id, text = take(), take()
+  local event = event_of(id, text, { string.match(text, HEAD) })
+  event.sort, event.keeps, event.key = take(), take() == '1', take()
+  if event.key ~= '' then event.print = take() end
+  event.part, event.deliveries = take_part(), {}
+  for n = 1, tonumber(take()) do event.deliveries[n] = take_delivery() end
   sent[i] = event
 end
 look_up(sent)
-local answers = {}
-for i, event in ipairs(sent) do answers[i] = enqueue(event) end
+local answers = { redis.call('GET', key('definitions')) or '0' }
+for i, event in ipairs(sent) do answers[i + 1] = enqueue(event) end
 flush()
 return answers

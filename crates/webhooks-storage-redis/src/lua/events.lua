@@ -1,6 +1,11 @@
 -- Events with their payloads, what drops them, and what else several scripts do to deliveries.
--- The lines in front of an event's payload: type, time, tenant.
-local HEAD = '^([^\n]*)\n([^\n]*)\n([^\n]*)\n'
+--
+-- Each partition that has deliveries of an event has the event, too, and one without deliveries is in
+-- the partition of its id. So nothing of a partition depends on another one.
+
+-- The lines in front of an event's payload: type; time; tenant; priority, due time and retries of its
+-- deliveries; ordering key; trace.
+local HEAD = '^([^\n]*)\n([^\n]*)\n([^\n]*)\n(%d+) (%-?%d+) (%d+)\n([^\n]*)\n([^\n]*)\n'
 
 -- The texts of events, by id; false where the server has dropped one, as it may without noeviction.
 local events = {}
@@ -24,6 +29,71 @@ local function events_read()
   return out
 end
 
+-- What `HEAD` tells of an event, and the `size` of the head; nothing where the server has dropped it.
+local heads = {}
+local function head_of(event)
+  local head = heads[event]
+  if not head then
+    local at = key('event', event)
+    local function read(text)
+      local first, size = string.find(text, HEAD)
+      head = { string.match(text, HEAD) }
+      head.size = first and size
+    end
+    -- Longer than most heads.
+    read(redis.call('GETRANGE', at, 0, 1023))
+    if not head.size then read(redis.call('GET', at) or '') end
+    heads[event] = head
+  end
+  return head
+end
+
+-- How many bytes an event's payload has. None where it is erased.
+local function payload_bytes(event)
+  local size = head_of(event).size
+  return size and redis.call('STRLEN', key('event', event)) - size or 0
+end
+
+-- The ids of an event's deliveries in this partition, those that are gone among them.
+local function ids_of_event(event)
+  local listed, ids, seen = redis.call('GET', key('deliveries', event)) or '', {}, {}
+  for id in string.gmatch(listed, '%S+') do
+    -- What was made again after it was removed is in there twice.
+    if not seen[id] then ids[#ids + 1], seen[id] = id, true end
+  end
+  return ids
+end
+
+-- Files an event among all and among those of its tenant (in JSON, '' for none), or takes it out.
+local function file_event(id, tenant, value)
+  put(sorted, key('events'), id, value)
+  if tenant and tenant ~= '' then put(sorted, key('tenant_events', tenant), id, value) end
+end
+
+-- The events that are there or kept by this script, by id: 'stored' or 'new'.
+local there = {}
+
+-- Keeps an event, unless it is there, with the ids of deliveries that were made of it.
+local function keep_event(event, made)
+  local is_new = not there[event.id]
+  if is_new then
+    texts[key('event', event.id)] = event.text
+    file_event(event.id, event.tenant, '0')
+    there[event.id] = 'new'
+    if #made == 0 then put(sorted, key('bare'), event.id, event.created) end
+  end
+  if #made == 0 then return end
+  local at, ids = key('deliveries', event.id), table.concat(made, ' ')
+  if texts[at] then
+    texts[at] = texts[at] .. ' ' .. ids
+  elseif there[event.id] == 'stored' and redis.call('EXISTS', at) == 1 then
+    redis.call('APPEND', at, ' ' .. ids)
+  else
+    texts[at] = ids
+    if not is_new then put(sorted, key('bare'), event.id, false) end
+  end
+end
+
 -- Counts one delivery more of an event as `removed` or `unread`, and tells whether all are now.
 local function all_of(event, field)
   -- Their ids are of 36 bytes, with a space between two.
@@ -33,26 +103,43 @@ local function all_of(event, field)
   return redis.call('HINCRBY', key('gone', event), field, 1) >= all
 end
 
--- Drops a payload once nobody reads it.
-local function unread(event)
-  if not all_of(event, 'unread') then return end
-  local text = redis.call('GET', key('event', event))
-  local _, last = string.find(text or '', HEAD)
-  if last then redis.call('SET', key('event', event), string.sub(text, 1, last)) end
+-- The events whose payloads were dropped here.
+local emptied = {}
+
+local function empty_event(event)
+  local size = head_of(event).size
+  if not size then return end
+  local at = key('event', event)
+  redis.call('SET', at, redis.call('GETRANGE', at, 0, size - 1))
+  emptied[#emptied + 1] = event
 end
 
--- Type, time and tenant of an event; nothing where the server has dropped it.
-local heads = {}
-local function head_of(event)
-  local head = heads[event]
-  if not head then
-    local at = key('event', event)
-    -- Longer than all three are but of a tenant that nobody has checked.
-    head = { string.match(redis.call('GETRANGE', at, 0, 2047), HEAD) }
-    if not head[1] then head = { string.match(redis.call('GET', at) or '', HEAD) } end
-    heads[event] = head
+-- Only the registry has fan-outs, which need their events.
+local any_fan_outs
+local function in_fan_out(event)
+  if any_fan_outs == nil then any_fan_outs = redis.call('EXISTS', key('fan_outs')) == 1 end
+  return any_fan_outs and redis.call('EXISTS', key('fan_out', event)) == 1
+end
+
+local function drop_event(event)
+  redis.call('DEL', key('event', event))
+  file_event(event, head_of(event)[3], false)
+  put(sorted, key('bare'), event, false)
+end
+
+-- Events that are not younger than this go with their last delivery; a sweep sets it.
+local events_until = -math.huge
+
+-- An event has no deliveries any more: it goes, or waits to be old enough.
+local function strip_event(event)
+  redis.call('DEL', key('deliveries', event), key('gone', event))
+  -- Without noeviction the server may have dropped the event.
+  local created = tonumber(head_of(event)[2] or -math.huge)
+  if created <= events_until and not in_fan_out(event) then
+    drop_event(event)
+  else
+    put(sorted, key('bare'), event, number(created))
   end
-  return head
 end
 
 -- Files a delivery among those of its event's tenant (in JSON, '' for none), or takes it out.
@@ -68,17 +155,18 @@ local function remove(d)
   put(sorted, key('log'), d.id, false)
   put(sorted, key('of', d.endpoint), d.id, false)
   put_tenant(head_of(d.event)[3], d.id, false)
+  if d.place ~= '' then leave_order(d, endpoint(d.endpoint), true) end
   if all_of(d.event, 'removed') then
-    redis.call('DEL', key('event', d.event), key('deliveries', d.event), key('gone', d.event))
+    strip_event(d.event)
   elseif d.erased == '' then
-    unread(d.event)
+    all_of(d.event, 'unread')
   end
 end
 
 -- Cancels up to `most` of what waits for an endpoint. How many.
 local function cancel_waiting(e, most)
   local done = 0
-  for _, place in ipairs({ 'ready', 'suspect', 'scheduled' }) do
+  for _, place in ipairs({ 'blocked', 'ready', 'suspect', 'scheduled' }) do
     if done < most then
       local members = redis.call('ZRANGE', key(place, e.id), 0, most - done - 1)
       read_rows(ids_of(members))
@@ -99,14 +187,31 @@ local function cancel_waiting(e, most)
   return done
 end
 
--- Numbers a change of an endpoint: at once in the first partition, which keeps the numbers; the
--- others note that it is to be announced there.
-local function touch(id)
-  if string.sub(base, -3) == ':0}' then
-    redis.call('ZADD', key('revisions'), redis.call('INCR', key('revision')), id)
-  else
-    redis.call('HINCRBY', key('unannounced'), id, 1)
+-- Numbers a change of an endpoint, of its `definition` or of its `gate`: at once in the registry, which
+-- keeps the numbers; the others note that it is to be announced there. A change of a definition gets
+-- a number in any case, not less than `least` and never the same again in a partition.
+--
+-- `:definitions` is the number of the last change of a definition, or of the last deletion. That of the
+-- registry is never less than that of a change that it was told of.
+local is_registry = string.sub(base, -3) == ':0}'
+local function touch(id, kind, least)
+  local of = kind .. ':' .. id
+  if not is_registry then
+    if kind == 'gate' then return redis.call('HINCRBY', key('unannounced'), of, 1) end
+    local last = tonumber(redis.call('GET', key('definitions')) or 0)
+    local defined = number(math.max(last + 1, tonumber(least) or 0))
+    redis.call('SET', key('definitions'), defined)
+    redis.call('HSET', key('unannounced'), of, defined)
+    return defined
   end
+  local revision = redis.call('INCR', key('revision'))
+  if revision < (tonumber(least) or 0) then
+    revision = tonumber(least)
+    redis.call('SET', key('revision'), least)
+  end
+  redis.call('ZADD', key('revisions'), number(revision), id)
+  if kind == 'definition' then redis.call('SET', key('definitions'), number(revision)) end
+  return number(revision)
 end
 
 -- Makes a worker that leases known, so that its silence is noticed. One that was given up and does
@@ -118,5 +223,6 @@ local function know(worker)
   if redis.call('ZSCORE', key('workers'), worker) then return end
   redis.call('HSETNX', key('worker', worker), 'seen', now)
   redis.call('ZADD', key('workers'), redis.call('HGET', key('worker', worker), 'seen'), worker)
+  redis.call('ZREM', key('given_up'), worker)
   redis.call('PEXPIRE', key('worker', worker), 172800000)
 end

@@ -13,3 +13,8 @@ local function keep_more(name, event, from, ids)
   local at = key('key', name)
   if redis.call('HGET', at, 'event') == event then redis.call('HSET', at, 'ids:' .. from, ids) end
 end
+
+-- Whether two fingerprints ('' for none) stand for different things.
+local function differ(one, other)
+  return one and one ~= '' and other ~= '' and one ~= other
+end

@@ -1,11 +1,11 @@
--- The endpoints that a call touches, each read once, and the moves of deliveries between their places.
--- A delivery is in exactly one place, which its `state` names; `leave` and `enter` are the only ways
--- out of and into a place, and keep the counts right.
+-- The endpoints that a call touches, each read once, and the places of their deliveries. A delivery is
+-- in exactly one place, which its `state` names; `leave` and `enter` are the only ways out of and into
+-- a place, and keep the counts right.
 local GATES = { 'enabled', 'paused', 'deleted_at', 'held_until', 'max_leased', 'rps', 'burst',
   'per_request', 'tat', 'incarnation', 'batch_wait', 'since' }
 -- `suspect` counts the poison suspects: those of the ready ones that have a place of their own.
-local COUNTS = { 'enqueued', 'delivered', 'dead', 'cancelled', 'purged', 'ready', 'scheduled',
-  'leased', 'suspect' }
+local COUNTS = { 'enqueued', 'delivered', 'dead', 'cancelled', 'purged', 'blocked', 'ready',
+  'scheduled', 'leased', 'suspect' }
 local FIELDS = { unpack(GATES) }
 for _, name in ipairs(COUNTS) do FIELDS[#FIELDS + 1] = name end
 
@@ -22,6 +22,9 @@ local function read_gate(e, v)
   e.open = e.enabled and not e.paused and not e.deleted
 end
 
+-- What waits for an endpoint and for no worker.
+local function backlog(e) return e.counts.blocked + e.counts.ready + e.counts.scheduled end
+
 -- The endpoint with this id or its tombstone; false if there is neither.
 local function endpoint(id)
   local e = endpoints[id]
@@ -37,7 +40,7 @@ local function endpoint(id)
     local n = tonumber(v[#GATES + i] or 0)
     e.counts[name], e.was[name] = n, n
   end
-  e.suspended_was = e.open and 0 or e.counts.ready + e.counts.scheduled
+  e.suspended_was = e.open and 0 or backlog(e)
   endpoints[id] = e
   return e
 end
@@ -86,10 +89,18 @@ local function file_filling(e, at)
   end
 end
 
+-- Whether all leases that its gate allows are taken. Such an endpoint has no turn and waits for no time, so
+-- it is filed apart: who looks for the oldest of what is ready finds it there.
+local function is_full(e)
+  if not e.max_leased or e.counts.leased < e.max_leased then return false end
+  redis.call('ZADD', key('full'), 0, e.id)
+  return true
+end
+
 -- Gives an endpoint its turn, or its place among the held, if it has something to claim.
 local function admit(e)
   local c = e.counts
-  if c.ready <= 0 or not e.open or (e.max_leased and c.leased >= e.max_leased) then return end
+  if c.ready <= 0 or not e.open or is_full(e) then return end
   if e.held_until > now_ms then
     redis.call('ZADD', key('holds'), number(e.held_until), e.id)
     woken = true
@@ -139,7 +150,7 @@ local function flush()
         end
       end
       if #set > 0 then redis.call('HSET', key('endpoint', e.id), unpack(set)) end
-      local suspended = e.open and 0 or e.counts.ready + e.counts.scheduled
+      local suspended = e.open and 0 or backlog(e)
       totals.suspended = (totals.suspended or 0) + suspended - e.suspended_was
       if e.due_moved then file_due(e) end
       if e.admit then admit(e) end
@@ -160,8 +171,8 @@ local function flush()
 end
 
 -- What is leased is in the set of its worker alone.
-local INDEX = { ready = 'waiting', scheduled = 'waiting', dead = 'dead', delivered = 'ended',
-  cancelled = 'ended' }
+local INDEX = { blocked = 'waiting', ready = 'waiting', scheduled = 'waiting', dead = 'dead',
+  delivered = 'ended', cancelled = 'ended' }
 
 -- Counts a ready delivery, and names its place: those whose workers died twice have one of their
 -- own, from which they come one at a time.
@@ -172,12 +183,18 @@ local function ready_place(e, crashes, by)
   return key('suspect', e.id)
 end
 
+-- The member of a queue that stands for a delivery.
+local function member_of(d) return d.seq .. ':' .. d.id end
+
 local function leave(d, e)
   if d.state == 'ready' then
-    put(sorted, ready_place(e, d.crashes, -1), d.seq .. ':' .. d.id, false)
+    put(sorted, ready_place(e, d.crashes, -1), member_of(d), false)
     if tonumber(d.crashes) < 2 then e.since = nil end
+  elseif d.state == 'blocked' then
+    put(sorted, key('blocked', e.id), member_of(d), false)
+    count(e, 'blocked', -1)
   elseif d.state == 'scheduled' then
-    put(sorted, key('scheduled', e.id), d.seq .. ':' .. d.id, false)
+    put(sorted, key('scheduled', e.id), member_of(d), false)
     count(e, 'scheduled', -1)
     e.due_moved = true
   elseif d.state == 'leased' then
@@ -194,48 +211,17 @@ end
 local function enter(d, e)
   if d.state == 'ready' then
     if tonumber(d.crashes) < 2 then fills_with(e, d.due) end
-    put(sorted, ready_place(e, d.crashes, 1), d.seq .. ':' .. d.id, d.sort)
+    put(sorted, ready_place(e, d.crashes, 1), member_of(d), d.sort)
     e.admit = true
     return
   end
   count(e, d.state, 1)
-  if d.state == 'scheduled' then
-    put(sorted, key('scheduled', e.id), d.seq .. ':' .. d.id, d.due)
+  if d.state == 'blocked' then
+    put(sorted, key('blocked', e.id), member_of(d), '0')
+  elseif d.state == 'scheduled' then
+    put(sorted, key('scheduled', e.id), member_of(d), d.due)
     e.due_moved = true
   elseif d.state == 'leased' then
     put(sets, key('leased', d.worker), d.id, true)
   end
 end
-
--- Moves a delivery to another place.
-local function move(d, e, state)
-  leave(d, e)
-  local from, to = INDEX[d.state], INDEX[state]
-  if from ~= to then
-    if from then put(sorted, key(from), d.id, false) end
-    if to then put(sorted, key(to), d.id, '0') end
-  end
-  d.state, d.updated = state, now
-  keep(d)
-  enter(d, e)
-end
-
--- Cancels a delivery.
-local function cancel(d, e, reason)
-  d.reason = reason
-  move(d, e, 'cancelled')
-end
-
--- Why a delivery cannot wait for its endpoint any more; nil if it can.
-local function stranded(d, e)
-  if d.erased ~= '' then return 'erased' end
-  if e.deleted then return 'endpoint_deleted' end
-  if d.incarnation ~= e.incarnation then return 'endpoint_replaced' end
-end
-
--- Moves a delivery to where it waits until it is due.
-local function wait_until(d, e, due)
-  d.due = due
-  move(d, e, tonumber(due) > now_ms and 'scheduled' or 'ready')
-end
-

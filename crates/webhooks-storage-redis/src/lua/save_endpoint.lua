@@ -4,6 +4,8 @@
 -- 'rewritten'; definition revision; whether deliveries of an earlier incarnation may wait}. The same
 -- request is stored once.
 local id, expected, request, part, read = take(), take(), take(), take(), take()
+-- The number that the registry would give the change now.
+local least = take()
 local fields = { 'definition', take(), 'enabled', take(), 'rps', take(), 'burst', take(),
   'per_request', take(), 'tenant', take(), 'batch_wait', take() }
 local at = key('endpoint', id)
@@ -20,11 +22,11 @@ if part == 'secrets' and v[4] ~= read then return { 'rewritten', 0, 0 } end
 
 -- Not a new endpoint, but a change of one: it may stop work, or end the use of a secret.
 if live then write_when_full() end
-local defined = number(redis.call('INCR', key('definitions')))
-redis.call('HSET', at, 'defined', defined, 'saved_by', request)
+local defined = touch(id, 'definition', least)
+redis.call('HSET', at, 'defined', defined, 'saved_by', request, 'saved', now)
+if not live then redis.call('HSET', at, 'created', now) end
 if part == 'secrets' then
   redis.call('HSET', at, 'definition', fields[2])
-  touch(id)
   return { 'saved', defined, 0 }
 end
 redis.call('HSET', at, unpack(fields))
@@ -45,7 +47,6 @@ if begins then
   if e then redis.call('HINCRBY', at, 'epoch', 1) end
 end
 redis.call('ZREM', key('holds'), id)
-touch(id)
 if e then
   reload(e)
   e.admit = true

@@ -1,32 +1,42 @@
 -- Looks through deliveries that match a query, newest first by id, a bounded number at a time.
-local function given()
-  if take() == '1' then return take() end
+local function given_list()
+  if take() ~= '1' then return nil end
+  local list = {}
+  for i = 1, tonumber(take()) do list[i] = take() end
+  return list
 end
-local q = { id = given(), event = given(), endpoint = given(), type = given(), tenant = given(),
-  from = given(), to = given(), updated = given(), before = given(), states = {} }
-for _ = 1, tonumber(take()) do q.states[take()] = true end
-local any_state = next(q.states) == nil
+local function given_set()
+  local set, list = {}, given_list()
+  for _, member in ipairs(list or {}) do set[member] = true end
+  return list and set, list
+end
+q.event, q.ids = given(), given_list()
+q.endpoints, q.endpoint_list = given_set()
+q.states, q.reasons, q.failures = given_set(), given_set(), given_set()
+q.status, q.updated_from = given(), tonumber(given() or nil)
+q.updated_before, q.before = tonumber(given() or nil), given()
 local CHUNK = 200
+-- The most endpoints whose deliveries are gone through one by one.
+local MOST_LISTS = 50
+
+local function has_status(d)
+  if q.status == 'none' then return d.status == '' and d.failure ~= '' end
+  if string.sub(q.status, 2) ~= 'xx' then return d.status == q.status end
+  return #d.status == 3 and string.sub(d.status, 1, 1) == string.sub(q.status, 1, 1)
+end
 
 local function matches(d)
-  if not (any_state or q.states[d.state]) then return false end
-  if q.endpoint and d.endpoint ~= q.endpoint then return false end
+  -- What this script made go is still what it was.
+  if q.states and not q.states[d.was or d.state] then return false end
+  if q.endpoints and not q.endpoints[d.endpoint] then return false end
   if q.event and d.event ~= q.event then return false end
-  if q.updated and tonumber(d.updated) >= tonumber(q.updated) then return false end
-  if not (q.type or q.tenant or q.from or q.to) then return true end
-  local kind, created, tenant = unpack(head_of(d.event))
-  if q.type and kind ~= q.type then return false end
-  if q.tenant and tenant ~= q.tenant then return false end
-  created = tonumber(created)
-  -- Without noeviction the server may have dropped the event.
-  if not created then return false end
-  return not (q.from and created < tonumber(q.from)) and not (q.to and created >= tonumber(q.to))
-end
-
--- Ids, newest first.
-local function sort_down(ids)
-  table.sort(ids, function(a, b) return a > b end)
-  return ids
+  if q.reasons and not (d.state == 'dead' and q.reasons[d.reason]) then return false end
+  if q.failures and not q.failures[d.failure] then return false end
+  if q.status and not has_status(d) then return false end
+  local updated = tonumber(d.was_updated or d.updated)
+  if q.updated_from and updated < q.updated_from then return false end
+  if q.updated_before and updated >= q.updated_before then return false end
+  return not by_event or takes(head_of(d.event))
 end
 
 -- What is leased is in no index.
@@ -42,17 +52,12 @@ local function leased_ids()
   return sort_down(leased)
 end
 
-local of_event
-local function event_ids()
-  if of_event then return of_event end
-  of_event = {}
-  local listed = redis.call('GET', key('deliveries', q.event)) or ''
-  -- What was made again after it was removed is in there twice.
-  local seen = {}
-  for id in string.gmatch(listed, '%S+') do
-    if not seen[id] then of_event[#of_event + 1], seen[id] = id, true end
-  end
-  return sort_down(of_event)
+-- A list that holds all that can match, where one is given.
+local function given_ids()
+  if q.ids then return q.ids end
+  if not q.event then return nil end
+  q.ids = sort_down(ids_of_event(q.event))
+  return q.ids
 end
 
 -- The smallest set of indexes that holds everything that can match, and whether what is leased is
@@ -61,7 +66,7 @@ local function indexes()
   local wanted, size = {}, 0
   for _, index in ipairs({ 'waiting', 'dead', 'ended' }) do
     for state in pairs(INDEX) do
-      if INDEX[state] == index and (any_state or q.states[state]) then
+      if INDEX[state] == index and (not q.states or q.states[state]) then
         wanted[#wanted + 1] = key(index)
         size = size + redis.call('ZCARD', key(index))
         break
@@ -69,47 +74,41 @@ local function indexes()
     end
   end
   local smallest
-  for kind, of in pairs({ of = q.endpoint, tenant = q.tenant }) do
-    local all = redis.call('ZCARD', key(kind, of))
-    if all <= size then smallest, size = key(kind, of), all end
+  local function compare(lists)
+    local all = 0
+    for _, at in ipairs(lists) do all = all + redis.call('ZCARD', at) end
+    if all <= size then smallest, size = lists, all end
   end
-  if smallest then return { smallest }, false end
-  return wanted, any_state or q.states.leased
-end
-
--- Up to a chunk of those of a list in falling order that are below `before`.
-local function part_of(list, before)
-  local out = {}
-  for _, id in ipairs(list) do
-    if #out == CHUNK then break end
-    if not before or id < before then out[#out + 1] = id end
+  if q.tenant then compare({ key('tenant', q.tenant) }) end
+  if q.endpoints and #q.endpoint_list <= MOST_LISTS then
+    local lists = {}
+    for i, id in ipairs(q.endpoint_list) do lists[i] = key('of', id) end
+    compare(lists)
   end
-  return out
+  if smallest then return smallest, false end
+  return wanted, not q.states or q.states.leased
 end
 
 -- Up to a chunk of ids below `before` in falling order, and whether there are no more.
 local function chunk(before)
-  if q.id then
-    local out = {}
-    if not before or q.id < before then out[1] = q.id end
-    return out, true
+  local list = given_ids()
+  if list then
+    local ids = part_of(list, before, CHUNK)
+    return ids, #ids < CHUNK
   end
-  local ids, floor = {}, ''
+  local ids, floor, from = {}, '', before and '(' .. before or '+'
+  local wanted, with_leased = indexes()
+  -- Of many lists little each.
+  local most = math.max(20, math.floor(CHUNK / math.max(#wanted, 1)))
   local function add(part)
     for _, id in ipairs(part) do ids[#ids + 1] = id end
-    -- Below the last id of a full chunk this source may have more.
-    if #part == CHUNK and part[CHUNK] > floor then floor = part[CHUNK] end
+    -- Below the last id of a full part this source may have more.
+    if #part == most and part[most] > floor then floor = part[most] end
   end
-  if q.event then
-    add(part_of(event_ids(), before))
-  else
-    local from = before and '(' .. before or '+'
-    local wanted, with_leased = indexes()
-    for _, index in ipairs(wanted) do
-      add(redis.call('ZREVRANGEBYLEX', index, from, '-', 'LIMIT', 0, CHUNK))
-    end
-    if with_leased then add(part_of(leased_ids(), before)) end
+  for _, index in ipairs(wanted) do
+    add(redis.call('ZREVRANGEBYLEX', index, from, '-', 'LIMIT', 0, most))
   end
+  if with_leased then add(part_of(leased_ids(), before, most)) end
   sort_down(ids)
   while #ids > 0 and ids[#ids] < floor do ids[#ids] = nil end
   return ids, floor == ''

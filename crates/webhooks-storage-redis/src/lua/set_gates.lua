@@ -60,9 +60,9 @@ for _ = 1, tonumber(take()) do
       if change == 'resume' or change == 'enable' or change == 'reset' then redis.call('ZREM', key('holds'), id) end
       reload(e)
       e.admit = true
-      touch(id)
+      touch(id, 'gate')
       changed[#changed + 1] = id
-    elseif redis.call('HEXISTS', key('unannounced'), id) == 1 then
+    elseif redis.call('HEXISTS', key('unannounced'), 'gate:' .. id) == 1 then
       changed[#changed + 1] = id
     end
   end

@@ -35,7 +35,10 @@ local function settle(s)
   log(s, true)
   local e = endpoint(d.endpoint)
   d.settled = s.request
-  if s.attempt ~= '' then d.attempts = string.format('%d', d.attempts + 1) end
+  if s.attempt ~= '' then
+    d.attempts = string.format('%d', d.attempts + 1)
+    d.status, d.failure = string.match(s.attempt, '^[^\n]- status=(%d*) failure=([%a_]*)')
+  end
   if s.as == 'delivered' then
     move(d, e, 'delivered')
   elseif s.as == 'dead' then

@@ -3,8 +3,10 @@
 -- Answers {rows, more, tombstones that were dropped, ...}.
 local limit = tonumber(take())
 local cutoffs = { waiting = tonumber(take()), ended = tonumber(take()), dead = tonumber(take()),
-  log = tonumber(take()) }
-local PHASES = { 'waiting', 'ended', 'dead', 'file', 'log', 'tombstones' }
+  log = tonumber(take()), minute = tonumber(take()), hour = tonumber(take()) }
+events_until = tonumber(take())
+local PHASES = { 'waiting', 'ended', 'dead', 'events', 'file', 'log', 'documents', 'minute', 'hour',
+  'tombstones' }
 local budget = 2 * limit + 100
 local swept = 0
 write_when_full()
@@ -103,6 +105,61 @@ local function sweep_log()
   return false
 end
 
+-- Drops events without deliveries, but those that a fan-out needs.
+local function sweep_events()
+  write_sets()
+  local needed = 0
+  while swept < limit and budget > 0 do
+    local most = math.min(limit - swept, 200)
+    local ids = redis.call('ZRANGEBYSCORE', key('bare'), '-inf', number(events_until), 'LIMIT',
+      needed, most)
+    for _, id in ipairs(ids) do
+      if in_fan_out(id) then
+        needed = needed + 1
+      else
+        drop_event(id)
+        swept = swept + 1
+      end
+    end
+    write_sets()
+    budget = budget - #ids
+    if #ids < most then return true end
+  end
+  return false
+end
+
+local function sweep_documents()
+  while swept < limit and budget > 0 do
+    local most = math.min(limit - swept, 200)
+    local names = redis.call('ZRANGEBYSCORE', key('expiring'), '-inf', now, 'LIMIT', 0, most)
+    for _, name in ipairs(names) do drop_document(name) end
+    swept, budget = swept + #names, budget - #names
+    if #names < most then return true end
+  end
+  return false
+end
+
+-- Drops the numbers of the oldest minutes or hours, all endpoints' at once.
+local function sweep_stats(kind)
+  while swept < limit and budget > 0 do
+    local index, most = key(kind .. 's'), math.min(limit - swept, 20)
+    local begins = redis.call('ZRANGEBYSCORE', index, '-inf', number(cutoffs[kind]), 'LIMIT', 0, most)
+    for _, begin in ipairs(begins) do
+      redis.call('DEL', key(kind, begin))
+      redis.call('ZREM', index, begin)
+    end
+    swept, budget = swept + #begins, budget - #begins
+    if #begins < most then return true end
+  end
+  return false
+end
+
+-- Forgets workers that were given up and silent for a day.
+local function forget_workers()
+  local old = redis.call('ZRANGEBYSCORE', key('given_up'), '-inf', number(now_ms - 86400000))
+  call_with('ZREM', key('given_up'), old)
+end
+
 -- Drops tombstones that nothing refers to and that every node has had the time to see.
 local dropped = {}
 local function sweep_tombstones()
@@ -111,7 +168,7 @@ local function sweep_tombstones()
     'LIMIT', 0, 100)
   for _, id in ipairs(old) do
     local e = endpoint(id)
-    if e and e.deleted and e.counts.ready + e.counts.scheduled > 0 then
+    if e and e.deleted and backlog(e) > 0 then
       budget = budget - cancel_waiting(e, math.max(budget, 1))
     end
     if e and redis.call('ZCARD', key('of', id)) > 0 then
@@ -125,6 +182,7 @@ local function sweep_tombstones()
         redis.call('ZREM', key('turns'), id)
         redis.call('ZREM', key('holds'), id)
         redis.call('ZREM', key('filling'), id)
+        redis.call('ZREM', key('full'), id)
         redis.call('ZREM', key('due'), id)
         dropped[#dropped + 1] = id
       end
@@ -133,12 +191,19 @@ local function sweep_tombstones()
   return #old < 100
 end
 
+forget_workers()
 while PHASES[phase] do
   local name, done = PHASES[phase], nil
   if name == 'file' then
     done = file_logs()
+  elseif name == 'events' then
+    done = sweep_events()
   elseif name == 'log' then
     done = sweep_log()
+  elseif name == 'documents' then
+    done = sweep_documents()
+  elseif name == 'minute' or name == 'hour' then
+    done = sweep_stats(name)
   elseif name == 'tombstones' then
     done = sweep_tombstones()
   else

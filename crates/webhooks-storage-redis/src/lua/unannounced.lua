@@ -1,2 +1,2 @@
--- The changes that the first partition has not numbered yet: {id, number, ...}.
+-- The changes that the registry has not numbered yet: {kind and id of the endpoint, number, ...}.
 return redis.call('HSCAN', key('unannounced'), 0, 'COUNT', 100)[2]

@@ -6,6 +6,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use fred::interfaces::ClientLike;
+use fred::prelude::Client;
+use fred::types::InfoKind;
 
 /// A `redis-server` on a free port, in a temporary folder.
 pub struct Server {
@@ -100,4 +102,19 @@ fn free_port() -> u16 {
             return port;
         }
     }
+}
+
+/// How many scripts the server has run, and how many commands in all.
+pub async fn ran(redis: &Client) -> (u64, u64) {
+    let told: String = redis.info(Some(InfoKind::CommandStats)).await.unwrap();
+    let mut ran = (0, 0);
+    for line in told.lines().filter(|line| line.starts_with("cmdstat_")) {
+        let calls = line.split("calls=").nth(1).unwrap();
+        let calls: u64 = calls.split(',').next().unwrap().parse().unwrap();
+        if line.contains("_evalsha:") {
+            ran.0 += calls;
+        }
+        ran.1 += calls;
+    }
+    ran
 }

@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use webhooks_core::storage::WebhookStorage;
-use webhooks_core::storage::spi::{Claim, NewDelivery, NewEvent, SettleAs, Settlement};
+use webhooks_core::storage::spi::{
+    Claim, EventDelivery, NewDelivery, NewEvent, SettleAs, Settlement,
+};
 use webhooks_core::{
-    DeliveryId, EventId, EventType, Priority, Timestamp, WebhookDelivery, WebhookEndpoint,
-    WebhookEvent, WorkerId,
+    DeliveryId, DeliveryOrder, EventId, EventType, OnDead, Priority, Timestamp, WebhookDelivery,
+    WebhookEndpoint, WebhookEvent, WorkerId,
 };
 
 pub fn endpoint(id: &str) -> WebhookEndpoint {
@@ -27,6 +29,7 @@ pub fn event(endpoints: &[&str], now: Timestamp) -> NewEvent {
         endpoint_id: (*id).into(),
         incarnation: None,
         by_name: false,
+        order: None,
         lease: false,
     };
     NewEvent {
@@ -36,12 +39,39 @@ pub fn event(endpoints: &[&str], now: Timestamp) -> NewEvent {
             tenant: None,
             payload: Bytes::from_static(b"{\"data\":{\"user_id\":\"123\"}}"),
             created_at: now,
+            ordering_key: None,
+            trace: None,
         }),
         priority: Priority::Normal,
         due_at: now,
         max_retries: 3,
         idempotency_key: None,
+        fingerprint: None,
+        keep: false,
         deliveries: endpoints.iter().map(delivery).collect(),
+    }
+}
+
+/// An event for one endpoint, which goes behind those with the same key.
+pub fn ordered(endpoint: &str, key: &str, on_dead: OnDead, now: Timestamp) -> NewEvent {
+    let mut new = event(&[endpoint], now);
+    let key: Arc<str> = key.into();
+    let mut of_key = (*new.event).clone();
+    of_key.ordering_key = Some(key.clone());
+    new.event = of_key.into();
+    for delivery in &mut new.deliveries {
+        let key = key.clone();
+        delivery.order = Some(DeliveryOrder { key, on_dead });
+    }
+    new
+}
+
+/// One more delivery of an event, with an id of its own.
+pub fn further(of: EventId, endpoint: &str, now: Timestamp) -> EventDelivery {
+    let mut made = event(&[endpoint], now);
+    EventDelivery {
+        event_id: of,
+        delivery: made.deliveries.remove(0),
     }
 }
 

@@ -4,9 +4,10 @@
 
 use webhooks_core::storage::spi::{Claim, SettleAs};
 use webhooks_core::storage::{Change, DeliveryQuery};
-use webhooks_core::{BatchConfig, Priority, WorkerId};
+use webhooks_core::{BatchConfig, OnDead, Priority, WorkerId};
 
 use crate::bench::{Bench, endpoint, ids};
+use crate::cases::orders::keyed;
 
 /// Saves an endpoint that batches so many events, or waits a minute.
 async fn save(t: &Bench, id: &str, max_events: u32) {
@@ -144,10 +145,7 @@ pub(crate) async fn what_left_the_queue_does_not_fill_a_batch(t: &Bench) {
     save(t, "a", 3).await;
     let sent = t.send_many("a", 2).await;
     let change = async |id, to| {
-        let query = DeliveryQuery {
-            id: Some(id),
-            ..DeliveryQuery::default()
-        };
+        let query = DeliveryQuery::of_delivery(id);
         let changed = t.storage.change(&query, to, 10, t.at(0)).await.unwrap();
         assert_eq!(changed.changed, 1);
     };
@@ -169,10 +167,7 @@ pub(crate) async fn a_batch_whose_oldest_left_is_due_by_the_next_one(t: &Bench) 
     let mut late = t.event(&["a"]);
     late.due_at = t.at(10);
     t.enqueue(&[late]).await;
-    let query = DeliveryQuery {
-        id: Some(oldest),
-        ..DeliveryQuery::default()
-    };
+    let query = DeliveryQuery::of_delivery(oldest);
     let to = Change::Cancel;
     let changed = t.storage.change(&query, to, 10, t.at(20)).await.unwrap();
     assert_eq!(changed.changed, 1);
@@ -244,4 +239,22 @@ pub(crate) async fn filling_batches_do_not_hide_others(t: &Bench) {
         ..t.claim_at(t.at(0))
     };
     assert_eq!(ids(&t.claim(one).await.deliveries), [sent]);
+}
+
+/// A batch takes one of each order, and those behind it fill none: they cannot come with it.
+pub(crate) async fn a_batch_takes_one_of_each_order(t: &Bench) {
+    save(t, "a", 3).await;
+    let send = async |key: &str, count: usize| {
+        let events = (0..count).map(|_| keyed(t, "a", key, OnDead::Continue));
+        let events: Vec<_> = events.collect();
+        t.enqueue(&events).await;
+        events[0].deliveries[0].id
+    };
+    let mut heads = vec![send("x", 5).await, send("y", 5).await];
+    assert!(
+        t.take(0).await.is_empty(),
+        "two heads are no batch of three"
+    );
+    heads.push(send("z", 1).await);
+    assert_eq!(ids(&t.take(0).await), heads);
 }

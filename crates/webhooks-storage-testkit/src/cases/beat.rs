@@ -200,7 +200,7 @@ pub(crate) async fn what_comes_back_to_a_deleted_endpoint_is_cancelled(t: &Bench
     t.save(&["a"]).await;
     let held = t.lease_one("a").await;
     // While it is leased, so that the deletion leaves it alone.
-    t.storage.delete_endpoint("a", t.at(0)).await.unwrap();
+    t.delete("a", t.at(0)).await;
     rescuer(t, &[10, 13]).await;
     assert_eq!(t.state(held.id).await, DeliveryState::Cancelled);
     assert_eq!(t.counts(None).await.cancelled, 1);

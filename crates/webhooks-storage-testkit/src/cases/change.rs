@@ -18,10 +18,7 @@ async fn change(t: &Bench, query: &DeliveryQuery, to: Change) -> usize {
 }
 
 async fn change_one(t: &Bench, id: DeliveryId, to: Change) -> usize {
-    let query = DeliveryQuery {
-        id: Some(id),
-        ..DeliveryQuery::default()
-    };
+    let query = DeliveryQuery::of_delivery(id);
     change(t, &query, to).await
 }
 
@@ -91,7 +88,7 @@ pub(crate) async fn only_dead_ones_are_replayed(t: &Bench) {
 pub(crate) async fn nothing_is_replayed_to_a_deleted_endpoint(t: &Bench) {
     t.save(&["a"]).await;
     let id = t.dead_one("a").await;
-    t.storage.delete_endpoint("a", t.at(0)).await.unwrap();
+    t.delete("a", t.at(0)).await;
     assert_eq!(change_one(t, id, Change::Replay).await, 0);
     // The id lives again, and the dead letter is still the earlier endpoint's.
     t.save(&["a"]).await;
@@ -190,10 +187,7 @@ pub(crate) async fn one_event_is_erased_for_all_its_endpoints(t: &Bench) {
     t.save(&["a", "b"]).await;
     let (gone, kept) = (t.event(&["a", "b"]), t.event(&["a"]));
     t.enqueue(&[gone.clone(), kept.clone()]).await;
-    let query = DeliveryQuery {
-        event_id: Some(gone.event.id),
-        ..DeliveryQuery::default()
-    };
+    let query = DeliveryQuery::of_event(gone.event.id);
     assert_eq!(change(t, &query, Change::Erase).await, 2);
     let taken = t.take(0).await;
     assert_eq!(ids(&taken), [kept.deliveries[0].id]);
@@ -228,10 +222,7 @@ pub(crate) async fn a_change_keeps_to_its_filter(t: &Bench) {
     t.save(&["a", "b"]).await;
     t.send_many("a", 3).await;
     t.send_many("b", 3).await;
-    let query = DeliveryQuery {
-        endpoint_id: Some("a".into()),
-        ..DeliveryQuery::default()
-    };
+    let query = DeliveryQuery::of_endpoint("a");
     assert_eq!(change(t, &query, Change::Cancel).await, 3);
     assert_eq!(t.counts(Some("a")).await.cancelled, 3);
     assert_eq!(t.counts(Some("b")).await.ready, 3);

@@ -46,10 +46,7 @@ pub(crate) async fn every_step_keeps_the_sum(t: &Bench) {
         (taken[2].id, Change::Replay),
         (taken[4].id, Change::Cancel),
     ] {
-        let query = DeliveryQuery {
-            id: Some(id),
-            ..DeliveryQuery::default()
-        };
+        let query = DeliveryQuery::of_delivery(id);
         let changed = t.storage.change(&query, to, 10, t.at(0)).await.unwrap();
         assert_eq!(changed.changed, 1);
     }
@@ -106,7 +103,7 @@ pub(crate) async fn a_deleted_endpoints_counts_stay(t: &Bench) {
     t.save(&["a"]).await;
     t.dead_one("a").await;
     t.send("a").await;
-    t.storage.delete_endpoint("a", t.at(0)).await.unwrap();
+    t.delete("a", t.at(0)).await;
     let counts = t.counts(Some("a")).await;
     assert_eq!((counts.enqueued, counts.dead, counts.cancelled), (2, 1, 1));
     assert_eq!(t.counts(None).await, counts);

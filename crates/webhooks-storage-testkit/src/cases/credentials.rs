@@ -43,6 +43,6 @@ pub(crate) async fn credentials_are_rewritten_unseen(t: &Bench) {
     assert_eq!(after.revision, before.revision);
     assert_eq!(after.definition_revision, before.definition_revision);
     assert_eq!(after.gate, before.gate);
-    t.storage.delete_endpoint("a", t.at(0)).await.unwrap();
+    t.delete("a", t.at(0)).await;
     assert!(!rewrite(&anew).await, "it was deleted");
 }

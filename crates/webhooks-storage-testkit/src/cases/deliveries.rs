@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use webhooks_core::storage::spi::SettleAs;
 use webhooks_core::storage::{Change, DeliveryQuery, DeliveryRecord};
-use webhooks_core::{DeliveryId, DeliveryState, EventId};
+use webhooks_core::{DeliveryId, DeliveryState, EventFilter, EventId};
 
 use crate::bench::{Bench, DEAD, event};
 
@@ -39,12 +39,12 @@ pub(crate) async fn each_filter_alone_and_all_together(t: &Bench) {
         let found: HashSet<_> = listed(&t.list(&query).await).into_iter().collect();
         assert_eq!(found, expected.iter().copied().collect(), "{query:?}");
     };
-    finds(&|q| q.id = Some(of_b), &[of_b]).await;
+    finds(&|q| q.ids = Some(vec![of_b]), &[of_b]).await;
     finds(&|q| q.event_id = Some(event_id), &[of_a, of_b]).await;
-    finds(&|q| q.endpoint_id = Some("b".into()), &[of_b, rest]).await;
-    finds(&|q| q.endpoint_id = Some("nobody".into()), &[]).await;
-    finds(&|q| q.event_type = Some("order.paid".into()), &[of_a, of_b]).await;
-    finds(&|q| q.event_type = Some("order".into()), &[]).await;
+    finds(&|q| q.endpoint_ids = Some(vec!["b".into()]), &[of_b, rest]).await;
+    finds(&|q| q.endpoint_ids = Some(vec!["nobody".into()]), &[]).await;
+    finds(&|q| q.event_type = filter("order.paid"), &[of_a, of_b]).await;
+    finds(&|q| q.event_type = filter("order"), &[]).await;
     finds(&|q| q.tenant = Some("org_1".into()), &[of_a, of_b]).await;
     finds(&|q| q.tenant = Some("org_2".into()), &[]).await;
     finds(&|q| q.from = Some(t.at(-10)), &[of_a, of_b, rest]).await;
@@ -53,9 +53,9 @@ pub(crate) async fn each_filter_alone_and_all_together(t: &Bench) {
     finds(&|q| q.to = Some(t.at(-9)), &[of_a, of_b]).await;
     // Each of them true of one delivery alone.
     let all = |q: &mut DeliveryQuery| {
-        (q.id, q.event_id) = (Some(of_a), Some(event_id));
-        (q.endpoint_id, q.tenant) = (Some("a".into()), Some("org_1".into()));
-        q.event_type = Some("order.paid".into());
+        (q.ids, q.event_id) = (Some(vec![of_a]), Some(event_id));
+        (q.endpoint_ids, q.tenant) = (Some(vec!["a".into()]), Some("org_1".into()));
+        q.event_type = filter("order.paid");
         q.states = vec![DeliveryState::Ready];
         (q.from, q.to) = (Some(t.at(-11)), Some(t.at(0)));
     };
@@ -75,10 +75,7 @@ pub(crate) async fn each_state_is_listed(t: &Bench) {
     ])
     .await;
     let cancelled = t.send("a").await;
-    let query = DeliveryQuery {
-        id: Some(cancelled),
-        ..DeliveryQuery::default()
-    };
+    let query = DeliveryQuery::of_delivery(cancelled);
     // Of what waits then, only the one just sent is cancelled: the query names it.
     let cancel = t.storage.change(&query, Change::Cancel, 10, t.at(0)).await;
     assert_eq!(cancel.unwrap().changed, 1);
@@ -178,6 +175,10 @@ pub(crate) async fn pages_stand_while_things_change(t: &Bench) {
     assert_eq!(seen, sent, "what came later is not on later pages");
 }
 
+fn filter(pattern: &str) -> Option<EventFilter> {
+    Some(EventFilter::new(pattern).unwrap())
+}
+
 fn limited(limit: usize) -> DeliveryQuery {
     DeliveryQuery {
         limit,
@@ -204,14 +205,8 @@ async fn pages(t: &Bench, mut query: DeliveryQuery, between: impl AsyncFn()) -> 
 pub(crate) async fn nothing_is_listed_for_unknown_ids(t: &Bench) {
     t.save(&["a"]).await;
     t.send("a").await;
-    let by_id = DeliveryQuery {
-        id: Some(DeliveryId::new(t.at(0))),
-        ..DeliveryQuery::default()
-    };
-    let by_event = DeliveryQuery {
-        event_id: Some(EventId::new(t.at(0))),
-        ..DeliveryQuery::default()
-    };
+    let by_id = DeliveryQuery::of_delivery(DeliveryId::new(t.at(0)));
+    let by_event = DeliveryQuery::of_event(EventId::new(t.at(0)));
     for query in [by_id, by_event] {
         let page = t.storage.deliveries(&query).await.unwrap();
         assert!(page.items.is_empty() && page.next.is_none());
@@ -223,10 +218,7 @@ pub(crate) async fn attempts_are_read_when_asked_for(t: &Bench) {
     t.save(&["a", "b"]).await;
     let id = t.dead_one("a").await;
     t.dead_one("b").await;
-    let query = DeliveryQuery {
-        endpoint_id: Some("a".into()),
-        ..DeliveryQuery::default()
-    };
+    let query = DeliveryQuery::of_endpoint("a");
     assert!(t.list(&query).await[0].attempts.is_empty());
     let query = DeliveryQuery {
         with_attempts: true,

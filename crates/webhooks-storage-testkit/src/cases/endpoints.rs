@@ -1,12 +1,13 @@
 //! Definitions, gates, revisions and tombstones. Nodes keep copies of all endpoints and read what
 //! has changed by revision: a change that does not show up leaves a node sending by what was.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use webhooks_core::storage::spi::{EndpointGate, GateChange};
 use webhooks_core::storage::{DisabledBy, Expected, GateState, Saved};
 use webhooks_core::{
-    BatchConfig, DeliveryState, PreviousSecret, RateLimitConfig, SignatureScheme, WebhookEndpoint,
+    BatchConfig, DeliveryState, OnDead, OrderBy, PreviousSecret, RateLimitConfig, SignatureScheme,
+    WebhookEndpoint,
 };
 
 use crate::bench::{Bench, endpoint};
@@ -43,6 +44,13 @@ pub(crate) async fn a_saved_endpoint_is_read_back_whole(t: &Bench) {
             secret: "old".into(),
             expires_at: t.at(60),
         }],
+        ordering: OrderBy::Key,
+        on_dead: OnDead::Hold,
+        description: "of the \"billing\" team, b\u{fc}cher\n".into(),
+        metadata: BTreeMap::from([
+            ("team".into(), "a'b".into()),
+            ("\u{1f511}".into(), "".into()),
+        ]),
     };
     t.storage.save_endpoint(&whole).await.unwrap();
     let read = t.storage.get_endpoint(&whole.id).await.unwrap();
@@ -78,7 +86,7 @@ pub(crate) async fn saving_again_replaces_the_definition(t: &Bench) {
 pub(crate) async fn a_deleted_endpoint_leaves_a_tombstone(t: &Bench) {
     t.save(&["a"]).await;
     let before = t.record("a").await.revision;
-    assert!(t.storage.delete_endpoint("a", t.at(0)).await.unwrap());
+    assert!(t.delete("a", t.at(0)).await);
     assert!(t.storage.get_endpoint("a").await.unwrap().is_none());
     let tombstone = t.record("a").await;
     assert!(tombstone.deleted && tombstone.revision > before);
@@ -87,10 +95,10 @@ pub(crate) async fn a_deleted_endpoint_leaves_a_tombstone(t: &Bench) {
 
 /// Neither an unknown id nor a tombstone can be deleted; no new revision comes of it.
 pub(crate) async fn deleting_what_is_not_there_is_false(t: &Bench) {
-    assert!(!t.storage.delete_endpoint("nobody", t.at(0)).await.unwrap());
+    assert!(!t.delete("nobody", t.at(0)).await);
     t.save(&["a"]).await;
-    assert!(t.storage.delete_endpoint("a", t.at(0)).await.unwrap());
-    assert!(!t.storage.delete_endpoint("a", t.at(0)).await.unwrap());
+    assert!(t.delete("a", t.at(0)).await);
+    assert!(!t.delete("a", t.at(0)).await);
 }
 
 /// What waits ends as cancelled, at this endpoint alone. What is leased is its holder's to end.
@@ -103,7 +111,7 @@ pub(crate) async fn deleting_cancels_what_waits_and_leaves_the_rest(t: &Bench) {
     let mut later = t.event(&["a"]);
     later.due_at = t.at(60);
     t.enqueue(&[later.clone()]).await;
-    t.storage.delete_endpoint("a", t.at(1)).await.unwrap();
+    t.delete("a", t.at(1)).await;
     assert_eq!(t.state(ready).await, DeliveryState::Cancelled);
     assert_eq!(
         t.state(later.deliveries[0].id).await,
@@ -123,7 +131,7 @@ pub(crate) async fn saving_a_deleted_endpoint_revives_it_with_a_fresh_gate(t: &B
     t.gate("a", GateChange::Pause).await;
     t.gate("a", GateChange::Hold { until: t.at(60) }).await;
     let old = t.send("a").await;
-    t.storage.delete_endpoint("a", t.at(0)).await.unwrap();
+    t.delete("a", t.at(0)).await;
     t.save(&["a"]).await;
     let record = t.record("a").await;
     // Fresh, and in the next epoch.
@@ -141,7 +149,7 @@ pub(crate) async fn revisions_grow_with_every_change(t: &Bench) {
         match step {
             0 => t.save(&["a"]).await,
             1 => t.gate("a", GateChange::Pause).await,
-            _ => drop(t.storage.delete_endpoint("a", t.at(0)).await.unwrap()),
+            _ => assert!(t.delete("a", t.at(0)).await),
         }
         let revision = t.record("a").await.revision;
         assert!(revision > last, "step {step} makes a new revision");
@@ -334,7 +342,7 @@ pub(crate) async fn saving_keeps_the_gate_but_for_what_enabled_lifts(t: &Bench) 
 /// the others what was decided about them.
 pub(crate) async fn gates_of_unknown_endpoints_are_passed_over(t: &Bench) {
     t.save(&["a", "gone"]).await;
-    t.storage.delete_endpoint("gone", t.at(0)).await.unwrap();
+    t.delete("gone", t.at(0)).await;
     let pause = |id: &str| EndpointGate {
         endpoint_id: id.into(),
         epoch: None,
@@ -385,24 +393,24 @@ pub(crate) async fn a_definition_is_saved_over_what_is_expected(t: &Bench) {
         let saved = t.storage.save_definition(&endpoint("a"), expected).await;
         saved.unwrap()
     };
-    assert_eq!(save(Expected::Definition(1)).await, Saved::Conflict);
+    assert_eq!(save(Expected::Revision(1)).await, Saved::Conflict);
     let Saved::Stored(first) = save(Expected::Absent).await else {
         panic!("there was none");
     };
     assert_eq!(t.record("a").await.definition_revision, first);
     // It is there now.
     assert_eq!(save(Expected::Absent).await, Saved::Conflict);
-    assert_eq!(save(Expected::Definition(first + 1)).await, Saved::Conflict);
-    let Saved::Stored(second) = save(Expected::Definition(first)).await else {
+    assert_eq!(save(Expected::Revision(first + 1)).await, Saved::Conflict);
+    let Saved::Stored(second) = save(Expected::Revision(first)).await else {
         panic!("that one was there");
     };
     assert!(second > first);
-    assert_eq!(save(Expected::Definition(first)).await, Saved::Conflict);
+    assert_eq!(save(Expected::Revision(first)).await, Saved::Conflict);
     // Who expects nothing always stores.
     assert!(matches!(save(Expected::Any).await, Saved::Stored(_)));
     let last = t.record("a").await.definition_revision;
-    t.storage.delete_endpoint("a", t.at(0)).await.unwrap();
-    assert_eq!(save(Expected::Definition(last)).await, Saved::Conflict);
+    t.delete("a", t.at(0)).await;
+    assert_eq!(save(Expected::Revision(last)).await, Saved::Conflict);
     let Saved::Stored(third) = save(Expected::Absent).await else {
         panic!("it was deleted");
     };
@@ -480,6 +488,6 @@ pub(crate) async fn another_tenant_begins_a_new_incarnation(t: &Bench) {
     let third = save(&endpoint("a")).await;
     assert!(first < second && second < third);
     // After a deletion too.
-    t.storage.delete_endpoint("a", t.at(0)).await.unwrap();
+    t.delete("a", t.at(0)).await;
     assert!(save(&endpoint("a")).await > third);
 }

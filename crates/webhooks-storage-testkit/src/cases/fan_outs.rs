@@ -4,11 +4,14 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use webhooks_core::storage::spi::{Enqueued, FanOut, FanOutPart, NewDelivery, NewEvent, PartPlace};
+use webhooks_core::storage::spi::{
+    Enqueued, FanOut, FanOutPart, NewDelivery, NewEvent, PartPlace, SettleAs,
+};
 use webhooks_core::storage::{Change, DeliveryQuery};
-use webhooks_core::{DeliveryId, DeliveryState, Priority};
+use webhooks_core::{DeliveryId, DeliveryState, EventFilter, OnDead, Priority};
 
-use crate::bench::{Bench, event};
+use crate::bench::{Bench, event, ids};
+use crate::cases::orders::keyed;
 
 const STORED: Option<Enqueued> = Some(Enqueued::Stored {
     missing: Vec::new(),
@@ -22,6 +25,7 @@ fn part(of: &NewEvent, place: PartPlace, endpoints: &[&str], up_to: Option<&str>
         endpoint_id: (*id).into(),
         incarnation: None,
         by_name: false,
+        order: None,
         lease: false,
     });
     FanOutPart {
@@ -64,10 +68,7 @@ async fn change(t: &Bench, query: &DeliveryQuery, to: Change) -> usize {
 
 /// All deliveries of an event, as an operator would ask for them.
 fn of_event(of: &NewEvent) -> DeliveryQuery {
-    DeliveryQuery {
-        event_id: Some(of.event.id),
-        ..DeliveryQuery::default()
-    }
+    DeliveryQuery::of_event(of.event.id)
 }
 
 /// Three parts, of which one names an endpoint that is gone: together they are one event, and with
@@ -254,7 +255,7 @@ pub(crate) async fn a_change_of_others_leaves_a_fan_out(t: &Bench) {
             ..query()
         },
         DeliveryQuery {
-            event_type: Some("order.sent".into()),
+            event_type: Some(EventFilter::new("order.sent").unwrap()),
             ..query()
         },
         DeliveryQuery {
@@ -274,7 +275,7 @@ pub(crate) async fn a_change_of_others_leaves_a_fan_out(t: &Bench) {
             ..query()
         },
         DeliveryQuery {
-            endpoint_id: Some("b".into()),
+            endpoint_ids: Some(vec!["b".into()]),
             ..query()
         },
         DeliveryQuery {
@@ -308,4 +309,32 @@ pub(crate) async fn a_beat_tells_of_a_fan_out(t: &Bench) {
     assert!(tells().await);
     store(t, &part(&of, PartPlace::Later, &["b"], None)).await;
     assert!(!tells().await);
+}
+
+/// Parts stand in the orders of their endpoints, behind what was there, and no part stands twice.
+pub(crate) async fn parts_stand_in_their_orders(t: &Bench) {
+    t.save(&["a", "b"]).await;
+    let before = keyed(t, "b", "key", OnDead::Continue);
+    t.enqueue(std::slice::from_ref(&before)).await;
+    let of = t.event(&[]);
+    let ordered = |place, endpoint, up_to| {
+        let mut part = part(&of, place, &[endpoint], up_to);
+        part.event.deliveries[0]
+            .order
+            .clone_from(&before.deliveries[0].order);
+        part
+    };
+    let first = ordered(PartPlace::First, "a", Some("a"));
+    assert_eq!(store(t, &first).await, STORED);
+    store(t, &ordered(PartPlace::Later, "b", None)).await;
+    store(t, &ordered(PartPlace::Later, "b", None)).await;
+    let of_b = DeliveryId::of(of.event.id, "b");
+    assert_eq!(t.state(of_b).await, DeliveryState::Blocked);
+    let taken = t.take(0).await;
+    assert_eq!(taken.len(), 2);
+    let settled = taken
+        .iter()
+        .map(|one| t.settlement(one, SettleAs::Delivered));
+    t.settle(&settled.collect::<Vec<_>>()).await;
+    assert_eq!(ids(&t.take(0).await), [of_b]);
 }

@@ -159,7 +159,7 @@ pub(crate) async fn what_was_decided_in_an_earlier_epoch_is_void(t: &Bench) {
             1 => t.gate("a", GateChange::Reset).await,
             2 => t.storage.save_endpoint(&of_tenant).await.unwrap(),
             _ => {
-                t.storage.delete_endpoint("a", t.at(0)).await.unwrap();
+                t.delete("a", t.at(0)).await;
                 t.save(&["a"]).await;
             }
         }

@@ -46,7 +46,7 @@ pub(crate) async fn a_delivery_for_an_earlier_incarnation_is_not_made(t: &Bench)
     assert_eq!(ids(&taken), [new.deliveries[0].id]);
     assert_eq!(taken[0].incarnation, second);
     // The same id a third time.
-    t.storage.delete_endpoint("a", t.at(0)).await.unwrap();
+    t.delete("a", t.at(0)).await;
     t.save(&["a"]).await;
     let again = for_incarnation(t.event(&["a"]), second);
     assert_eq!(t.enqueue(&[again]).await, [Enqueued::NoEndpoint]);
@@ -76,7 +76,7 @@ pub(crate) async fn what_is_leased_of_an_earlier_incarnation_does_not_wait_again
     save_for(t, "org_1").await;
     t.send_many("a", 3).await;
     let taken = t.take(0).await;
-    t.storage.delete_endpoint("a", t.at(0)).await.unwrap();
+    t.delete("a", t.at(0)).await;
     save_for(t, "org_2").await;
     let settled = t
         .settle(&[
@@ -185,10 +185,7 @@ pub(crate) async fn a_settlement_cancels_with_its_reason(t: &Bench) {
 pub(crate) async fn each_cancellation_has_its_reason(t: &Bench) {
     t.save(&["a"]).await;
     let change = async |id, to| {
-        let query = DeliveryQuery {
-            id: Some(id),
-            ..DeliveryQuery::default()
-        };
+        let query = DeliveryQuery::of_delivery(id);
         let changed = t.storage.change(&query, to, 1, t.at(0)).await;
         assert_eq!(changed.unwrap().changed, 1);
     };
@@ -202,7 +199,7 @@ pub(crate) async fn each_cancellation_has_its_reason(t: &Bench) {
     t.settle(&[t.settlement(&held, SettleAs::Release { at: t.at(0) })])
         .await;
     let deleted = t.send("a").await;
-    t.storage.delete_endpoint("a", t.at(0)).await.unwrap();
+    t.delete("a", t.at(0)).await;
     for (id, reason) in [
         (by_hand, CancelReason::ByHand),
         (erased, CancelReason::Erased),

@@ -185,7 +185,7 @@ pub(crate) async fn a_suspect_that_is_retried_or_replayed_is_as_it_was(t: &Bench
 /// As all that waits for an endpoint which goes.
 pub(crate) async fn suspects_of_a_deleted_endpoint_are_cancelled(t: &Bench) {
     suspects(t, &["a"], 3).await;
-    t.storage.delete_endpoint("a", t.at(200)).await.unwrap();
+    t.delete("a", t.at(200)).await;
     let counts = t.counts(None).await;
     assert_eq!((counts.cancelled, counts.waiting()), (3, 0));
     assert!(t.take(200).await.is_empty());

@@ -202,6 +202,10 @@ pub(crate) async fn attempts_are_logged_whole(t: &Bench) {
     logged.failure = Some(FailureKind::TooManyRequests);
     // No text in any encoding, with what could end a string.
     logged.response = vec![0, 1, 0xff, b'\'', b'"'].into();
+    // In their order, one of them twice, and one empty.
+    logged.response_headers = [("retry-after", "3"), ("x-a", "\u{fc}'\""), ("x-a", "")]
+        .map(|(name, value)| (name.into(), value.into()))
+        .into();
     let mut first = t.settlement(&delivery, SettleAs::Retry { at: t.at(0) });
     first.attempt = Some(logged.clone());
     t.settle(&[first]).await;
@@ -267,7 +271,7 @@ pub(crate) async fn the_deliveries_of_a_deleted_endpoint_do_not_wait_again(t: &B
     t.save(&["a"]).await;
     t.send_many("a", 4).await;
     let taken = t.take(0).await;
-    t.storage.delete_endpoint("a", t.at(0)).await.unwrap();
+    t.delete("a", t.at(0)).await;
     let settled = t
         .settle(&[
             t.failed(&taken[0], SettleAs::Retry { at: t.at(9) }),

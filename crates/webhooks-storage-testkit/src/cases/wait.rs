@@ -3,11 +3,12 @@
 
 use std::time::Duration;
 
-use webhooks_core::BatchConfig;
 use webhooks_core::storage::spi::{GateChange, SettleAs};
 use webhooks_core::storage::{Change, DeliveryQuery};
+use webhooks_core::{BatchConfig, OnDead};
 
 use crate::bench::{Bench, endpoint};
+use crate::cases::orders::keyed;
 
 /// Longer than any wake-up takes, shorter than a patience.
 const SOON: Duration = Duration::from_secs(5);
@@ -102,6 +103,23 @@ pub(crate) async fn a_batch_that_becomes_full_wakes(t: &Bench) {
     }
     wakes(t, "the last of a batch", async || {
         t.send("a").await;
+    })
+    .await;
+}
+
+/// The end of a head is work for all: who ends it may not be the one who has room for the next.
+pub(crate) async fn the_end_of_a_head_wakes(t: &Bench) {
+    t.save(&["a"]).await;
+    let events = [0, 1].map(|_| keyed(t, "a", "key", OnDead::Continue));
+    t.enqueue(&events).await;
+    let head = t.take(0).await.remove(0);
+    if t.capabilities.wakes {
+        // What the sending has left behind.
+        drop(tokio::time::timeout(Duration::from_millis(200), t.storage.wait()).await);
+    }
+    let settled = t.settlement(&head, SettleAs::Delivered);
+    wakes(t, "the end of a head", async || {
+        drop(t.settle(&[settled]).await);
     })
     .await;
 }

@@ -64,7 +64,9 @@ impl Model {
             let most = endpoint.gate.max_leased.map_or(usize::MAX, |n| n as usize);
             let leases = most.saturating_sub(leased.count());
             let batch = endpoint.batch.map_or(1, |batch| batch.max_events as usize);
-            let is_ready = |row: &&ModelRow| row.state == DeliveryState::Ready && row.due_at <= now;
+            let is_ready = |row: &&ModelRow| {
+                row.state == DeliveryState::Ready && row.due_at <= now && !self.is_blocked(row)
+            };
             let mut ready: Vec<_> = of_endpoint().filter(is_ready).collect();
             ready.sort_by_key(|row| row.sort_key);
             let (suspect, sound): (Vec<_>, Vec<_>) = ready

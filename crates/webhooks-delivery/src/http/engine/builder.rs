@@ -28,6 +28,7 @@ pub struct DeliveryEngineBuilder {
     timeout: Duration,
     response_read: usize,
     response_kept: usize,
+    response_headers: usize,
     /// `None`: by the limit of open files.
     max_idle: Option<usize>,
     max_idle_per_origin: usize,
@@ -60,6 +61,7 @@ impl DeliveryEngineBuilder {
             timeout: Duration::from_secs(30),
             response_read: 64 * 1024,
             response_kept: 4 * 1024,
+            response_headers: 0,
             max_idle: None,
             max_idle_per_origin: 256,
         }
@@ -115,6 +117,13 @@ impl DeliveryEngineBuilder {
         self
     }
 
+    /// How many bytes of a response's headers are kept, names and values together: those that fit, in
+    /// the order in which they came, without `set-cookie`. Defaults to 0, none.
+    pub const fn response_headers(mut self, kept: usize) -> Self {
+        self.response_headers = kept;
+        self
+    }
+
     /// How many connections are kept in all while no request uses them; for one more, that is closed
     /// which was idle for longest. Defaults to 4,096, or fewer where the limit of open files of this
     /// process is low: half of what that leaves over, as it was when the engine was built.
@@ -163,7 +172,11 @@ impl DeliveryEngineBuilder {
             connector: Connector::new(self.policy, resolver, self.tls.build()?, self.proxy),
             idle: Arc::new(IdlePool::new(max_idle, self.max_idle_per_origin)),
             scarcity: Scarcity::default(),
-            reading: Reading::new(self.response_read, self.response_kept),
+            reading: Reading::new(
+                self.response_read,
+                self.response_kept,
+                self.response_headers,
+            ),
             timeout: self.timeout,
             prepared: RwLock::new(HashMap::new()),
         })

@@ -49,8 +49,11 @@ impl World<'_> {
     fn check_waits(&mut self) {
         let at = self.true_time();
         let ready = self.ledger.rows.values();
-        let ready =
-            ready.filter(|row| !row.is_ended && row.lease.is_none() && row.not_before <= at);
+        let heads = self.ledger.heads();
+        let ready = ready.filter(|row| {
+            let is_idle = !row.is_ended && row.lease.is_none();
+            is_idle && row.not_before <= at && row.stands_first(&heads)
+        });
         let ready: BTreeSet<_> = ready.map(|row| row.endpoint_id.clone()).collect();
         let nodes = 0..self.nodes.len();
         let could = |id: &&Arc<str>| nodes.clone().any(|n| self.could_take(n, id));

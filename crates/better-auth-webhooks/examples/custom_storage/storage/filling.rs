@@ -3,7 +3,7 @@ use std::time::Duration;
 use better_auth_webhooks::storage::spi::Claim;
 use better_auth_webhooks::{Timestamp, WebhookEndpoint};
 
-use crate::row::Row;
+use super::row::Row;
 
 /// How many of the deliveries come that are ready of an endpoint, in which order they are. Where
 /// they go in batches and none is due, the time at which one is.
@@ -14,7 +14,7 @@ pub(crate) fn due(
     now: Timestamp,
 ) -> Result<usize, Timestamp> {
     let most = room.min(ready.len());
-    let first_due = ready.iter().map(|row| row.delivery.due_at).min();
+    let first_due = ready.iter().map(|row| row.record.delivery.due_at).min();
     let (Some(batch), Some(first_due)) = (endpoint.batch, first_due) else {
         return Ok(most);
     };
