@@ -1,10 +1,11 @@
 //! A storage that several systems share.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use better_auth_webhooks::storage::{
-    DeliveryQuery, MemoryStorage, PostgresStorage, RedisStorage, WebhookStorage,
+    DeliveryQuery, MemoryStorage, PostgresStorage, RedisStorage, SqliteStorage, WebhookStorage,
 };
 use better_auth_webhooks::{
     CircuitBreakerConfig, DeliveryState, NetworkPolicy, RetryStrategy, WebhookEndpoint,
@@ -21,6 +22,7 @@ pub(crate) enum Engine {
     Memory,
     Postgres,
     Redis,
+    Sqlite,
 }
 
 /// Makes a test of each storage of a function that takes a [`Place`].
@@ -42,6 +44,11 @@ macro_rules! on_each_storage {
             #[tokio::test]
             async fn on_redis() {
                 super::$case(&Place::new(Engine::Redis)).await;
+            }
+
+            #[tokio::test]
+            async fn on_sqlite() {
+                super::$case(&Place::new(Engine::Sqlite)).await;
             }
         })+
     };
@@ -80,7 +87,18 @@ impl Place {
                 let storage = RedisStorage::builder(pool).key_prefix(&self.name);
                 Arc::new(storage.connect().await.unwrap())
             }
+            Engine::Sqlite => {
+                let folder = self.folder();
+                std::fs::create_dir_all(&folder).unwrap();
+                let storage = SqliteStorage::open(folder.join("webhooks.db"));
+                Arc::new(storage.await.unwrap())
+            }
         }
+    }
+
+    /// Of its SQLite file.
+    fn folder(&self) -> PathBuf {
+        std::env::temp_dir().join(&self.name)
     }
 
     /// A client of the database, on the storage's tables.
@@ -120,6 +138,14 @@ impl Place {
 
     pub(crate) async fn node_with(&self, builder: WebhookSystemBuilder) -> WebhookSystem {
         builder.build(self.storage().await)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if matches!(self.engine, Engine::Sqlite) {
+            std::fs::remove_dir_all(self.folder()).unwrap_or_default();
+        }
     }
 }
 
