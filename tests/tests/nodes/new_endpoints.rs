@@ -11,6 +11,8 @@ use crate::place::{Place, builder, endpoint, of_tenant, on_each_storage};
 
 /// How often each race is run.
 const ROUNDS: usize = 20;
+/// Events of a race: more than one, so that several nodes get hold of some.
+const EACH: usize = 5;
 const SOON: Duration = Duration::from_secs(20);
 
 on_each_storage! {
@@ -53,18 +55,28 @@ async fn an_event_right_after_a_registration_is_delivered(place: &Place) {
 
 async fn an_event_right_after_a_changed_filter_is_delivered(place: &Place) {
     let receiver = Receiver::responding(200).await;
-    let (one, two) = (place.node().await, place.node().await);
+    let nodes = [place.node().await, place.node().await, place.node().await];
     let mut changed = endpoint("a", &receiver.url());
     changed.events = vec!["none".into()];
-    one.register_endpoint(changed.clone()).await.unwrap();
-    for round in 0..ROUNDS {
-        let event = format!("round.r{round}");
-        changed.events = vec![event.clone()];
-        one.update_endpoint(changed.clone()).await.unwrap();
-        let sent = two.send_webhook(&event, json!({})).await.unwrap();
-        assert_eq!(sent.delivery_ids.len(), 1, "in round {round}");
+    nodes[0].register_endpoint(changed.clone()).await.unwrap();
+    for node in &nodes {
+        node.send_webhook("nobody.takes", json!({})).await.unwrap();
     }
-    receiver.wait_for(ROUNDS).await;
+    for round in 0..ROUNDS {
+        // Whoever has not read the change yet may get hold of the deliveries, too.
+        let [one, two, _] = std::array::from_fn(|n| &nodes[(round + n) % 3]);
+        let event = format!("round.r{round}");
+        // Wider each time: what an endpoint no longer takes is cancelled while it waits.
+        changed.events.push(event.clone());
+        one.update_endpoint(changed.clone()).await.unwrap();
+        for _ in 0..EACH {
+            let sent = two.send_webhook(&event, json!({})).await.unwrap();
+            assert_eq!(sent.delivery_ids.len(), 1, "in round {round}");
+        }
+    }
+    receiver.wait_for(ROUNDS * EACH).await;
+    let metrics = nodes[0].get_metrics().await.unwrap();
+    assert_eq!(metrics.counts.cancelled, 0);
 }
 
 async fn an_event_for_one_endpoint_by_name_finds_it_at_once(place: &Place) {

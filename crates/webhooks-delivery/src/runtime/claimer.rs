@@ -125,10 +125,10 @@ impl Claimer {
             .driver
             .tell(|scheduler, now| scheduler.claimed(now, claim, deliveries));
         if let AfterClaim::ReadEndpoints(claim) = after {
-            self.endpoints.try_refresh().await;
+            let has_read = self.endpoints.try_refresh().await;
             after = self
                 .driver
-                .tell(|scheduler, now| scheduler.end_claim(now, claim));
+                .tell(|scheduler, now| scheduler.end_claim(now, claim, has_read));
         }
         Ok(match after {
             AfterClaim::Again => Next::AtOnce,

@@ -51,8 +51,10 @@ pub(crate) struct ClaimRequest {
     lease_epoch: u64,
     /// There is likely more, and room for it.
     is_more: bool,
-    /// What it brought of endpoints that are not known, or known as closed.
+    /// What it brought of endpoints that are not known, or known as closed, or known not to take it.
     unknown: Vec<(Arc<str>, Vec<WebhookDelivery>)>,
+    /// Endpoints were read since it brought that: they are known as the storage had them then.
+    has_read: bool,
 }
 
 /// What follows on what a claim has brought.
@@ -62,8 +64,8 @@ pub(crate) enum AfterClaim {
     Again,
     /// That was all, for now.
     Rest,
-    /// It brought something of endpoints that another process has just registered, opened or deleted:
-    /// endpoints are to be read before it is [ended](Scheduler::end_claim).
+    /// It brought something of endpoints that another process has perhaps just registered, opened, given
+    /// other filters or deleted: endpoints are to be read before it is [ended](Scheduler::end_claim).
     ReadEndpoints(ClaimRequest),
 }
 
@@ -113,6 +115,7 @@ impl Scheduler {
             lease_epoch: self.lease_window.epoch(),
             is_more: false,
             unknown: Vec::new(),
+            has_read: false,
         })
     }
 
@@ -136,7 +139,7 @@ impl Scheduler {
             // If the leases were really lost, the storage answers `Stale` and nothing changes; if
             // not, this gives them back at once.
             self.send_back(deliveries, now.at);
-            return self.end_claim(now, claim);
+            return self.end_claim(now, claim, false);
         }
         claim.is_more = deliveries.len() >= claim.limit;
         if !claim.is_more {
@@ -161,16 +164,22 @@ impl Scheduler {
             self.take(now, &mut claim, is_full, endpoint_id, deliveries);
         }
         if claim.unknown.is_empty() {
-            return self.end_claim(now, claim);
+            return self.end_claim(now, claim, false);
         }
         // Known endpoints do not wait for the read of the unknown ones.
         self.start_what_can(now);
         AfterClaim::ReadEndpoints(claim)
     }
 
-    /// A claim is over: what is still unknown goes back.
-    pub(crate) fn end_claim(&mut self, now: Now, mut claim: ClaimRequest) -> AfterClaim {
+    /// A claim is over, perhaps after endpoints were read: what is still unknown goes back.
+    pub(crate) fn end_claim(
+        &mut self,
+        now: Now,
+        mut claim: ClaimRequest,
+        has_read: bool,
+    ) -> AfterClaim {
         let is_full = claim.is_more;
+        claim.has_read = has_read;
         // Once more, since the endpoints were read in between. What is still unknown is put aside
         // again.
         for (endpoint_id, deliveries) in std::mem::take(&mut claim.unknown) {
@@ -282,6 +291,14 @@ impl Scheduler {
         let Some(lane) = self.lanes.get_mut(id) else {
             return;
         };
+        // The sender may know filters of the endpoint that were not read here yet: to cancel by those
+        // before them would lose the event.
+        if !claim.has_read {
+            let not_taken: Vec<_> = deliveries.extract_if(.., |d| !lane.takes(d)).collect();
+            if !not_taken.is_empty() {
+                claim.unknown.push((lane.endpoint_id.clone(), not_taken));
+            }
+        }
         // As much as was asked for, so that likely more waits: senders must not overtake that.
         let is_more = is_full || brought >= self.claims.asked(claim.id, lane);
         if is_more {

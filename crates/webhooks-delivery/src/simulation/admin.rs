@@ -26,6 +26,7 @@ impl World<'_> {
                 let deleted = self.storage.delete_endpoint(id, Expected::Any, now);
                 let deleted = done(deleted).unwrap();
                 self.note(|| format!("endpoint {endpoint}: {deleted:?}"));
+                self.account_definitions();
                 self.check_counts();
             }
             Happening::Register(endpoint) => self.register(*endpoint),
@@ -62,6 +63,7 @@ impl World<'_> {
     pub(super) fn register(&mut self, endpoint: usize) {
         let endpoint = &self.plan.endpoints[endpoint].endpoint;
         let _saved = done(self.storage.save_definition(endpoint, Expected::Absent)).unwrap();
+        self.account_definitions();
         self.wake_who_waits();
     }
 
@@ -81,6 +83,7 @@ impl World<'_> {
             Change::Nothing => {}
         }
         let _saved = done(self.storage.save_definition(&endpoint, Expected::Any)).unwrap();
+        self.account_definitions();
     }
 
     fn switch(&mut self, endpoint: usize, switch: Switch) {

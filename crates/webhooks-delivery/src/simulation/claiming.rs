@@ -11,7 +11,7 @@ use super::event::{Answer, Call, NodeEvent, To};
 use super::node::{Asked, Input};
 use super::reading::Job;
 use super::world::World;
-use crate::schedule::{AfterClaim, ClaimRequest};
+use crate::schedule::{AfterClaim, ClaimRequest, Scheduler};
 
 /// How often the storage is asked at least, in microseconds.
 const POLL: u64 = 1_600_000;
@@ -176,18 +176,15 @@ impl World<'_> {
     }
 
     /// Endpoints were read for what a claim brought of unknown ones.
-    pub(super) fn claim_has_read(&mut self, n: usize, claimer: usize) {
+    pub(super) fn claim_has_read(&mut self, n: usize, claimer: usize, is_read: bool) {
         let does = std::mem::take(&mut self.nodes[n].claimers[claimer].does);
         if let Does::Reads(claim, due) = does {
             self.nodes[n].claimers[claimer].does = Does::Wakes;
-            self.end_claim(n, claimer, claim, due);
+            let end = |s: &mut Scheduler, now| s.end_claim(now, claim, is_read);
+            let after = self.tell(n, Input::EndClaim, end);
+            let follows = matches!(after, AfterClaim::Again);
+            self.claim_ended(n, claimer, follows, due);
         }
-    }
-
-    fn end_claim(&mut self, n: usize, claimer: usize, claim: ClaimRequest, due: Option<Timestamp>) {
-        let after = self.tell(n, Input::EndClaim, |s, now| s.end_claim(now, claim));
-        let follows = matches!(after, AfterClaim::Again);
-        self.claim_ended(n, claimer, follows, due);
     }
 
     fn claim_ended(&mut self, n: usize, claimer: usize, follows: bool, due: Option<Timestamp>) {

@@ -7,7 +7,9 @@ use webhooks_core::storage::spi::{
     EndpointGate, Enqueued, GateChange, NewEvent, SettleAs, Settled, Settlement,
 };
 use webhooks_core::storage::{DeliveryQuery, WebhookStorage};
-use webhooks_core::{DeliveryId, DeliveryOrder, DeliveryState, Timestamp, WorkerId};
+use webhooks_core::{
+    CancelReason, DeliveryId, DeliveryOrder, DeliveryState, EventFilter, Timestamp, WorkerId,
+};
 
 use super::event::{Answer, Call};
 use super::storage::done;
@@ -32,6 +34,8 @@ pub(super) struct Row {
     order: Option<(DeliveryOrder, u64)>,
     /// Of the endpoint that it is for.
     incarnation: Option<u64>,
+    /// Since it was stored its endpoint had a definition that does not take it.
+    may_be_not_taken: bool,
 }
 
 /// Whose events stand in order: the endpoint, its incarnation, the key.
@@ -95,6 +99,7 @@ impl Ledger {
                     not_before: event.due_at,
                     order: new.order.clone().map(|order| (order, self.stored)),
                     incarnation: new.incarnation,
+                    may_be_not_taken: false,
                 };
                 self.stored += 1;
                 self.rows.entry(new.id).or_insert(row);
@@ -111,6 +116,7 @@ impl World<'_> {
         match (call, answer) {
             (Call::Enqueue { worker, events, .. }, Answer::Enqueued(answers)) => {
                 self.ledger.account_enqueued(worker, events, answers);
+                self.account_definitions();
             }
             (Call::Claim { worker, .. }, Answer::Claimed(claimed)) => {
                 self.ledger.workers.insert(worker.clone());
@@ -165,6 +171,15 @@ impl World<'_> {
         if settled == Settled::Stale {
             return;
         }
+        let not_taken = SettleAs::Cancelled {
+            reason: CancelReason::TypeNotTaken,
+        };
+        if settlement.settle_as == not_taken && !row.may_be_not_taken {
+            fail(
+                "what every definition since takes is not cancelled",
+                settlement.delivery_id,
+            );
+        }
         row.lease = None;
         row.attempts += u32::from(settlement.attempt.is_some());
         row.is_ended = settled == Settled::Cancelled;
@@ -177,6 +192,22 @@ impl World<'_> {
             }
             SettleAs::Retry { at } => row.not_before = at,
             SettleAs::Release { .. } => {}
+        }
+    }
+
+    /// Takes note of what endpoints do not take, as the storage has them now.
+    pub(super) fn account_definitions(&mut self) {
+        for endpoint in &self.plan.endpoints {
+            let id = endpoint.endpoint.id.as_str();
+            let record = done(self.storage.endpoint_record(id)).unwrap();
+            let filters = record.map(|record| record.endpoint.filters().unwrap());
+            let rows = self.ledger.rows.values_mut();
+            for row in rows.filter(|row| *row.endpoint_id == *id && !row.is_ended) {
+                let takes = |filters: &Vec<EventFilter>| {
+                    filters.iter().any(|filter| filter.matches(&row.event_type))
+                };
+                row.may_be_not_taken |= !filters.as_ref().is_some_and(takes);
+            }
         }
     }
 

@@ -61,7 +61,7 @@ impl World<'_> {
         let job = self.nodes[n].reader.reads.take();
         match job {
             Some(Job::Beat) => self.endpoints_read_after_beat(n, is_read),
-            Some(Job::Claim(claimer)) => self.claim_has_read(n, claimer),
+            Some(Job::Claim(claimer)) => self.claim_has_read(n, claimer, is_read),
             Some(Job::Gates) => self.gates_read(n, is_read),
             Some(Job::PauseForGates) | None => unreachable!("nobody reads"),
         }
