@@ -25,6 +25,7 @@ mod ed25519;
 #[cfg(feature = "encryption")]
 mod encryption;
 mod endpoint;
+mod endpoint_rule;
 mod envelope;
 mod error;
 mod event;
@@ -66,9 +67,8 @@ pub use self::delivery::{CancelReason, DeadReason, DeliveryState, Lease, Webhook
 pub use self::ed25519::{Ed25519Key, Ed25519PublicKey, PUBLIC_KEY_PREFIX};
 #[cfg(feature = "encryption")]
 pub use self::encryption::EncryptionKeys;
-pub use self::endpoint::{
-    MAX_TIMEOUT_SECONDS, MAX_URL, PreviousSecret, SignatureScheme, WebhookEndpoint,
-};
+pub use self::endpoint::{PreviousSecret, SignatureScheme, WebhookEndpoint};
+pub use self::endpoint_rule::{MAX_TIMEOUT_SECONDS, MAX_URL};
 pub use self::envelope::{
     ENVELOPE_VERSION, batch_envelope, committed_envelope, envelope, envelope_data,
 };
