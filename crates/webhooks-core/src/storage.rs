@@ -16,6 +16,7 @@ mod events;
 mod fan_out;
 mod fingerprint;
 mod forward;
+mod gates;
 mod groups;
 mod outbox;
 mod query;
@@ -36,8 +37,9 @@ use crate::{DeliveryId, EventId, Result, Timestamp, WebhookEndpoint, WebhookErro
 
 pub use self::counts::{Counts, Retention};
 pub use self::documents::{Document, DocumentQuery, DocumentStore, MAX_DOCUMENT, MAX_DOCUMENTS};
-pub use self::endpoints::{Deleted, DisabledBy, EndpointRecord, Expected, GateState, Saved};
+pub use self::endpoints::{Deleted, EndpointRecord, Expected, Saved};
 pub use self::events::{EventQuery, EventRecord, StateCounts};
+pub use self::gates::{DisabledBy, GateState};
 pub use self::groups::{Group, GroupBy, GroupKey, Groups, MAX_GROUPS};
 pub use self::query::{
     Change, Changed, DeliveryQuery, DeliveryRecord, MAX_PAGE, Page, StatusFilter,

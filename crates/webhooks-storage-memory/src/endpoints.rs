@@ -1,7 +1,7 @@
 //! Definitions, gates, tombstones and revisions of endpoints.
 
-use webhooks_core::storage::spi::{EndpointChanges, EndpointGate, GateChange};
-use webhooks_core::storage::{Deleted, DisabledBy, EndpointRecord, Expected, GateState, Saved};
+use webhooks_core::storage::spi::{EndpointChanges, EndpointGate};
+use webhooks_core::storage::{Deleted, EndpointRecord, Expected, GateState, Saved};
 use webhooks_core::{CancelReason, DeliveryState, KeptEndpoint, Timestamp, WebhookEndpoint};
 
 use crate::endpoint_entry::EndpointEntry;
@@ -207,11 +207,11 @@ impl State {
                 continue;
             };
             let entry = self.endpoints.at_mut(handle);
-            // Decided by answers of an epoch that an operator or a new incarnation has ended since.
-            // Applied, it would hold or disable an endpoint for what its predecessor did.
-            let is_void = gate.epoch.is_some_and(|epoch| epoch < entry.gate.epoch);
-            // No new revision for what makes no difference: each one is read by every node.
-            if !entry.is_deleted() && !is_void && change_gate(entry, gate.change) {
+            if entry.is_deleted() || gate.is_void(&entry.gate) {
+                continue;
+            }
+            let enabled = &mut entry.definition.enabled;
+            if gate.change.apply(&mut entry.gate, enabled) {
                 self.touch(handle);
                 self.admit(handle, now);
             }
@@ -249,52 +249,4 @@ impl State {
         entry.revision = self.revision;
         self.by_revision.insert(self.revision, handle);
     }
-}
-
-/// Applies a change to a gate. Whether that made a difference.
-fn change_gate(entry: &mut EndpointEntry, change: GateChange) -> bool {
-    let enabled = &mut entry.definition.enabled;
-    let before = (entry.gate.clone(), *enabled);
-    let gate = &mut entry.gate;
-    // Disabled by an operator, by a save, or not yet verified: what answers say later must not hide
-    // that somebody decided it, or an automatic recovery could undo it.
-    let is_off_by_hand = !*enabled && !gate.disabled.is_some_and(DisabledBy::is_by_responses);
-    match change {
-        GateChange::Pause => gate.paused = true,
-        GateChange::Resume => {
-            gate.paused = false;
-            gate.held_until = None;
-        }
-        GateChange::Disable(by) if by.is_by_responses() && is_off_by_hand => {}
-        GateChange::Disable(by) => {
-            *enabled = false;
-            if gate.disabled != Some(DisabledBy::Unverified) {
-                gate.disabled = Some(by);
-            }
-        }
-        // Who has not answered yet is not enabled by who did not see that.
-        GateChange::Enable if gate.disabled == Some(DisabledBy::Unverified) => {}
-        GateChange::Enable => {
-            *enabled = true;
-            // A pause is an operator's, and is lifted by `Resume` alone.
-            let paused = gate.paused;
-            *gate = gate.anew();
-            gate.paused = paused;
-        }
-        GateChange::Reset => {
-            let (paused, disabled) = (gate.paused, gate.disabled);
-            *gate = gate.anew();
-            (gate.paused, gate.disabled) = (paused, disabled);
-        }
-        // Holds of several processes and answers: the longest one is what all of them asked for.
-        GateChange::Hold { until } => gate.held_until = gate.held_until.max(Some(until)),
-        GateChange::LimitLeased(most) => gate.max_leased = most,
-        // The first failure of the series says how long it has been failing.
-        GateChange::FailingSince(at) => {
-            gate.failing_since.get_or_insert(at);
-        }
-        GateChange::Recovered => gate.failing_since = None,
-    }
-    // The epoch is part of the gate, so that `Enable` and `Reset` always make a revision.
-    before != (gate.clone(), *enabled)
 }

@@ -1,8 +1,8 @@
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use crate::named::named;
+use super::{DisabledBy, GateState};
 use crate::{KeptEndpoint, Result, Timestamp, WebhookEndpoint, WebhookError};
 
 /// An endpoint as the storage has it, which makes one with [`new`](Self::new) and sets the rest.
@@ -130,127 +130,4 @@ pub struct EndpointChanges {
     pub revision: u64,
     /// There are more than the limit.
     pub more: bool,
-}
-
-/// What lets the deliveries of an endpoint through, besides `enabled`. A storage starts from the
-/// default, or from [`anew`](Self::anew), and sets what differs.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct GateState {
-    /// Deliveries wait until it is resumed.
-    pub paused: bool,
-    /// Why `enabled` became false, when that was not in the definition.
-    pub disabled: Option<DisabledBy>,
-    /// Nothing is claimed before this time.
-    pub held_until: Option<Timestamp>,
-    /// At most this many deliveries are leased at a time, by all workers together.
-    pub max_leased: Option<u32>,
-    /// Since when every attempt has failed.
-    pub failing_since: Option<Timestamp>,
-    /// How often what processes know of the endpoint's health was declared void: by
-    /// [`Enable`](GateChange::Enable), [`Reset`](GateChange::Reset), and with each new
-    /// [incarnation](EndpointRecord::incarnation) after the first.
-    #[serde(default)]
-    pub epoch: u64,
-}
-
-impl GateState {
-    /// What is left of it when an endpoint begins anew: nothing, in a new epoch.
-    #[must_use]
-    pub fn anew(&self) -> Self {
-        Self {
-            epoch: self.epoch.wrapping_add(1),
-            ..Self::default()
-        }
-    }
-}
-
-/// Who disabled an endpoint at run time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum DisabledBy {
-    /// A call of the API.
-    Operator,
-    /// The endpoint itself, which responded with 410.
-    Gone,
-    /// It has failed for too long.
-    Failing,
-    /// It has not answered a challenge yet. No other reason takes the place of this one, and only a
-    /// definition that is saved with `enabled` lifts it.
-    Unverified,
-}
-
-impl DisabledBy {
-    /// Whether a process decided it by how the endpoint responded. What was decided by hand stays.
-    #[must_use]
-    pub const fn is_by_responses(self) -> bool {
-        matches!(self, Self::Gone | Self::Failing)
-    }
-}
-
-named!(DisabledBy, "reason of a disabled endpoint", {
-    Operator => "operator",
-    Gone => "gone",
-    Failing => "failing",
-    Unverified => "unverified",
-});
-
-/// A change of one endpoint's [`GateState`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EndpointGate {
-    /// Whose gate.
-    pub endpoint_id: Arc<str>,
-    /// The [epoch](GateState::epoch) of what it was decided by: in a later one it is void, and
-    /// nothing changes. `None` for what holds in any, as what is decided by hand does.
-    pub epoch: Option<u64>,
-    /// What changes; everything else stays.
-    pub change: GateChange,
-}
-
-/// What changes of a [`GateState`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum GateChange {
-    /// Sets `paused`.
-    Pause,
-    /// Clears `paused` and `held_until`.
-    Resume,
-    /// Sets `enabled` to false and `disabled` to this, unless that is
-    /// [`Unverified`](DisabledBy::Unverified) already. One by [responses](DisabledBy::is_by_responses)
-    /// changes nothing of an endpoint that was disabled by hand.
-    Disable(DisabledBy),
-    /// Sets `enabled` to true, clears everything but `paused` and begins a new epoch, unless the
-    /// endpoint is [unverified](DisabledBy::Unverified): only a saved definition enables that.
-    Enable,
-    /// Clears `held_until`, `max_leased` and `failing_since`, and begins a new epoch: circuits that
-    /// processes hold open are closed.
-    Reset,
-    /// Moves `held_until` to this time, never to an earlier one.
-    Hold {
-        /// When the hold ends.
-        until: Timestamp,
-    },
-    /// Sets or clears `max_leased`.
-    LimitLeased(Option<u32>),
-    /// Sets `failing_since`, unless it is set already.
-    FailingSince(Timestamp),
-    /// Clears `failing_since`.
-    Recovered,
-}
-
-impl GateChange {
-    /// The name of the change, in snake case, without what it carries.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Pause => "pause",
-            Self::Resume => "resume",
-            Self::Disable(_) => "disable",
-            Self::Enable => "enable",
-            Self::Reset => "reset",
-            Self::Hold { .. } => "hold",
-            Self::LimitLeased(_) => "limit_leased",
-            Self::FailingSince(_) => "failing_since",
-            Self::Recovered => "recovered",
-        }
-    }
 }

@@ -25,11 +25,12 @@ pub use super::constants::{
 };
 pub use super::counts::Swept;
 pub use super::documents::{check_document, check_document_name};
-pub use super::endpoints::{EndpointChanges, EndpointGate, GateChange};
+pub use super::endpoints::EndpointChanges;
 pub use super::enqueue::{Commit, Enqueued, NewDelivery, NewEvent};
 pub use super::events::{DeliveredEvent, EventDelivery};
 pub use super::fan_out::{FanOut, FanOutPart, PartPlace};
 pub use super::fingerprint::Fingerprint;
+pub use super::gates::{EndpointGate, GateChange};
 pub use super::outbox::OutboxEvent;
 pub use super::settlement::{SettleAs, Settled, Settlement};
 pub use super::stats::StatDelta;

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
-use better_auth_webhooks::storage::spi::{EndpointChanges, GateChange};
-use better_auth_webhooks::storage::{Deleted, DisabledBy, EndpointRecord, Expected, Saved};
+use better_auth_webhooks::storage::spi::EndpointChanges;
+use better_auth_webhooks::storage::{Deleted, EndpointRecord, Expected, Saved};
 use better_auth_webhooks::{CancelReason, Timestamp, WebhookEndpoint};
 
 use super::lists::Lists;
@@ -107,38 +107,5 @@ impl Lists {
             revision: if more { last } else { self.revision },
             more,
         }
-    }
-}
-
-pub(crate) fn change_gate(record: &mut EndpointRecord, change: GateChange) {
-    let enabled = &mut Arc::make_mut(&mut record.endpoint).enabled;
-    let gate = &mut record.gate;
-    let is_off_by_hand = !*enabled && !gate.disabled.is_some_and(DisabledBy::is_by_responses);
-    match change {
-        GateChange::Pause => gate.paused = true,
-        GateChange::Resume => (gate.paused, gate.held_until) = (false, None),
-        GateChange::Disable(by) if by.is_by_responses() && is_off_by_hand => {}
-        GateChange::Disable(by) => {
-            *enabled = false;
-            if gate.disabled != Some(DisabledBy::Unverified) {
-                gate.disabled = Some(by);
-            }
-        }
-        GateChange::Enable if gate.disabled == Some(DisabledBy::Unverified) => {}
-        GateChange::Enable => {
-            *enabled = true;
-            let paused = gate.paused;
-            *gate = gate.anew();
-            gate.paused = paused;
-        }
-        GateChange::Reset => {
-            let (paused, disabled) = (gate.paused, gate.disabled);
-            *gate = gate.anew();
-            (gate.paused, gate.disabled) = (paused, disabled);
-        }
-        GateChange::Hold { until } => gate.held_until = gate.held_until.max(Some(until)),
-        GateChange::LimitLeased(most) => gate.max_leased = most,
-        GateChange::FailingSince(at) => gate.failing_since = gate.failing_since.or(Some(at)),
-        GateChange::Recovered => gate.failing_since = None,
     }
 }

@@ -12,7 +12,7 @@ mod orders;
 mod row;
 mod sending;
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use async_trait::async_trait;
@@ -28,7 +28,6 @@ use better_auth_webhooks::storage::{
 use better_auth_webhooks::{DeliveryId, EventId, Result, Timestamp, WebhookEndpoint, WorkerId};
 
 use self::documents::Documents;
-use self::endpoints::change_gate;
 use self::lists::Lists;
 use self::numbers::Numbers;
 
@@ -106,11 +105,12 @@ impl WebhookStorage for ListStorage {
     async fn set_gates(&self, gates: &[EndpointGate], _now: Timestamp) -> Result<()> {
         let mut lists = self.lists();
         for gate in gates {
-            let is_void = |r: &&mut EndpointRecord| gate.epoch.is_some_and(|e| e < r.gate.epoch);
             let record = lists.endpoint(&gate.endpoint_id);
-            if let Some(record) = record.filter(|record| !is_void(record)) {
-                change_gate(record, gate.change);
-                lists.touch(&gate.endpoint_id);
+            if let Some(record) = record.filter(|record| !gate.is_void(&record.gate)) {
+                let enabled = &mut Arc::make_mut(&mut record.endpoint).enabled;
+                if gate.change.apply(&mut record.gate, enabled) {
+                    lists.touch(&gate.endpoint_id);
+                }
             }
         }
         Ok(())
