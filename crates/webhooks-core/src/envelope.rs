@@ -21,6 +21,9 @@ pub const ENVELOPE_VERSION: &str = "1.0";
 /// One huge event must not leave its size behind with every thread of a runtime.
 const MAX_SCRATCH: usize = 16 * 1_024;
 
+/// Bytes of an envelope beside its event type and its data. The outboxes' SQL has the same number.
+const AROUND: usize = 126;
+
 thread_local! {
     static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
@@ -69,6 +72,21 @@ pub fn committed_envelope(
     data: &(impl Serialize + ?Sized),
 ) -> Result<Bytes> {
     make(id, event_type, timestamp, data, usize::MAX, |_| Ok(()))
+}
+
+/// Refuses an event whose envelope would be longer than `limit` bytes, with data of so many bytes,
+/// before it is written: for an outbox, which stores the data alone.
+///
+/// # Errors
+///
+/// [`WebhookError::InvalidEvent`] that names the length and the limit.
+pub fn check_envelope_bytes(event_type: &str, data: usize, limit: usize) -> Result<()> {
+    let bytes = data.saturating_add(AROUND + event_type.len());
+    if bytes <= limit {
+        return Ok(());
+    }
+    let text = format!("the event's body is {bytes} bytes, at most {limit}");
+    Err(WebhookError::InvalidEvent(text.into()))
 }
 
 fn make(
@@ -253,5 +271,17 @@ mod tests {
         let parsed: serde_json::Value = serde_json::from_slice(&body).unwrap();
         assert_eq!(parsed["event"], BATCH_EVENT);
         assert_eq!(parsed["data"]["events"].as_array().unwrap().len(), 2);
+    }
+
+    #[test]
+    fn an_envelope_is_as_long_as_the_check_says() {
+        let event_type = EventType::new("user.created").unwrap();
+        let (id, now) = (EventId::new(Timestamp::EPOCH), Timestamp::EPOCH);
+        let body = envelope(id, &event_type, now, "some data", usize::MAX).unwrap();
+        let data = r#""some data""#.len();
+        check_envelope_bytes("user.created", data, body.len()).unwrap();
+        let refused = check_envelope_bytes("user.created", data, body.len() - 1);
+        let expected = format!("is {} bytes, at most {}", body.len(), body.len() - 1);
+        assert!(refused.unwrap_err().to_string().contains(&expected));
     }
 }

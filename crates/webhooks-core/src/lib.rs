@@ -70,7 +70,8 @@ pub use self::encryption::EncryptionKeys;
 pub use self::endpoint::{PreviousSecret, SignatureScheme, WebhookEndpoint};
 pub use self::endpoint_rule::{MAX_TIMEOUT_SECONDS, MAX_URL};
 pub use self::envelope::{
-    ENVELOPE_VERSION, batch_envelope, committed_envelope, envelope, envelope_data,
+    ENVELOPE_VERSION, batch_envelope, check_envelope_bytes, committed_envelope, envelope,
+    envelope_data,
 };
 pub use self::error::{Detail, Result, WebhookError};
 pub use self::event::WebhookEvent;

@@ -8,8 +8,8 @@ use tokio_postgres::{GenericClient, Row};
 use webhooks_core::storage::spi::OUTBOX_REST;
 use webhooks_core::storage::spi::OutboxEvent;
 use webhooks_core::{
-    EventId, EventType, Priority, Result, SendOptions, Timestamp, TraceContext, WebhookError,
-    check_data,
+    EventId, EventType, Priority, Result, SendOptions, Timestamp, TraceContext, check_data,
+    check_envelope_bytes,
 };
 
 use crate::columns::{get, get_time, int, long, time};
@@ -138,14 +138,16 @@ impl<'a, C: GenericClient + Sync> OutboxSend<'a, C> {
     ///
     /// # Errors
     ///
-    /// [`WebhookError::InvalidEvent`] for what is out of its bounds and
-    /// [`WebhookError::SerializationError`], with which the transaction may go on; and
-    /// [`WebhookError::StorageError`], after which it can only be rolled back.
+    /// [`InvalidEvent`](webhooks_core::WebhookError::InvalidEvent) for what is out of its bounds and
+    /// [`SerializationError`](webhooks_core::WebhookError::SerializationError), with which the
+    /// transaction may go on; and [`StorageError`](webhooks_core::WebhookError::StorageError), after
+    /// which it can only be rolled back.
     pub async fn send(&self, data: &(impl Serialize + Sync + ?Sized)) -> Result<EventId> {
         let options = &self.options;
         options.validate()?;
         let data = RawJson(Bytes::from(serde_json::to_vec(data)?));
-        self.check_bytes(data.0.len())?;
+        // Before the transaction is spoilt by an error of the server.
+        check_envelope_bytes(options.event_type, data.0.len(), self.max_bytes as usize)?;
         check_data(&data.0)?;
         let priority = options.priority.as_str();
         let row = self
@@ -173,19 +175,6 @@ impl<'a, C: GenericClient + Sync> OutboxSend<'a, C> {
         let id = row.try_get::<_, &str>(0);
         id.map_err(|error| storage_error("read an event's id", &error))?
             .parse()
-    }
-
-    /// The same sum as in `webhook_send`, before the transaction is spoilt by its error.
-    fn check_bytes(&self, data: usize) -> Result<()> {
-        let bytes = 126 + self.options.event_type.len() + data;
-        if u32::try_from(bytes).is_ok_and(|bytes| bytes <= self.max_bytes) {
-            return Ok(());
-        }
-        let text = format!(
-            "the event's body is {bytes} bytes, at most {}",
-            self.max_bytes
-        );
-        Err(WebhookError::InvalidEvent(text.into()))
     }
 }
 

@@ -113,11 +113,12 @@ async fn names_have_one_rule() {
     client.batch_execute(&path).await.unwrap();
     let text = include_str!("../../../tests/vectors/names.json");
     for case in serde_json::from_str::<Vectors<Name>>(text).unwrap().cases {
-        for field in ["tenant", "idempotency key"] {
+        for field in ["tenant", "idempotency key", "ordering key"] {
             let transaction = client.transaction().await.unwrap();
             let outbox = storage.outbox(&transaction);
             let event = match field {
                 "tenant" => outbox.webhook("a").tenant(&case.text),
+                "ordering key" => outbox.webhook("a").ordering_key(&case.text),
                 _ => outbox.webhook("a").idempotency_key(&case.text),
             };
             let first = by_outbox(event.send(&1).await);

@@ -17,6 +17,12 @@ BEGIN
         WHEN NEW.data IS NULL
             THEN RAISE(ABORT, 'data is null; the json null is written ''null''')
         WHEN typeof(NEW.data) = 'blob' THEN RAISE(ABORT, 'data is a blob, it needs to be text')
+        WHEN 'blob' IN (typeof(NEW.event), typeof(NEW.tenant), typeof(NEW.idempotency_key),
+                typeof(NEW.ordering_key), typeof(NEW.traceparent), typeof(NEW.tracestate))
+            THEN RAISE(ABORT, 'event, tenant, keys, traceparent and tracestate need to be text')
+        -- A text is greater than any number: it would be no bound.
+        WHEN NEW.max_bytes IS NOT NULL AND typeof(NEW.max_bytes) <> 'integer'
+            THEN RAISE(ABORT, 'max_bytes needs to be a whole number')
         -- The envelope around the data.
         WHEN 126 + octet_length(NEW.event) + octet_length(NEW.data)
                 > coalesce(NEW.max_bytes, 262144)
@@ -48,6 +54,21 @@ BEGIN
         WHEN NEW.ordering_key GLOB '*[' || char(1) || '-' || char(31) || char(127) || '-'
                 || char(159) || ']*' OR instr(CAST(NEW.ordering_key AS BLOB), x'00') > 0
             THEN RAISE(ABORT, 'ordering key holds a control character')
+        WHEN NEW.traceparent IS NOT NULL AND (
+                length(NEW.traceparent) <> 55 OR octet_length(NEW.traceparent) <> 55
+                OR substr(NEW.traceparent, 1, 3) <> '00-'
+                OR substr(NEW.traceparent, 36, 1) || substr(NEW.traceparent, 53, 1) <> '--'
+                OR substr(NEW.traceparent, 4, 32) || substr(NEW.traceparent, 37, 16)
+                    || substr(NEW.traceparent, 54) GLOB '*[^0-9a-f]*'
+                OR trim(substr(NEW.traceparent, 4, 32), '0') = ''
+                OR trim(substr(NEW.traceparent, 37, 16), '0') = '')
+            THEN RAISE(ABORT, 'traceparent is not 00-<32 hex digits>-<16 hex digits>-<2 hex digits>')
+        WHEN NEW.tracestate IS NOT NULL AND NEW.traceparent IS NULL
+            THEN RAISE(ABORT, 'tracestate has no traceparent')
+        WHEN octet_length(NEW.tracestate) NOT BETWEEN 1 AND 512
+            THEN RAISE(ABORT, 'tracestate needs 1 to 512 bytes')
+        WHEN NEW.tracestate GLOB '*[^ -~]*' OR length(NEW.tracestate) <> octet_length(NEW.tracestate)
+            THEN RAISE(ABORT, 'tracestate holds other than visible ascii and spaces')
         WHEN NEW.delay_ms IS NOT NULL
                 AND (typeof(NEW.delay_ms) <> 'integer' OR NEW.delay_ms NOT BETWEEN 0 AND 2592000000)
             THEN RAISE(ABORT, 'delay_ms needs 0 to 2592000000')

@@ -3,7 +3,10 @@ use std::time::Duration;
 
 use rusqlite::{Connection, params};
 use serde::Serialize;
-use webhooks_core::{EventId, Priority, Result, SendOptions, WebhookError, check_data};
+use webhooks_core::{
+    EventId, Priority, Result, SendOptions, TraceContext, WebhookError, check_data,
+    check_envelope_bytes,
+};
 
 use crate::clock;
 use crate::columns::long;
@@ -12,8 +15,8 @@ use crate::error::storage_error;
 /// The longest body of an event, in bytes, unless a send says otherwise.
 const MAX_BYTES: u32 = 256 << 10;
 const SEND: &str = "INSERT INTO webhook_send (event, data, tenant, priority, delay_ms, \
-    idempotency_key, max_retries, ordering_key, max_bytes, id) \
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+    idempotency_key, max_retries, ordering_key, max_bytes, id, traceparent, tracestate) \
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
 
 /// Sends events inside a transaction of the caller: each exists if and only if that commits.
 ///
@@ -107,6 +110,12 @@ impl<'a> OutboxSend<'a> {
         self
     }
 
+    /// The trace in which it is sent.
+    pub const fn trace(mut self, trace: &'a TraceContext) -> Self {
+        self.options.trace = Some(trace);
+        self
+    }
+
     /// The longest body in bytes. Defaults to 256 KiB.
     pub const fn max_bytes(mut self, bytes: u32) -> Self {
         self.max_bytes = bytes;
@@ -124,7 +133,8 @@ impl<'a> OutboxSend<'a> {
         let options = &self.options;
         options.validate()?;
         let data = serde_json::to_string(data)?;
-        self.check_bytes(data.len())?;
+        // The numbers are in its text, which one of the trigger cannot have.
+        check_envelope_bytes(options.event_type, data.len(), self.max_bytes as usize)?;
         check_data(data.as_bytes())?;
         let id = EventId::new(clock::now());
         let mut statement = self.connection.prepare_cached(SEND).map_err(failed)?;
@@ -139,20 +149,11 @@ impl<'a> OutboxSend<'a> {
             options.ordering_key,
             self.max_bytes,
             id.as_uuid().as_bytes().as_slice(),
+            options.trace.map(TraceContext::parent),
+            options.trace.and_then(TraceContext::state),
         ]);
         sent.map_err(failed)?;
         Ok(id)
-    }
-
-    /// The same sum as in `webhook_send`, with the numbers in its text.
-    fn check_bytes(&self, data: usize) -> Result<()> {
-        let bytes = 126 + self.options.event_type.len() + data;
-        if u32::try_from(bytes).is_ok_and(|bytes| bytes <= self.max_bytes) {
-            return Ok(());
-        }
-        let most = self.max_bytes;
-        let text = format!("the event's body is {bytes} bytes, at most {most}");
-        Err(WebhookError::InvalidEvent(text.into()))
     }
 }
 

@@ -12,7 +12,8 @@ use rusqlite::ffi::ErrorCode;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use support::{client, remove, storage};
-use webhooks_core::WebhookError;
+use webhooks_core::storage::WebhookStorage;
+use webhooks_core::{TraceContext, WebhookError};
 use webhooks_storage_sqlite::Outbox;
 
 #[derive(Deserialize)]
@@ -105,7 +106,12 @@ async fn names_have_one_rule() {
         let outbox = Outbox::new(&client);
         let by_tenant = by_outbox(outbox.webhook("a").tenant(&case.text).send(&1));
         let by_key = by_outbox(outbox.webhook("a").idempotency_key(&case.text).send(&1));
-        for (field, first) in [("tenant", by_tenant), ("idempotency key", by_key)] {
+        let by_order = by_outbox(outbox.webhook("a").ordering_key(&case.text).send(&1));
+        for (field, first) in [
+            ("tenant", by_tenant),
+            ("idempotency key", by_key),
+            ("ordering key", by_order),
+        ] {
             let expect = case.expect.as_ref().map(|says| format!("{field} {says}"));
             assert_eq!(first, expect, "{}", case.id);
             let column = field.replace(' ', "_");
@@ -148,5 +154,79 @@ async fn options_have_one_rule() {
             case.id
         );
     }
+    remove(storage.path());
+}
+
+#[tokio::test]
+async fn traces_have_one_rule() {
+    let storage = storage().await;
+    let client = client(storage.path());
+    let (trace, span) = ("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7");
+    let good = format!("00-{trace}-{span}-01");
+    let long = "a".repeat(513);
+    let cases = [
+        (good.clone(), None),
+        (good.clone(), Some("a=b,c=d")),
+        (String::new(), None),
+        (format!("01-{trace}-{span}-01"), None),
+        (format!("00-{trace}-{span}-01-"), None),
+        (format!("00-{trace}-{span}-0\0"), None),
+        (format!("00-{}-{span}-01", trace.to_uppercase()), None),
+        (format!("00-{}-{span}-01", "0".repeat(32)), None),
+        (format!("00-{trace}-{}-01", "0".repeat(16)), None),
+        (format!("00_{trace}-{span}-01"), None),
+        (good.clone(), Some("")),
+        (good.clone(), Some("a\nb")),
+        (good.clone(), Some("a\0b")),
+        (good.clone(), Some("ä")),
+        (good, Some(&*long)),
+    ];
+    let sql = "INSERT INTO webhook_send (event, data, traceparent, tracestate) \
+               VALUES ('a', '1', ?1, ?2)";
+    for (parent, state) in cases {
+        let first = TraceContext::new(&parent, state);
+        let second = by_sql(client.execute(sql, (&parent, state)));
+        assert_eq!(first.is_err(), second.is_some(), "{parent:?} {state:?}");
+        if let Ok(trace) = first {
+            let outbox = Outbox::new(&client);
+            assert_eq!(by_outbox(outbox.webhook("a").trace(&trace).send(&1)), None);
+            let sent = storage.read_outbox(1_000, 1 << 20).await.unwrap();
+            let same = sent.iter().rev().take(2);
+            assert!(same.into_iter().all(|e| e.trace.as_ref() == Some(&trace)));
+        }
+    }
+    assert!(by_sql(client.execute(sql, (None::<&str>, "a=b"))).is_some());
+    remove(storage.path());
+}
+
+#[tokio::test]
+async fn what_has_another_type_is_refused() {
+    let storage = storage().await;
+    let client = client(storage.path());
+    for column in [
+        "tenant",
+        "idempotency_key",
+        "ordering_key",
+        "traceparent",
+        "tracestate",
+    ] {
+        let sql =
+            format!("INSERT INTO webhook_send (event, data, {column}) VALUES ('a', '1', x'61')");
+        assert!(by_sql(client.execute(&sql, [])).is_some(), "{column}");
+    }
+    for sql in [
+        "INSERT INTO webhook_send (event, data) VALUES (x'61', '1')",
+        "INSERT INTO webhook_send (event, data, max_bytes) VALUES ('a', '1', 'many')",
+        "INSERT INTO webhook_send (event, data, max_bytes) VALUES ('a', '1', 1e9)",
+    ] {
+        assert!(by_sql(client.execute(sql, [])).is_some(), "{sql}");
+    }
+    assert!(
+        storage
+            .read_outbox(1_000, 1 << 20)
+            .await
+            .unwrap()
+            .is_empty()
+    );
     remove(storage.path());
 }
