@@ -7,7 +7,7 @@ use webhooks_core::storage::{Change, DeliveryQuery};
 use webhooks_core::{EventId, Timestamp};
 
 use crate::columns::long;
-use crate::error::Result;
+use crate::error::{Result, unknown};
 use crate::event_row::{EventRow, event_columns};
 use crate::state::{State, all};
 
@@ -23,8 +23,10 @@ const IDLE: &str = concat!(
     event_columns!(),
     ", v.payload, f.idempotency_key, f.fingerprint, f.keep, f.up_to \
      FROM webhook_fan_outs f JOIN webhook_events v ON v.seq = f.event \
-     WHERE f.moved_at <= ?1 ORDER BY f.event LIMIT ?2"
+     WHERE f.moved_at <= ?1 AND f.event > ?3 ORDER BY f.event LIMIT ?2"
 );
+/// Fan-outs that are looked at together: with their payloads, of which each may be large.
+const PIECE: usize = 16;
 /// The column of a statement of fan-outs that follows those of its event.
 const BEHIND: usize = 13;
 
@@ -95,24 +97,33 @@ impl State {
     /// What such a change does to the deliveries that are stored, it must do to those that are not
     /// yet: parts that came after an erasure would bring the payload back.
     pub(crate) fn end_fan_outs(&mut self, query: &DeliveryQuery, to: Change) -> Result<()> {
-        for fan_out in fan_outs(&self.db, Timestamp::from_millis(i64::MAX), usize::MAX)? {
-            if FanOut::ends_with(&fan_out.event, query, to)
-                && let Some(event) = self.unfinished(fan_out.event.event.id)?
-            {
-                self.forget_fan_out(event)?;
+        let (any, mut after) = (Timestamp::from_millis(i64::MAX), 0);
+        loop {
+            let piece = fan_outs(&self.db, any, after, PIECE)?;
+            for FanOut { event: new, .. } in &piece {
+                let event = self.unfinished(new.event.id)?;
+                let event = event.ok_or_else(|| unknown("the event of a fan-out"))?;
+                after = event;
+                if FanOut::ends_with(new, query, to) {
+                    self.forget_fan_out(event)?;
+                }
+            }
+            if piece.len() < PIECE {
+                return Ok(());
             }
         }
-        Ok(())
     }
 }
 
-/// Fan-outs of which no part was stored since this time.
+/// Fan-outs of which no part was stored since this time, of events with a larger number.
 pub(crate) fn fan_outs(
     db: &Connection,
     idle_since: Timestamp,
+    after: i64,
     limit: usize,
 ) -> Result<Vec<FanOut>> {
-    all(db, IDLE, (idle_since.as_millis(), long(limit)), |row| {
+    let params = (idle_since.as_millis(), long(limit), after);
+    all(db, IDLE, params, |row| {
         let event = EventRow::whole(row, 0)?;
         let fingerprint: Option<[u8; 16]> = row.get(BEHIND + 1)?;
         Ok(FanOut {

@@ -48,6 +48,9 @@ impl fmt::Debug for PlainStorage {
 /// What a call takes in the queue besides the bytes that it carries.
 const OF_A_CALL: usize = 256;
 
+/// What a call is for that cancels.
+const CANCEL: &str = "cancel deliveries";
+
 fn bytes_of(events: &[NewEvent]) -> usize {
     let deliveries: usize = events.iter().map(|event| event.deliveries.len()).sum();
     let payloads: usize = events.iter().map(|event| event.event.payload.len()).sum();
@@ -58,16 +61,19 @@ impl PlainStorage {
     /// Cancels what waits for an endpoint that is no more, piece by piece, so that calls beside it
     /// wait for one piece at most. What is left by a failure a sweep cancels.
     async fn cancel_stranded(&self, id: &str, now: Timestamp) -> Result<()> {
-        const WHAT: &str = "cancel deliveries";
         let id = id.to_owned();
         let find = move |state: &mut State| state.endpoint(&id);
-        let Some(endpoint) = self.writer.call(WHAT, OF_A_CALL, find).await? else {
-            return Ok(());
-        };
+        match self.writer.call(CANCEL, OF_A_CALL, find).await? {
+            Some(endpoint) => self.cancel_stranded_of(endpoint.seq, now).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn cancel_stranded_of(&self, endpoint: i64, now: Timestamp) -> Result<()> {
         let mut after = Some(DeliveryId::MIN);
         while let Some(from) = after {
-            let piece = move |state: &mut State| state.cancel_stranded(endpoint.seq, from, now);
-            after = self.writer.call(WHAT, OF_A_CALL, piece).await?;
+            let piece = move |state: &mut State| state.cancel_stranded(endpoint, from, now);
+            after = self.writer.call(CANCEL, OF_A_CALL, piece).await?;
         }
         Ok(())
     }
@@ -191,7 +197,7 @@ impl WebhookStorage for PlainStorage {
     }
 
     async fn fan_outs(&self, idle_since: Timestamp, limit: usize) -> Result<Vec<FanOut>> {
-        let read = move |db: &rusqlite::Connection| fan_outs::fan_outs(db, idle_since, limit);
+        let read = move |db: &rusqlite::Connection| fan_outs::fan_outs(db, idle_since, 0, limit);
         self.readers.call("read fan-outs", read).await
     }
 
@@ -367,6 +373,10 @@ impl WebhookStorage for PlainStorage {
     }
 
     async fn sweep(&self, retention: &Retention, limit: usize, now: Timestamp) -> Result<Swept> {
+        let stranded = |state: &mut State| state.stranded_endpoints();
+        for endpoint in self.writer.call(CANCEL, OF_A_CALL, stranded).await? {
+            self.cancel_stranded_of(endpoint, now).await?;
+        }
         let retention = *retention;
         let sweep = move |state: &mut State| state.sweep(&retention, limit, now);
         self.writer.call("sweep", OF_A_CALL, sweep).await

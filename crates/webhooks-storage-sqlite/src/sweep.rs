@@ -2,7 +2,7 @@
 
 use webhooks_core::storage::Retention;
 use webhooks_core::storage::spi::{IDEMPOTENCY_WINDOW, Swept};
-use webhooks_core::{DeadReason, DeliveryId, DeliveryState, Timestamp};
+use webhooks_core::{DeadReason, DeliveryState, Timestamp};
 
 use crate::columns::long;
 use crate::error::Result;
@@ -33,7 +33,7 @@ const OLD_DEAD: &str = select_rows!(
      WHERE q.state = 5 AND q.updated_at <= ?1 ORDER BY q.updated_at LIMIT ?2"
 );
 const BRING_BACK: &str = "UPDATE webhook_outbox SET refused_at = NULL, reason = NULL \
-    WHERE refused_at <= ?1";
+    WHERE seq IN (SELECT seq FROM webhook_outbox WHERE refused_at <= ?1 LIMIT 256)";
 
 impl State {
     /// Makes one step of a sweep: at most `limit` rows, of which each kind takes what the one before
@@ -51,12 +51,6 @@ impl State {
         // A worker is remembered for a day after its last beat, so that one that was given up and
         // comes back late is still told that it lost its leases.
         self.forget_workers(now.before(IDEMPOTENCY_WINDOW))?;
-        for endpoint in self.stranded_endpoints()? {
-            let mut after = DeliveryId::MIN;
-            while let Some(next) = self.cancel_stranded(endpoint, after, now)? {
-                after = next;
-            }
-        }
         let rest = now.before(webhooks_core::storage::spi::OUTBOX_REST);
         self.execute(BRING_BACK, [rest.as_millis()])?;
         let ended = now.before(retention.delivered);
