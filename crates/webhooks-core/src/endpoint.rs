@@ -35,7 +35,7 @@ pub struct WebhookEndpoint {
     pub url: String,
     /// What signs requests; 1 to 1,024 bytes, none of them zero. Hidden from `Debug`.
     pub secret: String,
-    /// Patterns of [`EventFilter`], 1 to 256 of them.
+    /// Patterns of [`EventFilter`](crate::EventFilter), 1 to 256 of them.
     pub events: Vec<String>,
     /// Whether new events make deliveries for this endpoint. Defaults to true.
     pub enabled: bool,

@@ -22,7 +22,7 @@ pub struct GateState {
     pub failing_since: Option<Timestamp>,
     /// How often what processes know of the endpoint's health was declared void: by
     /// [`Enable`](GateChange::Enable), [`Reset`](GateChange::Reset), and with each new
-    /// [incarnation](EndpointRecord::incarnation) after the first.
+    /// [incarnation](super::EndpointRecord::incarnation) after the first.
     #[serde(default)]
     pub epoch: u64,
 }
