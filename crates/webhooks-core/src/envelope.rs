@@ -22,7 +22,7 @@ pub const ENVELOPE_VERSION: &str = "1.0";
 const MAX_SCRATCH: usize = 16 * 1_024;
 
 /// Bytes of an envelope beside its event type and its data. The outboxes' SQL has the same number.
-const AROUND: usize = 126;
+const AROUND: usize = 127;
 
 thread_local! {
     static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };

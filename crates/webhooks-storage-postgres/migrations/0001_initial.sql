@@ -506,7 +506,7 @@ DECLARE
     -- Whole milliseconds, which is what an envelope carries.
     sent  timestamptz := date_trunc('milliseconds', clock_timestamp());
     -- The envelope around the data.
-    bytes integer := 126 + octet_length(webhook_send.event)
+    bytes integer := 127 + octet_length(webhook_send.event)
                      + octet_length(webhook_send.data::text);
     level smallint := array_position(
         ARRAY['low', 'normal', 'high', 'critical'], webhook_send.priority) - 1;

@@ -24,7 +24,7 @@ BEGIN
         WHEN NEW.max_bytes IS NOT NULL AND typeof(NEW.max_bytes) <> 'integer'
             THEN RAISE(ABORT, 'max_bytes needs to be a whole number')
         -- The envelope around the data.
-        WHEN 126 + octet_length(NEW.event) + octet_length(NEW.data)
+        WHEN 127 + octet_length(NEW.event) + octet_length(NEW.data)
                 > coalesce(NEW.max_bytes, 262144)
             THEN RAISE(ABORT, 'the event''s body has more bytes than max_bytes')
         WHEN NEW.priority IS NOT NULL
