@@ -30,6 +30,7 @@ mod pgbouncer;
 mod postgres;
 mod process;
 mod redis;
+mod scale;
 mod server;
 mod services;
 mod simulate;
@@ -66,6 +67,8 @@ usage: cargo xtask <command>
                  the fuzz targets, each for a minute unless told otherwise
   simulate [SEEDS] [FROM]
                  processes, storage and endpoints in virtual time: 10,000 seeds from 0
+  scale [NAME=VALUE..]
+                 100,000 deliveries a second over several databases, from the cost of single calls
   faults [full]  kills processes and databases, and counts what arrives
   bench [PART..] measures the system on private servers; all parts renew docs/benchmarks.*
   callgrind      counts the instructions of single steps, against tests/micro/instructions.json
@@ -93,6 +96,7 @@ fn run(command: &str, args: &[String]) -> Result {
         "test",
         "demo",
         "simulate",
+        "scale",
         "faults",
         "fuzz",
         "bench",
@@ -113,6 +117,7 @@ fn run(command: &str, args: &[String]) -> Result {
         "demo" => demo::run(args),
         "interop" => interop::run(),
         "simulate" => simulate::run(args),
+        "scale" => scale::run(args),
         "faults" => faults::run(args),
         "fuzz" => fuzz::run(args),
         "bench" => bench::run(args),
