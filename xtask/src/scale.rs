@@ -163,7 +163,8 @@ fn row(first: &str, outcome: &Outcome) {
         percent(outcome.busiest()),
         percent(outcome.places),
         percent(outcome.busiest_places),
-        outcome.behind,
+        // No sign on what is none.
+        outcome.behind.round() + 0.0,
         percent(outcome.stale as f64 / outcome.listed.max(1) as f64),
     );
 }

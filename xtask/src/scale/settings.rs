@@ -53,7 +53,7 @@ impl Default for Settings {
             timeout: 5.0,
             listings: 500.0,
             on_replica: true,
-            stale: 10.0,
+            stale: 2.0,
         }
     }
 }
