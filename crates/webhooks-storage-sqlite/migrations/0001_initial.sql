@@ -73,6 +73,11 @@ CREATE TABLE webhook_lanes (
     -- Of an endpoint that batches.
     batch_events INTEGER,
     batch_wait   INTEGER,
+    -- The rate limit that it has of its own, in requests a second, and when its bucket will be full
+    -- but for one token, in nanoseconds since the epoch.
+    rate        INTEGER,
+    burst       INTEGER,
+    full_at     INTEGER NOT NULL DEFAULT 0,
     enqueued    INTEGER NOT NULL DEFAULT 0,
     delivered   INTEGER NOT NULL DEFAULT 0,
     dead        INTEGER NOT NULL DEFAULT 0,

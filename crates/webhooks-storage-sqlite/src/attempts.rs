@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use rusqlite::{Connection, named_params};
+use rusqlite::{Connection, params};
 use webhooks_core::{AttemptRecord, DeliveryId, FailureKind, Timestamp};
 
 use crate::columns::{long, named_at, number_at, time_at, wrong};
@@ -11,8 +11,7 @@ use crate::error::{Result, unknown};
 use crate::state::{State, all};
 
 const ADD: &str = "INSERT INTO webhook_attempts (delivery, number, started_at, duration_us, status, \
-    failure, ambiguous, headers, response) VALUES (:delivery, :number, :started_at, :duration_us, \
-    :status, :failure, :ambiguous, :headers, :response)";
+    failure, ambiguous, headers, response) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
 const IS_LOGGED: &str = "SELECT EXISTS (SELECT 1 FROM webhook_attempts \
     WHERE delivery = ?1 AND number = ?2 AND started_at = ?3)";
 const OF_DELIVERY: &str = "SELECT number, started_at, duration_us, status, failure, ambiguous, \
@@ -40,13 +39,17 @@ impl State {
         let response = Some(&attempt.response[..]).filter(|response| !response.is_empty());
         self.execute(
             ADD,
-            named_params! {
-                ":delivery": delivery, ":number": attempt.number, ":started_at": started_at,
-                ":duration_us": long(attempt.duration.as_micros()), ":status": attempt.status,
-                ":failure": attempt.failure.map(FailureKind::as_str),
-                ":ambiguous": attempt.ambiguous || is_late, ":headers": headers,
-                ":response": response,
-            },
+            params![
+                delivery,
+                attempt.number,
+                started_at,
+                long(attempt.duration.as_micros()),
+                attempt.status,
+                attempt.failure.map(FailureKind::as_str),
+                attempt.ambiguous || is_late,
+                headers,
+                response,
+            ],
         )
         .map(drop)
     }

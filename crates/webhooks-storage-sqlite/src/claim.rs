@@ -129,11 +129,18 @@ impl State {
         }
         let usual = claim.per_endpoint.saturating_mul(lane.per_turn());
         let room = claiming.room.get(&lane.endpoint).copied().unwrap_or(usual);
+        let pace = lane.pace(claim.rate_limit, claim.now);
+        let tokens = pace.map_or(usize::MAX, |pace| pace.tokens(claim.now));
+        if let Some(pace) = pace.filter(|_| tokens == 0) {
+            claiming.note_due(pace.next_token());
+            return Ok(None);
+        }
+        let room = room.min(tokens.saturating_mul(lane.per_turn()));
         let allowance = self.allowance(&lane, room, claim.now)?;
         if let Some(until) = allowance.filling_until {
             claiming.note_due(until);
         }
-        Ok((allowance.all > 0).then(|| LaneQueue::new(lane, allowance)))
+        Ok((allowance.all > 0).then(|| LaneQueue::new(lane, allowance, pace)))
     }
 
     /// Gives those that have more one turn after another, until the limit is met.
@@ -157,14 +164,18 @@ impl State {
         Ok(())
     }
 
-    /// One turn: one delivery, or one batch, which comes whole though it may pass the limit. Whether
-    /// there was something.
+    /// One turn: one delivery, or one batch, which comes whole though it may pass the limit. It is one
+    /// request. Whether there was something.
     fn turn(
         &mut self,
         claiming: &mut Claiming<'_>,
         queue: &mut LaneQueue,
         piece: usize,
     ) -> Result<bool> {
+        let now = claiming.claim.now;
+        if queue.pace.is_some_and(|pace| pace.tokens(now) == 0) {
+            return Ok(false);
+        }
         let mut count = 0;
         while count < queue.lane.per_turn() {
             let piece = piece.max(queue.lane.per_turn());
@@ -185,8 +196,25 @@ impl State {
         }
         if count > 0 {
             self.cursor = queue.lane.endpoint;
+            self.spend(claiming, queue)?;
         }
         Ok(count > 0)
+    }
+
+    /// Takes the token of one request from the bucket of an endpoint with a rate limit.
+    fn spend(&self, claiming: &mut Claiming<'_>, queue: &mut LaneQueue) -> Result<()> {
+        const KEEP: &str = "UPDATE webhook_lanes SET full_at = ?2 WHERE endpoint = ?1";
+        let now = claiming.claim.now;
+        let Some(pace) = &mut queue.pace else {
+            return Ok(());
+        };
+        pace.spend(now);
+        let pace = *pace;
+        self.execute(KEEP, (queue.lane.endpoint, pace.full_at))?;
+        if pace.tokens(now) == 0 && queue.has_more() {
+            claiming.note_due(pace.next_token());
+        }
+        Ok(())
     }
 
     /// Leases one row under a new token. Tokens of a row only grow, over replays too: whoever held

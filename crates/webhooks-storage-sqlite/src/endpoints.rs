@@ -34,13 +34,15 @@ const BURY: &str = "UPDATE webhook_endpoints SET definition = '{}', enabled = 0,
     deleted_at = ?3, stranded = 1 WHERE seq = ?1";
 /// What a claim has to know of an endpoint, from where it is kept.
 const LANE: &str = "INSERT INTO webhook_lanes (endpoint, incarnation, open, held_until, max_leased, \
-    batch_events, batch_wait) \
+    batch_events, batch_wait, rate, burst) \
     SELECT seq, incarnation, enabled AND NOT paused AND deleted_at IS NULL, held_until, max_leased, \
-    definition ->> '$.batch.max_events', definition ->> '$.batch.max_wait_ms' \
+    definition ->> '$.batch.max_events', definition ->> '$.batch.max_wait_ms', \
+    definition ->> '$.rate_limit.requests_per_second', definition ->> '$.rate_limit.burst_size' \
     FROM webhook_endpoints WHERE seq = ?1 \
     ON CONFLICT (endpoint) DO UPDATE SET incarnation = excluded.incarnation, open = excluded.open, \
     held_until = excluded.held_until, max_leased = excluded.max_leased, \
-    batch_events = excluded.batch_events, batch_wait = excluded.batch_wait";
+    batch_events = excluded.batch_events, batch_wait = excluded.batch_wait, \
+    rate = excluded.rate, burst = excluded.burst";
 
 impl State {
     /// Saves a definition over what is expected. Check and save are one step: of two processes that

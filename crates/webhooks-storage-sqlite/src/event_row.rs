@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use rusqlite::named_params;
+use rusqlite::params;
 use webhooks_core::storage::spi::NewEvent;
 use webhooks_core::{EventId, EventType, Priority, Timestamp, TraceContext, WebhookEvent};
 
@@ -35,8 +35,7 @@ pub(crate) use event_columns;
 
 const INSERT: &str = "INSERT INTO webhook_events (seq, id, event_type, tenant, ordering_key, \
     trace_parent, trace_state, created_at, due_at, priority, max_retries, payload) \
-    VALUES (:seq, :id, :event_type, :tenant, :ordering_key, :trace_parent, :trace_state, \
-    :created_at, :due_at, :priority, :max_retries, :payload)";
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
 const FIND: &str = concat!(
     "SELECT ",
     event_columns!(),
@@ -117,16 +116,20 @@ impl State {
         let seq = self.next(|numbers| &mut numbers.event)?;
         self.execute(
             INSERT,
-            named_params! {
-                ":seq": seq, ":id": event.id.as_uuid().as_bytes().as_slice(),
-                ":event_type": event.event_type.as_str(), ":tenant": event.tenant,
-                ":ordering_key": event.ordering_key,
-                ":trace_parent": event.trace.as_ref().map(TraceContext::parent),
-                ":trace_state": event.trace.as_ref().and_then(TraceContext::state),
-                ":created_at": event.created_at.as_millis(), ":due_at": new.due_at.as_millis(),
-                ":priority": new.priority.level(), ":max_retries": new.max_retries,
-                ":payload": &event.payload[..],
-            },
+            params![
+                seq,
+                event.id.as_uuid().as_bytes().as_slice(),
+                event.event_type.as_str(),
+                event.tenant,
+                event.ordering_key,
+                event.trace.as_ref().map(TraceContext::parent),
+                event.trace.as_ref().and_then(TraceContext::state),
+                event.created_at.as_millis(),
+                new.due_at.as_millis(),
+                new.priority.level(),
+                new.max_retries,
+                &event.payload[..],
+            ],
         )?;
         Ok(seq)
     }

@@ -1,10 +1,11 @@
 use std::time::Duration;
 
 use rusqlite::OptionalExtension;
-use webhooks_core::Timestamp;
+use webhooks_core::{RateLimitConfig, Timestamp};
 
 use crate::columns::{long, number_at, some_time_at};
 use crate::error::Result;
+use crate::pace::Pace;
 use crate::state::State;
 
 /// What a claim knows of an endpoint of which something is ready: a row of `webhook_lanes`.
@@ -16,6 +17,9 @@ pub(crate) struct Lane {
     pub(crate) max_leased: Option<usize>,
     /// Deliveries of a full batch, and how long one fills at most.
     pub(crate) batch: Option<(usize, Duration)>,
+    /// The endpoint's own rate limit, and since when its bucket counts: see [`Pace`].
+    pub(crate) rate: Option<RateLimitConfig>,
+    pub(crate) full_at: i64,
     pub(crate) ready: usize,
     pub(crate) leased: usize,
 }
@@ -39,8 +43,8 @@ const MOST_FILLING: i64 = 10_000;
 macro_rules! select_lanes {
     ($rest:expr) => {
         concat!(
-            "SELECT endpoint, incarnation, held_until, max_leased, batch_events, batch_wait, ready, \
-             leased FROM webhook_lanes ",
+            "SELECT endpoint, incarnation, held_until, max_leased, batch_events, batch_wait, rate, \
+             burst, full_at, ready, leased FROM webhook_lanes ",
             $rest
         )
     };
@@ -65,20 +69,34 @@ impl Lane {
             let wait = Duration::from_millis(u64::try_from(wait).unwrap_or(0));
             (count(events).max(1), wait)
         });
+        let rate: Option<u32> = row.get(6)?;
+        let burst: Option<u32> = row.get(7)?;
+        let rate = rate.zip(burst).map(|(rate, burst)| RateLimitConfig {
+            requests_per_second: rate,
+            burst_size: burst,
+        });
         Ok(Self {
             endpoint: row.get(0)?,
             incarnation: row.get(1)?,
             held_until: some_time_at(row, 2)?,
             max_leased: max_leased.map(count),
             batch,
-            ready: number_at(row, 6)?,
-            leased: number_at(row, 7)?,
+            rate,
+            full_at: row.get(8)?,
+            ready: number_at(row, 9)?,
+            leased: number_at(row, 10)?,
         })
     }
 
     /// How many deliveries one turn gives: those of one request.
     pub(crate) fn per_turn(&self) -> usize {
         self.batch.map_or(1, |(events, _)| events)
+    }
+
+    /// How fast it may still be sent to, if its own limit or that of all bounds it.
+    pub(crate) fn pace(&self, of_all: Option<RateLimitConfig>, now: Timestamp) -> Option<Pace> {
+        let limit = self.rate.or(of_all)?;
+        Some(Pace::new(limit, self.full_at, now))
     }
 }
 

@@ -3,6 +3,7 @@ use std::collections::VecDeque;
 use crate::columns::long;
 use crate::error::Result;
 use crate::lane::{Allowance, Lane};
+use crate::pace::Pace;
 use crate::row::{Row, select_rows};
 use crate::state::State;
 
@@ -12,6 +13,9 @@ use crate::state::State;
 pub(crate) struct LaneQueue {
     pub(crate) lane: Lane,
     pub(crate) left: Allowance,
+    /// Of an endpoint with a rate limit.
+    pub(crate) pace: Option<Pace>,
+    taken: usize,
     sound: Range,
     suspects: Range,
 }
@@ -37,7 +41,7 @@ const SUSPECT: &str = select_rows!(
 );
 
 impl LaneQueue {
-    pub(crate) fn new(lane: Lane, left: Allowance) -> Self {
+    pub(crate) fn new(lane: Lane, left: Allowance, pace: Option<Pace>) -> Self {
         let range = || Range {
             after: (i64::MIN, i64::MIN),
             ..Range::default()
@@ -45,6 +49,8 @@ impl LaneQueue {
         Self {
             lane,
             left,
+            pace,
+            taken: 0,
             sound: range(),
             suspects: range(),
         }
@@ -85,8 +91,14 @@ impl LaneQueue {
         })
     }
 
+    /// Whether something is ready that was not taken.
+    pub(crate) fn has_more(&self) -> bool {
+        self.lane.ready > self.taken
+    }
+
     /// Notes that a row was taken.
     pub(crate) fn took(&mut self, row: &Row) {
+        self.taken += 1;
         self.left.all -= 1;
         self.left.sound = self
             .left

@@ -53,6 +53,7 @@ mod numbering;
 mod numbers;
 mod order;
 mod outbox;
+mod pace;
 mod places;
 mod plain_storage;
 mod readers;

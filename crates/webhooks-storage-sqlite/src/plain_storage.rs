@@ -407,6 +407,10 @@ impl WebhookStorage for PlainStorage {
             .await
     }
 
+    fn limits_rate(&self) -> bool {
+        true
+    }
+
     async fn wait(&self) -> Result<()> {
         // A permit that was left is taken here at once, so that what came between a claim and this
         // call is not missed.

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use rusqlite::named_params;
+use rusqlite::params;
 use uuid::Uuid;
 use webhooks_core::storage::spi::POISON_SUSPECT_CRASHES;
 use webhooks_core::{
@@ -64,17 +64,15 @@ macro_rules! select_rows {
 }
 pub(crate) use select_rows;
 
-const INSERT: &str = "INSERT INTO webhook_queue (seq, id, event, endpoint, incarnation, state, \
-    priority, sort_key, place, sent_at, due_at, updated_at, token, attempts, max_retries, crashes, \
-    worker, reason, by_name, order_key, holds, in_line, erased) \
-    VALUES (:seq, :id, :event, :endpoint, :incarnation, :state, :priority, :sort_key, :seq, \
-    :sent_at, :due_at, :updated_at, :token, 0, :max_retries, 0, :worker, :reason, :by_name, \
-    :order_key, :holds, :in_line, 0)";
-const UPDATE: &str = "UPDATE webhook_queue SET state = :state, sort_key = :sort_key, \
-    place = :place, sent_at = :sent_at, due_at = :due_at, updated_at = :updated_at, \
-    token = :token, attempts = :attempts, crashes = :crashes, worker = :worker, reason = :reason, \
-    last_status = :last_status, last_failure = :last_failure, in_line = :in_line, \
-    erased = :erased WHERE seq = :seq";
+/// Values are bound by their position: to look up a name costs as much as to bind.
+const INSERT: &str = "INSERT INTO webhook_queue (seq, place, id, event, endpoint, incarnation, state, \
+    priority, sort_key, sent_at, due_at, updated_at, token, max_retries, worker, reason, by_name, \
+    order_key, holds, in_line, attempts, crashes, erased) \
+    VALUES (?1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, \
+    ?19, 0, 0, 0)";
+const UPDATE: &str = "UPDATE webhook_queue SET state = ?2, sort_key = ?3, place = ?4, sent_at = ?5, \
+    due_at = ?6, updated_at = ?7, token = ?8, attempts = ?9, crashes = ?10, worker = ?11, \
+    reason = ?12, last_status = ?13, last_failure = ?14, in_line = ?15, erased = ?16 WHERE seq = ?1";
 
 impl Row {
     pub(crate) fn of(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
@@ -177,16 +175,27 @@ impl State {
         let id: Uuid = row.id.as_uuid();
         self.execute(
             INSERT,
-            named_params! {
-                ":seq": row.seq, ":id": id.as_bytes().as_slice(), ":event": row.event,
-                ":endpoint": row.endpoint, ":incarnation": row.incarnation,
-                ":state": state_code(row.state), ":priority": row.priority.level(),
-                ":sort_key": row.sort_key(), ":sent_at": row.sent_at.as_millis(),
-                ":due_at": row.due_at.as_millis(), ":updated_at": row.updated_at.as_millis(),
-                ":token": row.token, ":max_retries": row.max_retries, ":worker": row.worker,
-                ":reason": row.reason(), ":by_name": row.by_name, ":order_key": row.order_key,
-                ":holds": row.on_dead == OnDead::Hold, ":in_line": row.in_line,
-            },
+            params![
+                row.seq,
+                id.as_bytes().as_slice(),
+                row.event,
+                row.endpoint,
+                row.incarnation,
+                state_code(row.state),
+                row.priority.level(),
+                row.sort_key(),
+                row.sent_at.as_millis(),
+                row.due_at.as_millis(),
+                row.updated_at.as_millis(),
+                row.token,
+                row.max_retries,
+                row.worker,
+                row.reason(),
+                row.by_name,
+                row.order_key,
+                row.on_dead == OnDead::Hold,
+                row.in_line,
+            ],
         )?;
         Ok(())
     }
@@ -194,15 +203,24 @@ impl State {
     pub(crate) fn update_row(&self, row: &Row) -> Result<()> {
         self.execute(
             UPDATE,
-            named_params! {
-                ":seq": row.seq, ":state": state_code(row.state), ":sort_key": row.sort_key(),
-                ":place": row.place, ":sent_at": row.sent_at.as_millis(),
-                ":due_at": row.due_at.as_millis(), ":updated_at": row.updated_at.as_millis(),
-                ":token": row.token, ":attempts": row.attempts, ":crashes": row.crashes,
-                ":worker": row.worker, ":reason": row.reason(), ":last_status": row.last_status,
-                ":last_failure": row.last_failure.map(FailureKind::as_str),
-                ":in_line": row.in_line, ":erased": row.erased,
-            },
+            params![
+                row.seq,
+                state_code(row.state),
+                row.sort_key(),
+                row.place,
+                row.sent_at.as_millis(),
+                row.due_at.as_millis(),
+                row.updated_at.as_millis(),
+                row.token,
+                row.attempts,
+                row.crashes,
+                row.worker,
+                row.reason(),
+                row.last_status,
+                row.last_failure.map(FailureKind::as_str),
+                row.in_line,
+                row.erased,
+            ],
         )?;
         Ok(())
     }

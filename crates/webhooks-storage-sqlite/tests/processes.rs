@@ -10,11 +10,12 @@ use std::collections::HashSet;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use support::events::{claim, delivered, endpoint, event};
 use support::{fresh_path, remove};
 use webhooks_core::storage::{Deleted, DeliveryQuery, Expected, WebhookStorage};
-use webhooks_core::{DeliveryState, WorkerId};
+use webhooks_core::{DeliveryState, RateLimitConfig, WorkerId};
 use webhooks_storage_sqlite::SqliteStorage;
 
 /// The file of a started process, and what it is to do.
@@ -186,6 +187,35 @@ async fn a_change_of_another_process_is_seen_at_once() {
         };
         assert!(storage.deliveries(&query).await.unwrap().items.is_empty());
     }
+    drop((one, other));
+    remove(&path);
+}
+
+#[tokio::test]
+async fn processes_share_the_rate_limit_of_an_endpoint() {
+    let path = fresh_path();
+    let one = SqliteStorage::open(&path).await.unwrap();
+    let other = SqliteStorage::open(&path).await.unwrap();
+    let mut limited = endpoint("a");
+    limited.rate_limit = Some(RateLimitConfig {
+        requests_per_second: 2,
+        burst_size: 4,
+    });
+    one.save_endpoint(&limited).await.unwrap();
+    let now = one.beat(None, None).await.unwrap().now;
+    let events: Vec<_> = (0..20).map(|_| event("a", b"1", now)).collect();
+    one.enqueue(&events, None, now).await.unwrap();
+    let worker = WorkerId::unique();
+    let take = async |storage: &SqliteStorage, limit, after_ms| {
+        let at = now.after(Duration::from_millis(after_ms));
+        let claimed = storage.claim(&claim(&worker, limit, at)).await.unwrap();
+        (claimed.deliveries.len(), claimed.next_due)
+    };
+    assert_eq!(take(&one, 3, 0).await.0, 3);
+    let in_half_a_second = Some(now.after(Duration::from_millis(500)));
+    assert_eq!(take(&other, 10, 0).await, (1, in_half_a_second));
+    assert_eq!(take(&one, 10, 499).await, (0, in_half_a_second));
+    assert_eq!(take(&other, 10, 1_000).await.0, 2);
     drop((one, other));
     remove(&path);
 }
