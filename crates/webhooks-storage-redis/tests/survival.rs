@@ -170,11 +170,12 @@ async fn killed_connections_lose_nothing() {
     let storage = support::storage(&server.url(), "webhooks", 1).await;
     let load = Load::start(storage).await;
     let other = support::client(&server.url()).await;
-    for _ in 0..15 {
+    // On a busy machine not all are back after a pause.
+    let mut killed = 0;
+    while killed < 30 {
         tokio::time::sleep(Duration::from_millis(150)).await;
         let others = vec![fred::types::client::ClientKillFilter::SkipMe(true)];
-        let killed: i64 = other.client_kill(others).await.unwrap();
-        assert!(killed >= 2);
+        killed += other.client_kill::<i64>(others).await.unwrap();
     }
     load.end().await;
 }
