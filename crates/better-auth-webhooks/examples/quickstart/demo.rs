@@ -2,9 +2,10 @@
 
 use std::error::Error;
 use std::io::{IsTerminal, Write};
+use std::path::Path;
 use std::time::Duration;
 
-use better_auth_webhooks::storage::{DeliveryQuery, MemoryStorage};
+use better_auth_webhooks::storage::{DeliveryQuery, SqliteStorage};
 use better_auth_webhooks::{
     CircuitBreakerConfig, EndpointMetrics, NetworkPolicy, RetryStrategy, WebhookEndpoint,
     WebhookSystem,
@@ -27,7 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(15);
 
 type Outcome<T = ()> = Result<T, Box<dyn Error>>;
 
-pub(crate) async fn run() -> Outcome<bool> {
+pub(crate) async fn run(database: &Path) -> Outcome<bool> {
     let started = Instant::now();
     // Private addresses and plain http are refused unless they are allowed by name.
     let system = WebhookSystem::builder()
@@ -44,7 +45,7 @@ pub(crate) async fn run() -> Outcome<bool> {
             timeout_seconds: 1,
             half_open_max_requests: 3,
         })
-        .build(MemoryStorage::new());
+        .build(SqliteStorage::open(database).await?);
 
     let receivers = register(&system).await?;
     send(&system).await?;

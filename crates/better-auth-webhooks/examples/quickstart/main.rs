@@ -5,13 +5,18 @@
     reason = "a program talks to a person"
 )]
 
+mod database;
 mod demo;
 mod receivers;
 mod send_file;
 
+use std::error::Error;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
+
+use crate::database::Database;
 
 /// Webhooks at work.
 ///
@@ -33,6 +38,10 @@ struct Arguments {
     /// What signs them.
     #[arg(long, requires = "events")]
     secret: Option<String>,
+    /// Keeps the events in this SQLite file, so that the next run goes on with what waits. Without
+    /// it they are in a temporary file.
+    #[arg(long, value_name = "FILE", requires = "events")]
+    database: Option<PathBuf>,
 }
 
 impl Arguments {
@@ -47,16 +56,23 @@ impl Arguments {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let ended = match Arguments::parse().job() {
-        None => demo::run().await,
-        Some(job) => send_file::run(&job).await,
-    };
-    match ended {
+    match run(Arguments::parse()).await {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("error: {error}");
             ExitCode::FAILURE
         }
+    }
+}
+
+async fn run(mut arguments: Arguments) -> Result<bool, Box<dyn Error>> {
+    let database = match arguments.database.take() {
+        Some(path) => Database::named(path),
+        None => Database::temporary()?,
+    };
+    match arguments.job() {
+        None => demo::run(database.path()).await,
+        Some(job) => send_file::run(&job, database.path()).await,
     }
 }

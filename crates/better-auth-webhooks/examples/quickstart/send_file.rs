@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 use std::error::Error;
+use std::path::Path;
 use std::time::Duration;
 
-use better_auth_webhooks::storage::MemoryStorage;
+use better_auth_webhooks::storage::SqliteStorage;
 use better_auth_webhooks::{
     NetworkPolicy, Notice, NoticeStream, RetryStrategy, WebhookEndpoint, WebhookSystem,
 };
@@ -40,7 +41,7 @@ struct Report {
     bad: usize,
 }
 
-pub(crate) async fn run(job: &Job) -> Result<bool, Box<dyn Error>> {
+pub(crate) async fn run(job: &Job, database: &Path) -> Result<bool, Box<dyn Error>> {
     let lines: Box<dyn AsyncBufRead + Unpin> = match job.events.as_str() {
         "-" => Box::new(BufReader::new(tokio::io::stdin())),
         path => Box::new(BufReader::new(
@@ -58,7 +59,7 @@ pub(crate) async fn run(job: &Job) -> Result<bool, Box<dyn Error>> {
             max_delay_ms: 5_000,
             backoff_multiplier: 2.0,
         })
-        .try_build(MemoryStorage::new())?;
+        .try_build(SqliteStorage::open(database).await?)?;
     system
         .register_endpoint(WebhookEndpoint {
             id: "endpoint".to_string(),
@@ -68,6 +69,7 @@ pub(crate) async fn run(job: &Job) -> Result<bool, Box<dyn Error>> {
             ..Default::default()
         })
         .await?;
+    finish_last_run(&system).await?;
     let mut report = Report {
         notices: system.notices()?,
         waiting: HashMap::new(),
@@ -83,6 +85,16 @@ pub(crate) async fn run(job: &Job) -> Result<bool, Box<dyn Error>> {
         report.delivered, report.dead, report.bad
     );
     Ok(report.dead == 0 && report.bad == 0)
+}
+
+/// Sends first what an earlier run left in the file.
+async fn finish_last_run(system: &WebhookSystem) -> Result<(), Box<dyn Error>> {
+    let waiting = system.get_metrics().await?.counts.waiting();
+    if waiting > 0 {
+        println!("{waiting} of an earlier run go first");
+        while !system.drain(Duration::from_secs(1)).await? {}
+    }
+    Ok(())
 }
 
 async fn send_lines(
