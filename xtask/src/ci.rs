@@ -3,7 +3,8 @@
 use std::time::SystemTime;
 
 use crate::{
-    Result, api, callgrind, demo, deny, features, figures, layers, process, simulate, test,
+    Result, api, callgrind, demo, deny, features, figures, layers, process, rusqlite, simulate,
+    test,
 };
 
 /// Runs one step after the other up to the first that fails, and tells how long each took.
@@ -16,6 +17,7 @@ pub(crate) fn run() -> Result {
         cargo(&[&what[..], &["--", "-D", "warnings"]].concat())
     })?;
     step("features", features::run)?;
+    step("rusqlite", rusqlite::run)?;
     step("docs", docs)?;
     step("api", || api::run(&[]))?;
     step("test", || test::run(&[]))?;

@@ -30,6 +30,7 @@ mod pgbouncer;
 mod postgres;
 mod process;
 mod redis;
+mod rusqlite;
 mod scale;
 mod server;
 mod services;
@@ -54,12 +55,12 @@ usage: cargo xtask <command>
 
   test [ARGS]    all tests, on a private PostgreSQL and Redis; ARGS go to the test runner
   ci             everything that CI runs
-  layers         which crate may depend on which
   api [bless]    the public items of the library crates, against docs/api
   figures        how long files and functions are, and how much explains them, within bounds
   layers         which crate and which file may depend on which
   deny           licences, bans, sources and advisories of the dependencies
   features       each library crate alone, without features and with each of them
+  rusqlite       the SQLite storage beside crates that link the same library
   services       starts PostgreSQL and Redis for work by hand, until Ctrl-C
   demo [ARGS]    the quickstart example
   interop        our signatures against the verifiers of other languages
@@ -108,6 +109,7 @@ fn run(command: &str, args: &[String]) -> Result {
     match command {
         "test" => test::run(args),
         "ci" => ci::run(),
+        "rusqlite" => rusqlite::run(),
         "layers" => layers::run(),
         "api" => api::run(args),
         "figures" => figures::run(),
