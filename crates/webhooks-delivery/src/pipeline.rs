@@ -369,8 +369,9 @@ struct Parts {
     driver: Arc<Driver>,
     worker: Arc<Worker>,
     endpoints: Arc<EndpointReader>,
-    /// A claim or a commit failed, and perhaps only its answer was lost.
-    /// Told by claimers and the committer, waited for by the search for lost leases.
+    /// A claim or a commit failed, and perhaps only its answer was lost; or the storage does not know
+    /// a lease. Told by claimers, the committer and the recorder, waited for by the search for lost
+    /// leases.
     leases_unknown: Arc<Notify>,
 }
 
@@ -383,6 +384,7 @@ impl Parts {
             worker: self.worker.clone(),
             endpoints: self.endpoints.clone(),
             recording: recording.clone(),
+            leases_unknown: self.leases_unknown.clone(),
         };
         spawn(Box::pin(recorder.run()));
         let lost = LostLeases {

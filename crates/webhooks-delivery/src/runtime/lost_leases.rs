@@ -1,4 +1,5 @@
-//! Gives back what a claim or a commit leased to this process when its answer was lost.
+//! Gives back what a claim or a commit leased to this process when its answer was lost, and what the
+//! storage holds for leased since it lost the outcome.
 //!
 //! Nobody else may take it for as long as this process beats.
 
@@ -22,16 +23,20 @@ const PAUSE: Duration = Duration::from_secs(10);
 /// Looks after a failure, and one more for what the last has seen: the storage may go on working on
 /// a call for as long as a minute after its caller has been told that it failed.
 const LOOKS: usize = 7;
+/// Between two rounds that nothing has asked for: a storage that lost what it had acknowledged, as
+/// when a replica takes over that had not got all, may hold leases whose outcome it has forgotten.
+const EVERY: Duration = Duration::from_secs(60);
 /// Leases of one page.
 /// A process may hold thousands; each page is compared under the scheduler's lock.
 const PAGE: usize = 500;
 
-/// Looks for lost leases after each call that may have leased some and failed.
+/// Looks for lost leases after each call that may have leased some and failed, after each outcome that
+/// the storage does not know the lease of, and every minute.
 #[derive(Debug)]
 pub(crate) struct LostLeases {
     pub(crate) driver: Arc<Driver>,
     pub(crate) worker: Arc<Worker>,
-    /// Told when such a call has failed.
+    /// Told when such a call has failed, or such an outcome was refused.
     pub(crate) unknown: Arc<Notify>,
 }
 
@@ -43,10 +48,12 @@ impl LostLeases {
     pub(crate) async fn keep_giving_back(self) {
         let mut retrying = Retrying::new("look for lost claims");
         loop {
-            self.unknown.notified().await;
+            let asked = tokio::time::timeout(EVERY, self.unknown.notified()).await;
+            // One more than these: twice is often enough where no call is still on its way.
+            let looks = if asked.is_ok() { LOOKS } else { 1 };
             // The first look of a round only notes: nothing was seen before it.
             let mut seen = HashSet::new();
-            for _ in 0..=LOOKS {
+            for _ in 0..=looks {
                 seen = loop {
                     match self.give_back(&seen).await {
                         Ok(found) => break found,

@@ -11,6 +11,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::time::sleep;
 use tracing::Instrument;
 use webhooks_core::storage::spi::{EndpointGate, Settled, Settlement};
@@ -46,6 +47,8 @@ pub(crate) struct Recorder {
     pub(crate) worker: Arc<Worker>,
     pub(crate) endpoints: Arc<EndpointReader>,
     pub(crate) recording: Arc<Recording>,
+    /// Told when the storage does not know the lease of an outcome.
+    pub(crate) leases_unknown: Arc<Notify>,
 }
 
 /// What is settled together, with whose each is.
@@ -136,7 +139,12 @@ impl Recorder {
                 // The first try was carried out and its answer lost: it is no lost lease, and
                 // listeners have heard nothing yet.
                 Ok(Settled::Stale) if has_settled_before => self.tell(&settlement, &event),
-                Ok(Settled::Stale) => warn(&settlement),
+                Ok(Settled::Stale) => {
+                    warn(&settlement);
+                    // Perhaps the storage has lost what it had acknowledged, and with it the end of
+                    // other leases.
+                    self.leases_unknown.notify_one();
+                }
                 Ok(Settled::Cancelled) => {
                     let notice = || Notice::cancelled(&settlement, &event);
                     self.driver.notices().tell(notice);
