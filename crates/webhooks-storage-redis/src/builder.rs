@@ -13,6 +13,7 @@ use crate::error::{is_refused, storage_error};
 use crate::keys::Keys;
 use crate::plain_storage::PlainStorage;
 use crate::redis_storage::RedisStorage;
+use crate::replicas::{self, Replicas};
 use crate::reply::Reply;
 use crate::script::Script;
 use crate::wake::Wake;
@@ -28,6 +29,7 @@ pub struct RedisStorageBuilder {
     prefix: String,
     partitions: usize,
     timeout: Duration,
+    replicas: Option<Replicas>,
     keys: EncryptionKeys,
 }
 
@@ -48,6 +50,7 @@ impl RedisStorage {
             prefix: "webhooks".into(),
             partitions: 1,
             timeout: Duration::from_secs(10),
+            replicas: None,
             keys: EncryptionKeys::none(),
         }
     }
@@ -73,6 +76,23 @@ impl RedisStorageBuilder {
     /// own, which `fred` leaves out by default. Defaults to 10 seconds.
     pub const fn command_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
+        self
+    }
+
+    /// Waits, before an event or an outcome is acknowledged, until this many replicas of its node have
+    /// it in memory (`WAIT`). With fewer within `timeout` the call fails as transient
+    /// ([`is_transient`](WebhookError::is_transient)) and its outcome is unknown: it is stored, but may
+    /// be lost with its node; the same call again waits anew. Ask for all replicas that may take over.
+    /// Endpoints, documents, numbers over time and changes by hand are not waited for.
+    ///
+    /// The server holds up what comes behind on the same connection. So the first client of the pool is
+    /// kept for what does not wait, and a pool of three to five fits. Defaults to 0, which waits for none;
+    /// `timeout` is 1 ms or more, and shorter than [`command_timeout`](Self::command_timeout).
+    pub const fn wait_for_replicas(mut self, replicas: u32, timeout: Duration) -> Self {
+        self.replicas = match replicas {
+            0 => None,
+            count => Some(Replicas { count, timeout }),
+        };
         self
     }
 
@@ -102,8 +122,12 @@ impl RedisStorageBuilder {
         let client = client.clone();
         let keys = Keys::new(&self.prefix, self.partitions);
         let channel = keys.channel();
-        let connection = Connection::new(self.clients, keys, revivals);
+        let connection = Connection::new(self.clients, keys, self.replicas, revivals);
         let warnings = check(&connection, &client).await?;
+        if self.replicas.is_some() {
+            let asked = replicas::ask(&client, &channel, 0, Duration::ZERO).await;
+            asked.map_err(|error| refused(&error, "+wait", ""))?;
+        }
         let asked = Wake::ask(&client, &channel).await;
         asked.map_err(|error| refused(&error, "+subscribe", &format!("&{channel}")))?;
         let wake = Wake::subscribe(&client, &channel).await;
@@ -136,6 +160,13 @@ impl RedisStorageBuilder {
             return refuse(format!(
                 "there are {} partitions, it needs 1 to {MOST_PARTITIONS}",
                 self.partitions
+            ));
+        }
+        let may_wait = Duration::from_millis(1)..self.timeout;
+        if let Some(replicas) = self.replicas.filter(|r| !may_wait.contains(&r.timeout)) {
+            return refuse(format!(
+                "replicas are waited for {:?}, it needs 1 ms or more and less than the {:?} of a command",
+                replicas.timeout, self.timeout
             ));
         }
         Ok(())

@@ -5,12 +5,13 @@ use std::time::Duration;
 use fred::clients::{Client, Pool};
 use fred::error::{Error, ErrorKind};
 use fred::interfaces::{ClientLike, LuaInterface};
-use fred::types::{ClientState, Value};
+use fred::types::{ClientState, MultipleKeys, Value};
 use webhooks_core::{Result, WebhookError};
 
 use crate::args::Args;
 use crate::error::{is_full, is_unknown_script, storage_error};
 use crate::keys::Keys;
+use crate::replicas::{Link, Replicas};
 use crate::reply::Reply;
 use crate::revival::Revival;
 use crate::script::{Script, Scripts};
@@ -74,17 +75,24 @@ pub(crate) struct Connection {
     next: AtomicUsize,
     scripts: Scripts,
     channel: String,
+    replicas: Option<Replicas>,
     pub(crate) keys: Keys,
     _revivals: Vec<Revival>,
 }
 
 impl Connection {
-    pub(crate) fn new(clients: RedisClients, keys: Keys, revivals: Vec<Revival>) -> Self {
+    pub(crate) fn new(
+        clients: RedisClients,
+        keys: Keys,
+        replicas: Option<Replicas>,
+        revivals: Vec<Revival>,
+    ) -> Self {
         Self {
             clients,
             next: AtomicUsize::new(0),
             scripts: Scripts::new(),
             channel: keys.channel(),
+            replicas,
             keys,
             _revivals: revivals,
         }
@@ -127,20 +135,42 @@ impl Connection {
         now: &str,
         args: &Args,
     ) -> std::result::Result<Value, Error> {
-        let client = self.client()?;
-        let keys = self.keys.of_script(partition);
+        let Some(replicas) = self.replicas.filter(|_| script.acknowledges()) else {
+            let keys = self.keys.of_script(partition, false);
+            return self
+                .call(self.client(false)?, script, keys, now, args)
+                .await;
+        };
+        let client = self.client(true)?;
+        let link = Link::of(client);
+        let keys = self.keys.of_script(partition, true);
+        let answer = self.call(client, script, keys, now, args).await?;
+        let key = keys.first().map_or("", String::as_str);
+        replicas.wait(client, link, key).await?;
+        Ok(answer)
+    }
+
+    async fn call(
+        &self,
+        client: &Client,
+        script: Script,
+        keys: &[String],
+        now: &str,
+        args: &Args,
+    ) -> std::result::Result<Value, Error> {
+        let keys = || keys.iter().map(String::as_str).collect::<MultipleKeys>();
         let values = || {
             let all = [self.channel.as_str().into(), now.into()];
             all.into_iter().chain(args.values()).collect::<Vec<Value>>()
         };
         if let Some(hash) = self.scripts.hash(script) {
-            match client.evalsha(hash, keys, values()).await {
+            match client.evalsha(hash, keys(), values()).await {
                 Err(error) if is_unknown_script(&error) => {}
                 answer => return answer,
             }
         }
         // This also makes the server know the script, on the node that keeps the partition.
-        let answer = client.eval(script.source(), keys, values()).await?;
+        let answer = client.eval(script.source(), keys(), values()).await?;
         if self.scripts.hash(script).is_none() {
             // The script has run; without its hash the next call sends it whole again.
             if let Ok(hash) = client.script_load::<String, _>(script.source()).await {
@@ -150,8 +180,20 @@ impl Connection {
         Ok(answer)
     }
 
-    fn client(&self) -> std::result::Result<&Client, Error> {
-        let clients = &self.clients.0;
+    /// A client for a call that waits for replicas, or for one that does not. The server holds up
+    /// what comes behind one that waits on the same connection; so the others have a client of their
+    /// own, where there are two.
+    fn client(&self, waits: bool) -> std::result::Result<&Client, Error> {
+        let clients: &[Client] = match (self.replicas, &*self.clients.0) {
+            (Some(_), [first, rest @ ..]) if !rest.is_empty() => {
+                if waits {
+                    rest
+                } else {
+                    std::slice::from_ref(first)
+                }
+            }
+            (_, all) => all,
+        };
         let turn = self.next.fetch_add(1, Ordering::Relaxed);
         let next = (0..clients.len()).map(|n| turn.wrapping_add(n) % clients.len());
         let connected = next

@@ -7,8 +7,8 @@ use webhooks_core::storage::spi::{Fingerprint, NewEvent};
 #[derive(Clone, Debug)]
 pub(crate) struct Keys {
     prefix: String,
-    /// What all keys of a partition start with, and a second name.
-    partitions: Vec<[String; 2]>,
+    /// What all keys of a partition start with, and two more names.
+    partitions: Vec<[String; 3]>,
 }
 
 impl Keys {
@@ -17,7 +17,11 @@ impl Keys {
             prefix: prefix.into(),
             partitions: (0..partitions)
                 .map(|n| format!("{{{prefix}:{n}}}"))
-                .map(|base| [base.clone(), format!("{base}:settings")])
+                .map(|base| {
+                    let more = ["settings", "waits"].map(|name| format!("{base}:{name}"));
+                    let [settings, waits] = more;
+                    [base, settings, waits]
+                })
                 .collect(),
         }
     }
@@ -33,10 +37,13 @@ impl Keys {
     /// The keys that a script of a partition names: what all of its keys start with, and a second
     /// one. There is no key of the first name; so while keys go one by one to another node of a
     /// cluster, no node has both, and each refuses the script, which would find some of what it
-    /// needs gone.
-    pub(crate) fn of_script(&self, partition: usize) -> &[String; 2] {
-        const NONE: &[String; 2] = &[String::new(), String::new()];
-        self.partitions.get(partition).unwrap_or(NONE)
+    /// needs gone. A script whose call waits for replicas has a third, on which it notes that.
+    pub(crate) fn of_script(&self, partition: usize, waits: bool) -> &[String] {
+        match self.partitions.get(partition) {
+            Some(all) if waits => all,
+            Some(all) => all.get(..2).unwrap_or_default(),
+            None => &[],
+        }
     }
 
     /// The channel on which new work is made known.
@@ -92,6 +99,6 @@ mod tests {
         let keys = Keys::new("webhooks", 16);
         assert_eq!(fnv1a("a"), 0xaf63_dc4c_8601_ec8c);
         assert_eq!(keys.partition_of("a"), 12);
-        assert_eq!(keys.of_script(12)[0], "{webhooks:12}");
+        assert_eq!(keys.of_script(12, false)[0], "{webhooks:12}");
     }
 }

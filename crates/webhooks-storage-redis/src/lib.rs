@@ -34,6 +34,7 @@ mod keys;
 mod plain_storage;
 mod query;
 mod redis_storage;
+mod replicas;
 mod reply;
 mod revival;
 mod rows;

@@ -26,6 +26,16 @@ macro_rules! scripts {
     };
 }
 
+impl Script {
+    /// Whether what it stores is acknowledged: events with their deliveries, and outcomes.
+    pub(crate) const fn acknowledges(self) -> bool {
+        matches!(
+            self,
+            Self::DeliverEvents | Self::Enqueue | Self::FanOut | Self::Settle
+        )
+    }
+}
+
 scripts! {
     AddStats "stats.lua" "add_stats.lua";
     Announce "announce.lua";

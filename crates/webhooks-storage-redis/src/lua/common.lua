@@ -6,7 +6,7 @@
 -- what only wakes is allowed to fail.
 --
 -- KEYS[1] is the partition, `{prefix:n}`; every key of a script starts with it. KEYS[2] is there for
--- clusters alone: see `Keys::of_script`.
+-- clusters alone, KEYS[3] for calls that wait for replicas: see `Keys::of_script`.
 local base = KEYS[1]
 local arg = 0
 local function take()

@@ -166,6 +166,9 @@ local function flush()
   for name, by in pairs(totals) do
     if by ~= 0 then redis.call('HINCRBY', key('counts'), name, number(by)) end
   end
+  -- Replicas are waited for up to the last write of the connection. What is called again and finds all
+  -- there has to write something too.
+  if KEYS[3] then redis.call('INCR', KEYS[3]) end
   -- All is stored: who may not publish has still done it, and who waits finds it by looking.
   if woken then redis.pcall('PUBLISH', channel, '') end
 end

@@ -39,6 +39,13 @@ impl Server {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
+    /// Sends the process a signal such as `STOP`.
+    pub fn signal(&self, signal: &str) {
+        let kill = format!("kill -s {signal} {}", self.child.id());
+        let sent = Command::new("sh").args(["-c", &kill]).status().unwrap();
+        assert!(sent.success());
+    }
+
     /// Kills the process with no time to say anything.
     pub fn kill(&mut self) {
         self.child.kill().unwrap();
