@@ -25,13 +25,13 @@ const PAUSE: Duration = Duration::from_secs(10);
 const LOOKS: usize = 7;
 /// Between two rounds that nothing has asked for: a storage that lost what it had acknowledged, as
 /// when a replica takes over that had not got all, may hold leases whose outcome it has forgotten.
-const EVERY: Duration = Duration::from_secs(60);
+const EVERY: Duration = Duration::from_secs(20);
 /// Leases of one page.
 /// A process may hold thousands; each page is compared under the scheduler's lock.
 const PAGE: usize = 500;
 
 /// Looks for lost leases after each call that may have leased some and failed, after each outcome that
-/// the storage does not know the lease of, and every minute.
+/// the storage does not know the lease of, and now and then.
 #[derive(Debug)]
 pub(crate) struct LostLeases {
     pub(crate) driver: Arc<Driver>,
