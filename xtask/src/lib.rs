@@ -28,8 +28,10 @@ mod interop;
 mod layers;
 mod pgbouncer;
 mod postgres;
+mod postgres_pair;
 mod process;
 mod redis;
+mod redis_cluster;
 mod rusqlite;
 mod scale;
 mod server;
@@ -45,7 +47,9 @@ pub use self::faults::require_faketime;
 pub use self::install::TempFolder;
 pub use self::pgbouncer::PgBouncer;
 pub use self::postgres::Postgres;
+pub use self::postgres_pair::PostgresPair;
 pub use self::redis::Redis;
+pub use self::redis_cluster::RedisCluster;
 
 /// What a command answers: an error is the text that the user reads.
 pub type Result<T = ()> = std::result::Result<T, String>;

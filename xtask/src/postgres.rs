@@ -29,11 +29,7 @@ impl Postgres {
     /// When it is not found and cannot be installed, or does not start: with its log.
     pub fn start(folder: &Path) -> Result<Self> {
         let programs = Programs::find_or_install()?;
-        let folder = folder.join("postgres");
-        fs::create_dir(&folder).map_err(|e| e.to_string())?;
-        if let Some((user, group)) = programs.run_as {
-            chown(&folder, Some(user), Some(group)).map_err(|e| e.to_string())?;
-        }
+        let folder = programs.own_folder(folder.join("postgres"))?;
         let mut initdb = programs.command("initdb", &folder)?;
         initdb
             .arg("-D")
@@ -49,6 +45,51 @@ impl Postgres {
             port,
             server,
         })
+    }
+
+    /// Starts a standby of this server on a port: a copy that follows it, with its files in this folder,
+    /// which does not exist yet.
+    pub(crate) fn start_standby(&self, folder: PathBuf, port: u16) -> Result<Self> {
+        let programs = Programs::find_or_install()?;
+        let folder = programs.own_folder(folder)?;
+        let mut copy = programs.command("pg_basebackup", &folder)?;
+        copy.arg("-D")
+            .arg(folder.join("data"))
+            .args(["-R", "-X", "stream"]);
+        copy.args(["--checkpoint", "fast", "--no-sync", "-d", &self.url()]);
+        process::run(copy).map_err(|e| format!("{e}\n{}", server::told(&folder.join("log"))))?;
+        let server = programs.serve(&folder, port)?;
+        Ok(Self {
+            programs,
+            folder,
+            port,
+            server,
+        })
+    }
+
+    /// Makes this standby the server that is written to, and waits until it is.
+    pub(crate) fn promote(&self) -> Result {
+        let mut promote = self.programs.command("pg_ctl", &self.folder)?;
+        promote
+            .args(["promote", "-w", "-D"])
+            .arg(self.folder.join("data"));
+        process::run(promote)
+    }
+
+    /// What the server answers to a statement, without titles.
+    pub(crate) fn query(&self, sql: &str) -> Result<String> {
+        let mut psql = Command::new(self.programs.folder.join("psql"));
+        psql.args(["-X", "-q", "-A", "-t", "-d", &self.url(), "-c", sql]);
+        Ok(process::output(psql)?.trim().to_owned())
+    }
+
+    /// The processes that the server has started.
+    pub(crate) fn processes(&self) -> Vec<u32> {
+        process::children(self.server.id())
+    }
+
+    pub(crate) const fn port(&self) -> u16 {
+        self.port
     }
 
     /// Where it answers.
@@ -115,6 +156,15 @@ impl Programs {
             None
         };
         Ok(Self { folder, run_as })
+    }
+
+    /// Makes a folder that belongs to whoever runs the programs.
+    fn own_folder(&self, folder: PathBuf) -> Result<PathBuf> {
+        fs::create_dir(&folder).map_err(|e| e.to_string())?;
+        if let Some((user, group)) = self.run_as {
+            chown(&folder, Some(user), Some(group)).map_err(|e| e.to_string())?;
+        }
+        Ok(folder)
     }
 
     /// Starts the server and waits until it answers.

@@ -27,12 +27,13 @@ impl Redis {
     ///
     /// When it is not found and cannot be installed, or does not start: with its log.
     pub fn start(folder: &Path, settings: &[&str]) -> Result<Self> {
-        if install::find("redis-server", &[]).is_none() {
-            install::apt("redis-server", "redis-server")?;
-        }
-        let folder = folder.join("redis");
+        install_if_missing()?;
+        Self::start_on(folder.join("redis"), server::free_port()?, settings)
+    }
+
+    /// The same on this port, with its files in this folder, which does not exist yet.
+    pub(crate) fn start_on(folder: PathBuf, port: u16, settings: &[&str]) -> Result<Self> {
         fs::create_dir(&folder).map_err(|e| e.to_string())?;
-        let port = server::free_port()?;
         let settings: Vec<_> = settings.iter().map(ToString::to_string).collect();
         let server = serve(&folder, port, &settings)?;
         Ok(Self {
@@ -49,6 +50,26 @@ impl Redis {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
+    pub(crate) const fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// What the server answers to a command, without quotes and such.
+    ///
+    /// # Errors
+    ///
+    /// When it does not answer.
+    pub(crate) fn command(&self, command: &[&str]) -> Result<String> {
+        let mut cli = Command::new("redis-cli");
+        cli.args(["-p", &self.port.to_string()]).args(command);
+        Ok(process::output(cli)?.trim().replace('\r', ""))
+    }
+
+    /// Sends the server a signal such as `STOP`.
+    pub(crate) fn signal(&self, signal: &str) {
+        process::kill(&self.server.id().to_string(), signal);
+    }
+
     /// Kills the server at once.
     pub fn kill(&mut self) {
         process::kill(&self.server.id().to_string(), "KILL");
@@ -63,6 +84,13 @@ impl Redis {
     pub fn restart(&mut self) -> Result {
         self.server = serve(&self.folder, self.port, &self.settings)?;
         Ok(())
+    }
+}
+
+pub(crate) fn install_if_missing() -> Result {
+    match install::find("redis-server", &[]) {
+        Some(_) => Ok(()),
+        None => install::apt("redis-server", "redis-server"),
     }
 }
 

@@ -1,6 +1,7 @@
 //! A storage on the server of a fault, as a service would set it up.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use better_auth_webhooks::storage::{PostgresStorage, RedisStorage, WebhookStorage};
 use better_auth_webhooks::{Result, WebhookError};
@@ -8,6 +9,7 @@ use deadpool_postgres::{Manager, Pool};
 use fred::prelude::{Builder, Config, ReconnectPolicy};
 use tokio_postgres::NoTls;
 
+use crate::cluster::PARTITIONS;
 use crate::server::Kind;
 
 /// Connects once; a server that is away is an error.
@@ -28,12 +30,18 @@ pub(crate) async fn connect(
             let storage = storage.schema(namespace).listen(config, NoTls);
             Ok(Arc::new(storage.connect().await?))
         }
-        Kind::Redis => {
+        Kind::Redis | Kind::Cluster | Kind::WaitingCluster => {
             let config = Config::from_url(url).map_err(|e| wrong(&e))?;
             let mut builder = Builder::from_config(config);
             builder.set_policy(ReconnectPolicy::new_exponential(0, 50, 1_000, 2));
             let pool = builder.build_pool(connections).map_err(|e| wrong(&e))?;
-            let storage = RedisStorage::builder(pool).key_prefix(namespace);
+            let mut storage = RedisStorage::builder(pool).key_prefix(namespace);
+            if kind != Kind::Redis {
+                storage = storage.partitions(PARTITIONS);
+            }
+            if kind == Kind::WaitingCluster {
+                storage = storage.wait_for_replicas(1, Duration::from_secs(1));
+            }
             Ok(Arc::new(storage.connect().await?))
         }
     }

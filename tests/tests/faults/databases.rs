@@ -47,7 +47,7 @@ pub(crate) fn killed_redis_everysec(fault: &'static str) {
     let lost: Vec<_> = tally
         .lost
         .iter()
-        .filter(|id| !just_before(acknowledged[*id]))
+        .filter(|id| !just_before(acknowledged[*id].at))
         .collect();
     assert!(lost.is_empty(), "lost: {lost:?}");
     let arrivals = world.arrivals.all();

@@ -68,18 +68,28 @@ impl Arrivals {
     }
 }
 
+/// A send whose answer has come.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Acknowledgement {
+    pub(crate) begun: Instant,
+    pub(crate) at: Instant,
+}
+
 /// Every delivery that a send acknowledged, and when.
 #[derive(Debug, Default)]
-pub(crate) struct Acknowledged(Mutex<HashMap<String, Instant>>);
+pub(crate) struct Acknowledged(Mutex<HashMap<String, Acknowledgement>>);
 
 impl Acknowledged {
-    pub(crate) fn all(&self) -> MutexGuard<'_, HashMap<String, Instant>> {
+    pub(crate) fn all(&self) -> MutexGuard<'_, HashMap<String, Acknowledgement>> {
         self.0.lock().unwrap()
     }
 
-    pub(crate) fn note<'a>(&self, deliveries: impl IntoIterator<Item = &'a str>) {
-        let now = Instant::now();
-        let deliveries = deliveries.into_iter().map(|id| (id.to_owned(), now));
+    /// Notes what a send that took so long has acknowledged.
+    pub(crate) fn note<'a>(&self, deliveries: impl IntoIterator<Item = &'a str>, took: Duration) {
+        let at = Instant::now();
+        let begun = at - took;
+        let deliveries = deliveries.into_iter();
+        let deliveries = deliveries.map(|id| (id.to_owned(), Acknowledgement { begun, at }));
         self.all().extend(deliveries);
     }
 }

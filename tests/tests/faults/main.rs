@@ -13,9 +13,11 @@
 )]
 
 mod clocks;
+mod cluster;
 mod connect;
 mod databases;
 mod eventually;
+mod failover;
 mod ledger;
 mod orders;
 mod poison;
@@ -40,7 +42,8 @@ fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     // Two at a time mostly wait; more would starve each other.
     arguments.test_threads = arguments.test_threads.or(Some(2));
-    let faults = of_workers().into_iter().chain(of_servers()).collect();
+    let faults = [of_workers(), of_servers(), of_replicas()];
+    let faults = faults.into_iter().flatten().collect();
     libtest_mimic::run(&arguments, faults).exit_code()
 }
 
@@ -110,6 +113,30 @@ fn of_servers() -> Vec<Trial> {
             databases::foreign_transaction,
         ),
         fault("a_wrong_wall_clock_changes_no_time", clocks::an_hour_off),
+    ]
+}
+
+fn of_replicas() -> Vec<Trial> {
+    vec![
+        fault(
+            "a_killed_master_of_a_cluster_loses_what_its_replica_had_not",
+            |name| failover::killed(name, Kind::Cluster),
+        ),
+        fault(
+            "a_killed_master_whose_replica_is_waited_for_loses_nothing",
+            |name| failover::killed(name, Kind::WaitingCluster),
+        ),
+        fault(
+            "slots_that_move_in_a_cluster_lose_nothing",
+            failover::moved_slots,
+        ),
+        fault("a_killed_primary_loses_what_its_standby_had_not", |name| {
+            failover::killed_pair(name, false)
+        }),
+        fault(
+            "a_killed_primary_with_a_synchronous_standby_loses_nothing",
+            |name| failover::killed_pair(name, true),
+        ),
     ]
 }
 

@@ -40,7 +40,7 @@ impl Tally {
         let is_lost = |id: &&String| !accepted.contains_key(*id) && !dead.contains(*id);
         let waited = acknowledged.iter().filter_map(|(id, acknowledged)| {
             let (_, arrived) = accepted.get(id)?;
-            Some(arrived.saturating_duration_since(*acknowledged))
+            Some(arrived.saturating_duration_since(acknowledged.at))
         });
         Self {
             fault,

@@ -153,11 +153,12 @@ fn read(output: ChildStdout, said: &Said, acknowledged: &Acknowledged) {
         let mut words = whole.split(' ');
         match words.next() {
             Some("ack") => {
-                let deliveries: Vec<_> = words.skip(1).collect();
+                let took = words.next().unwrap().parse().unwrap();
+                let deliveries: Vec<_> = words.collect();
                 if deliveries.len() != LOADED.len() {
                     said.unmatched.fetch_add(1, Ordering::SeqCst);
                 }
-                acknowledged.note(deliveries);
+                acknowledged.note(deliveries, Duration::from_millis(took));
             }
             Some("refused") => {
                 said.refused.fetch_add(1, Ordering::SeqCst);

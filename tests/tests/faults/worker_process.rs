@@ -1,6 +1,6 @@
 //! What a worker process does: it sends and delivers until it is told to end.
 //!
-//! It prints `up`, `ack <event> <deliveries>` for every event that was acknowledged, `refused` for
+//! It prints `up`, `ack <milliseconds> <deliveries>` for every event that was acknowledged, `refused` for
 //! every one that was not, and `hushed` once it has stopped sending. It reads `hush`, and ends when
 //! its input does. It never ends by itself.
 
@@ -14,7 +14,7 @@ use better_auth_webhooks::{
 };
 use serde_json::json;
 use tokio::sync::{Semaphore, watch};
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::connect::connect;
 use crate::server::Kind;
@@ -121,10 +121,11 @@ async fn send(system: &WebhookSystem, rate: u32, mut told: watch::Receiver<Told>
         };
         let system = system.clone();
         tokio::spawn(async move {
+            let begun = Instant::now();
             match system.send_webhook(LOAD, json!({ "n": n })).await {
                 Ok(receipt) => println!(
                     "ack {} {}",
-                    receipt.event_id,
+                    begun.elapsed().as_millis(),
                     receipt.delivery_ids.join(" ")
                 ),
                 Err(error) => println!("refused {error}"),

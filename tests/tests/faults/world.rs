@@ -1,6 +1,7 @@
 //! Everything that one fault happens to: a server, workers, a receiver, and the books.
 
 use std::collections::HashSet;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use tokio::time::Instant;
 use webhooks_tests::{Received, Receiver, Response};
 use xtask::TempFolder;
 
+use crate::cluster::NAMESPACE;
 use crate::connect::connect;
 use crate::eventually::eventually;
 use crate::ledger::{Acknowledged, Arrivals};
@@ -22,7 +24,6 @@ use crate::tally::Tally;
 use crate::worker::{Order, Worker};
 use crate::worker_process::{LOAD, LOADED};
 
-const NAMESPACE: &str = "faults";
 /// How long what waits may take to end after a fault.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -53,8 +54,17 @@ impl World {
         settings: &[&str],
         response: impl Fn(&Received) -> Response + Send + Sync + 'static,
     ) -> Self {
+        Self::around(fault, |at| Server::start(kind, at, settings), response)
+    }
+
+    /// The same, around a server whose files are to be in the folder.
+    pub(crate) fn around(
+        fault: &'static str,
+        server: impl FnOnce(&Path) -> Server,
+        response: impl Fn(&Received) -> Response + Send + Sync + 'static,
+    ) -> Self {
         let folder = TempFolder::new(fault).unwrap();
-        let server = Server::start(kind, folder.path(), settings);
+        let server = server(folder.path());
         let runtime = tokio::runtime::Builder::new_multi_thread();
         let runtime = { runtime }.worker_threads(2).enable_all().build().unwrap();
         let arrivals = Arc::new(Arrivals::default());
@@ -65,7 +75,8 @@ impl World {
             response
         }));
         let url = server.url();
-        let storage = runtime.block_on(connect(kind, &url, NAMESPACE, 4)).unwrap();
+        let connecting = connect(server.kind(), &url, NAMESPACE, 4);
+        let storage = runtime.block_on(connecting).unwrap();
         let system = {
             let _context = runtime.enter();
             let builder = WebhookSystem::builder().workers(0);
@@ -126,7 +137,8 @@ impl World {
             let sent = self.runtime.block_on(self.system.send_batch(events));
             for sent in sent.unwrap() {
                 let ids = sent.unwrap().delivery_ids;
-                self.acknowledged.note(ids.iter().map(String::as_str));
+                self.acknowledged
+                    .note(ids.iter().map(String::as_str), Duration::ZERO);
             }
         }
     }
@@ -165,7 +177,8 @@ impl World {
             let receipt = self.system.send_webhook(event, json!({ "n": n }));
             sent.extend(self.runtime.block_on(receipt).unwrap().delivery_ids);
         }
-        self.acknowledged.note(sent.iter().map(String::as_str));
+        self.acknowledged
+            .note(sent.iter().map(String::as_str), Duration::ZERO);
         sent
     }
 
