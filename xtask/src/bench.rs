@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: measures, on a private PostgreSQL and Redis.
+//! `cargo xtask bench`: measures, on a private PostgreSQL and Redis and files of its own.
 
 use std::fs;
 
@@ -38,10 +38,13 @@ fn measure(parts: &[String]) -> Result {
     let folder = TempFolder::new("bench")?;
     let postgres = Postgres::start(folder.path())?;
     let redis = Redis::start(folder.path(), &["--appendfsync", "everysec"])?;
+    let sqlite = folder.path().join("sqlite");
+    fs::create_dir(&sqlite).map_err(|e| e.to_string())?;
     let file = std::path::absolute(RESULT).map_err(|e| e.to_string())?;
     let mut command = process::cargo(build);
     command.args(["--", "--postgres", &postgres.url(), "--redis"]);
-    command.args([&redis.url(), "--json"]).arg(file).args(parts);
+    command.args([&redis.url(), "--sqlite"]).arg(sqlite);
+    command.arg("--json").arg(file).args(parts);
     stop.run(command)
 }
 

@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 
 use crate::Result;
 use crate::database::{Database, Servers, postgres, redis};
-use crate::load::{new_event, now};
+use crate::load::{fill, new_event, now};
 
 /// Deliveries of one event in Redis.
 const OF_ONE_EVENT: usize = 100;
@@ -26,6 +26,9 @@ pub(crate) async fn fill_one(
     deliveries: usize,
 ) -> Result {
     match database {
+        Database::Memory | Database::Sqlite => {
+            fill(storage, &[endpoint_id.to_owned()], deliveries).await
+        }
         Database::Postgres => {
             fill_table(&servers.postgres, namespace, endpoint_id, deliveries).await
         }
@@ -48,23 +51,30 @@ pub(crate) async fn fill_one(
 async fn fill_table(url: &str, schema: &str, endpoint_id: &str, deliveries: usize) -> Result {
     let event = new_event(endpoint_id, false)?.event;
     let payload = std::str::from_utf8(&event.payload)?;
-    let insert = format!(
+    let rows = "generate_series(1, $1::bigint) n,
+        LATERAL (SELECT ('01900000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid) i (id)";
+    let events = format!(
+        "INSERT INTO {schema}.webhook_events (id, created_at, due_at, max_retries, payload_bytes,
+            priority, event_type, payload)
+        SELECT i.id, now(), now(), 11, octet_length($2::text), 1, 'user.created', $2::text::json
+        FROM {rows}"
+    );
+    let deliveries_of = format!(
         "INSERT INTO {schema}.webhook_queue (id, endpoint_id, event_id, sort_key, token,
             created_at, queued_at, updated_at, next_retry_at, attempts, max_retries, priority,
-            is_ready, status, event_type, payload, incarnation, by_name)
-        SELECT i.id, $1, i.id, $2::bigint + n, 0, now(), now(), now(), now(), 0, 11, 1, true,
-            'pending', 'user.created', $3::text::json, e.incarnation, false
-        FROM generate_series(1, $4::bigint) n,
-            (SELECT incarnation FROM {schema}.webhook_endpoints WHERE id = $1) e,
-            LATERAL (SELECT ('01900000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid) i (id)"
+            is_ready, status, event_type, incarnation, by_name)
+        SELECT i.id, $2, i.id, $3::bigint + n, 0, now(), now(), now(), now(), 0, 11, 1, true,
+            'pending', 'user.created', e.incarnation, false
+        FROM (SELECT incarnation FROM {schema}.webhook_endpoints WHERE id = $2) e, {rows}"
     );
     let client = postgres(url).await?;
     let sort_key = event.created_at.as_millis() - i64::try_from(deliveries)?;
     let rows = i64::try_from(deliveries)?;
+    client.execute(&events, &[&rows, &payload]).await?;
     client
-        .execute(&insert, &[&endpoint_id, &sort_key, &payload, &rows])
+        .execute(&deliveries_of, &[&rows, &endpoint_id, &sort_key])
         .await?;
-    let upkeep = format!("VACUUM ANALYZE {schema}.webhook_queue");
+    let upkeep = format!("VACUUM ANALYZE {schema}.webhook_queue, {schema}.webhook_events");
     client.batch_execute(&upkeep).await?;
     Ok(client.batch_execute("CHECKPOINT").await?)
 }

@@ -1,9 +1,12 @@
-//! The two databases, as a service would set them up.
+//! The storages, as a service would set them up.
 
+use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use better_auth_webhooks::storage::{PostgresStorage, RedisStorage, WebhookStorage};
+use better_auth_webhooks::storage::{
+    MemoryStorage, PostgresStorage, RedisStorage, SqliteStorage, WebhookStorage,
+};
 use deadpool_postgres::{Manager, Pool};
 use fred::prelude::{Builder, Config};
 use tokio_postgres::NoTls;
@@ -13,22 +16,29 @@ use crate::Result;
 /// Connections of one process.
 const CONNECTIONS: usize = 8;
 
-/// Where the private servers are.
+/// Where the private servers are, and the folder of the SQLite files.
 #[derive(Clone, Debug)]
 pub(crate) struct Servers {
     pub(crate) postgres: String,
     pub(crate) redis: String,
+    pub(crate) sqlite: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Database {
+    Memory,
+    Sqlite,
     Postgres,
     Redis,
 }
 
 impl Database {
+    pub(crate) const ALL: [Self; 4] = [Self::Memory, Self::Sqlite, Self::Postgres, Self::Redis];
+
     pub(crate) const fn name(self) -> &'static str {
         match self {
+            Self::Memory => "memory",
+            Self::Sqlite => "SQLite",
             Self::Postgres => "PostgreSQL",
             Self::Redis => "Redis",
         }
@@ -37,6 +47,8 @@ impl Database {
     /// What the process of a worker is told.
     pub(crate) const fn argument(self) -> &'static str {
         match self {
+            Self::Memory => "memory",
+            Self::Sqlite => "sqlite",
             Self::Postgres => "postgres",
             Self::Redis => "redis",
         }
@@ -44,6 +56,8 @@ impl Database {
 
     pub(crate) fn url(self, servers: &Servers) -> &str {
         match self {
+            Self::Memory => "",
+            Self::Sqlite => &servers.sqlite,
             Self::Postgres => &servers.postgres,
             Self::Redis => &servers.redis,
         }
@@ -56,6 +70,11 @@ impl Database {
         namespace: &str,
     ) -> Result<Arc<dyn WebhookStorage>> {
         match self {
+            Self::Memory => Ok(Arc::new(MemoryStorage::new())),
+            Self::Sqlite => {
+                let path = Path::new(url).join(format!("{namespace}.db"));
+                Ok(Arc::new(SqliteStorage::open(path).await?))
+            }
             Self::Postgres => {
                 let config: tokio_postgres::Config = url.parse()?;
                 let manager = Manager::new(config.clone(), NoTls);
@@ -72,9 +91,15 @@ impl Database {
         }
     }
 
-    /// Drops all namespaces that were made on this server.
+    /// Drops all namespaces that were made on this server, whose storages are gone.
     pub(crate) async fn clear(self, servers: &Servers, namespaces: &[&str]) -> Result {
         match self {
+            Self::Memory => {}
+            Self::Sqlite => {
+                // As a whole: the last files of one that is still closing go by themselves.
+                std::fs::remove_dir_all(&servers.sqlite)?;
+                std::fs::create_dir(&servers.sqlite)?;
+            }
             Self::Postgres => {
                 let client = postgres(&servers.postgres).await?;
                 for namespace in namespaces {
@@ -96,6 +121,8 @@ impl FromStr for Database {
 
     fn from_str(text: &str) -> std::result::Result<Self, String> {
         match text {
+            "memory" => Ok(Self::Memory),
+            "sqlite" => Ok(Self::Sqlite),
             "postgres" => Ok(Self::Postgres),
             "redis" => Ok(Self::Redis),
             _ => Err(format!("there is no database {text}")),

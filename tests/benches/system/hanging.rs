@@ -10,7 +10,7 @@ use better_auth_webhooks::{NetworkPolicy, WebhookSystem};
 use crate::Result;
 use crate::backlog_rows::fill_one;
 use crate::database::{Database, Servers};
-use crate::load::{endpoint, send, send_slowly};
+use crate::load::{SENDERS, endpoint, send, send_slowly};
 use crate::measure::median;
 use crate::report::{Report, Target};
 use crate::sink_process::SinkProcess;
@@ -84,7 +84,7 @@ async fn healthy(storage: &Arc<dyn WebhookStorage>, sink: &SinkProcess) -> Resul
     let types: Arc<[String]> = (0..HEALTHY).map(|n| format!("event.{n}")).collect();
     system.list_endpoints().await?;
     sink.take()?;
-    send(&system, &types, EVENTS).await?;
+    send(&system, &types, EVENTS, SENDERS).await?;
     let rate = sink.wait_for(EVENTS).await?.rate;
     send_slowly(&system, &types, SLOW_EVENTS, PER_SECOND).await?;
     let p99_ms = sink.wait_for(SLOW_EVENTS).await?.p99_ms;

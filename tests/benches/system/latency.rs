@@ -1,9 +1,7 @@
 //! Row 7: from `send_webhook` called to the request received, 50 a second.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use better_auth_webhooks::storage::{MemoryStorage, WebhookStorage};
 use better_auth_webhooks::{NetworkPolicy, WebhookSystem};
 
 use crate::Result;
@@ -14,16 +12,16 @@ use crate::sink_process::{Arrivals, SinkProcess};
 
 const PER_SECOND: u32 = 50;
 const EVENTS: usize = 500;
+const NAMESPACE: &str = "latency";
 
 pub(crate) async fn run(servers: &Servers, sink: &SinkProcess, report: &mut Report) -> Result {
-    let memory = latency(Arc::new(MemoryStorage::new()), sink).await?;
-    let storage = Database::Postgres
-        .connect(&servers.postgres, "latency")
-        .await?;
-    let postgres = latency(storage, sink).await?;
-    let storage = Database::Redis.connect(&servers.redis, "latency").await?;
-    let redis = latency(storage, sink).await?;
+    let [memory, sqlite, postgres, redis] =
+        Database::ALL.map(|database| latency(database, servers, sink));
+    let (memory, sqlite) = (memory.await?, sqlite.await?);
+    let (postgres, redis) = (postgres.await?, redis.await?);
     report.figure("memory, latency, p99", memory.p99_ms, "ms");
+    report.figure("SQLite, latency, p50", sqlite.p50_ms, "ms");
+    report.figure("SQLite, latency, p99", sqlite.p99_ms, "ms");
     report.figure("Redis, latency, p50", redis.p50_ms, "ms");
     report.figure("Redis, latency, p99", redis.p99_ms, "ms");
     let row = "memory, latency from send_webhook to received, 50/s, p50";
@@ -32,11 +30,15 @@ pub(crate) async fn run(servers: &Servers, sink: &SinkProcess, report: &mut Repo
     report.row(7, row, postgres.p50_ms, "ms", Target::AtMost(1.5));
     let row = "PostgreSQL, latency from send_webhook to received, 50/s, p99";
     report.row(7, row, postgres.p99_ms, "ms", Target::AtMost(4.0));
-    Database::Redis.clear(servers, &[]).await?;
-    Database::Postgres.clear(servers, &["latency"]).await
+    let row = "SQLite, latency from send_webhook to received, 50/s, p50";
+    let ratio = sqlite.p50_ms / postgres.p50_ms;
+    report.row(7, row, ratio, "of PostgreSQL", Target::AtMost(1.5));
+    Ok(())
 }
 
-async fn latency(storage: Arc<dyn WebhookStorage>, sink: &SinkProcess) -> Result<Arrivals> {
+async fn latency(database: Database, servers: &Servers, sink: &SinkProcess) -> Result<Arrivals> {
+    let url = database.url(servers);
+    let storage = database.connect(url, NAMESPACE).await?;
     let system = WebhookSystem::builder()
         .network_policy(NetworkPolicy::permissive())
         .build(storage);
@@ -46,5 +48,7 @@ async fn latency(storage: Arc<dyn WebhookStorage>, sink: &SinkProcess) -> Result
     send_slowly(&system, &["user.created".into()], EVENTS, PER_SECOND).await?;
     let arrivals = sink.wait_for(EVENTS).await?;
     system.shutdown(Duration::from_secs(5)).await?;
+    drop(system);
+    database.clear(servers, &[NAMESPACE]).await?;
     Ok(arrivals)
 }

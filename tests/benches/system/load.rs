@@ -59,9 +59,14 @@ pub(crate) fn now() -> Timestamp {
 
 /// A system with the defaults, but that one endpoint may have 64 requests in flight.
 pub(crate) fn system(storage: Arc<dyn WebhookStorage>) -> WebhookSystem {
+    system_for(storage, SENDERS)
+}
+
+/// A system with the defaults, but that one endpoint may have so many requests in flight.
+pub(crate) fn system_for(storage: Arc<dyn WebhookStorage>, in_flight: usize) -> WebhookSystem {
     WebhookSystem::builder()
         .network_policy(NetworkPolicy::permissive())
-        .max_in_flight_per_endpoint(SENDERS)
+        .max_in_flight_per_endpoint(in_flight)
         .build(storage)
 }
 
@@ -75,18 +80,23 @@ pub(crate) fn endpoint(id: &str, url: &str, event: &str) -> WebhookEndpoint {
     }
 }
 
-/// Sends so many events of these types, in turn, from 64 tasks.
-pub(crate) async fn send(system: &WebhookSystem, types: &Arc<[String]>, events: usize) -> Result {
+/// Sends so many events of these types, in turn, from so many tasks.
+pub(crate) async fn send(
+    system: &WebhookSystem,
+    types: &Arc<[String]>,
+    events: usize,
+    tasks: usize,
+) -> Result {
     let mut senders = JoinSet::new();
-    for sender in 0..SENDERS {
+    for sender in 0..tasks {
         let (system, types) = (system.clone(), types.clone());
         senders.spawn(async move {
             let of_turn = types
                 .iter()
                 .cycle()
                 .skip(sender % types.len())
-                .step_by(SENDERS);
-            for (_, event) in (sender..events).step_by(SENDERS).zip(of_turn) {
+                .step_by(tasks);
+            for (_, event) in (sender..events).step_by(tasks).zip(of_turn) {
                 system.send_webhook(event, Data::now()).await?;
             }
             Ok::<_, WebhookError>(())
@@ -104,10 +114,11 @@ pub(crate) async fn send_to_settled(
     types: &Arc<[String]>,
     events: usize,
     fan_out: usize,
+    tasks: usize,
 ) -> Result<Reached> {
     let before = system.get_metrics().await?.successful_deliveries;
     let watch = Stopwatch::start()?;
-    send(system, types, events).await?;
+    send(system, types, events, tasks).await?;
     if !system.drain(Duration::from_secs(60)).await? {
         let metrics = system.get_metrics().await?;
         return Err(format!("not everything was delivered within a minute: {metrics:?}").into());

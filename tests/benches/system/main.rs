@@ -8,6 +8,7 @@
 mod backlog;
 mod backlog_rows;
 mod database;
+mod durable;
 mod footprint;
 mod hanging;
 mod http_limit;
@@ -27,6 +28,8 @@ mod result;
 mod sink;
 mod sink_process;
 mod small_steps;
+mod sqlite;
+mod sqlite_limit;
 mod worker;
 
 use std::process::ExitCode;
@@ -41,6 +44,7 @@ const PARTS: &[&str] = &[
     "memory",
     "postgres",
     "redis",
+    "sqlite",
     "latency",
     "processes",
     "backlog",
@@ -82,6 +86,8 @@ fn run(arguments: &[&str]) -> Result {
             postgres,
             "--redis",
             redis,
+            "--sqlite",
+            sqlite,
             "--json",
             file,
             ref parts @ ..,
@@ -89,6 +95,7 @@ fn run(arguments: &[&str]) -> Result {
             let servers = Servers {
                 postgres: postgres.into(),
                 redis: redis.into(),
+                sqlite: sqlite.into(),
             };
             runtime.block_on(measure(&servers, file, parts))
         }
@@ -128,6 +135,7 @@ async fn run_part(
         "memory" => memory::run(sink, report).await,
         "postgres" => postgres::run(servers, sink, report).await,
         "redis" => redis::run(servers, sink, report).await,
+        "sqlite" => sqlite::run(servers, sink, report).await,
         "latency" => latency::run(servers, sink, report).await,
         "processes" => processes::run(servers, sink, report).await,
         "backlog" => backlog::run(servers, sink, report).await,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use better_auth_webhooks::storage::MemoryStorage;
 
-use crate::load::{endpoint, send_to_settled, system};
+use crate::load::{SENDERS, endpoint, send_to_settled, system};
 use crate::measure::{Reached, median_of};
 use crate::report::{Report, Target};
 use crate::sink_process::SinkProcess;
@@ -26,7 +26,7 @@ pub(crate) async fn run(sink: &SinkProcess, report: &mut Report) -> Result {
     let (limit, one, many) = (median_of(&limit), median_of(&one), median_of(&many));
     for (what, reached) in [
         ("L1, bare hyper client", limit),
-        ("memory, one endpoint", one),
+        ("memory, send to settled", one),
         ("memory, 1,000 endpoints, fan-out 10", many),
     ] {
         report.figure(what, reached.rate, "/s");
@@ -53,7 +53,7 @@ async fn to_endpoints(url: &str, endpoints: usize, fan_out: usize) -> Result<Rea
         let endpoint = endpoint(&format!("endpoint_{n}"), url, event);
         system.register_endpoint(endpoint).await?;
     }
-    let reached = send_to_settled(&system, &types, DELIVERIES / fan_out, fan_out).await?;
+    let reached = send_to_settled(&system, &types, DELIVERIES / fan_out, fan_out, SENDERS).await?;
     system.shutdown(Duration::from_secs(5)).await?;
     Ok(reached)
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use better_auth_webhooks::storage::{MemoryStorage, WebhookStorage};
+use better_auth_webhooks::storage::WebhookStorage;
 use better_auth_webhooks::{
     DeliveryOrder, OnDead, OrderBy, WebhookEndpoint, WebhookError, WebhookSystem,
 };
@@ -27,12 +27,9 @@ const BATCH: usize = 1_000;
 const RATES: &str = "keys";
 /// The namespaces, and what waits behind one key in each.
 const WAITING: [(&str, usize); 2] = [("short_line", 1_000), ("long_line", 1_000_000)];
-const DATABASES: [Database; 2] = [Database::Postgres, Database::Redis];
 
 pub(crate) async fn run(servers: &Servers, sink: &SinkProcess, report: &mut Report) -> Result {
-    let memory: Arc<dyn WebhookStorage> = Arc::new(MemoryStorage::new());
-    compare_rates("memory", memory, sink, report).await?;
-    for database in DATABASES {
+    for database in Database::ALL {
         let storage = database.connect(database.url(servers), RATES).await?;
         compare_rates(database.name(), storage, sink, report).await?;
         compare_claims(database, servers, sink, report).await?;

@@ -32,8 +32,9 @@ const END: &str = "WITH gone AS (
 pub(crate) async fn prepare(url: &str, schema: &str) -> Result {
     let tables = format!(
         "DROP TABLE IF EXISTS limit_queue, limit_attempts;
-        CREATE TABLE limit_queue (LIKE {schema}.webhook_queue, PRIMARY KEY (id));
-        CREATE TABLE limit_attempts (LIKE {schema}.webhook_attempts)"
+        CREATE TABLE limit_queue
+            (LIKE {schema}.webhook_queue INCLUDING DEFAULTS, PRIMARY KEY (id));
+        CREATE TABLE limit_attempts (LIKE {schema}.webhook_attempts INCLUDING DEFAULTS)"
     );
     Ok(postgres(url).await?.batch_execute(&tables).await?)
 }

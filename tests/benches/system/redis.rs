@@ -1,8 +1,9 @@
 //! Row 5: deliveries in Redis with an append-only file that is synced every second.
 
 use crate::database::{Database, Servers};
+use crate::durable::{allowed, sent};
+use crate::load::SENDERS;
 use crate::measure::median_of;
-use crate::postgres::{allowed, sent};
 use crate::report::{Report, Target};
 use crate::sink_process::SinkProcess;
 use crate::{Result, http_limit, redis_limit};
@@ -14,7 +15,7 @@ pub(crate) async fn run(servers: &Servers, sink: &SinkProcess, report: &mut Repo
     for _ in 0..ROUNDS {
         http.push(http_limit::run(&sink.url()).await?);
         bare.push(redis_limit::run(&servers.redis).await?);
-        ours.push(sent(Database::Redis, servers, "durable", sink).await?);
+        ours.push(sent(Database::Redis, servers, sink, SENDERS).await?);
     }
     let (http, bare, ours) = (median_of(&http), median_of(&bare), median_of(&ours));
     let allowed = allowed(http, bare);
