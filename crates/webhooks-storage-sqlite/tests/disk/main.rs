@@ -13,13 +13,13 @@
 
 mod acknowledged;
 mod recording;
+mod shim;
 #[path = "../support/mod.rs"]
 mod support;
 mod writer;
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
 use webhooks_core::storage::WebhookStorage;
@@ -126,19 +126,4 @@ async fn check(path: &Path, known: &Acknowledged, when: &str) {
         .query_row("SELECT count(*) FROM webhook_queue", [], |row| row.get(0))
         .unwrap();
     assert_eq!(counts.enqueued, rows.cast_unsigned(), "{when}");
-}
-
-/// Builds the library that stands between a process and its disk.
-fn shim(folder: &Path) {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/disk/shim.c");
-    let mut build = Command::new("cc");
-    build.args(["-shared", "-fPIC", "-O1", "-o"]);
-    build.arg(folder.join("shim.so")).arg(source);
-    assert!(
-        build
-            .args(["-ldl", "-lpthread"])
-            .status()
-            .unwrap()
-            .success()
-    );
 }

@@ -26,10 +26,9 @@ pub(crate) struct Writer(Child);
 impl Writer {
     /// Starts a process that sends and settles so many events in this folder.
     pub(crate) fn start(folder: &Path, events: usize, log: Option<&Path>) -> Self {
-        shim(folder);
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.args(["--exact", "writer::a_started_process_writes"]);
-        command.env("LD_PRELOAD", folder.join("shim.so"));
+        command.env("LD_PRELOAD", shim::build(folder));
         command.env(FOLDER, folder).env(EVENTS, events.to_string());
         if let Some(log) = log {
             command.env(LOG, log);
