@@ -28,10 +28,10 @@ const VERDICT: Duration = Duration::from_secs(300);
 const IDLE: Duration = Duration::from_secs(60);
 /// The largest head of a response, in bytes; also the most that is read ahead of its body.
 const MAX_HEAD: usize = 64 * 1024;
-/// The most headers of a response. The parser writes 64 bytes of memory for each, used or not: 2,048
-/// of them cost a delivery in memory a tenth of its rate.
+/// The most headers of a response. The parser writes 64 bytes of memory for each, used or not, which
+/// costs what stays in memory a tenth of its rate.
 /// Responses to webhooks have a dozen, but some servers send far more, and curl takes them.
-const MAX_HEADERS: usize = 1_024;
+const MAX_HEADERS: usize = 2_048;
 
 type Body = Full<Bytes>;
 
