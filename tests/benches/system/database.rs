@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use better_auth_webhooks::storage::{
-    MemoryStorage, PostgresStorage, RedisStorage, SqliteStorage, WebhookStorage,
+    MemoryLimits, MemoryStorage, PostgresStorage, RedisStorage, SqliteStorage, WebhookStorage,
 };
 use deadpool_postgres::{Manager, Pool};
 use fred::prelude::{Builder, Config};
@@ -15,6 +15,8 @@ use crate::Result;
 
 /// Connections of one process.
 const CONNECTIONS: usize = 8;
+/// More than any part lets wait in memory.
+const WAITING: usize = 2_000_000;
 
 /// Where the private servers are, and the folder of the SQLite files.
 #[derive(Clone, Debug)]
@@ -70,7 +72,14 @@ impl Database {
         namespace: &str,
     ) -> Result<Arc<dyn WebhookStorage>> {
         match self {
-            Self::Memory => Ok(Arc::new(MemoryStorage::new())),
+            Self::Memory => {
+                let roomy = MemoryLimits {
+                    deliveries: WAITING,
+                    waiting_per_endpoint: WAITING,
+                    ..MemoryLimits::default()
+                };
+                Ok(Arc::new(MemoryStorage::new().with_limits(roomy)))
+            }
             Self::Sqlite => {
                 let path = Path::new(url).join(format!("{namespace}.db"));
                 Ok(Arc::new(SqliteStorage::open(path).await?))
