@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use better_auth_webhooks::DeliveryId;
-use rusqlite::{Connection, params};
+use better_auth_webhooks::storage::sqlite::rusqlite::{Connection, params};
 
 use crate::Result;
 use crate::load::{new_event, now};
