@@ -1,6 +1,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use better_auth_webhooks::WorkerId;
+
 /// Where the events are kept.
 pub(crate) struct Database {
     path: PathBuf,
@@ -16,7 +18,9 @@ impl Database {
 
     /// A file of this run alone.
     pub(crate) fn temporary() -> io::Result<Self> {
-        let name = format!("webhooks-quickstart-{}", std::process::id());
+        // No number of a process, which comes again: what one that was killed has left must not be
+        // met.
+        let name = format!("webhooks-quickstart-{}", WorkerId::unique().as_str());
         let folder = std::env::temp_dir().join(name);
         std::fs::create_dir(&folder)?;
         Ok(Self {
