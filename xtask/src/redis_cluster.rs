@@ -1,13 +1,13 @@
 //! A private Redis Cluster: masters, each with so many replicas, on loopback.
 
 use std::path::Path;
-use std::process::Command;
 
 use crate::server::wait_until;
-use crate::{Redis, Result, process, redis, server};
+use crate::{Redis, Result, redis, server};
 
 /// Without an answer for so long a node is taken for dead.
 const NODE_TIMEOUT: &str = "2000";
+const SLOTS: usize = 16_384;
 
 /// See the module. Nodes are told by their place, which they keep whatever their role is. All are
 /// stopped when it is dropped.
@@ -44,17 +44,48 @@ impl RedisCluster {
             let folder = folder.join(format!("redis-{n}"));
             nodes.push(Redis::start_on(folder, server::free_port_pair()?, &all)?);
         }
-        let addresses = nodes
-            .iter()
-            .map(|node| format!("127.0.0.1:{}", node.port()));
-        let mut create = Command::new("redis-cli");
-        create.args(["--cluster", "create"]).args(addresses);
-        create.args(["--cluster-replicas", &replicas.to_string()]);
-        create.arg("--cluster-yes");
-        process::output(create)?;
         let cluster = Self { nodes };
+        cluster.join(usize::from(masters))?;
         cluster.wait_until_whole()?;
         Ok(cluster)
+    }
+
+    /// Makes the first nodes masters with equal parts of the slots, and the others their replicas in
+    /// turn. `redis-cli --cluster create` would want three masters.
+    fn join(&self, masters: usize) -> Result {
+        let first = self.node(0)?;
+        for (n, node) in self.nodes.iter().enumerate() {
+            if n < masters {
+                let [from, to] = [n, n + 1].map(|n| SLOTS * n / masters);
+                let range = [from.to_string(), (to - 1).to_string()];
+                node.command(&["cluster", "addslotsrange", &range[0], &range[1]])?;
+            }
+            // Nodes of one epoch would settle by themselves who is right, which takes its time.
+            node.command(&["cluster", "set-config-epoch", &(n + 1).to_string()])?;
+            // Itself too: alone it would not know the address that it has to tell clients.
+            let port = node.port().to_string();
+            first.command(&["cluster", "meet", "127.0.0.1", &port])?;
+        }
+        let all = format!("cluster_known_nodes:{}", self.nodes.len());
+        wait_until("all nodes know each other", || {
+            for node in &self.nodes {
+                if !node.command(&["cluster", "info"])?.contains(&all) {
+                    return Ok(false);
+                }
+            }
+            Ok(true)
+        })?;
+        for (n, node) in self.nodes.iter().enumerate().skip(masters) {
+            let master = self.node(n % masters)?.command(&["cluster", "myid"])?;
+            node.command(&["cluster", "replicate", &master])?;
+        }
+        Ok(())
+    }
+
+    /// How many nodes there are.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.nodes.len()
     }
 
     /// Where it answers: one node, and all others for when that one is away.
@@ -215,9 +246,8 @@ impl RedisCluster {
             }
             let seen = self.seen_by(0)?;
             let is_well = |node: &Node| !node.flags.contains("fail");
-            let masters = seen.iter().filter(|node| node.master == "-").count();
-            let replicas = seen.len() - masters;
-            Ok(seen.iter().all(is_well) && replicas % masters == 0)
+            let has_role = |node: &Node| node.master != "-" || !node.slots.is_empty();
+            Ok(seen.iter().all(|node| is_well(node) && has_role(node)))
         })
     }
 

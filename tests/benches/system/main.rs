@@ -15,6 +15,7 @@ mod http_limit;
 mod idle;
 mod latency;
 mod load;
+mod masters;
 mod measure;
 mod memory;
 mod orders;
@@ -54,6 +55,7 @@ const PARTS: &[&str] = &[
     "footprint",
     "idle",
     "orders",
+    "masters",
 ];
 
 fn main() -> ExitCode {
@@ -143,6 +145,7 @@ async fn run_part(
         "verify" => small_steps::verify(report),
         "match" => small_steps::matching(report),
         "orders" => orders::run(servers, sink, report).await,
+        "masters" => masters::run(sink, report).await,
         "footprint" => footprint::measure(report),
         _ => idle::run(servers, sink, report).await,
     }
