@@ -98,6 +98,7 @@ impl Scheduler {
             return None;
         }
         self.left_some = false;
+        let leaves_some_out = self.pass_over(now, &listed);
         let room = listed.iter().filter_map(|(id, deliveries)| {
             Some(ClaimRoom {
                 endpoint_id: self.lanes.get(*id)?.endpoint_id.clone(),
@@ -111,7 +112,9 @@ impl Scheduler {
             // Asked for by one claim at a time: two answers could each bring one, and a death would
             // then not say which of the two was guilty.
             poison_suspects: usize::from(self.poison_suspect.ask()),
-            id: self.claims.begin(limit, per_endpoint, listed),
+            id: self
+                .claims
+                .begin(limit, per_endpoint, listed, leaves_some_out),
             lease_epoch: self.lease_window.epoch(),
             is_more: false,
             unknown: Vec::new(),
@@ -236,6 +239,24 @@ impl Scheduler {
             .filter(|lane| lane.left.is_none())
             .map(|lane| (lane.id, self.room_of(lane, now)))
             .collect()
+    }
+
+    /// Notes which lanes a claim asks nothing of since they are full. Whether it asks nothing of
+    /// others, which any request that ends may let go on.
+    ///
+    /// A full lane waits for its own settlements alone: beside one that hangs, those of all others
+    /// would else each cost a claim that finds nothing.
+    fn pass_over(&mut self, now: Now, listed: &[(LaneId, usize)]) -> bool {
+        let mut leaves_some_out = false;
+        for (id, _) in listed.iter().filter(|(_, room)| *room == 0) {
+            let lane = self.lanes.get(*id);
+            let stalls = lane.is_some_and(|lane| self.slots.stalls(lane, now.moment).is_some());
+            leaves_some_out |= stalls;
+            if let Some(lane) = self.lanes.get_mut(*id) {
+                lane.queued.passed_over = true;
+            }
+        }
+        leaves_some_out
     }
 
     /// How many more deliveries of the lane can be claimed.

@@ -33,6 +33,8 @@ struct Begun {
     per_endpoint: usize,
     /// How much of each lane that is listed, in the order of their ids.
     listed: Vec<(LaneId, usize)>,
+    /// It asked for nothing of some lane that has room and waits for what goes on in others.
+    leaves_some_out: bool,
     /// Lanes of which it has brought all that it will.
     brought: BTreeSet<LaneId>,
 }
@@ -64,6 +66,7 @@ impl Claims {
         limit: usize,
         per_endpoint: usize,
         listed: Vec<(LaneId, usize)>,
+        leaves_some_out: bool,
     ) -> ClaimId {
         self.last += 1;
         let id = ClaimId(self.last);
@@ -72,6 +75,7 @@ impl Claims {
             limit,
             per_endpoint,
             listed,
+            leaves_some_out,
             brought: BTreeSet::new(),
         });
         id
@@ -123,10 +127,10 @@ impl Claims {
         begun.is_some_and(|begun| begun.listed(lane) == Some(0))
     }
 
-    /// Whether a claim asked for nothing of some lane.
+    /// Whether a claim asked for nothing of some lane that has room.
     pub(super) fn leaves_some_out(&self, id: ClaimId) -> bool {
         let begun = self.begun.iter().find(|begun| begun.id == id);
-        begun.is_some_and(|begun| begun.listed.iter().any(|(_, room)| *room == 0))
+        begun.is_some_and(|begun| begun.leaves_some_out)
     }
 
     /// The lanes that claims have listed.

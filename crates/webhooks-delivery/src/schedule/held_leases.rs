@@ -70,11 +70,6 @@ impl HeldLeases {
         }
     }
 
-    /// Whether the storage has more of some lane, as far as this process knows.
-    pub(super) fn has_backlog(&self) -> bool {
-        !self.backlogged.is_empty()
-    }
-
     /// The lanes of which the storage has more, as far as this process knows.
     #[cfg(test)]
     pub(super) const fn backlogged(&self) -> &BTreeSet<LaneId> {

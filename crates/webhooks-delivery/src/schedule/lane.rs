@@ -88,6 +88,9 @@ pub(super) struct Queued {
     pub(super) for_share: bool,
     /// The storage has more of it that is ready, as far as this process knows.
     pub(super) backlogged: bool,
+    /// A claim asked for nothing of it since it was full: the storage may have more of it, and what
+    /// makes room in it looks for that.
+    pub(super) passed_over: bool,
 }
 
 impl Lane {
@@ -111,6 +114,13 @@ impl Lane {
             counted: Counted::default(),
             queued: Queued::default(),
         }
+    }
+
+    /// Whether the storage may have more of it than was claimed; of what a claim left out this is said
+    /// once, since the next claim asks.
+    pub(super) fn has_more(&mut self) -> bool {
+        let passed_over = std::mem::take(&mut self.queued.passed_over);
+        passed_over || self.queued.backlogged
     }
 
     pub(super) fn filters(&self) -> &[EventFilter] {

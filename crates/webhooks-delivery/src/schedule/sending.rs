@@ -136,9 +136,9 @@ impl Scheduler {
                 continue;
             };
             self.held.take_out(lane, 1);
-            let is_limited = lane.record.gate.max_leased.is_some();
+            let is_work = lane.record.gate.max_leased.is_some() || lane.has_more();
             self.lanes.drop_if_done(place.lane);
-            self.room_made(is_limited);
+            self.room_made(is_work);
         }
         self.start_what_can(now);
     }

@@ -52,19 +52,20 @@ impl Scheduler {
             is_work |= lane.record.gate.max_leased.is_some();
             // The end of one has made the next one of its order ready.
             is_work |= lane.record.endpoint.ordering != OrderBy::None;
+            is_work |= lane.has_more();
             let id = lane.id;
             self.lanes.drop_if_done(id);
         }
         self.room_made(is_work);
     }
 
-    /// There is room for more, of which a claim may make use. `is_work`: there surely is something.
+    /// There is room for more, of which a claim may make use. `is_work`: there likely is something.
     ///
     /// Without this condition each settlement of a quiet system would cost a claim that finds
     /// nothing.
     pub(super) fn room_made(&mut self, is_work: bool) {
         // A claim on its way may have asked before there was that room.
-        let is_of_use = !self.claims.is_empty() || self.left_some || self.held.has_backlog();
+        let is_of_use = !self.claims.is_empty() || self.left_some;
         if is_work || is_of_use {
             self.out.claim();
         }
