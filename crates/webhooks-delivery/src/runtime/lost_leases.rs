@@ -48,9 +48,10 @@ impl LostLeases {
     pub(crate) async fn keep_giving_back(self) {
         let mut retrying = Retrying::new("look for lost claims");
         loop {
-            let asked = tokio::time::timeout(EVERY, self.unknown.notified()).await;
+            let waited = tokio::time::timeout(EVERY, self.unknown.notified()).await;
+            let asked = waited.is_ok();
             // One more than these: twice is often enough where no call is still on its way.
-            let looks = if asked.is_ok() { LOOKS } else { 1 };
+            let looks = if asked { LOOKS } else { 1 };
             // The first look of a round only notes: nothing was seen before it.
             let mut seen = HashSet::new();
             for _ in 0..=looks {
@@ -61,6 +62,9 @@ impl LostLeases {
                     }
                 };
                 retrying.succeeded();
+                if seen.is_empty() && !asked {
+                    break;
+                }
                 tokio::time::sleep(PAUSE).await;
             }
         }
