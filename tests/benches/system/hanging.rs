@@ -40,7 +40,8 @@ pub(crate) async fn run(servers: &Servers, sink: &SinkProcess, report: &mut Repo
             storage.save_endpoint(&endpoint).await?;
         }
         if waiting > 0 {
-            let hanging = endpoint("hanging", &sink.hanging_url(), "event.hanging");
+            // It wants what fills it: what it does not take would be cancelled.
+            let hanging = endpoint("hanging", &sink.hanging_url(), "user.created");
             storage.save_endpoint(&hanging).await?;
             fill_one(database, servers, namespace, &storage, "hanging", waiting).await?;
         }
