@@ -34,6 +34,10 @@ const LAYERS: &[(&str, &[&str])] = &[
             "webhooks-receiver",
         ],
     ),
+    (
+        "webhooks-server",
+        &["webhooks-core", "better-auth-webhooks"],
+    ),
 ];
 
 /// Crates of others that only these of ours may depend on.
@@ -49,9 +53,11 @@ const OWNED: &[(&str, &[&str])] = &[
     ("hyper", &["webhooks-delivery"]),
     ("hyper-util", &["webhooks-delivery"]),
     ("hyper-rustls", &["webhooks-delivery"]),
-    ("axum", &["webhooks-receiver"]),
+    ("axum", &["webhooks-receiver", "webhooks-server"]),
     ("axum-core", &["webhooks-receiver"]),
     ("tower", &["webhooks-receiver"]),
+    ("utoipa", &["webhooks-server"]),
+    ("utoipa-axum", &["webhooks-server"]),
 ];
 
 /// What nothing below these crates, without their features, may bring.

@@ -1,0 +1,140 @@
+//! Who calls, and what they may do.
+
+mod api_key;
+mod authenticate;
+mod caller;
+mod keys;
+mod limits;
+mod scope;
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::ConnectInfo;
+use http::header::AUTHORIZATION;
+use http::request::Parts;
+use sha2::{Digest, Sha256};
+use webhooks_core::Timestamp;
+
+pub(crate) use self::api_key::{ApiKey, KeyTerms, KeyText};
+pub use self::authenticate::Authenticate;
+pub use self::caller::{Caller, Via};
+pub(crate) use self::keys::ApiKeys;
+pub(crate) use self::limits::{Limits, Rates};
+pub use self::scope::{Role, Scope, Scopes};
+use crate::problem::Problem;
+
+/// How long the answer to a bad key takes at least: guesses cost time.
+const REFUSAL: Duration = Duration::from_millis(250);
+
+/// Lets callers in.
+#[derive(Debug)]
+pub(crate) struct Access {
+    pub(crate) keys: Arc<ApiKeys>,
+    pub(crate) host: Option<Arc<dyn Authenticate>>,
+    pub(crate) root: Option<RootKey>,
+    pub(crate) limits: Limits,
+}
+
+/// A key that opens everything and is kept nowhere: SHA-256 of it.
+#[derive(Clone, Copy)]
+pub(crate) struct RootKey([u8; 32]);
+
+impl RootKey {
+    /// That of this text.
+    pub(crate) fn new(text: &str) -> Self {
+        Self(Sha256::digest(text.as_bytes()).into())
+    }
+
+    fn is(self, text: &str) -> bool {
+        use ctutils::CtEq;
+        self.0.ct_eq(&Self::new(text).0).into()
+    }
+}
+
+impl std::fmt::Debug for RootKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("RootKey(..)")
+    }
+}
+
+impl Access {
+    /// Who makes this request.
+    ///
+    /// # Errors
+    ///
+    /// 401 without a key or with a bad one, 429 for who calls or guesses too often.
+    pub(crate) async fn caller(&self, parts: &Parts) -> Result<Caller, Problem> {
+        let now = self.keys.documents().now()?;
+        let caller = match bearer(parts)? {
+            Some(text) => self.bearer(text, address(parts), now).await?,
+            None => self.host(parts).await?,
+        };
+        self.limits
+            .take(&caller.actor, caller.tenant.is_some(), now)?;
+        Ok(caller)
+    }
+
+    async fn host(&self, parts: &Parts) -> Result<Caller, Problem> {
+        let host = self.host.as_ref().ok_or_else(Problem::unauthorized)?;
+        host.caller(parts).await?.ok_or_else(Problem::unauthorized)
+    }
+
+    async fn bearer(
+        &self,
+        text: &str,
+        from: Option<IpAddr>,
+        now: Timestamp,
+    ) -> Result<Caller, Problem> {
+        self.limits.may_guess(from, now)?;
+        if self.root.is_some_and(|root| root.is(text)) {
+            return Ok(Caller {
+                via: Via::Bearer,
+                ..Caller::host("root", Role::Admin.scopes())
+            });
+        }
+        let found = match KeyText::parse(text) {
+            Some(text) => self.keys.find(&text).await?.map(|key| (text.id, key)),
+            None => None,
+        };
+        let is_allowed = |key: &ApiKey| {
+            let mut networks = key.allowed_cidrs.iter();
+            let from = from.map(|from| from.to_canonical());
+            key.allowed_cidrs.is_empty()
+                || from.is_some_and(|from| networks.any(|network| network.contains(&from)))
+        };
+        let Some((id, key)) = found.filter(|(_, key)| is_allowed(key)) else {
+            self.limits.bad_key(from, now);
+            tokio::time::sleep(REFUSAL).await;
+            return Err(Problem::unauthorized());
+        };
+        let caller = Caller {
+            via: Via::Bearer,
+            expires_at: key.expires_at,
+            ..Caller::host(format!("key:{id}"), key.scopes)
+        };
+        Ok(match &key.tenant {
+            Some(tenant) => caller.for_tenant(tenant.clone()),
+            None => caller,
+        })
+    }
+}
+
+/// The text behind `Authorization: Bearer`, if there is that header.
+fn bearer(parts: &Parts) -> Result<Option<&str>, Problem> {
+    let Some(value) = parts.headers.get(AUTHORIZATION) else {
+        return Ok(None);
+    };
+    let text = value.to_str().ok();
+    let split = text.and_then(|text| text.split_once(' '));
+    let bearer = split.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    let key = bearer.map(|(_, key)| key.trim());
+    key.map(Some).ok_or_else(Problem::unauthorized)
+}
+
+/// Where a request comes from, if whoever serves tells that.
+fn address(parts: &Parts) -> Option<IpAddr> {
+    let from = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+    from.map(|ConnectInfo(address)| address.ip())
+}

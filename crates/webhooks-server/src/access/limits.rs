@@ -1,0 +1,137 @@
+//! How often callers may call, and strangers may guess.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use better_auth_webhooks::{RateLimitConfig, RateLimiter};
+use webhooks_core::Timestamp;
+
+use crate::problem::Problem;
+
+/// Bad keys of one address, and of all together, in a minute.
+const BAD_KEYS_OF_ONE: u32 = 5;
+const BAD_KEYS_OF_ALL: u32 = 60;
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// Requests a second, and at once, of callers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rates {
+    pub(crate) operators: RateLimitConfig,
+    pub(crate) tenants: RateLimitConfig,
+}
+
+/// How often each caller has called of late, and strangers have guessed: in this process.
+#[derive(Debug)]
+pub(crate) struct Limits {
+    rates: Rates,
+    callers: RateLimiter,
+    bad_keys: Mutex<BadKeys>,
+}
+
+/// Bad keys of the current minute. There are no more entries than bad keys of all.
+#[derive(Debug)]
+struct BadKeys {
+    since: Timestamp,
+    all: u32,
+    of: HashMap<String, u32>,
+}
+
+impl Limits {
+    /// Limits under which nobody has called yet.
+    pub(crate) fn new(rates: Rates) -> Self {
+        Self {
+            rates,
+            callers: RateLimiter::new(None),
+            bad_keys: Mutex::new(BadKeys {
+                since: Timestamp::EPOCH,
+                all: 0,
+                of: HashMap::new(),
+            }),
+        }
+    }
+
+    /// Takes a token of this caller's bucket.
+    pub(crate) fn take(&self, actor: &str, is_tenant: bool, now: Timestamp) -> Result<(), Problem> {
+        let rate = match is_tenant {
+            true => self.rates.tenants,
+            false => self.rates.operators,
+        };
+        let taken = self.callers.acquire(actor, rate, now);
+        taken.map_err(|at| Problem::too_many_requests(at.since(now)))
+    }
+
+    /// Refuses a request with a key that is not known yet, from where too many bad ones came.
+    pub(crate) fn may_guess(&self, from: Option<IpAddr>, now: Timestamp) -> Result<(), Problem> {
+        let bad = self.bad_keys.lock().unwrap_or_else(PoisonError::into_inner);
+        let passed = now.since(bad.since);
+        if passed >= MINUTE {
+            return Ok(());
+        }
+        let of = from.and_then(|from| bad.of.get(&network(from)).copied());
+        if bad.all < BAD_KEYS_OF_ALL && of.unwrap_or(0) < BAD_KEYS_OF_ONE {
+            return Ok(());
+        }
+        Err(Problem::too_many_requests(MINUTE - passed))
+    }
+
+    /// Takes note of a bad key.
+    pub(crate) fn bad_key(&self, from: Option<IpAddr>, now: Timestamp) {
+        let mut bad = self.bad_keys.lock().unwrap_or_else(PoisonError::into_inner);
+        if now.since(bad.since) >= MINUTE {
+            bad.since = now;
+            bad.all = 0;
+            bad.of.clear();
+        }
+        bad.all += 1;
+        if let Some(from) = from {
+            *bad.of.entry(network(from)).or_default() += 1;
+        }
+    }
+}
+
+/// Whose address it is: one of version 6 for all of its network, of which one host has all.
+fn network(from: IpAddr) -> String {
+    match from.to_canonical() {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_guesses_too_often_waits_and_others_do_not() {
+        let rate = RateLimitConfig {
+            requests_per_second: 1,
+            burst_size: 1,
+        };
+        let limits = Limits::new(Rates {
+            operators: rate,
+            tenants: rate,
+        });
+        let at = Timestamp::from_secs;
+        let (one, other) = ("2001:db8::1".parse().ok(), "2001:db8:0:1::1".parse().ok());
+        for _ in 0..BAD_KEYS_OF_ONE {
+            assert!(limits.may_guess(one, at(100)).is_ok());
+            limits.bad_key(one, at(100));
+        }
+        assert!(
+            limits
+                .may_guess("2001:db8::2".parse().ok(), at(101))
+                .is_err()
+        );
+        assert!(limits.may_guess(other, at(101)).is_ok());
+        assert!(limits.may_guess(one, at(160)).is_ok());
+        for _ in 0..BAD_KEYS_OF_ALL {
+            limits.bad_key(None, at(160));
+        }
+        assert!(limits.may_guess(other, at(161)).is_err());
+    }
+}

@@ -1,0 +1,108 @@
+//! The routes of the API: thin, and each registered once for the router and for the document.
+
+#![expect(unused_qualifications, reason = "what utoipa makes of `params(..)`")]
+
+mod body;
+mod caller;
+mod cursor;
+mod dead_letters;
+mod deliveries;
+mod delivery_filter;
+mod document;
+mod endpoints;
+mod events;
+mod health;
+mod keys;
+mod numbers;
+mod precondition;
+mod query;
+mod request;
+mod sending;
+mod shapes;
+mod state;
+mod who;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::response::Response;
+use axum::routing::get;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+pub(crate) use self::state::Api;
+
+use crate::problem::Problem;
+
+/// The longest body of a request that has no bound of its own, in bytes.
+const MAX_BODY: usize = 1 << 20;
+
+/// All routes, and the document that describes those under `/api/v1`.
+pub(crate) fn routes(api: Api) -> (Router, OpenApi) {
+    let (v1, document) = OpenApiRouter::with_openapi(document::base())
+        .nest("/api/v1", v1(&api))
+        .split_for_parts();
+    let router = v1
+        .route("/livez", get(health::livez))
+        .route("/readyz", get(health::readyz))
+        .fallback(async || not_found())
+        .method_not_allowed_fallback(async || method_not_allowed())
+        .layer(axum::middleware::from_fn(request::around))
+        .with_state(api);
+    (router, document)
+}
+
+fn v1(api: &Api) -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(who::me))
+        .routes(routes!(numbers::info))
+        .routes(routes!(document::openapi))
+        .merge(sending::routes(api))
+        .routes(routes!(events::list))
+        .routes(routes!(events::get))
+        .routes(routes!(events::payload, events::erase_payload))
+        .routes(routes!(events::deliver))
+        .routes(routes!(endpoints::list, endpoints::create))
+        .routes(routes!(
+            endpoints::get,
+            endpoints::put,
+            endpoints::patch,
+            endpoints::delete
+        ))
+        .routes(routes!(endpoints::pause))
+        .routes(routes!(endpoints::resume))
+        .routes(routes!(endpoints::enable))
+        .routes(routes!(endpoints::disable))
+        .routes(routes!(endpoints::verify))
+        .routes(routes!(endpoints::test))
+        .routes(routes!(endpoints::rotate_secret))
+        .routes(routes!(endpoints::metrics))
+        .routes(routes!(deliveries::list))
+        .routes(routes!(deliveries::count))
+        .routes(routes!(deliveries::get))
+        .routes(routes!(deliveries::attempts))
+        .routes(routes!(deliveries::cancel))
+        .routes(routes!(deliveries::resend))
+        .routes(routes!(dead_letters::list))
+        .routes(routes!(dead_letters::groups))
+        .routes(routes!(dead_letters::get, dead_letters::purge))
+        .routes(routes!(dead_letters::replay))
+        .routes(routes!(numbers::metrics))
+        .routes(routes!(numbers::stats))
+        .routes(routes!(numbers::workers))
+        .routes(routes!(keys::list, keys::create))
+        .routes(routes!(keys::get, keys::patch, keys::delete))
+        .routes(routes!(keys::rotate))
+        .routes(routes!(who::audit))
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+}
+
+fn not_found() -> Response {
+    use axum::response::IntoResponse;
+    Problem::not_found("there is no such route").into_response()
+}
+
+fn method_not_allowed() -> Problem {
+    let status = http::StatusCode::METHOD_NOT_ALLOWED;
+    Problem::new(status, "method-not-allowed", "the route has no such method")
+}

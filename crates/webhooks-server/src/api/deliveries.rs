@@ -1,0 +1,189 @@
+//! Deliveries.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use better_auth_webhooks::storage::{DeliveryQuery, DeliveryRecord, Page};
+use http::StatusCode;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::cursor::Filter;
+use super::delivery_filter::{Include, delivery_params, malformed};
+use super::query::{Query, limit};
+use super::shapes::{AttemptView, DeliveryView, PageView};
+use super::state::Api;
+use crate::access::Caller;
+use crate::problem::{Problem, ProblemBody};
+
+/// How far deliveries are counted unless more is asked for, and at most.
+const COUNTED: u64 = 100_000;
+const MOST_COUNTED: u64 = 1_000_000;
+
+delivery_params!(ListParams {
+    /// What comes with each.
+    include: Option<Include>,
+    /// Deliveries of one page, 1 to 200.
+    #[param(minimum = 1, maximum = 200)]
+    limit: Option<usize>,
+    /// `next` of the page before.
+    cursor: Option<String>,
+});
+
+/// Deliveries, newest first. Needs `deliveries:read`.
+#[utoipa::path(
+    get, path = "/deliveries", tag = "deliveries", params(ListParams),
+    responses((status = OK, description = "A page", body = PageView<DeliveryView>), (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")),
+)]
+pub(super) async fn list(
+    State(api): State<Api>,
+    caller: Caller,
+    mut query: Query<ListParams>,
+) -> Result<PageView<DeliveryView>, Problem> {
+    let with_attempts = query.of.include == Some(Include::Attempts);
+    let filter = query.of.filter().query()?;
+    let asked = asked(
+        filter,
+        query.filter,
+        query.of.limit,
+        query.of.cursor.as_deref(),
+    )?;
+    let asked = DeliveryQuery {
+        with_attempts,
+        ..asked
+    };
+    let page = api.ops.deliveries(&caller, asked).await?;
+    Ok(view(&caller, page, query.filter, with_attempts))
+}
+
+/// The page of a query that was asked for.
+pub(super) fn asked(
+    query: DeliveryQuery,
+    filter: Filter,
+    items: Option<usize>,
+    cursor: Option<&str>,
+) -> Result<DeliveryQuery, Problem> {
+    let before = filter.read(cursor)?.map(|id| id.parse()).transpose();
+    Ok(DeliveryQuery {
+        before: before.map_err(|error| malformed(&error))?,
+        limit: limit(items)?,
+        ..query
+    })
+}
+
+/// What the caller sees of a page.
+pub(super) fn view(
+    caller: &Caller,
+    page: Page<DeliveryRecord>,
+    filter: Filter,
+    attempts: bool,
+) -> PageView<DeliveryView> {
+    let items = page
+        .items
+        .iter()
+        .map(|record| DeliveryView::new(caller, record, attempts));
+    let next = page.next.map(|id| id.to_string());
+    PageView::new(items.collect(), filter, next.as_deref())
+}
+
+delivery_params!(CountParams {
+    /// Counts no further than this, at most 1,000,000; 100,000 if it is left out.
+    #[param(minimum = 1, maximum = 1_000_000)]
+    at_most: Option<u64>,
+});
+
+/// How many there are.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct CountView {
+    count: u64,
+    /// There may be more: it was counted no further.
+    capped: bool,
+}
+
+/// How many deliveries match. Needs `deliveries:read`.
+#[utoipa::path(
+    get, path = "/deliveries/count", tag = "deliveries", params(CountParams),
+    responses((status = OK, description = "How many", body = CountView), (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")),
+)]
+pub(super) async fn count(
+    State(api): State<Api>,
+    caller: Caller,
+    mut query: Query<CountParams>,
+) -> Result<Json<CountView>, Problem> {
+    let at_most = counted(query.of.at_most)?;
+    let count = api
+        .ops
+        .count(&caller, query.of.filter().query()?, at_most)
+        .await?;
+    Ok(Json(CountView {
+        count,
+        capped: count >= at_most,
+    }))
+}
+
+/// How far to count.
+pub(super) fn counted(at_most: Option<u64>) -> Result<u64, Problem> {
+    let at_most = at_most.unwrap_or(COUNTED);
+    if (1..=MOST_COUNTED).contains(&at_most) {
+        return Ok(at_most);
+    }
+    let detail = format!("at_most is {at_most}, it needs 1 to {MOST_COUNTED}");
+    Err(Problem::malformed(detail))
+}
+
+/// A delivery with its attempts. Needs `deliveries:read`; answers of the endpoint need
+/// `payloads:read`, too.
+#[utoipa::path(
+    get, path = "/deliveries/{id}", tag = "deliveries",
+    responses((status = OK, description = "The delivery", body = DeliveryView), (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")),
+)]
+pub(super) async fn get(
+    State(api): State<Api>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Json<DeliveryView>, Problem> {
+    let record = api.ops.delivery(&caller, &id).await?;
+    Ok(Json(DeliveryView::new(&caller, &record, true)))
+}
+
+/// The attempts of a delivery, oldest first. Needs `deliveries:read`.
+#[utoipa::path(
+    get, path = "/deliveries/{id}/attempts", tag = "deliveries",
+    responses((status = OK, description = "Its attempts", body = Vec<AttemptView>), (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")),
+)]
+pub(super) async fn attempts(
+    State(api): State<Api>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Json<Vec<AttemptView>>, Problem> {
+    let record = api.ops.delivery(&caller, &id).await?;
+    Ok(Json(AttemptView::all(&caller, &record.attempts)))
+}
+
+/// Cancels a delivery that waits. Needs `deliveries:write`.
+#[utoipa::path(
+    post, path = "/deliveries/{id}/cancel", tag = "deliveries",
+    responses((status = OK, description = "The delivery", body = DeliveryView), (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")),
+)]
+pub(super) async fn cancel(
+    State(api): State<Api>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Json<DeliveryView>, Problem> {
+    let record = api.ops.cancel(&caller, &id).await?;
+    Ok(Json(DeliveryView::new(&caller, &record, true)))
+}
+
+/// Sends a delivery again that has ended, however it did. Needs `deliveries:write`.
+#[utoipa::path(
+    post, path = "/deliveries/{id}/resend", tag = "deliveries",
+    responses((status = ACCEPTED, description = "The delivery", body = DeliveryView), (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")),
+)]
+pub(super) async fn resend(
+    State(api): State<Api>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<(StatusCode, Json<DeliveryView>), Problem> {
+    let record = api.ops.resend(&caller, &id).await?;
+    let view = DeliveryView::new(&caller, &record, true);
+    Ok((StatusCode::ACCEPTED, Json(view)))
+}

@@ -1,0 +1,75 @@
+//! What every request has: an id, an end in time, and headers of its response.
+
+use std::time::Duration;
+
+use axum::extract::Request;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderName, HeaderValue, StatusCode, header};
+use uuid::Uuid;
+
+use crate::problem::Problem;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The longest id that is taken over from the caller, in bytes.
+const MAX_ID: usize = 64;
+/// What a request may take; what it asked of the storage is given up with it.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Answers a request, in time, under an id.
+pub(super) async fn around(request: Request, next: Next) -> Response {
+    let id = id(&request);
+    let answered = tokio::time::timeout(TIMEOUT, next.run(request)).await;
+    let response = answered.unwrap_or_else(|_| timed_out().into_response());
+    let mut response = with_body(response, &id);
+    let headers = response.headers_mut();
+    if let Ok(id) = HeaderValue::from_str(&id) {
+        headers.insert(REQUEST_ID, id);
+    }
+    let fixed = [
+        (header::CACHE_CONTROL, "no-store"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+    ];
+    for (name, value) in fixed {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+/// The caller's id of the request, if it is a short word, or a new one.
+fn id(request: &Request) -> String {
+    let is_word = |id: &&str| {
+        let is_of_word = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+        (1..=MAX_ID).contains(&id.len()) && id.bytes().all(is_of_word)
+    };
+    let told = request.headers().get(REQUEST_ID);
+    let told = told.and_then(|id| id.to_str().ok()).filter(is_word);
+    told.map_or_else(|| Uuid::now_v7().to_string(), str::to_owned)
+}
+
+/// Writes the body of a problem, in which the id stands.
+fn with_body(mut response: Response, id: &str) -> Response {
+    if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+        let allow = response.headers_mut().remove(header::ALLOW);
+        let mut response = problem.of_request(id);
+        if let Some(allow) = allow {
+            response.headers_mut().insert(header::ALLOW, allow);
+        }
+        return response;
+    }
+    match response.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            let detail = "the body is larger than this route takes";
+            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", detail).of_request(id)
+        }
+        // A path whose text is no UTF-8 names nothing that there is.
+        StatusCode::BAD_REQUEST => Problem::malformed("the path is malformed").of_request(id),
+        _ => response,
+    }
+}
+
+fn timed_out() -> Problem {
+    let detail = "the request took too long, and may have been carried out";
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "timeout", detail)
+}

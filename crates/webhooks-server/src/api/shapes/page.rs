@@ -1,0 +1,43 @@
+//! A page of a listing.
+
+use axum::Json;
+use axum::response::{IntoResponse, Response};
+use http::HeaderValue;
+use http::header::LINK;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::api::cursor::Filter;
+
+/// A page of a listing. It may be empty and not the last one.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::api) struct PageView<T> {
+    /// What is on it.
+    pub(in crate::api) items: Vec<T>,
+    /// The `cursor` of the next page, if there may be one.
+    pub(in crate::api) next: Option<String>,
+}
+
+impl<T> PageView<T> {
+    /// A page behind which the item with this id comes next.
+    pub(in crate::api) fn new(items: Vec<T>, filter: Filter, next: Option<&str>) -> Self {
+        let next = next.map(|id| filter.cursor(id));
+        Self { items, next }
+    }
+}
+
+impl<T: Serialize> IntoResponse for PageView<T> {
+    fn into_response(self) -> Response {
+        // Relative to the request, whose other parameters the caller gives again.
+        let link = self
+            .next
+            .as_ref()
+            .map(|next| format!("<?cursor={next}>; rel=\"next\""));
+        let link = link.and_then(|link| HeaderValue::from_str(&link).ok());
+        let mut response = Json(self).into_response();
+        if let Some(link) = link {
+            response.headers_mut().insert(LINK, link);
+        }
+        response
+    }
+}

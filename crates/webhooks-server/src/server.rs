@@ -1,0 +1,132 @@
+//! The server: a system behind routes.
+
+use std::sync::{Arc, OnceLock};
+
+use axum::Router;
+use better_auth_webhooks::{RateLimitConfig, WebhookSystem};
+use utoipa::openapi::OpenApi;
+use webhooks_core::{Result, WebhookError};
+
+use crate::access::{Access, ApiKeys, Authenticate, Limits, Rates, RootKey};
+use crate::api::{self, Api};
+use crate::documents::Documents;
+use crate::ops::Ops;
+
+/// The shortest root key, in bytes.
+const MIN_ROOT_KEY: usize = 32;
+
+/// The HTTP API of a system, to be mounted or served alone.
+#[derive(Debug)]
+pub struct Server {
+    router: Router,
+    document: OpenApi,
+}
+
+impl Server {
+    /// Begins a server of this system.
+    pub fn builder(system: WebhookSystem) -> ServerBuilder {
+        ServerBuilder {
+            system,
+            root_key: None,
+            host: None,
+            rates: Rates {
+                operators: RateLimitConfig {
+                    requests_per_second: 50,
+                    burst_size: 100,
+                },
+                tenants: RateLimitConfig {
+                    requests_per_second: 10,
+                    burst_size: 20,
+                },
+            },
+        }
+    }
+
+    /// The routes: `/api/v1/..`, `/livez` and `/readyz`. It is a service that can be nested under any
+    /// prefix.
+    pub fn into_router(self) -> Router {
+        self.router
+    }
+
+    /// The document that describes the API, OpenAPI 3.1 as JSON.
+    ///
+    /// # Errors
+    ///
+    /// [`WebhookError::SerializationError`], never in practice.
+    pub fn openapi(&self) -> Result<String> {
+        Ok(self.document.to_pretty_json()?)
+    }
+}
+
+/// What a [`Server`] is made with.
+#[derive(Debug)]
+#[must_use = "a server is made by `build`"]
+pub struct ServerBuilder {
+    system: WebhookSystem,
+    root_key: Option<String>,
+    host: Option<Arc<dyn Authenticate>>,
+    rates: Rates,
+}
+
+impl ServerBuilder {
+    /// A key that opens everything and is kept nowhere: with it the first keys are made. At least 32
+    /// bytes.
+    pub fn root_key(mut self, key: impl Into<String>) -> Self {
+        self.root_key = Some(key.into());
+        self
+    }
+
+    /// Who calls, as the host knows it: asked for requests without `Authorization`.
+    pub fn authenticate(mut self, host: impl Authenticate) -> Self {
+        self.host = Some(Arc::new(host));
+        self
+    }
+
+    /// How often one caller who runs the system may call this process. 50 a second by default, and
+    /// 100 at once.
+    pub const fn rate_limit(mut self, limit: RateLimitConfig) -> Self {
+        self.rates.operators = limit;
+        self
+    }
+
+    /// How often one caller of a tenant may call this process. 10 a second by default, and 20 at
+    /// once.
+    pub const fn tenant_rate_limit(mut self, limit: RateLimitConfig) -> Self {
+        self.rates.tenants = limit;
+        self
+    }
+
+    /// Makes the server.
+    ///
+    /// # Errors
+    ///
+    /// [`WebhookError::InvalidConfig`] that names the setting: a root key that is too short, or a
+    /// rate limit out of its bounds.
+    pub fn build(self) -> Result<Server> {
+        let length = self.root_key.as_ref().map(String::len);
+        if let Some(length @ ..MIN_ROOT_KEY) = length {
+            let text = format!("root_key has {length} bytes, it needs {MIN_ROOT_KEY} or more");
+            return Err(WebhookError::InvalidConfig(text.into()));
+        }
+        self.rates.operators.validate()?;
+        self.rates.tenants.validate()?;
+        let keys = Documents::new(self.system.clone(), "api_key");
+        let keys = Arc::new(ApiKeys::new(keys));
+        let access = Access {
+            keys: keys.clone(),
+            host: self.host,
+            root: self.root_key.as_deref().map(RootKey::new),
+            limits: Limits::new(self.rates),
+        };
+        let text = Arc::new(OnceLock::new());
+        let (router, document) = api::routes(Api {
+            ops: Ops::new(self.system, keys),
+            access: Arc::new(access),
+            document: text.clone(),
+        });
+        let json = document.to_json()?;
+        // Nobody else has it yet.
+        let _first = text.set(json);
+        Ok(Server { router, document })
+    }
+}
