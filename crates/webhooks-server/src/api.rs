@@ -7,11 +7,12 @@ mod caller;
 mod cursor;
 mod dead_letters;
 mod deliveries;
-mod delivery_filter;
+mod delivery_params;
 mod document;
 mod endpoints;
 mod events;
 mod health;
+mod jobs;
 mod keys;
 mod numbers;
 mod precondition;
@@ -90,6 +91,9 @@ fn v1(api: &Api) -> OpenApiRouter<Api> {
         .routes(routes!(numbers::metrics))
         .routes(routes!(numbers::stats))
         .routes(routes!(numbers::workers))
+        .routes(routes!(jobs::list, jobs::create))
+        .routes(routes!(jobs::get))
+        .routes(routes!(jobs::stop))
         .routes(routes!(keys::list, keys::create))
         .routes(routes!(keys::get, keys::patch, keys::delete))
         .routes(routes!(keys::rotate))

@@ -5,13 +5,23 @@
 mod audit;
 mod dead_letters;
 mod deliveries;
+mod delivery_filter;
 mod endpoints;
 mod events;
+mod job;
+mod job_runner;
+mod jobs;
 mod keys;
 mod numbers;
 mod operations;
+mod time;
 
 pub(crate) use self::audit::{Action, AuditEntry};
+pub(crate) use self::delivery_filter::DeliveryFilter;
 pub(crate) use self::endpoints::{EndpointFilter, EndpointTest, GateAction};
+pub(crate) use self::job::{Job, JobAction, JobState};
+pub(crate) use self::job_runner::JobRunner;
+pub(crate) use self::jobs::{JobRequest, Matched, is_seen};
 pub(crate) use self::keys::{KeyChange, ShownKey};
 pub(crate) use self::operations::Ops;
+pub(crate) use self::time::time;

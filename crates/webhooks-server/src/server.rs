@@ -10,7 +10,7 @@ use webhooks_core::{Result, WebhookError};
 use crate::access::{Access, ApiKeys, Authenticate, Limits, Rates, RootKey};
 use crate::api::{self, Api};
 use crate::documents::Documents;
-use crate::ops::Ops;
+use crate::ops::{JobRunner, Ops};
 
 /// The shortest root key, in bytes.
 const MIN_ROOT_KEY: usize = 32;
@@ -102,6 +102,10 @@ impl ServerBuilder {
     ///
     /// [`WebhookError::InvalidConfig`] that names the setting: a root key that is too short, or a
     /// rate limit out of its bounds.
+    ///
+    /// # Panics
+    ///
+    /// Outside a Tokio runtime: it begins to look for jobs whose process has died.
     pub fn build(self) -> Result<Server> {
         let length = self.root_key.as_ref().map(String::len);
         if let Some(length @ ..MIN_ROOT_KEY) = length {
@@ -118,9 +122,11 @@ impl ServerBuilder {
             root: self.root_key.as_deref().map(RootKey::new),
             limits: Limits::new(self.rates),
         };
+        let runner = JobRunner::new(self.system.clone());
+        runner.watch();
         let text = Arc::new(OnceLock::new());
         let (router, document) = api::routes(Api {
-            ops: Ops::new(self.system, keys),
+            ops: Ops::new(self.system, keys, runner),
             access: Arc::new(access),
             document: text.clone(),
         });

@@ -9,11 +9,12 @@ use utoipa::ToSchema;
 use webhooks_core::{DeadReason, DeliveryState, FailureKind};
 
 use super::deliveries::{asked, counted, view};
-use super::delivery_filter::{DeliveryFilter, delivery_params, malformed};
+use super::delivery_params::{delivery_params, malformed};
 use super::query::Query;
 use super::shapes::{DeliveryView, PageView};
 use super::state::Api;
 use crate::access::Caller;
+use crate::ops::DeliveryFilter;
 use crate::problem::{Problem, ProblemBody};
 
 delivery_params!(ListParams {

@@ -8,7 +8,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::cursor::Filter;
-use super::delivery_filter::{Include, delivery_params, malformed};
+use super::delivery_params::{Include, delivery_params, malformed};
 use super::query::{Query, limit};
 use super::shapes::{AttemptView, DeliveryView, PageView};
 use super::state::Api;

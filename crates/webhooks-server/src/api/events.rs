@@ -12,9 +12,10 @@ use webhooks_core::EventFilter;
 
 use super::body::Body;
 use super::query::{Query, limit};
-use super::shapes::{DeliveryView, EventView, PageView, time};
+use super::shapes::{DeliveryView, EventView, PageView};
 use super::state::Api;
 use crate::access::Caller;
+use crate::ops::time;
 use crate::problem::{Problem, ProblemBody};
 
 #[derive(Debug, Deserialize, IntoParams)]

@@ -9,9 +9,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::query::Query;
-use super::shapes::{NumbersView, SeriesView, WorkerView, time};
+use super::shapes::{NumbersView, SeriesView, WorkerView};
 use super::state::Api;
 use crate::access::Caller;
+use crate::ops::time;
 use crate::problem::{Problem, ProblemBody};
 
 /// What the system is.

@@ -17,4 +17,4 @@ pub(super) use self::event::EventView;
 pub(super) use self::key::{KeyPatch, KeyRequest, KeyView, NewKey};
 pub(super) use self::numbers::{AttemptsView, CountsView, NumbersView, SeriesView, WorkerView};
 pub(super) use self::page::PageView;
-pub(super) use self::time::{millis, time};
+pub(super) use self::time::millis;

@@ -52,6 +52,18 @@ pub(crate) enum Action {
     DeadLetterReplay,
     /// A dead letter was dropped.
     DeadLetterPurge,
+    /// Dead letters are sent again by a job.
+    JobReplay,
+    /// Deliveries that have ended are sent again by a job.
+    JobResend,
+    /// Deliveries that wait are cancelled by a job.
+    JobCancel,
+    /// Deliveries that have ended are dropped by a job.
+    JobPurge,
+    /// Payloads are dropped by a job.
+    JobErase,
+    /// A job is stopped.
+    JobStop,
     /// A key was made.
     KeyCreate,
     /// A key was changed.

@@ -6,6 +6,7 @@ use better_auth_webhooks::WebhookSystem;
 use better_auth_webhooks::storage::{DeliveryQuery, EndpointRecord, MAX_PAGE};
 use webhooks_core::{Timestamp, WebhookError};
 
+use super::job_runner::JobRunner;
 use crate::access::{ApiKeys, Caller};
 use crate::documents::Documents;
 use crate::problem::Problem;
@@ -16,15 +17,16 @@ pub(crate) struct Ops {
     pub(super) system: WebhookSystem,
     pub(super) keys: Arc<ApiKeys>,
     pub(super) audit: Documents,
+    pub(super) runner: Arc<JobRunner>,
 }
 
 impl Ops {
-    pub(crate) fn new(system: WebhookSystem, keys: Arc<ApiKeys>) -> Self {
-        let audit = Documents::new(system.clone(), "audit");
+    pub(crate) fn new(system: WebhookSystem, keys: Arc<ApiKeys>, runner: Arc<JobRunner>) -> Self {
         Self {
+            audit: Documents::new(system.clone(), "audit"),
             system,
             keys,
-            audit,
+            runner,
         }
     }
 

@@ -5,10 +5,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use webhooks_core::Timestamp;
 
-use super::time::time;
 use crate::access::{ApiKey, KeyTerms, Role, Scope, Scopes};
 use crate::documents::Kept;
-use crate::ops::{KeyChange, ShownKey};
+use crate::ops::{KeyChange, ShownKey, time};
 use crate::problem::Problem;
 
 /// A key that is to be made. It has the scopes of a role, or those that are named.

@@ -1,0 +1,206 @@
+//! Changes of many deliveries: counted first, done in the background, stopped when somebody wants.
+
+use better_auth_webhooks::storage::DeliveryQuery;
+use http::StatusCode;
+use uuid::Uuid;
+use webhooks_core::Timestamp;
+
+use super::audit::Action;
+use super::delivery_filter::DeliveryFilter;
+use super::job::{Job, JobAction, JobState};
+use super::operations::Ops;
+use crate::access::{Caller, Scope};
+use crate::documents::Kept;
+use crate::problem::Problem;
+
+/// How far what matches is counted.
+const COUNTED: u64 = 100_000;
+/// The most deliveries of a second.
+const MAX_RATE: u32 = 1_000;
+
+/// A job that is to be made.
+#[derive(Debug)]
+pub(crate) struct JobRequest {
+    pub(crate) action: JobAction,
+    pub(crate) filter: DeliveryFilter,
+    /// A filter that chooses everything is meant.
+    pub(crate) all: bool,
+    /// More than so many is not what the caller means.
+    pub(crate) expected_count: Option<u64>,
+    pub(crate) rate_per_second: Option<u32>,
+}
+
+/// How many deliveries match.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Matched {
+    pub(crate) matched: u64,
+    /// There may be more: it was counted no further.
+    pub(crate) capped: bool,
+}
+
+impl Ops {
+    /// How many deliveries a job would look at.
+    pub(crate) async fn dry_job(
+        &self,
+        caller: &Caller,
+        request: &JobRequest,
+    ) -> Result<Matched, Problem> {
+        Ok(self.prepare(caller, request).await?.1)
+    }
+
+    /// Makes a job, which goes on by itself from now on.
+    pub(crate) async fn create_job(
+        &self,
+        caller: &Caller,
+        request: JobRequest,
+    ) -> Result<Kept<Job>, Problem> {
+        let (query, counted) = self.prepare(caller, &request).await?;
+        let now = began(self.now()?);
+        let id = format!("job_{}", Uuid::now_v7().simple());
+        let action = match request.action {
+            JobAction::Replay => Action::JobReplay,
+            JobAction::Resend => Action::JobResend,
+            JobAction::Cancel => Action::JobCancel,
+            JobAction::Purge => Action::JobPurge,
+            JobAction::Erase => Action::JobErase,
+        };
+        self.note(caller, action, &id, Vec::new()).await?;
+        let mut job = Kept {
+            id,
+            revision: 0,
+            value: Job {
+                action: request.action,
+                filter: request.filter,
+                endpoint_ids: query.endpoint_ids,
+                state: JobState::Running,
+                stop: false,
+                matched: counted.matched,
+                matched_capped: counted.capped,
+                changed: 0,
+                rate_per_second: request.rate_per_second,
+                created_by: caller.actor.clone(),
+                tenant: caller.tenant.clone(),
+                created_at: now,
+                updated_at: now,
+                finished_at: None,
+                problem: None,
+                runner: self.runner.name.clone(),
+                before: None,
+            },
+        };
+        let put = self.runner.put(&job).await?;
+        job.revision = put.ok_or_else(|| Problem::wrong_state("try again"))?;
+        self.runner.start(job.clone());
+        Ok(job)
+    }
+
+    /// Jobs, newest first, behind the id `after`; a tenant's are those that its callers made.
+    pub(crate) async fn jobs(
+        &self,
+        caller: &Caller,
+        after: Option<String>,
+        limit: usize,
+    ) -> Result<Vec<Kept<Job>>, Problem> {
+        caller.needs(Scope::DeliveriesRead)?;
+        self.runner.jobs.list(after, true, limit).await
+    }
+
+    /// One job.
+    pub(crate) async fn job(&self, caller: &Caller, id: &str) -> Result<Kept<Job>, Problem> {
+        caller.needs(Scope::DeliveriesRead)?;
+        self.seen_job(caller, id).await
+    }
+
+    /// The job with this id, if the caller may see it.
+    async fn seen_job(&self, caller: &Caller, id: &str) -> Result<Kept<Job>, Problem> {
+        let found = self.runner.jobs.get::<Job>(id).await?;
+        let found = found.filter(|job| is_seen(caller, &job.value));
+        found.ok_or_else(|| Problem::not_found(format!("there is no job {id:?}")))
+    }
+
+    /// Lets a job stop after its step of now. What it has changed stays changed.
+    pub(crate) async fn stop_job(&self, caller: &Caller, id: &str) -> Result<Kept<Job>, Problem> {
+        const TRIES: usize = 20;
+        caller.needs(Scope::DeliveriesWrite)?;
+        for _ in 0..TRIES {
+            let mut job = self.seen_job(caller, id).await?;
+            if job.value.state != JobState::Running {
+                let text = format!("{id} has ended");
+                return Err(Problem::wrong_state(text));
+            }
+            if job.value.stop {
+                return Ok(job);
+            }
+            self.note(caller, Action::JobStop, id, Vec::new()).await?;
+            job.value.stop = true;
+            // Each step changes it as well.
+            if let Some(revision) = self.runner.put(&job).await? {
+                return Ok(Kept { revision, ..job });
+            }
+        }
+        Err(Problem::wrong_state(
+            "the job goes on too quickly; try again",
+        ))
+    }
+
+    /// What a job is to look at, and how many deliveries that is.
+    async fn prepare(
+        &self,
+        caller: &Caller,
+        request: &JobRequest,
+    ) -> Result<(DeliveryQuery, Matched), Problem> {
+        caller.needs(request.action.scope())?;
+        check(request)?;
+        let now = began(self.now()?);
+        let mut query = request.action.query(request.filter.clone(), None, now)?;
+        self.narrow(caller, &mut query).await?;
+        let expected = request.expected_count.unwrap_or(0);
+        let at_most = COUNTED.max(expected.saturating_add(1));
+        let matched = self.system.count(&query, at_most).await?;
+        let counted = Matched {
+            matched,
+            capped: matched >= at_most,
+        };
+        match request.expected_count {
+            Some(expected) if matched > expected => {
+                let text = format!("{matched} match, and {expected} are expected");
+                Err(Problem::new(
+                    StatusCode::CONFLICT,
+                    "more-than-expected",
+                    text,
+                ))
+            }
+            _ => Ok((query, counted)),
+        }
+    }
+}
+
+/// Whether a job is the caller's to see.
+pub(crate) fn is_seen(caller: &Caller, job: &Job) -> bool {
+    caller.tenant.is_none() || job.tenant == caller.tenant
+}
+
+/// A time before which everything was changed that is there: those of this very millisecond, too.
+fn began(now: Timestamp) -> Timestamp {
+    now.after(std::time::Duration::from_millis(1))
+}
+
+fn check(request: &JobRequest) -> Result<(), Problem> {
+    if request.filter.is_empty() != request.all {
+        let text = "a job needs a filter, or all, and not both";
+        return Err(Problem::invalid("invalid-job", text).at("/filter"));
+    }
+    let (rate, most) = (request.rate_per_second, 1..=MAX_RATE);
+    if rate.is_some_and(|rate| !most.contains(&rate)) {
+        let text = format!("rate_per_second needs 1 to {MAX_RATE}");
+        return Err(Problem::invalid("invalid-job", text).at("/rate_per_second"));
+    }
+    if request
+        .expected_count
+        .is_some_and(|count| count > 1_000_000)
+    {
+        let text = "expected_count needs 0 to 1,000,000";
+        return Err(Problem::invalid("invalid-job", text).at("/expected_count"));
+    }
+    Ok(())
+}
