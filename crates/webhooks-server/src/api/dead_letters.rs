@@ -145,7 +145,7 @@ impl GroupView {
 
 /// A dead letter with its attempts. Needs `deliveries:read`.
 #[utoipa::path(
-    get, path = "/dead-letters/{id}", tag = "dead letters",
+    get, path = "/dead-letters/{id}", tag = "dead letters", params(("id" = String, Path, description = "The id of the delivery")),
     responses((status = OK, description = "The dead letter", body = DeliveryView), (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")),
 )]
 pub(super) async fn get(
@@ -159,7 +159,7 @@ pub(super) async fn get(
 
 /// Sends a dead letter again. Needs `deliveries:write`.
 #[utoipa::path(
-    post, path = "/dead-letters/{id}/replay", tag = "dead letters",
+    post, path = "/dead-letters/{id}/replay", tag = "dead letters", params(("id" = String, Path, description = "The id of the delivery")),
     responses((status = ACCEPTED, description = "The delivery", body = DeliveryView), (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")),
 )]
 pub(super) async fn replay(
@@ -174,7 +174,7 @@ pub(super) async fn replay(
 
 /// Drops a dead letter. Needs `deliveries:purge`.
 #[utoipa::path(
-    delete, path = "/dead-letters/{id}", tag = "dead letters",
+    delete, path = "/dead-letters/{id}", tag = "dead letters", params(("id" = String, Path, description = "The id of the delivery")),
     responses((status = NO_CONTENT, description = "Dropped"), (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")),
 )]
 pub(super) async fn purge(

@@ -21,6 +21,7 @@ const MOST_COUNTED: u64 = 1_000_000;
 
 delivery_params!(ListParams {
     /// What comes with each.
+    #[param(inline)]
     include: Option<Include>,
     /// Deliveries of one page, 1 to 200.
     #[param(minimum = 1, maximum = 200)]
@@ -133,7 +134,7 @@ pub(super) fn counted(at_most: Option<u64>) -> Result<u64, Problem> {
 /// A delivery with its attempts. Needs `deliveries:read`; answers of the endpoint need
 /// `payloads:read`, too.
 #[utoipa::path(
-    get, path = "/deliveries/{id}", tag = "deliveries",
+    get, path = "/deliveries/{id}", tag = "deliveries", params(("id" = String, Path, description = "The id of the delivery")),
     responses((status = OK, description = "The delivery", body = DeliveryView), (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")),
 )]
 pub(super) async fn get(
@@ -147,7 +148,7 @@ pub(super) async fn get(
 
 /// The attempts of a delivery, oldest first. Needs `deliveries:read`.
 #[utoipa::path(
-    get, path = "/deliveries/{id}/attempts", tag = "deliveries",
+    get, path = "/deliveries/{id}/attempts", tag = "deliveries", params(("id" = String, Path, description = "The id of the delivery")),
     responses((status = OK, description = "Its attempts", body = Vec<AttemptView>), (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")),
 )]
 pub(super) async fn attempts(
@@ -161,7 +162,7 @@ pub(super) async fn attempts(
 
 /// Cancels a delivery that waits. Needs `deliveries:write`.
 #[utoipa::path(
-    post, path = "/deliveries/{id}/cancel", tag = "deliveries",
+    post, path = "/deliveries/{id}/cancel", tag = "deliveries", params(("id" = String, Path, description = "The id of the delivery")),
     responses((status = OK, description = "The delivery", body = DeliveryView), (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")),
 )]
 pub(super) async fn cancel(
@@ -175,7 +176,7 @@ pub(super) async fn cancel(
 
 /// Sends a delivery again that has ended, however it did. Needs `deliveries:write`.
 #[utoipa::path(
-    post, path = "/deliveries/{id}/resend", tag = "deliveries",
+    post, path = "/deliveries/{id}/resend", tag = "deliveries", params(("id" = String, Path, description = "The id of the delivery")),
     responses((status = ACCEPTED, description = "The delivery", body = DeliveryView), (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")),
 )]
 pub(super) async fn resend(

@@ -39,6 +39,7 @@ pub(super) struct ListParams {
     /// Endpoints with this in their id, their description or the host of their URL.
     q: Option<String>,
     /// What comes with each: `counts`.
+    #[param(inline)]
     include: Option<Include>,
     /// Endpoints of one page, 1 to 200.
     #[param(minimum = 1, maximum = 200)]
@@ -152,7 +153,8 @@ fn answer(api: &Api, caller: &Caller, record: &EndpointRecord) -> Result<Respons
 /// One endpoint. Needs `endpoints:read`.
 #[utoipa::path(
     get, path = "/endpoints/{id}", tag = "endpoints",
-    params(("If-None-Match" = Option<String>, Header, description = "The `ETag` that the caller has")),
+    params(
+        ("id" = String, Path, description = "The id of the endpoint"), ("If-None-Match" = Option<String>, Header, description = "The `ETag` that the caller has")),
     responses(
         (status = OK, description = "The endpoint", body = EndpointView),
         (status = NOT_MODIFIED, description = "The caller has it"),
@@ -178,6 +180,7 @@ pub(super) async fn get(
 #[utoipa::path(
     put, path = "/endpoints/{id}", tag = "endpoints", request_body = EndpointDefinition,
     params(
+        ("id" = String, Path, description = "The id of the endpoint"), 
         ("If-Match" = Option<String>, Header, description = "The `ETag` of what is replaced, or `*`"),
         ("If-None-Match" = Option<String>, Header, description = "`*` for an endpoint that there is not"),
     ),
@@ -221,7 +224,8 @@ pub(super) async fn put(
 #[utoipa::path(
     patch, path = "/endpoints/{id}", tag = "endpoints",
     request_body(content = Object, content_type = "application/merge-patch+json"),
-    params(("If-Match" = Option<String>, Header, description = "The `ETag` of what is changed, or `*`")),
+    params(
+        ("id" = String, Path, description = "The id of the endpoint"), ("If-Match" = Option<String>, Header, description = "The `ETag` of what is changed, or `*`")),
     responses((status = OK, description = "The endpoint", body = EndpointView), (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")),
 )]
 pub(super) async fn patch(
@@ -262,7 +266,8 @@ fn at_revision(stored: &EndpointRecord, expected: Expected) -> Result<Expected, 
 /// Deletes an endpoint; what waits for it is cancelled. Needs `endpoints:write`.
 #[utoipa::path(
     delete, path = "/endpoints/{id}", tag = "endpoints",
-    params(("If-Match" = Option<String>, Header, description = "The `ETag` of what is deleted, or `*`")),
+    params(
+        ("id" = String, Path, description = "The id of the endpoint"), ("If-Match" = Option<String>, Header, description = "The `ETag` of what is deleted, or `*`")),
     responses((status = NO_CONTENT, description = "Deleted"), (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")),
 )]
 pub(super) async fn delete(
@@ -277,7 +282,7 @@ pub(super) async fn delete(
 
 /// Lets deliveries of an endpoint wait. Needs `endpoints:write`.
 #[utoipa::path(
-    post, path = "/endpoints/{id}/pause", tag = "endpoints",
+    post, path = "/endpoints/{id}/pause", tag = "endpoints", params(("id" = String, Path, description = "The id of the endpoint")),
     responses((status = OK, description = "The endpoint", body = EndpointView), (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")),
 )]
 pub(super) async fn pause(
@@ -290,7 +295,7 @@ pub(super) async fn pause(
 
 /// Lets deliveries of a paused or held endpoint go on. Needs `endpoints:write`.
 #[utoipa::path(
-    post, path = "/endpoints/{id}/resume", tag = "endpoints",
+    post, path = "/endpoints/{id}/resume", tag = "endpoints", params(("id" = String, Path, description = "The id of the endpoint")),
     responses((status = OK, description = "The endpoint", body = EndpointView), (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")),
 )]
 pub(super) async fn resume(
@@ -303,7 +308,7 @@ pub(super) async fn resume(
 
 /// Enables an endpoint that was disabled. Needs `endpoints:write`.
 #[utoipa::path(
-    post, path = "/endpoints/{id}/enable", tag = "endpoints",
+    post, path = "/endpoints/{id}/enable", tag = "endpoints", params(("id" = String, Path, description = "The id of the endpoint")),
     responses((status = OK, description = "The endpoint", body = EndpointView), (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")),
 )]
 pub(super) async fn enable(
@@ -316,7 +321,7 @@ pub(super) async fn enable(
 
 /// Disables an endpoint: new events make no deliveries for it. Needs `endpoints:write`.
 #[utoipa::path(
-    post, path = "/endpoints/{id}/disable", tag = "endpoints",
+    post, path = "/endpoints/{id}/disable", tag = "endpoints", params(("id" = String, Path, description = "The id of the endpoint")),
     responses((status = OK, description = "The endpoint", body = EndpointView), (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")),
 )]
 pub(super) async fn disable(
@@ -334,7 +339,7 @@ async fn gate(api: &Api, caller: &Caller, id: &str, to: GateAction) -> Result<Re
 
 /// Asks an endpoint whether it wants to be one. Needs `endpoints:write`.
 #[utoipa::path(
-    post, path = "/endpoints/{id}/verify", tag = "endpoints",
+    post, path = "/endpoints/{id}/verify", tag = "endpoints", params(("id" = String, Path, description = "The id of the endpoint")),
     responses((status = OK, description = "It answered", body = EndpointView), (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")),
 )]
 pub(super) async fn verify(
@@ -374,7 +379,7 @@ pub(super) struct TestView {
 /// Sends an event to an endpoint at once. It is not stored, not tried again, and changes nothing of
 /// what is known of the endpoint's health. Needs `endpoints:write`.
 #[utoipa::path(
-    post, path = "/endpoints/{id}/test", tag = "endpoints", request_body = Option<TestInput>,
+    post, path = "/endpoints/{id}/test", tag = "endpoints", params(("id" = String, Path, description = "The id of the endpoint")), request_body = Option<TestInput>,
     responses((status = OK, description = "How it came out", body = TestView), (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")),
 )]
 pub(super) async fn test(
@@ -432,7 +437,7 @@ pub(super) struct RotatedView {
 /// Gives an endpoint another secret; that of before signs for a while, too. Needs
 /// `endpoints:secrets`.
 #[utoipa::path(
-    post, path = "/endpoints/{id}/secret/rotate", tag = "endpoints", request_body = Option<RotateInput>,
+    post, path = "/endpoints/{id}/secret/rotate", tag = "endpoints", params(("id" = String, Path, description = "The id of the endpoint")), request_body = Option<RotateInput>,
     responses((status = OK, description = "Rotated", body = RotatedView), (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")),
 )]
 pub(super) async fn rotate_secret(
@@ -468,7 +473,7 @@ pub(super) struct MetricsView {
 
 /// One endpoint in numbers. Needs `metrics:read`.
 #[utoipa::path(
-    get, path = "/endpoints/{id}/metrics", tag = "endpoints",
+    get, path = "/endpoints/{id}/metrics", tag = "endpoints", params(("id" = String, Path, description = "The id of the endpoint")),
     responses((status = OK, description = "The numbers", body = MetricsView), (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")),
 )]
 pub(super) async fn metrics(

@@ -164,7 +164,7 @@ pub(super) async fn list(
 
 /// One job. Needs `deliveries:read`.
 #[utoipa::path(
-    get, path = "/jobs/{id}", tag = "jobs",
+    get, path = "/jobs/{id}", tag = "jobs", params(("id" = String, Path, description = "The id of the job")),
     responses((status = OK, description = "The job", body = JobView), (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")),
 )]
 pub(super) async fn get(
@@ -178,7 +178,7 @@ pub(super) async fn get(
 
 /// Stops a job. What it has changed stays changed. Needs `deliveries:write`.
 #[utoipa::path(
-    post, path = "/jobs/{id}/stop", tag = "jobs",
+    post, path = "/jobs/{id}/stop", tag = "jobs", params(("id" = String, Path, description = "The id of the job")),
     responses((status = ACCEPTED, description = "The job", body = JobView), (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")),
 )]
 pub(super) async fn stop(

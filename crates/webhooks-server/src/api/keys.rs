@@ -65,7 +65,7 @@ pub(super) async fn create(
 
 /// One key. Needs `keys:admin`.
 #[utoipa::path(
-    get, path = "/api-keys/{id}", tag = "admin",
+    get, path = "/api-keys/{id}", tag = "admin", params(("id" = String, Path, description = "The id of the key")),
     responses((status = OK, description = "The key", body = KeyView), (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")),
 )]
 pub(super) async fn get(
@@ -79,7 +79,7 @@ pub(super) async fn get(
 
 /// Changes a key. Needs `keys:admin`.
 #[utoipa::path(
-    patch, path = "/api-keys/{id}", tag = "admin",
+    patch, path = "/api-keys/{id}", tag = "admin", params(("id" = String, Path, description = "The id of the key")),
     request_body(content = KeyPatch, content_type = "application/merge-patch+json"),
     responses((status = OK, description = "The key", body = KeyView), (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")),
 )]
@@ -96,7 +96,7 @@ pub(super) async fn patch(
 
 /// Ends a key. Other processes take it for 5 more seconds at most. Needs `keys:admin`.
 #[utoipa::path(
-    delete, path = "/api-keys/{id}", tag = "admin",
+    delete, path = "/api-keys/{id}", tag = "admin", params(("id" = String, Path, description = "The id of the key")),
     responses((status = NO_CONTENT, description = "Ended"), (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")),
 )]
 pub(super) async fn delete(
@@ -119,7 +119,7 @@ pub(super) struct RotateKeyInput {
 
 /// Gives a key another text, which is shown in this answer alone. Needs `keys:admin`.
 #[utoipa::path(
-    post, path = "/api-keys/{id}/rotate", tag = "admin", request_body = Option<RotateKeyInput>,
+    post, path = "/api-keys/{id}/rotate", tag = "admin", params(("id" = String, Path, description = "The id of the key")), request_body = Option<RotateKeyInput>,
     responses((status = OK, description = "The key", body = NewKey), (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")),
 )]
 pub(super) async fn rotate(

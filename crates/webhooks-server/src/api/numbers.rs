@@ -86,6 +86,7 @@ pub(super) struct StatsParams {
     /// Of these endpoints.
     endpoint_id: Vec<String>,
     /// `endpoint_id` for a series of each endpoint.
+    #[param(inline)]
     group_by: Option<GroupStatsBy>,
 }
 
