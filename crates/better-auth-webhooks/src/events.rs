@@ -1,10 +1,12 @@
 //! The events of a system.
 
+use std::collections::HashSet;
+
 use webhooks_core::storage::spi::{DeliveredEvent, EventDelivery, NewDelivery};
 use webhooks_core::storage::{EndpointRecord, EventQuery, EventRecord, Page};
 use webhooks_core::{
-    DeliveryId, DeliveryOrder, EventFilter, EventId, Result, Timestamp, WebhookError, WebhookEvent,
-    check_endpoint_id,
+    ContentFilter, DeliveryId, DeliveryOrder, EventContent, EventFilter, EventId, Result,
+    Timestamp, WebhookError, WebhookEvent, check_endpoint_id,
 };
 
 use crate::WebhookSystem;
@@ -14,6 +16,9 @@ use crate::endpoints::found;
 const STEP: usize = 1_000;
 /// Deliveries that are made in one commit at most.
 const COMMIT: usize = 256;
+/// Payloads that are read at once for a filter to look at, and their bytes, unless one alone has more.
+const READ: usize = 100;
+const READ_BYTES: usize = 4 << 20;
 
 /// Events, which are kept for their [retention](crate::storage::Retention::events), also those that
 /// no endpoint took unless the system was [told otherwise](crate::WebhookSystemBuilder::keep_unmatched).
@@ -271,7 +276,13 @@ impl WebhookSystem {
             .items
             .iter()
             .filter(|record| !record.payload_erased && takes(&endpoint, &filters, &record.event));
+        let mut missed: Vec<_> = missed.collect();
+        if let Some(filter) = &endpoint.endpoint.filter {
+            let passing = self.passing(filter, &missed).await?;
+            missed.retain(|record| passing.contains(&record.event.id));
+        }
         let missed: Vec<_> = missed
+            .into_iter()
             .map(|record| delivery(&endpoint, &record.event, false))
             .collect();
         let mut made = Vec::new();
@@ -287,9 +298,43 @@ impl WebhookSystem {
         pipeline.look_for_work();
         Ok(Page::new(made, page.next))
     }
+
+    /// Which of these events pass a filter. Their payloads are read a few at a time, since a page of
+    /// them may be gigabytes.
+    async fn passing(
+        &self,
+        filter: &ContentFilter,
+        events: &[&EventRecord],
+    ) -> Result<HashSet<EventId>> {
+        let mut passing = HashSet::new();
+        let mut rest = events.iter().copied().peekable();
+        while rest.peek().is_some() {
+            let mut left = READ_BYTES;
+            let mut ids = Vec::new();
+            // One at least, however large.
+            while let Some(event) = rest
+                .next_if(|event| ids.is_empty() || event.payload_bytes <= left && ids.len() < READ)
+            {
+                left = left.saturating_sub(event.payload_bytes);
+                ids.push(event.event.id);
+            }
+            let query = EventQuery {
+                limit: ids.len(),
+                ids: Some(ids),
+                with_payload: true,
+                ..EventQuery::default()
+            };
+            for record in self.events(&query).await?.items {
+                if filter.matches(&EventContent::of(&record.event)) {
+                    passing.insert(record.event.id);
+                }
+            }
+        }
+        Ok(passing)
+    }
 }
 
-/// Whether an endpoint is for this event: by its tenant and its filters.
+/// Whether an endpoint is for this event: by its tenant and its type.
 fn takes(endpoint: &EndpointRecord, filters: &[EventFilter], event: &WebhookEvent) -> bool {
     let tenant = endpoint.endpoint.tenant.as_deref();
     (tenant.is_none() || tenant == event.tenant.as_deref())

@@ -54,11 +54,11 @@ mod verification;
 
 pub use webhooks_core::{
     Attempt, AttemptRecord, BatchConfig, CancelReason, Circuit, CircuitBreakerConfig, CircuitState,
-    Clock, DeadReason, DeliveryId, DeliveryOrder, DeliveryResult, DeliveryState, Detail,
-    EventFilter, EventId, EventType, FailureKind, KeptEndpoint, Lease, OnDead, OrderBy, Outcome,
-    PreviousSecret, Priority, RateLimitConfig, Result, RetryStrategy, SignatureGenerator,
-    SignatureScheme, Timestamp, TraceContext, Transport, Verdict, WebhookDelivery, WebhookEndpoint,
-    WebhookError, WebhookEvent, WorkerId, generate_secret,
+    Clock, ContentFilter, DeadReason, DeliveryId, DeliveryOrder, DeliveryResult, DeliveryState,
+    Detail, EventContent, EventFilter, EventId, EventType, FailureKind, KeptEndpoint, Lease,
+    OnDead, OrderBy, Outcome, PreviousSecret, Priority, RateLimitConfig, Result, RetryStrategy,
+    SignatureGenerator, SignatureScheme, Timestamp, TraceContext, Transport, Verdict,
+    WebhookDelivery, WebhookEndpoint, WebhookError, WebhookEvent, WorkerId, generate_secret,
 };
 #[cfg(feature = "ed25519")]
 pub use webhooks_core::{Ed25519Key, Ed25519PublicKey};
@@ -93,4 +93,7 @@ mod pages {
 
     #[doc = include_str!("../../../docs/operations.md")]
     struct Operations;
+
+    #[doc = include_str!("../../../docs/content-filters.md")]
+    struct ContentFilters;
 }

@@ -119,6 +119,7 @@ impl EncryptionKeys {
             url: endpoint.url.clone(),
             secret: seal(SECRET, &endpoint.secret)?,
             events: endpoint.events.clone(),
+            filter: endpoint.filter.clone(),
             enabled: endpoint.enabled,
             rate_limit: endpoint.rate_limit,
             headers: headers.collect::<Result<_>>()?,

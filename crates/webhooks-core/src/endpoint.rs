@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroize;
 
 use crate::named::named;
-use crate::{BatchConfig, OnDead, OrderBy, RateLimitConfig, Timestamp, whole};
+use crate::{BatchConfig, ContentFilter, OnDead, OrderBy, RateLimitConfig, Timestamp, whole};
 
 /// Where events go, which ones, and how.
 ///
@@ -37,6 +37,9 @@ pub struct WebhookEndpoint {
     pub secret: String,
     /// Patterns of [`EventFilter`](crate::EventFilter), 1 to 256 of them.
     pub events: Vec<String>,
+    /// What has to be in an event besides, when set: it gets those that pass both. At most 16,384
+    /// bytes of JSON, 16 levels, 64 operators and 256 values.
+    pub filter: Option<ContentFilter>,
     /// Whether new events make deliveries for this endpoint. Defaults to true.
     pub enabled: bool,
     /// The endpoint's own rate limit; `None` means the system's, if it has one.
@@ -225,6 +228,7 @@ impl Default for WebhookEndpoint {
             url: String::new(),
             secret: String::new(),
             events: Vec::new(),
+            filter: None,
             enabled: true,
             rate_limit: None,
             headers: HashMap::new(),
@@ -254,6 +258,7 @@ impl fmt::Debug for WebhookEndpoint {
             .field("url", &self.shown_url())
             .field("secret", &"<hidden>")
             .field("events", &self.events)
+            .field("filter", &self.filter)
             .field("enabled", &self.enabled)
             .field("rate_limit", &self.rate_limit)
             .field("headers", &names)

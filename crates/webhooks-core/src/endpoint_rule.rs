@@ -60,6 +60,9 @@ impl WebhookEndpoint {
         )?;
         self.check_secrets()?;
         self.filters()?;
+        if let Some(filter) = &self.filter {
+            filter.validate()?;
+        }
         check_headers(
             &self.headers,
             self.content_type.as_deref(),
@@ -205,6 +208,8 @@ mod tests {
         assert!(refusal(|e| e.secret.clear()).contains("secret has 0 bytes"));
         assert!(refusal(|e| e.events.clear()).contains("events has 0 filters"));
         assert!(refusal(|e| e.events = vec!["a.*.b".into()]).contains("\"a.*.b\""));
+        let filter = serde_json::from_str(r#"{"data":{"$like":1}}"#).unwrap();
+        assert!(refusal(|e| e.filter = Some(filter)).contains("filter has the operator"));
         assert!(refusal(|e| e.timeout_seconds = 3_601).contains("timeout_seconds has 3601"));
         assert!(refusal(|e| e.tenant = Some(String::new())).contains("tenant has 0 bytes"));
     }

@@ -56,7 +56,8 @@ pub enum WebhookError {
     InvalidEndpoint(Detail),
     /// A field of an event is out of its bounds.
     InvalidEvent(Detail),
-    /// An event filter is none of `*`, `prefix.*` and an exact event type.
+    /// An event filter is none of `*`, `prefix.*` and an exact event type, or a content filter breaks
+    /// a rule of its own.
     InvalidFilter(Detail),
     /// A field of a query of deliveries is out of its bounds.
     InvalidQuery(Detail),

@@ -6,7 +6,7 @@
 //!
 //! | what | where |
 //! |---|---|
-//! | where events go | [`WebhookEndpoint`], [`EventFilter`], [`FilterIndex`] |
+//! | where events go | [`WebhookEndpoint`], [`EventFilter`], [`FilterIndex`], [`ContentFilter`] |
 //! | what is sent | [`WebhookEvent`], [`SendOptions`], [`envelope()`], [`batch_envelope`], [`check_data`] |
 //! | how it is signed | [`SignatureGenerator`], [`SigningKey`], [`StandardSigner`] |
 //! | how it is kept | [`WebhookEndpoint`]; with the feature `encryption`, `EncryptionKeys` and `Sealed` |
@@ -19,6 +19,7 @@ mod admission;
 mod batch;
 mod circuit;
 mod clock;
+mod content_filter;
 mod delivery;
 #[cfg(feature = "ed25519")]
 mod ed25519;
@@ -29,6 +30,7 @@ mod endpoint_rule;
 mod envelope;
 mod error;
 mod event;
+mod event_content;
 mod event_type;
 mod field_rule;
 mod filter;
@@ -36,6 +38,7 @@ mod filter_index;
 mod header_rule;
 mod id;
 mod json_rule;
+mod json_tree;
 mod kept_endpoint;
 mod named;
 mod order;
@@ -62,6 +65,7 @@ pub use self::admission::{Admission, AdmissionDecision, HeldBy, Permit, Verdict}
 pub use self::batch::BatchConfig;
 pub use self::circuit::{Circuit, CircuitBreakerConfig, CircuitState};
 pub use self::clock::Clock;
+pub use self::content_filter::ContentFilter;
 pub use self::delivery::{CancelReason, DeadReason, DeliveryState, Lease, WebhookDelivery};
 #[cfg(feature = "ed25519")]
 pub use self::ed25519::{Ed25519Key, Ed25519PublicKey, PUBLIC_KEY_PREFIX};
@@ -75,6 +79,7 @@ pub use self::envelope::{
 };
 pub use self::error::{Detail, Result, WebhookError};
 pub use self::event::WebhookEvent;
+pub use self::event_content::EventContent;
 pub use self::event_type::{BATCH_EVENT, EventType, MAX_EVENT_TYPE, PING_EVENT};
 pub use self::field_rule::ENCRYPTED_PREFIX;
 pub use self::filter::EventFilter;

@@ -10,8 +10,8 @@ use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use crate::{
-    BatchConfig, KeptEndpoint, OnDead, OrderBy, RateLimitConfig, SignatureScheme, Timestamp,
-    WebhookEndpoint, WebhookError,
+    BatchConfig, ContentFilter, KeptEndpoint, OnDead, OrderBy, RateLimitConfig, SignatureScheme,
+    Timestamp, WebhookEndpoint, WebhookError,
 };
 
 /// A duration in whole milliseconds.
@@ -54,6 +54,7 @@ struct Definition<'a> {
     id: &'a str,
     url: &'a str,
     events: &'a [String],
+    filter: Option<&'a ContentFilter>,
     enabled: bool,
     rate_limit: Option<RateLimitConfig>,
     /// Their names.
@@ -85,6 +86,7 @@ impl<'a> Definition<'a> {
             url: _,
             secret: _,
             events,
+            filter,
             enabled,
             rate_limit,
             headers,
@@ -109,6 +111,7 @@ impl<'a> Definition<'a> {
             id,
             url: endpoint.shown_url(),
             events,
+            filter: filter.as_ref(),
             enabled: *enabled,
             rate_limit: *rate_limit,
             headers,
@@ -201,8 +204,8 @@ mod tests {
         let mut record = EndpointRecord::new(endpoint(), gate);
         record.unreadable = Some(WebhookError::StorageError("no key".into()));
         let definition = json!({
-            "id": "a", "url": "https://example.com/in", "events": ["*"], "enabled": true,
-            "rate_limit": null, "headers": ["authorization"], "content_type": null,
+            "id": "a", "url": "https://example.com/in", "events": ["*"], "filter": null,
+            "enabled": true, "rate_limit": null, "headers": ["authorization"], "content_type": null,
             "user_agent": null, "accepted_statuses": [], "timeout_seconds": 0, "tenant": null,
             "batch": null, "signature": "timestamped",
             "previous_secrets": [{ "expires_at": 1_000_000 }], "ordering": "none", "on_dead": "continue",

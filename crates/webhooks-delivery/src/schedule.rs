@@ -14,6 +14,7 @@
 
 #[cfg(test)]
 mod audit;
+mod candidates;
 mod carried;
 mod claiming;
 mod claims;
@@ -37,6 +38,7 @@ mod now;
 mod outcome;
 mod pace;
 mod poison_suspect;
+mod recipient;
 mod scheduler;
 mod sending;
 mod settling;
@@ -51,6 +53,7 @@ mod waiting;
 
 #[cfg(test)]
 pub(crate) use self::audit::Outside;
+pub(crate) use self::candidates::Candidates;
 pub(crate) use self::carried::Content;
 pub(crate) use self::claiming::{AfterClaim, ClaimRequest};
 pub(crate) use self::command::{Command, Entry, Request};
@@ -60,8 +63,9 @@ pub(crate) use self::lane_id::LaneId;
 pub(crate) use self::lane_id::RequestId;
 pub(crate) use self::now::Now;
 pub(crate) use self::outcome::settle_as;
+pub(crate) use self::recipient::Recipient;
 pub(crate) use self::scheduler::Scheduler;
-pub(crate) use self::sending::{Place, Recipient, Stored};
+pub(crate) use self::sending::{Place, Stored};
 pub(crate) use self::settling::Written;
 #[cfg(test)]
 pub(crate) use self::view::{LaneView, Leased};

@@ -105,7 +105,7 @@ async fn a_batch_has_an_answer_for_each_event() {
 }
 
 /// Definitions that are refused: the field that is wrong, its value, and what is said.
-fn wrong_definitions() -> [(&'static str, Value, u16, &'static str, &'static str); 10] {
+fn wrong_definitions() -> [(&'static str, Value, u16, &'static str, &'static str); 11] {
     let (long, rate) = ("x".repeat(2_000), json!({ "requests_per_second": -1 }));
     let (keep, no_keep) = (json!({ "keep": true }), json!({ "keep": false }));
     let header = |value: &Value| json!({ "x-a": value });
@@ -139,6 +139,13 @@ fn wrong_definitions() -> [(&'static str, Value, u16, &'static str, &'static str
         ),
         ("description", json!(long), 422, invalid, "/description"),
         ("events", json!(["a b"]), 422, "invalid-filter", "/events"),
+        (
+            "filter",
+            json!({ "data": { "$like": 1 } }),
+            422,
+            "invalid-filter",
+            "/filter",
+        ),
     ]
 }
 
@@ -236,6 +243,28 @@ async fn what_was_got_can_be_put_and_keeps_its_credentials() {
     assert_eq!(shown["headers"], json!({ "x-key": { "keep": true } }));
     let now = stored().await;
     assert_eq!((&now.secret, now.headers["x-key"].as_str()), (&secret, "k"));
+}
+
+#[tokio::test]
+async fn an_endpoint_gets_the_events_whose_content_passes() {
+    let (server, receiver) = (start().await, receiver().await);
+    let root = server.root();
+    let filter = json!({ "data": { "total": { "$gte": 100 } } });
+    let body = json!({ "id": "ep", "url": receiver.url(), "events": ["*"], "filter": filter });
+    let made = root.post("/api/v1/endpoints", &body).await;
+    assert_eq!((made.status, &made.json()["filter"]), (201, &filter));
+    let send = async |total: u32| {
+        let event = json!({ "type": "order.paid", "data": { "total": total } });
+        let sent = root.post("/api/v1/events", &event).await.json();
+        sent["deliveries"].as_array().unwrap().len()
+    };
+    assert_eq!((send(99).await, send(100).await), (0, 1));
+    let patch = json!({ "filter": { "data": { "total": { "$gte": 10 } } } });
+    let patched = root
+        .patch("/api/v1/endpoints/ep", made.header("etag"), &patch)
+        .await;
+    assert_eq!(patched.status, 200, "{}", patched.text);
+    assert_eq!(send(99).await, 1);
 }
 
 #[tokio::test]

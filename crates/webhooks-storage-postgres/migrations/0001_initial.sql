@@ -28,6 +28,8 @@ CREATE TABLE webhook_endpoints (
     url              text NOT NULL,
     secret           text NOT NULL,
     events           jsonb NOT NULL,
+    -- As it was given, to the letter: jsonb would write its numbers in another way.
+    filter           json,
     enabled          boolean NOT NULL,
     rate_limit_rps   integer,
     rate_limit_burst integer,

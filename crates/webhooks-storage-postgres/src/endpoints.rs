@@ -8,7 +8,7 @@ use tokio_postgres::types::{Json, ToSql};
 use webhooks_core::storage::spi::EndpointChanges;
 use webhooks_core::storage::{Deleted, EndpointRecord, Expected, GateState, Saved};
 use webhooks_core::{
-    BatchConfig, PreviousSecret, RateLimitConfig, Result, Timestamp, WebhookEndpoint,
+    BatchConfig, ContentFilter, PreviousSecret, RateLimitConfig, Result, Timestamp, WebhookEndpoint,
 };
 
 use crate::change::with_cancelled;
@@ -91,6 +91,7 @@ impl Database {
             &e.on_dead.as_str(),
             &e.description,
             &Json(&e.metadata),
+            &e.filter.as_ref().map(Json),
             &begins,
         ];
         Ok((change.save(SAVE, params).await?, replaces))
@@ -258,11 +259,13 @@ fn endpoint(row: &Row) -> Result<WebhookEndpoint> {
         }),
     };
     let batch = get::<Option<Json<BatchConfig>>>(row, "batch")?;
+    let filter = get::<Option<Json<ContentFilter>>>(row, "filter")?;
     Ok(WebhookEndpoint {
         id: get(row, "id")?,
         url: get(row, "url")?,
         secret: get(row, "secret")?,
         events: get::<Json<Vec<String>>>(row, "events")?.0,
+        filter: filter.map(|json| json.0),
         enabled: get(row, "enabled")?,
         rate_limit,
         headers: get::<Json<HashMap<String, String>>>(row, "headers")?.0,

@@ -7,6 +7,7 @@ pub(crate) mod batches;
 pub(crate) mod beat;
 pub(crate) mod change;
 pub(crate) mod claim;
+pub(crate) mod content_filters;
 pub(crate) mod counting;
 pub(crate) mod counts;
 pub(crate) mod credentials;

@@ -27,6 +27,9 @@ macro_rules! conformance {
 macro_rules! __cases {
     ($mode:tt) => {
         $crate::__expand! { $mode
+            content_filters {
+                a_filter_is_read_back_as_it_was_saved
+            }
             credentials {
                 credentials_are_rewritten_unseen
             }

@@ -12,6 +12,7 @@
     reason = "a target fails by panicking"
 )]
 
+mod content_filter;
 mod filter_pattern;
 mod payload;
 mod response;
@@ -20,6 +21,7 @@ mod signature_header;
 mod stopped;
 mod url_guard;
 
+pub use self::content_filter::content_filter;
 pub use self::filter_pattern::filter_pattern;
 pub use self::payload::payload;
 pub use self::response::response;
@@ -31,7 +33,8 @@ pub use self::url_guard::url_guard;
 pub type Target = fn(&[u8]);
 
 /// All targets by name, which is that of their corpus too.
-pub const TARGETS: [(&str, Target); 6] = [
+pub const TARGETS: [(&str, Target); 7] = [
+    ("content_filter", content_filter),
     ("response", response),
     ("filter_pattern", filter_pattern),
     ("payload", payload),

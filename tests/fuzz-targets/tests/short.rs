@@ -118,6 +118,11 @@ fn any_response_has_a_meaning_within_its_bounds() {
 }
 
 #[test]
+fn content_filters_say_what_a_plain_walk_says() {
+    run("content_filter");
+}
+
+#[test]
 fn filters_and_their_index_agree_with_a_comparison_of_segments() {
     run("filter_pattern");
 }

@@ -3,9 +3,10 @@
 use std::hint::black_box;
 use std::sync::Arc;
 
+use serde_json::json;
 use webhooks_core::{
-    Admission, AdmissionDecision, CircuitBreakerConfig, EventFilter, FilterIndex, RateLimitConfig,
-    Timestamp, Verdict,
+    Admission, AdmissionDecision, CircuitBreakerConfig, ContentFilter, EventContent, EventFilter,
+    EventType, FilterIndex, RateLimitConfig, Timestamp, Verdict, WebhookEvent,
 };
 use webhooks_resilience::ResilienceAdmission;
 
@@ -77,4 +78,48 @@ fn request(
     if let AdmissionDecision::Go(permit) = admission.admit(black_box(id), limit, now) {
         black_box(permit.settle(verdict, now));
     }
+}
+
+/// An event of a type that a thousand of so many endpoints ask for, each with a filter on what is in
+/// it, which every tenth of the thousand passes: the look-up, reading the event, and the filters.
+pub(crate) fn filtered(endpoints: usize) -> Result<Step, Error> {
+    const ASKING: usize = 1_000;
+    let mut index = FilterIndex::new();
+    let mut filters = Vec::with_capacity(endpoints);
+    for n in 0..endpoints {
+        let pattern = match n < ASKING {
+            true => "order.placed".to_owned(),
+            false => format!("order_{n}.created"),
+        };
+        index.insert(None, &EventFilter::new(&pattern)?, n);
+        filters.push(ContentFilter::new(json!({
+            "data": { "order": {
+                "total": { "$gte": 100 },
+                "currency": { "$in": ["CHF", "EUR"] },
+                "region": n % 10,
+            } },
+        }))?);
+    }
+    let order =
+        json!({ "id": 7, "total": 119.95, "currency": "EUR", "region": 3, "items": [1, 2] });
+    let data = json!({ "order": order, "customer": { "id": "customer_7", "tags": ["new"] } });
+    let event_type = EventType::new("order.placed")?;
+    let event = WebhookEvent::new(event_type, None, &data, 256 << 10, NOW)?;
+    let matched = move || {
+        let event = black_box(&event);
+        let mut found = index.matches(None, &event.event_type);
+        let content = EventContent::of(event);
+        found.retain(|n| {
+            filters
+                .get(*n)
+                .is_some_and(|filter| filter.matches(&content))
+        });
+        found
+    };
+    if matched().len() != ASKING / 10 {
+        return Err("an event was matched with others than those whose filter it passes".into());
+    }
+    Ok(Box::new(move || {
+        black_box(matched());
+    }))
 }

@@ -44,6 +44,9 @@ pub const CASES: &[Case] = &[
     case("match_10_endpoints", || endpoints::unmatched(10)),
     case("match_1000_endpoints", || endpoints::unmatched(1_000)),
     case("match_100000_endpoints", || endpoints::unmatched(100_000)),
+    case("filter_1000_of_100000_endpoints", || {
+        endpoints::filtered(100_000)
+    }),
     case("breaker_100000_endpoints", || endpoints::breaker(100_000)),
     case("limiter_100000_endpoints", || endpoints::limiter(100_000)),
     case("envelope_300_B", queue::envelope),

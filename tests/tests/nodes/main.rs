@@ -8,6 +8,7 @@
     reason = "a failed test may panic in its helpers too"
 )]
 
+mod content_filters;
 mod definitions;
 mod event_data;
 mod events;

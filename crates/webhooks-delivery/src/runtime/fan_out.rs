@@ -102,10 +102,13 @@ impl FanOuts {
         last_error.map_or(Ok(()), Err)
     }
 
-    fn recipients(&self, event: &NewEvent) -> Vec<Recipient> {
+    /// Who takes an event, as endpoints are known now.
+    pub(crate) fn recipients(&self, event: &NewEvent) -> Vec<Recipient> {
         let (tenant, event_type) = (event.event.tenant.as_ref(), &event.event.event_type);
-        self.driver
-            .look(|scheduler, _| scheduler.recipients(tenant, event_type))
+        let candidates = self
+            .driver
+            .look(|scheduler, _| scheduler.candidates(tenant, event_type));
+        candidates.that_take(&event.event)
     }
 
     /// Stores an event for these endpoints. `None` if the storage has it no more.

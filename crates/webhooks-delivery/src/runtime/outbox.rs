@@ -182,10 +182,6 @@ impl Outbox {
 
     /// The event, and who gets it.
     fn new_event(&self, event: OutboxEvent) -> Result<(NewEvent, Vec<Recipient>)> {
-        let (tenant, event_type) = (event.tenant.as_ref(), &event.event_type);
-        let recipients = self
-            .driver
-            .look(|scheduler, _| scheduler.recipients(tenant, event_type));
         // It is committed, so that no limit applies any more.
         let data: &RawValue = serde_json::from_slice(&event.data)?;
         let payload = committed_envelope(event.id, &event.event_type, event.created_at, data)?;
@@ -208,6 +204,7 @@ impl Outbox {
                 trace: event.trace,
             }),
         };
+        let recipients = self.fan_outs.recipients(&event);
         Ok((event, recipients))
     }
 }

@@ -84,15 +84,16 @@ impl Rematch {
         if made.iter().any(|delivery| delivery.by_name) {
             return Vec::new();
         }
-        let recipients = self
+        let candidates = self
             .driver
-            .look(|scheduler, _| scheduler.recipients(of.tenant.as_ref(), &of.event_type));
+            .look(|scheduler, _| scheduler.candidates(of.tenant.as_ref(), &of.event_type));
         let has_one = |recipient: &Recipient| {
             made.iter().any(|delivery| {
                 delivery.endpoint_id == recipient.endpoint_id
                     && delivery.incarnation == Some(recipient.incarnation)
             })
         };
+        let recipients = candidates.that_take(of);
         recipients
             .iter()
             .filter(|recipient| !has_one(recipient))

@@ -22,7 +22,7 @@ use super::fan_out::FanOuts;
 use super::worker::Worker;
 use crate::one_or_more::OneOrMore;
 use crate::outgoing::Sent;
-use crate::schedule::{Now, Place, Recipient, Scheduler};
+use crate::schedule::{Candidates, Now, Place, Recipient, Scheduler};
 use crate::settings::Settings;
 
 /// Events of one call at most.
@@ -134,8 +134,8 @@ impl Sender {
             .collect())
     }
 
-    /// Refuses events that make more deliveries than one answer can name, before anything of them is
-    /// in memory.
+    /// Refuses events that may make more deliveries than one answer can name, before anything of them
+    /// is in memory. What is in the events is not known yet: all whose types match count.
     fn check_deliveries<T: ?Sized>(&self, events: &[(SendOptions<'_>, &T)]) -> Result<()> {
         let endpoints = self.driver.look(|scheduler, _| scheduler.endpoints());
         // The cheap bound first: nearly every call is under it, and none of its events is matched
@@ -147,10 +147,10 @@ impl Sender {
             Some(_) => 1,
             None => {
                 let tenant = send.tenant.map(Into::into);
-                let recipients = |scheduler: &Scheduler, _| {
-                    scheduler.recipients(tenant.as_ref(), send.event_type)
+                let candidates = |scheduler: &Scheduler, _| {
+                    scheduler.candidates(tenant.as_ref(), send.event_type)
                 };
-                self.driver.look(recipients).len()
+                self.driver.look(candidates).len()
             }
         };
         let made: usize = events.iter().map(deliveries).sum();
@@ -226,10 +226,7 @@ impl Sender {
         let event = matched.event;
         // Parts of an event are not matched again: it begins with what is known now.
         self.endpoints.refresh().await?;
-        let of = &event.event;
-        let recipients = self
-            .driver
-            .look(|scheduler, _| scheduler.recipients(of.tenant.as_ref(), &of.event_type));
+        let recipients = self.fan_outs.recipients(&event);
         let ids = recipients.len() * (size_of::<Recipient>() + size_of::<DeliveryId>());
         // Counted with what waits for commits, for as long as it is in memory.
         let _held = self.committer.hold(event.event.payload.len() + ids)?;
@@ -261,18 +258,27 @@ impl Sender {
             let data = envelope_data(&event.payload).unwrap_or_default();
             Fingerprint::of(send.event_type, send.endpoint_id, data)
         });
-        // One input for both: a send locks the scheduler once before its event is stored.
-        let (recipients, places, known) = self.driver.tell(|scheduler: &mut Scheduler, now| {
-            let recipients = recipients(scheduler, send.endpoint_id, &event)?;
+        let reserves = reserve == Reserve::Now && send.delay.is_zero();
+        let places = |scheduler: &mut Scheduler, now, recipients: &[Recipient]| {
             let is_for_many = recipients.len() > most_deliveries(event.payload.len());
-            let places = match reserve {
-                Reserve::Now if send.delay.is_zero() && !is_for_many => {
-                    places(scheduler, now, &event, &recipients)
-                }
-                _ => Places::new(),
-            };
-            Ok::<_, WebhookError>((recipients, places, scheduler.revision()))
-        })?;
+            match reserves && !is_for_many {
+                true => places(scheduler, now, &event, recipients),
+                false => Places::new(),
+            }
+        };
+        // One input for both: a send locks the scheduler once before its event is stored.
+        let (candidates, reserved, known) =
+            self.driver.tell(|scheduler: &mut Scheduler, now| {
+                let candidates = candidates(scheduler, send.endpoint_id, &event)?;
+                let any = candidates.of_any_content();
+                let reserved = any.map(|recipients| places(scheduler, now, recipients));
+                Ok::<_, WebhookError>((candidates, reserved, scheduler.revision()))
+            })?;
+        let recipients = candidates.that_take(&event);
+        // Twice only where some ask for what is in the event, which is looked at in between, without
+        // the lock.
+        let places =
+            reserved.unwrap_or_else(|| self.driver.tell(|s, now| places(s, now, &recipients)));
         let event = NewEvent {
             event: Arc::new(event),
             priority: send.priority,
@@ -292,23 +298,19 @@ impl Sender {
     }
 }
 
-/// The endpoints that an event is for, or the one that was named.
-fn recipients(
-    scheduler: &Scheduler,
-    id: Option<&str>,
-    event: &WebhookEvent,
-) -> Result<Vec<Recipient>> {
+/// The endpoints that an event may be for, or the one that was named.
+fn candidates(scheduler: &Scheduler, id: Option<&str>, event: &WebhookEvent) -> Result<Candidates> {
     // Under the lock under which places are reserved: a shut-down that has begun finds no new one.
     if scheduler.is_stopping() {
         return Err(WebhookError::ShutDown("no event is taken any more".into()));
     }
     let Some(id) = id else {
-        return Ok(scheduler.recipients(event.tenant.as_ref(), &event.event_type));
+        return Ok(scheduler.candidates(event.tenant.as_ref(), &event.event_type));
     };
     let recipient = scheduler.recipient(id).ok_or_else(|| {
         WebhookError::EndpointNotFound(format!("{id:?}, or it is disabled").into())
     })?;
-    Ok(vec![recipient])
+    Ok(Candidates::by_name(recipient))
 }
 
 /// Reserves places for those deliveries that can start at once.

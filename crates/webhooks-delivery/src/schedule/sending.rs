@@ -10,55 +10,18 @@
 
 use std::sync::Arc;
 
-use webhooks_core::storage::spi::{Enqueued, NewDelivery, NewEvent, SettleAs};
-use webhooks_core::{
-    CancelReason, DeliveryId, DeliveryOrder, Lease, OnDead, OrderBy, WebhookDelivery, WebhookEvent,
-    WorkerId,
-};
+use webhooks_core::storage::spi::{Enqueued, NewEvent, SettleAs};
+use webhooks_core::{CancelReason, DeliveryId, Lease, WebhookDelivery, WebhookEvent, WorkerId};
 
+use super::candidates::Candidates;
 use super::command::Command;
 use super::lane::Lane;
 use super::lane_id::LaneId;
 use super::now::Now;
 use super::pace::MAX_DEPTH;
+use super::recipient::Recipient;
 use super::scheduler::Scheduler;
 use crate::notice::Notice;
-
-/// Whom an event is for.
-#[derive(Clone, Debug)]
-pub(crate) struct Recipient {
-    pub(crate) endpoint_id: Arc<str>,
-    /// Stored with the delivery, so that an endpoint that is replaced before the commit does not
-    /// get it.
-    pub(crate) incarnation: u64,
-    ordering: OrderBy,
-    on_dead: OnDead,
-    lane: LaneId,
-}
-
-impl Recipient {
-    /// The delivery of this event to it.
-    pub(crate) fn delivery(
-        &self,
-        event: &WebhookEvent,
-        id: DeliveryId,
-        by_name: bool,
-    ) -> NewDelivery {
-        NewDelivery {
-            id,
-            endpoint_id: self.endpoint_id.clone(),
-            incarnation: Some(self.incarnation),
-            by_name,
-            order: self.order(event),
-            lease: false,
-        }
-    }
-
-    /// The order in which this event's delivery to it stands.
-    fn order(&self, event: &WebhookEvent) -> Option<DeliveryOrder> {
-        DeliveryOrder::of(event, self.ordering, self.on_dead)
-    }
-}
 
 /// A place for a delivery that is about to be stored. It is to be used or given back.
 #[derive(Clone, Copy, Debug)]
@@ -79,11 +42,12 @@ pub(crate) struct Stored<'a> {
 }
 
 impl Scheduler {
-    /// The endpoints that take an event of this type, sent for this tenant, if any.
-    pub(crate) fn recipients(&self, tenant: Option<&Arc<str>>, event_type: &str) -> Vec<Recipient> {
+    /// The endpoints that take an event of this type, sent for this tenant, if any; what is in it is
+    /// still to be asked about.
+    pub(crate) fn candidates(&self, tenant: Option<&Arc<str>>, event_type: &str) -> Candidates {
         let lanes = self.directory.matches(tenant, event_type);
         let lanes = lanes.into_iter().filter_map(|id| self.lanes.get(id));
-        lanes.map(recipient).collect()
+        lanes.collect()
     }
 
     /// How many endpoints take an event at most.
@@ -94,7 +58,7 @@ impl Scheduler {
     /// The endpoint with this id, if it takes events.
     pub(crate) fn recipient(&self, endpoint_id: &str) -> Option<Recipient> {
         let lane = self.lane_of(endpoint_id)?;
-        lane.record.takes_events().then(|| recipient(lane))
+        lane.record.takes_events().then(|| Recipient::of(lane))
     }
 
     /// Reserves a place for a delivery of this event, if there is room and nothing of its endpoint
@@ -289,16 +253,6 @@ impl Scheduler {
             && with_claims < MAX_DEPTH * each
             && self.left_to_lease() > for_claims
             && self.slots.stalls(lane, now.moment).is_none()
-    }
-}
-
-fn recipient(lane: &Lane) -> Recipient {
-    Recipient {
-        endpoint_id: lane.endpoint_id.clone(),
-        incarnation: lane.incarnation,
-        ordering: lane.record.endpoint.ordering,
-        on_dead: lane.record.endpoint.on_dead,
-        lane: lane.id,
     }
 }
 

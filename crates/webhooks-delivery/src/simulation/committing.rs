@@ -65,7 +65,8 @@ impl World<'_> {
             Some(id) => self.scheduler(n).recipient(id).into_iter().collect(),
             None => self
                 .scheduler(n)
-                .recipients(event.tenant.as_ref(), &event.event_type),
+                .candidates(event.tenant.as_ref(), &event.event_type)
+                .that_take(&event),
         };
         self.check_recipients(n, by_name.as_deref(), &event, &recipients);
         if recipients.is_empty() {

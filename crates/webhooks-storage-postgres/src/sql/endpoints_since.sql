@@ -1,5 +1,5 @@
 -- One snapshot for the newest number and the rows up to it.
-SELECT r.revision AS newest, e.id, e.url, e.secret, e.events, e.enabled, e.rate_limit_rps,
+SELECT r.revision AS newest, e.id, e.url, e.secret, e.events, e.filter, e.enabled, e.rate_limit_rps,
     e.rate_limit_burst, e.headers, e.timeout_seconds, e.tenant, e.batch, e.signature,
     e.previous_secrets, e.content_type, e.user_agent, e.accepted_statuses, e.ordering, e.on_dead,
     e.description, e.metadata, e.created_at, e.updated_at, e.paused,

@@ -5,7 +5,7 @@ WITH numbered AS (
 )
 -- Only the id is still needed; the secrets go at once.
 UPDATE @.webhook_endpoints e SET
-    url = '', secret = '', events = '[]', enabled = false, rate_limit_rps = NULL,
+    url = '', secret = '', events = '[]', filter = NULL, enabled = false, rate_limit_rps = NULL,
     rate_limit_burst = NULL, headers = '{}', timeout_seconds = 0, tenant = NULL, batch = NULL,
     signature = 'timestamped', previous_secrets = '[]', content_type = NULL, user_agent = NULL,
     accepted_statuses = '[]', ordering = 'none', on_dead = 'continue', description = '',

@@ -10,6 +10,7 @@ use webhooks_core::{
     WebhookEndpoint,
 };
 
+use super::content_filters::{FILTER, filter};
 use crate::bench::{Bench, endpoint};
 
 /// Every field, with texts that quoting and encoding get wrong, and numbers at the ends of their
@@ -20,6 +21,7 @@ pub(crate) async fn a_saved_endpoint_is_read_back_whole(t: &Bench) {
         url: "https://example.com/in?a=1&b='%22".into(),
         secret: "geheim \u{1f511} \"quoted\" \\".into(),
         events: vec!["user.*".into(), "order.created".into()],
+        filter: Some(filter(FILTER)),
         enabled: true,
         rate_limit: Some(RateLimitConfig {
             requests_per_second: 7,

@@ -85,6 +85,8 @@ struct ShownDefinition {
     #[schema(value_type = Value)]
     secret: Value,
     events: Vec<String>,
+    #[schema(value_type = Option<Object>)]
+    filter: Option<Value>,
     enabled: bool,
     tenant: Option<String>,
     description: String,

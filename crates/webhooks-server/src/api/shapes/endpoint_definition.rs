@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 use webhooks_core::{
-    BatchConfig, KeptEndpoint, OnDead, OrderBy, RateLimitConfig, SignatureScheme, WebhookEndpoint,
+    BatchConfig, ContentFilter, KeptEndpoint, OnDead, OrderBy, RateLimitConfig, SignatureScheme,
+    WebhookEndpoint,
 };
 
 use super::secret_input::SecretInput;
@@ -43,6 +44,10 @@ pub(in crate::api) struct EndpointDefinition {
     /// Event types that it takes: exact, `prefix.*` or `*`; 1 to 256 of them.
     #[schema(example = json!(["user.*"]))]
     events: Vec<String>,
+    /// What the content of an event must be for it to be sent here, as an expression: see
+    /// docs/content-filters.md. Null for any.
+    #[schema(value_type = Option<Object>, example = json!({ "data": { "total": { "$gte": 100 } } }))]
+    filter: Option<Value>,
     /// Whether it takes events.
     #[serde(default = "enabled")]
     enabled: bool,
@@ -167,11 +172,15 @@ impl EndpointDefinition {
             };
             Ok((name, value))
         });
+        let filter = self.filter.map(|filter| {
+            ContentFilter::new(filter).map_err(|error| Problem::from(error).at("/filter"))
+        });
         Ok(WebhookEndpoint {
             id: id.to_owned(),
             url: self.url,
             secret,
             events: self.events,
+            filter: filter.transpose()?,
             enabled: self.enabled,
             rate_limit: self.rate_limit.map(|limit| RateLimitConfig {
                 requests_per_second: limit.requests_per_second,
@@ -209,6 +218,7 @@ pub(in crate::api) fn shown(endpoint: &WebhookEndpoint) -> Value {
         "url": endpoint.url,
         "secret": keep(),
         "events": endpoint.events,
+        "filter": endpoint.filter,
         "enabled": endpoint.enabled,
         "tenant": endpoint.tenant,
         "description": endpoint.description,
