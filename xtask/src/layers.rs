@@ -70,7 +70,10 @@ const RECEIVER_CRATES: usize = 45;
 
 /// Folders of a crate that import of the rest of it only what is named here.
 const CLOSED: &[(&str, &[&str])] = &[
-    ("crates/webhooks-delivery/src/http", &["crate::http"]),
+    (
+        "crates/webhooks-delivery/src/http",
+        &["crate::http", "crate::observer"],
+    ),
     (
         "crates/webhooks-delivery/src/schedule",
         &[
