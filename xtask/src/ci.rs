@@ -3,8 +3,8 @@
 use std::time::SystemTime;
 
 use crate::{
-    Result, api, callgrind, demo, deny, features, figures, layers, process, rusqlite, simulate,
-    test,
+    Result, api, callgrind, demo, deny, deploy, features, figures, layers, process, rusqlite,
+    simulate, test,
 };
 
 /// Runs one step after the other up to the first that fails, and tells how long each took.
@@ -23,6 +23,7 @@ pub(crate) fn run() -> Result {
     step("test", || test::run(&[]))?;
     step("simulate", || simulate::run(&[simulate::FEW.into()]))?;
     step("demo", demo::check)?;
+    step("deploy", deploy::run)?;
     step("callgrind", || callgrind::run(&[]))?;
     step("deny", deny::run)
 }

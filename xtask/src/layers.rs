@@ -16,6 +16,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("webhooks-storage-redis", &["webhooks-core"]),
     ("webhooks-storage-sqlite", &["webhooks-core"]),
     ("webhooks-storage-testkit", &["webhooks-core"]),
+    ("webhooks-telemetry", &["webhooks-core"]),
     ("webhooks-testing", &["webhooks-core"]),
     ("webhooks-resilience", &["webhooks-core"]),
     ("webhooks-delivery", &["webhooks-core"]),
@@ -53,6 +54,7 @@ const OWNED: &[(&str, &[&str])] = &[
     ("hyper", &["webhooks-delivery"]),
     ("hyper-util", &["webhooks-delivery"]),
     ("hyper-rustls", &["webhooks-delivery"]),
+    ("prometheus-client", &["webhooks-telemetry"]),
     ("axum", &["webhooks-receiver", "webhooks-server"]),
     ("axum-core", &["webhooks-receiver"]),
     ("tower", &["webhooks-receiver"]),
@@ -76,7 +78,10 @@ const RECEIVER_CRATES: usize = 45;
 
 /// Folders of a crate that import of the rest of it only what is named here.
 const CLOSED: &[(&str, &[&str])] = &[
-    ("crates/webhooks-delivery/src/http", &["crate::http"]),
+    (
+        "crates/webhooks-delivery/src/http",
+        &["crate::http", "crate::observer"],
+    ),
     (
         "crates/webhooks-delivery/src/schedule",
         &[

@@ -16,6 +16,7 @@ mod ci;
 mod counts;
 mod demo;
 mod deny;
+mod deploy;
 mod egress;
 mod faults;
 mod features;
@@ -63,6 +64,7 @@ usage: cargo xtask <command>
   figures        how long files and functions are, and how much explains them, within bounds
   layers         which crate and which file may depend on which
   deny           licences, bans, sources and advisories of the dependencies
+  deploy         the alerts and the dashboard of deploy/, against what a scrape has
   features       each library crate alone, without features and with each of them
   rusqlite       the SQLite storage beside crates that link the same library
   services       starts PostgreSQL and Redis for work by hand, until Ctrl-C
@@ -118,6 +120,7 @@ fn run(command: &str, args: &[String]) -> Result {
         "api" => api::run(args),
         "figures" => figures::run(),
         "deny" => deny::run(),
+        "deploy" => deploy::run(),
         "features" => features::run(),
         "services" => services::run(),
         "demo" => demo::run(args),

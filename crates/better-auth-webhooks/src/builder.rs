@@ -1,6 +1,7 @@
 //! Sets a system up.
 
 mod network;
+mod observing;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -407,6 +408,7 @@ impl WebhookSystemBuilder {
         self.settings.half_open_max_requests = self.circuit_breaker.half_open_max_requests;
         let admission = Arc::new(ResilienceAdmission::new(self.circuit_breaker));
         let (timeout, most) = (self.settings.timeout, self.settings.max_in_flight);
+        let observer = self.settings.observer.clone();
         let transport = |clock| {
             if let Some(transport) = self.transport {
                 return Ok(transport);
@@ -416,6 +418,9 @@ impl WebhookSystemBuilder {
                 .tls(self.tls)
                 .timeout(timeout)
                 .max_idle_per_origin(most);
+            if let Some(observer) = observer {
+                engine = engine.observer(observer);
+            }
             if let Some(resolver) = self.resolver {
                 engine = engine.resolver(resolver);
             }

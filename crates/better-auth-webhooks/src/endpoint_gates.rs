@@ -170,8 +170,7 @@ impl WebhookSystem {
             change: *change,
         };
         let gates: Vec<_> = changes.iter().map(gate).collect();
-        let pipeline = self.pipeline()?;
-        pipeline.storage().set_gates(&gates, pipeline.now()).await?;
+        self.pipeline()?.set_gates(&gates).await?;
         Ok(Tried::Stored)
     }
 }

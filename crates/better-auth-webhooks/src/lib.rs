@@ -53,12 +53,15 @@ mod system;
 mod verification;
 
 pub use webhooks_core::{
-    Attempt, AttemptRecord, BatchConfig, CancelReason, Circuit, CircuitBreakerConfig, CircuitState,
-    Clock, ContentFilter, DeadReason, DeliveryId, DeliveryOrder, DeliveryResult, DeliveryState,
-    Detail, EventContent, EventFilter, EventId, EventType, FailureKind, KeptEndpoint, Lease,
-    OnDead, OrderBy, Outcome, PreviousSecret, Priority, RateLimitConfig, Result, RetryStrategy,
-    SignatureGenerator, SignatureScheme, Timestamp, TraceContext, Transport, Verdict,
-    WebhookDelivery, WebhookEndpoint, WebhookError, WebhookEvent, WorkerId, generate_secret,
+    Attempt, AttemptEnd, AttemptInfo, AttemptRecord, BatchConfig, CancelReason, Circuit,
+    CircuitBreakerConfig, CircuitState, Clock, ClusterSnapshot, ContentFilter, DeadReason,
+    DeliveryEnd, DeliveryId, DeliveryOrder, DeliveryResult, DeliveryState, Detail, EndedInfo,
+    EndpointStates, EventContent, EventFilter, EventId, EventType, FailureKind, Happening,
+    KeptEndpoint, Lease, Observe, OnDead, OrderBy, Outcome, PreviousSecret, Priority,
+    ProcessSnapshot, RateLimitConfig, Result, RetryStrategy, SentInfo, SentOutcome,
+    SignatureGenerator, SignatureScheme, Snapshot, StorageCall, StorageCallEnd, Timestamp,
+    TraceContext, TracePropagation, Transport, Verdict, WebhookDelivery, WebhookEndpoint,
+    WebhookError, WebhookEvent, WorkerId, generate_secret,
 };
 #[cfg(feature = "ed25519")]
 pub use webhooks_core::{Ed25519Key, Ed25519PublicKey};

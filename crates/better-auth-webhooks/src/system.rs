@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use webhooks_core::storage::WebhookStorage;
-use webhooks_core::{Result, WebhookError, check_endpoint_id};
+use webhooks_core::{Result, Snapshot, WebhookError, check_endpoint_id};
 use webhooks_delivery::{EndpointMetrics, Metrics, NoticeStream, Pipeline};
 
 use crate::endpoint_rules::EndpointRules;
@@ -178,6 +178,33 @@ impl WebhookSystem {
     /// See [`WebhookSystem`].
     pub fn notices(&self) -> Result<NoticeStream> {
         Ok(self.pipeline()?.notices())
+    }
+
+    /// What can be looked at and not counted: this process as it is now, and all processes as the storage
+    /// told them 5 s ago at most, however many ask. For metrics: `Telemetry::encode_with` of
+    /// `webhooks-telemetry` takes it.
+    ///
+    /// It returns within about 2 s. A storage that does not answer leaves out its own part alone, so that
+    /// the rest can still be scraped.
+    ///
+    /// ```
+    /// # use better_auth_webhooks::storage::MemoryStorage;
+    /// # use better_auth_webhooks::WebhookSystem;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), better_auth_webhooks::WebhookError> {
+    /// let system = WebhookSystem::new(MemoryStorage::new());
+    /// let snapshot = system.snapshot().await?;
+    /// assert_eq!(snapshot.process.requests_limit, 256);
+    /// assert_eq!(snapshot.cluster.map(|cluster| cluster.counts.waiting()), Some(0));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Only that of a setting out of its bounds: see [`WebhookSystem`].
+    pub async fn snapshot(&self) -> Result<Snapshot> {
+        Ok(self.pipeline()?.snapshot().await)
     }
 
     /// Whether the storage answers and the tasks that deliver run.

@@ -24,7 +24,7 @@ const MAX_REPLACED: usize = 256;
 /// Were a caller able to set one of them, it could make a second request out of the body of the
 /// first (request smuggling, RFC 9112 section 11.2), choose another virtual host, or forge what a
 /// receiver takes for the sender's word.
-const RESERVED: [&str; 18] = [
+const RESERVED: [&str; 20] = [
     "connection",
     "content-encoding",
     "content-length",
@@ -35,6 +35,8 @@ const RESERVED: [&str; 18] = [
     "keep-alive",
     "max-forwards",
     "te",
+    "traceparent",
+    "tracestate",
     "trailer",
     "transfer-encoding",
     "upgrade",
@@ -154,6 +156,8 @@ mod tests {
             "X-Webhook-Id",
             "Proxy-Authorization",
             "TE",
+            "Traceparent",
+            "tracestate",
         ] {
             let text = refusal(name, "x");
             assert!(text.contains(name) && text.contains("reserved"), "{text}");

@@ -11,7 +11,7 @@
 //! | how it is signed | [`SignatureGenerator`], [`SigningKey`], [`StandardSigner`] |
 //! | how it is kept | [`WebhookEndpoint`]; with the feature `encryption`, `EncryptionKeys` and `Sealed` |
 //! | what becomes of it | [`WebhookDelivery`], [`DeliveryResult`], [`RetryStrategy`] |
-//! | the seams | [`storage::WebhookStorage`] with [`storage::spi`], [`Admission`], [`Transport`], [`Clock`] |
+//! | the seams | [`storage::WebhookStorage`] with [`storage::spi`], [`Admission`], [`Transport`], [`Clock`], [`Observe`] |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -41,6 +41,7 @@ mod json_rule;
 mod json_tree;
 mod kept_endpoint;
 mod named;
+mod observe;
 mod order;
 mod outcome;
 mod priority;
@@ -58,6 +59,7 @@ pub mod storage;
 mod text_rule;
 mod timestamp;
 mod trace_context;
+mod trace_propagation;
 mod transport;
 mod whole;
 
@@ -87,6 +89,10 @@ pub use self::filter_index::FilterIndex;
 pub use self::id::{DeliveryId, EventId, WorkerId};
 pub use self::json_rule::{MAX_DATA_DEPTH, check_data};
 pub use self::kept_endpoint::KeptEndpoint;
+pub use self::observe::{
+    AttemptEnd, AttemptInfo, ClusterSnapshot, DeliveryEnd, EndedInfo, EndpointStates, Happening,
+    Observe, ProcessSnapshot, SentInfo, SentOutcome, Snapshot, StorageCall, StorageCallEnd,
+};
 pub use self::order::{DeliveryOrder, OnDead, OrderBy};
 pub use self::outcome::{AttemptRecord, DeliveryResult, FailureKind, Outcome};
 pub use self::priority::Priority;
@@ -112,6 +118,7 @@ pub use self::standard_webhooks::{
 pub use self::text_rule::{MAX_DELAY, MAX_NAME, check_endpoint_id};
 pub use self::timestamp::Timestamp;
 pub use self::trace_context::TraceContext;
+pub use self::trace_propagation::TracePropagation;
 pub use self::transport::{Attempt, Transport};
 
 /// Runs the example of the README.

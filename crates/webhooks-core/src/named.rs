@@ -78,7 +78,7 @@ mod tests {
     use crate::storage::{Change, DisabledBy};
     use crate::{
         CancelReason, CircuitState, DeadReason, DeliveryState, FailureKind, HeldBy, Priority,
-        SignatureScheme, WebhookError,
+        SentOutcome, SignatureScheme, StorageCallEnd, TracePropagation, WebhookError,
     };
 
     /// Whether the name is that of the variant, in snake case.
@@ -130,6 +130,9 @@ mod tests {
         check(HeldBy::ALL, HeldBy::as_str);
         check(DisabledBy::ALL, DisabledBy::as_str);
         check(Change::ALL, Change::as_str);
+        check(SentOutcome::ALL, SentOutcome::as_str);
+        check(StorageCallEnd::ALL, StorageCallEnd::as_str);
+        check(TracePropagation::ALL, TracePropagation::as_str);
     }
 
     #[test]

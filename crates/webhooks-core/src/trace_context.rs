@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Result, WebhookError};
+use crate::{Result, WebhookError, unique_number};
 
 /// The longest `tracestate`, in bytes: what W3C Trace Context asks everyone to pass on.
 const MAX_STATE: usize = 512;
@@ -49,6 +49,18 @@ impl TraceContext {
         }
     }
 
+    /// The root of a new trace, which is sampled, with ids that no other has got.
+    #[must_use]
+    pub fn unique() -> Self {
+        // A zero alone is no id.
+        let id = || unique_number().max(1);
+        let parent = format!("00-{:016x}{:016x}-{:016x}-01", id(), id(), id());
+        Self {
+            parent: parent.into(),
+            state: None,
+        }
+    }
+
     /// The value of the header `traceparent`.
     #[must_use]
     pub fn parent(&self) -> &str {
@@ -65,6 +77,20 @@ impl TraceContext {
     #[must_use]
     pub fn trace_id(&self) -> &str {
         self.parent.split('-').nth(1).unwrap_or_default()
+    }
+
+    /// The id of the span that is the parent of what follows: 16 hex digits.
+    #[must_use]
+    pub fn span_id(&self) -> &str {
+        self.parent.split('-').nth(2).unwrap_or_default()
+    }
+
+    /// Whether the trace is recorded, as its sender has decided.
+    #[must_use]
+    pub fn is_sampled(&self) -> bool {
+        let flags = self.parent.split('-').nth(3);
+        let flags = flags.and_then(|flags| u8::from_str_radix(flags, 16).ok());
+        flags.is_some_and(|flags| flags & 1 == 1)
     }
 }
 
@@ -96,6 +122,20 @@ fn state_problem(state: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_new_trace_is_of_the_form_and_sampled() {
+        let (one, other) = (TraceContext::unique(), TraceContext::unique());
+        assert_ne!(one.trace_id(), other.trace_id());
+        for trace in [one, other] {
+            assert_eq!(TraceContext::new(trace.parent(), None).unwrap(), trace);
+            assert!(trace.is_sampled() && trace.parent().contains(trace.span_id()));
+        }
+        let parent = format!("00-{}-{}-fe", "1".repeat(32), "2".repeat(16));
+        let trace = TraceContext::new(&parent, None).unwrap();
+        assert!(!trace.is_sampled());
+        assert_eq!(trace.span_id(), "2".repeat(16));
+    }
 
     #[test]
     fn only_the_form_of_the_standard_is_taken() {

@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use crate::{
-    DeliveryId, DeliveryResult, EventId, KeptEndpoint, Result, Timestamp, WebhookDelivery,
-    WebhookEndpoint,
+    DeliveryId, DeliveryResult, EventId, KeptEndpoint, Result, Timestamp, TraceContext,
+    WebhookDelivery, WebhookEndpoint,
 };
 
 /// Sends one signed request and says what came of it.
@@ -78,6 +78,9 @@ pub struct Attempt<'a> {
     pub now: Timestamp,
     /// The deadline of the whole attempt, from name resolution to the end of the response's body.
     pub timeout: Duration,
+    /// The trace that the request goes on with: its `traceparent` and `tracestate`. None goes out
+    /// without.
+    pub trace: Option<&'a TraceContext>,
     /// Also an accepted response is read to its end, and at least 1 KiB of it kept, because the
     /// sender wants to know what it says. Else its status is enough.
     pub whole_response: bool,
@@ -103,6 +106,7 @@ impl<'a> Attempt<'a> {
             body,
             now,
             timeout,
+            trace: None,
             whole_response: false,
         }
     }

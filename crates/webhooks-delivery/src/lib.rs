@@ -16,6 +16,7 @@ mod http;
 mod lock;
 mod metrics;
 mod notice;
+mod observer;
 mod one_or_more;
 mod outgoing;
 mod pipeline;
@@ -25,6 +26,7 @@ mod schedule;
 mod settings;
 #[cfg(test)]
 mod simulation;
+mod tasks;
 mod verification;
 
 pub use self::http::{

@@ -10,21 +10,26 @@ use std::time::Duration;
 
 use serde::Serialize;
 use tokio::runtime::Handle;
-use tokio::sync::{Notify, OnceCell};
+use tokio::sync::OnceCell;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
+use webhooks_core::storage::spi::EndpointGate;
 use webhooks_core::storage::{EndpointRecord, WebhookStorage};
-use webhooks_core::{Admission, Circuit, Clock, Result, SendOptions, Timestamp, Transport};
+use webhooks_core::{
+    Admission, Circuit, CircuitState, Clock, EndpointStates, ProcessSnapshot, Result, SendOptions,
+    Snapshot, Timestamp, Transport, WebhookError,
+};
 
 use crate::metrics::{AttemptMetrics, RefusedMetrics};
+use crate::observer::Observer;
 use crate::outgoing::Sent;
 use crate::runtime::{
-    Claimer, Committer, Driver, EndpointReader, FanOuts, LostLeases, NoticeStream, Notices, Outbox,
-    Recorder, Recording, Requests, Sender, Statistics, StorageClock, Upkeep, Worker, keep_sweeping,
-    keep_ticking,
+    Cluster, Driver, EndpointReader, NoticeStream, ObservedStorage, Recording, Requests, Sender,
+    Statistics, StorageClock, Upkeep, Worker,
 };
 use crate::schedule::{Now, Scheduler};
 use crate::settings::Settings;
+use crate::tasks::{Parts, Task};
 
 /// One process's way of events: from a sender into the storage, and out to the endpoints. Its
 /// tasks end when it is dropped.
@@ -44,6 +49,8 @@ pub struct Pipeline {
     upkeep: Arc<Upkeep>,
     recording: Arc<Recording>,
     statistics: Arc<Statistics>,
+    cluster: Cluster,
+    admission: Arc<dyn Admission>,
     outbox_refused: Arc<AtomicUsize>,
     /// Set by the first beat that was followed by a read of all endpoints.
     started: OnceCell<()>,
@@ -77,13 +84,14 @@ impl Pipeline {
     ) -> Result<Self> {
         // First, so that nothing is spawned for settings that cannot work.
         settings.validate()?;
+        let observer = Observer::new(settings.observer.clone());
+        let storage = ObservedStorage::around(storage, &observer);
         let clock = Arc::new(StorageClock::new());
         let transport = transport(clock.clone())?;
         let runtime = Handle::current();
         let requests = Requests::new(transport.clone(), settings.clone(), runtime.clone());
-        let scheduler = Scheduler::new(settings.clone(), storage.limits_rate(), admission);
-        let driver = Driver::new(scheduler, clock.clone(), requests, Notices::new());
-        let driver = Arc::new(driver);
+        let scheduler = Scheduler::new(settings.clone(), storage.limits_rate(), admission.clone());
+        let driver = Arc::new(Driver::new(scheduler, clock.clone(), requests, observer));
         let worker = Arc::new(Worker::new(storage.clone(), clock));
         let endpoints = Arc::new(EndpointReader::new(storage, driver.clone()));
         let parts = Parts {
@@ -104,14 +112,16 @@ impl Pipeline {
         Ok(Self {
             settings,
             transport,
-            worker,
             driver,
             endpoints,
             sender,
             upkeep,
             recording,
             statistics,
+            cluster: Cluster::new(worker.clone()),
+            admission,
             outbox_refused,
+            worker,
             started: OnceCell::new(),
             tasks,
         })
@@ -152,7 +162,8 @@ impl Pipeline {
         send: &SendOptions<'_>,
         data: &(impl Serialize + ?Sized),
     ) -> Result<Sent> {
-        self.ready().await?;
+        let ready = self.ready().await;
+        ready.inspect_err(|error| self.sender.not_sent(send, error))?;
         self.sender.send(send, data).await
     }
 
@@ -168,7 +179,11 @@ impl Pipeline {
         &self,
         events: &[(SendOptions<'_>, &(impl Serialize + ?Sized))],
     ) -> Result<Vec<Result<Sent>>> {
-        self.ready().await?;
+        let not_sent = |error: &WebhookError| {
+            let all = events.iter();
+            all.for_each(|(send, _)| self.sender.not_sent(send, error));
+        };
+        self.ready().await.inspect_err(not_sent)?;
         self.sender.send_all(events).await
     }
 
@@ -245,6 +260,52 @@ impl Pipeline {
     pub fn endpoint_attempts(&self, id: &str) -> Option<(AttemptMetrics, Circuit, usize)> {
         self.driver
             .look(|scheduler, now| scheduler.endpoint_attempts(now, id))
+    }
+
+    /// This process as it is now, and all processes as the storage has told them, 5 s ago at most. Takes
+    /// 2 s at most where the storage does not answer, and is then without what that would have told.
+    pub async fn snapshot(&self) -> Snapshot {
+        let mut snapshot = Snapshot::default();
+        snapshot.cluster = self.cluster.look().await;
+        // After the wait, so that the process is as it is at the end.
+        snapshot.process = self.look_at_process();
+        snapshot
+    }
+
+    fn look_at_process(&self) -> ProcessSnapshot {
+        let mut process = ProcessSnapshot::default();
+        (process.requests_in_flight, process.deliveries_in_hand) = self
+            .driver
+            .look(|scheduler, _| (scheduler.in_flight(), scheduler.in_hand()));
+        process.requests_limit = self.settings.max_in_flight;
+        process.commit_queue_bytes = self.sender.queued_bytes();
+        process.beat_age = self.worker.beat_age();
+        let (records, now) = (self.endpoints(), self.now());
+        let mut states = EndpointStates::default();
+        for record in records {
+            states.add(&record);
+            let state = self.admission.circuit(&record.endpoint.id, now).state;
+            let place = CircuitState::ALL.iter().position(|known| *known == state);
+            if let Some(count) = place.and_then(|place| process.circuits.get_mut(place)) {
+                *count += 1;
+            }
+        }
+        process.endpoints = states;
+        process
+    }
+
+    /// Stores changes of what lets deliveries of endpoints through, by hand.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError`](webhooks_core::WebhookError::StorageError) when the storage fails.
+    pub async fn set_gates(&self, gates: &[EndpointGate]) -> Result<()> {
+        self.worker.set_gates(gates).await?;
+        let observer = self.driver.observer();
+        for gate in gates {
+            observer.tell(|observer| observer.gate_changed(gate));
+        }
+        Ok(())
     }
 
     /// Claims again soon, since something was changed by hand.
@@ -358,124 +419,5 @@ impl Drop for Pipeline {
         self.driver.stop();
         self.driver.cut_off();
         self.tasks.iter().for_each(JoinHandle::abort);
-    }
-}
-
-/// A task of the pipeline.
-type Task = futures_util::future::BoxFuture<'static, ()>;
-
-/// What the tasks of a pipeline share.
-struct Parts {
-    driver: Arc<Driver>,
-    worker: Arc<Worker>,
-    endpoints: Arc<EndpointReader>,
-    /// A claim or a commit failed, and perhaps only its answer was lost; or the storage does not know
-    /// a lease. Told by claimers, the committer and the recorder, waited for by the search for lost
-    /// leases.
-    leases_unknown: Arc<Notify>,
-}
-
-impl Parts {
-    /// What writes down, and what finds leases that nobody knows of.
-    fn record(&self, spawn: &mut impl FnMut(Task)) -> Arc<Recording> {
-        let recording = Arc::new(Recording::default());
-        let recorder = Recorder {
-            driver: self.driver.clone(),
-            worker: self.worker.clone(),
-            endpoints: self.endpoints.clone(),
-            recording: recording.clone(),
-            leases_unknown: self.leases_unknown.clone(),
-        };
-        spawn(Box::pin(recorder.run()));
-        let lost = LostLeases {
-            driver: self.driver.clone(),
-            worker: self.worker.clone(),
-            unknown: self.leases_unknown.clone(),
-        };
-        spawn(Box::pin(lost.keep_giving_back()));
-        recording
-    }
-
-    /// What stores events.
-    fn send(&self, settings: &Settings, spawn: &mut impl FnMut(Task)) -> (Sender, Arc<FanOuts>) {
-        let (driver, worker) = (self.driver.clone(), self.worker.clone());
-        let fan_outs = FanOuts::new(driver.clone(), worker.clone(), self.endpoints.clone());
-        let fan_outs = Arc::new(fan_outs);
-        let leases_unknown = self.leases_unknown.clone();
-        let (committer, committing) = Committer::new(
-            driver.clone(),
-            worker.clone(),
-            self.endpoints.clone(),
-            leases_unknown,
-        );
-        spawn(Box::pin(committing));
-        let sender = Sender {
-            driver,
-            worker,
-            committer,
-            endpoints: self.endpoints.clone(),
-            fan_outs: fan_outs.clone(),
-            settings: settings.clone(),
-        };
-        (sender, fan_outs)
-    }
-
-    /// What is done by the clock, and what a beat tells of.
-    fn keep_up(
-        &self,
-        settings: &Settings,
-        fan_outs: Arc<FanOuts>,
-        refused: &Arc<AtomicUsize>,
-        spawn: &mut impl FnMut(Task),
-    ) -> Arc<Upkeep> {
-        let outbox = Outbox {
-            driver: self.driver.clone(),
-            worker: self.worker.clone(),
-            endpoints: self.endpoints.clone(),
-            fan_outs: fan_outs.clone(),
-            max_retries: settings.retry_strategy.max_retries,
-            keep_unmatched: settings.keep_unmatched,
-            refused: refused.clone(),
-        };
-        let upkeep = Arc::new(Upkeep {
-            driver: self.driver.clone(),
-            worker: self.worker.clone(),
-            endpoints: self.endpoints.clone(),
-            leases: settings.workers > 0,
-            changed: Notify::new(),
-            outbox: Arc::default(),
-            fan_outs: Arc::default(),
-        });
-        spawn(Box::pin(outbox.keep_emptying(upkeep.outbox.clone())));
-        spawn(Box::pin(fan_outs.keep_finishing(upkeep.fan_outs.clone())));
-        spawn(Box::pin(upkeep.clone().keep_beating()));
-        spawn(Box::pin(upkeep.clone().keep_reading()));
-        spawn(Box::pin(keep_ticking(self.driver.clone())));
-        spawn(Box::pin(keep_sweeping(
-            self.worker.clone(),
-            settings.retention,
-        )));
-        upkeep
-    }
-
-    /// What claims.
-    ///
-    /// Without workers nothing claims: a process that only sends also starts nothing straight
-    /// through, since it does not beat for leases.
-    fn claim(&self, settings: &Settings, spawn: &mut impl FnMut(Task)) {
-        let claimer = Claimer {
-            driver: self.driver.clone(),
-            worker: self.worker.clone(),
-            endpoints: self.endpoints.clone(),
-            rate_limit: settings.rate_limit,
-            leases_unknown: self.leases_unknown.clone(),
-            help: Arc::default(),
-        };
-        if settings.workers > 0 {
-            spawn(Box::pin(claimer.clone().watch()));
-        }
-        for _ in 1..settings.workers {
-            spawn(Box::pin(claimer.clone().help()));
-        }
     }
 }

@@ -10,6 +10,7 @@
 
 mod attempt;
 mod claimer;
+mod cluster;
 mod commit_size;
 mod committer;
 mod driver;
@@ -19,6 +20,8 @@ mod identity;
 mod lost_leases;
 mod moment;
 mod notices;
+mod observed_attempt;
+mod observed_storage;
 mod outbox;
 mod parked;
 mod parts;
@@ -29,18 +32,20 @@ mod retrying;
 mod sender;
 mod statistics;
 mod storage_clock;
+mod told;
 mod upkeep;
 mod worker;
 
 pub(crate) use self::attempt::Requests;
 pub(crate) use self::claimer::Claimer;
+pub(crate) use self::cluster::Cluster;
 pub(crate) use self::committer::Committer;
 pub(crate) use self::driver::Driver;
 pub(crate) use self::endpoint_reader::EndpointReader;
 pub(crate) use self::fan_out::FanOuts;
 pub(crate) use self::lost_leases::LostLeases;
 pub use self::notices::NoticeStream;
-pub(crate) use self::notices::Notices;
+pub(crate) use self::observed_storage::ObservedStorage;
 pub(crate) use self::outbox::Outbox;
 #[cfg(test)]
 pub(crate) use self::parts::Parts;

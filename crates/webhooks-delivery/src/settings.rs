@@ -1,10 +1,12 @@
 //! How one process delivers.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use webhooks_core::storage::Retention;
 use webhooks_core::{
-    MAX_TIMEOUT_SECONDS, RateLimitConfig, Result, RetryStrategy, WebhookEndpoint, WebhookError,
+    MAX_TIMEOUT_SECONDS, Observe, RateLimitConfig, Result, RetryStrategy, TracePropagation,
+    WebhookEndpoint, WebhookError,
 };
 
 /// How one process delivers.
@@ -67,6 +69,10 @@ pub struct Settings {
     /// Defaults to 5 days.
     /// Above zero. Listeners are warned after four fifths of it.
     pub auto_disable_after: Option<Duration>,
+    /// Which trace requests tell their receivers. Defaults to none.
+    pub trace_propagation: TracePropagation,
+    /// Who is told what the process does. Defaults to nobody.
+    pub observer: Option<Arc<dyn Observe>>,
 }
 
 impl Settings {
@@ -180,6 +186,8 @@ impl Default for Settings {
             retention: Retention::default(),
             keep_unmatched: true,
             auto_disable_after: Some(Duration::from_secs(5 * 86_400)),
+            trace_propagation: TracePropagation::Off,
+            observer: None,
         }
     }
 }

@@ -30,6 +30,7 @@ use crate::http::no_response::NoResponse;
 use crate::http::prepared::{Parts, Prepared};
 use crate::http::response::{Reading, ReceivedResponse};
 use crate::http::scarcity::Scarcity;
+use crate::observer::Observer;
 
 type Body = Full<bytes::Bytes>;
 
@@ -77,6 +78,7 @@ pub struct DeliveryEngine {
     idle: Arc<IdlePool>,
     scarcity: Scarcity,
     reading: Reading,
+    observer: Observer,
     timeout: Duration,
     /// By endpoint id, as each was when a request last went there. Holds keys until
     /// [`forget`](Transport::forget).
@@ -180,13 +182,21 @@ impl DeliveryEngine {
         let target = &prepared.target;
         let sent = match kept {
             Some(mut kept) => match kept.send(request, self.reading.bytes()).await {
-                Ok(response) => Ok((response, kept)),
+                Ok(response) => {
+                    self.observer
+                        .tell(|observer| observer.connection_used(true));
+                    Ok((response, kept))
+                }
                 // Closed before a byte of the request was written, it goes out on a new one.
                 Err(mut error) => match error.take_message() {
                     Some(unsent) => Err(unsent),
                     // Part of it may have been read: to send it again here would be a second
                     // attempt that nobody counts.
-                    None => return Err(classify::by_error(error.error()).into()),
+                    None => {
+                        self.observer
+                            .tell(|observer| observer.connection_used(true));
+                        return Err(classify::by_error(error.error()).into());
+                    }
                 },
             },
             None => Err(request),
@@ -229,6 +239,8 @@ impl DeliveryEngine {
         request: Request<Body>,
     ) -> Result<(Response<Incoming>, Box<Connection>), NoResponse> {
         let mut connection = self.connect(target, customer, within).await?;
+        self.observer
+            .tell(|observer| observer.connection_used(false));
         match connection.send(request, self.reading.bytes()).await {
             Ok(response) => Ok((response, connection)),
             Err(error) => Err(classify::by_error(error.error()).into()),

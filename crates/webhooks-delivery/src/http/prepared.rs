@@ -25,14 +25,16 @@ const EVENT_TYPE: HeaderName = HeaderName::from_static("x-webhook-event");
 const DELIVERY_ID: HeaderName = HeaderName::from_static("x-webhook-delivery");
 const NUMBER: HeaderName = HeaderName::from_static("x-webhook-attempt");
 const SIGNATURE: HeaderName = HeaderName::from_static(SIGNATURE_HEADER);
+const TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACE_STATE: HeaderName = HeaderName::from_static("tracestate");
 const STANDARD_ID: HeaderName = HeaderName::from_static(STANDARD_ID_HEADER);
 const STANDARD_TIMESTAMP: HeaderName = HeaderName::from_static(STANDARD_TIMESTAMP_HEADER);
 const STANDARD_SIGNATURE: HeaderName = HeaderName::from_static(STANDARD_SIGNATURE_HEADER);
 
 /// How many headers an attempt adds at most.
-/// Length, event type, delivery, attempt and event id, one signature of the first scheme, and three
-/// headers of Standard Webhooks.
-const OURS: usize = 9;
+/// Length, event type, delivery, attempt and event id, one signature of the first scheme, three
+/// headers of Standard Webhooks, and two of Trace Context.
+const OURS: usize = 11;
 /// Bytes of the values of most attempts.
 /// Three ids, a time and a signature; more grows the buffer.
 const USUAL_VALUES: usize = 256;
@@ -117,6 +119,14 @@ impl Parts {
         add(NUMBER, values.display(&attempt.number)?);
         self.sign(attempt, &id, &mut values, &mut add)?;
         add(EVENT_ID, id);
+        if let Some(trace) = attempt.trace {
+            add(TRACE_PARENT, values.text(trace.parent())?);
+            // An endpoint that was stored before the name was reserved may have set one of its own.
+            headers.remove(&TRACE_STATE);
+            if let Some(state) = trace.state() {
+                headers.insert(TRACE_STATE, values.text(state)?);
+            }
+        }
         Some(headers)
     }
 

@@ -15,10 +15,13 @@ use tokio::task::AbortHandle;
 use tracing::Instrument;
 use webhooks_core::{
     Attempt, BATCH_EVENT, DeliveryId, DeliveryResult, EventId, FailureKind, Outcome, Result,
-    Timestamp, Transport, WebhookError, WebhookEvent, batch_envelope,
+    Timestamp, TraceContext, TracePropagation, Transport, WebhookError, WebhookEvent,
+    batch_envelope,
 };
 
+use super::observed_attempt::{ObservedAttempt, outgoing};
 use crate::lock::lock;
+use crate::observer::Observer;
 use crate::schedule::{Content, Request};
 use crate::settings::Settings;
 
@@ -27,6 +30,7 @@ use crate::settings::Settings;
 pub(crate) struct Requests {
     pub(crate) transport: Arc<dyn Transport>,
     settings: Settings,
+    observer: Observer,
     /// Where requests run, whoever starts them.
     /// Kept, since commands are done by whichever thread told the scheduler something, which may be
     /// one outside the runtime: a [`Pipeline`](crate::Pipeline) may be dropped there.
@@ -39,6 +43,7 @@ impl Requests {
     pub(crate) fn new(transport: Arc<dyn Transport>, settings: Settings, runtime: Handle) -> Self {
         Self {
             transport,
+            observer: Observer::new(settings.observer.clone()),
             settings,
             runtime,
             tasks: Mutex::default(),
@@ -71,7 +76,7 @@ impl Requests {
     pub(super) async fn make(&self, request: &Request) -> Result<DeliveryResult> {
         // One event goes out as the bytes that were stored; only a batch gets an envelope now.
         let envelope = Envelope::of(request);
-        let mut attempt = Attempt::new(
+        let mut untraced = Attempt::new(
             &request.record.endpoint,
             (envelope.event_id, envelope.event_type),
             envelope.delivery_id,
@@ -79,7 +84,19 @@ impl Requests {
             request.started_at,
             self.settings.timeout_of(&request.record.endpoint),
         );
-        attempt.number = request.number;
+        untraced.number = request.number;
+        let propagation = self.settings.trace_propagation;
+        let new_trace = (propagation == TracePropagation::New).then(TraceContext::unique);
+        let (observed, given_trace) =
+            ObservedAttempt::start(&self.observer, &untraced, request, new_trace.as_ref());
+        let trace = outgoing(
+            propagation,
+            &request.content,
+            new_trace.as_ref(),
+            given_trace,
+        );
+        let mut attempt = untraced;
+        attempt.trace = trace.as_ref();
         let span = tracing::info_span!(
             "attempt",
             endpoint_id = %request.record.endpoint.id,
@@ -93,6 +110,7 @@ impl Requests {
         let result = sent.instrument(span.clone()).await;
         let result = result.unwrap_or_else(|_| Ok(panicked(request.started_at)));
         span.in_scope(|| log(result.as_ref()));
+        observed.end(&result);
         result
     }
 }

@@ -18,7 +18,9 @@ use super::commit_size::{BATCH_BYTES, weight};
 use super::driver::Driver;
 use super::endpoint_reader::EndpointReader;
 use super::rematch::Rematch;
+use super::told;
 use super::worker::Worker;
+use crate::observer::Observer;
 use crate::one_or_more::OneOrMore;
 use crate::outgoing::Sent;
 use crate::schedule::{Place, Stored};
@@ -123,7 +125,7 @@ impl Committer {
         let bytes = match self.hold_all(&sendings) {
             Ok(bytes) => bytes,
             Err(error) => {
-                self.give_up(&sendings);
+                self.refused(&sendings, &error);
                 return Err(error);
             }
         };
@@ -138,7 +140,7 @@ impl Committer {
             Err(mpsc::error::TrySendError::Full(queued)) => (queued, full()),
             Err(mpsc::error::TrySendError::Closed(queued)) => (queued, ended()),
         };
-        self.give_up(&queued.sendings);
+        self.refused(&queued.sendings, &error);
         Err(error)
     }
 
@@ -154,7 +156,12 @@ impl Committer {
         self.hold(bytes + deliveries * DELIVERY_BYTES)
     }
 
-    fn give_up(&self, sendings: &[Sending]) {
+    /// Gives the places of what does not get in back, and tells of it.
+    fn refused(&self, sendings: &[Sending], error: &WebhookError) {
+        let observer = self.driver.observer();
+        for sending in sendings {
+            told::sent(observer, &sending.event, &Err(error.clone()));
+        }
         let places = sendings.iter().flat_map(|sending| &sending.places);
         let places = places.map(|(_, place)| *place);
         self.driver
@@ -171,7 +178,12 @@ impl Committer {
 
     /// Whether no event waits.
     pub(crate) fn is_idle(&self) -> bool {
-        self.bytes.available_permits() == QUEUE_BYTES
+        self.queued_bytes() == 0
+    }
+
+    /// Bytes of events that wait.
+    pub(crate) fn queued_bytes(&self) -> usize {
+        QUEUE_BYTES - self.bytes.available_permits()
     }
 }
 
@@ -255,18 +267,21 @@ impl Committing {
         self.driver.stored(worker, batch.stored().zip(&answers));
         // What is known by now does not help: an event was matched with what was known before.
         if batch.known.is_some_and(|known| definitions > known) {
-            let rematch = self.rematch.clone();
+            let (rematch, driver) = (self.rematch.clone(), self.driver.clone());
             self.rematching.spawn(async move {
                 let answered = rematch.answers(&batch.events, answers).await;
                 // What was stored before stays stored.
-                batch.answer(answered.map_err(WebhookError::perhaps_done));
+                batch.answer(
+                    answered.map_err(WebhookError::perhaps_done),
+                    driver.observer(),
+                );
             });
             return;
         }
         let sent = batch.events.iter().zip(answers);
         let sent = sent.map(|(event, enqueued)| Sent::new(event, enqueued));
         let sent = sent.collect();
-        batch.answer(Ok(sent));
+        batch.answer(Ok(sent), self.driver.observer());
     }
 
     /// Tells the scheduler, which gives back what may be stored and leased, though the answer was
@@ -279,7 +294,7 @@ impl Committing {
             // The storage may do it only after that.
             self.leases_unknown.notify_one();
         }
-        batch.answer(Err(error.clone()));
+        batch.answer(Err(error.clone()), self.driver.observer());
     }
 }
 
@@ -333,8 +348,11 @@ impl Batch {
         events.map(|(event, places)| Stored { event, places })
     }
 
-    /// Answers the senders.
-    fn answer(self, sent: Result<Vec<Result<Sent>>>) {
+    /// Answers the senders, after the observer was told: a sender may look at what is counted.
+    fn answer(self, sent: Result<Vec<Result<Sent>>>, observer: &Observer) {
+        if observer.is_there() {
+            self.tell(&sent, observer);
+        }
         let (sent, error) = match sent {
             Ok(sent) => (sent, None),
             Err(error) => (Vec::new(), Some(error)),
@@ -347,6 +365,18 @@ impl Batch {
             };
             // The sender may have been dropped: its events are sent all the same.
             drop(answer.send(sent));
+        }
+    }
+
+    fn tell(&self, sent: &Result<Vec<Result<Sent>>>, observer: &Observer) {
+        for (n, event) in self.events.iter().enumerate() {
+            match sent {
+                Ok(sent) => sent
+                    .get(n)
+                    .into_iter()
+                    .for_each(|sent| told::sent(observer, event, sent)),
+                Err(error) => told::sent(observer, event, &Err(error.clone())),
+            }
         }
     }
 

@@ -15,8 +15,10 @@ use super::attempt::Requests;
 use super::moment;
 use super::notices::Notices;
 use super::storage_clock::StorageClock;
+use super::told;
 use crate::lock::lock;
 use crate::notice::Notice;
+use crate::observer::Observer;
 use crate::schedule::{Command, Now, Request, Scheduler, Stored};
 
 /// The scheduler of a process behind its one lock, with all that its commands need.
@@ -32,6 +34,7 @@ pub(crate) struct Driver {
     clock: Arc<StorageClock>,
     requests: Requests,
     notices: Notices,
+    observer: Observer,
     /// There may be something to claim, or room for it.
     /// `Notify` keeps one wake-up that nobody waits for, so that none is lost between a look and a
     /// wait, and many that come together are one.
@@ -52,13 +55,14 @@ impl Driver {
         scheduler: Scheduler,
         clock: Arc<StorageClock>,
         requests: Requests,
-        notices: Notices,
+        observer: Observer,
     ) -> Self {
         Self {
             scheduler: Mutex::new(scheduler),
             clock,
             requests,
-            notices,
+            notices: Notices::new(observer.clone()),
+            observer,
             claim: Notify::new(),
             record: Notify::new(),
             watch: Notify::new(),
@@ -83,6 +87,11 @@ impl Driver {
             let sent = events.clone().into_iter();
             for notice in sent.filter_map(|(stored, answer)| Notice::sent(stored.event, answer)) {
                 self.notices.tell(|| notice);
+            }
+        }
+        if self.observer.is_there() {
+            for (stored, answer) in events.clone() {
+                told::dead_at_once(&self.observer, stored.event, answer);
             }
         }
         self.tell(|scheduler, now| scheduler.stored(now, worker, events));
@@ -164,6 +173,11 @@ impl Driver {
     /// Where notices are told.
     pub(crate) const fn notices(&self) -> &Notices {
         &self.notices
+    }
+
+    /// Whoever observes this process.
+    pub(crate) const fn observer(&self) -> &Observer {
+        &self.observer
     }
 
     fn handle<R>(&self, tell: impl FnOnce(&mut Scheduler, Now) -> R) -> (R, Commands) {

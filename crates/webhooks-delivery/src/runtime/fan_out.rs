@@ -16,6 +16,7 @@ use super::commit_size::most_deliveries;
 use super::driver::Driver;
 use super::endpoint_reader::EndpointReader;
 use super::retrying::{Retrying, error_source};
+use super::told;
 use super::worker::Worker;
 use crate::outgoing::Sent;
 use crate::schedule::{Recipient, Stored};
@@ -128,13 +129,19 @@ impl FanOuts {
         let id = |recipient: &Recipient| DeliveryId::of(event.event.id, &recipient.endpoint_id);
         let mut delivery_ids = Vec::with_capacity(recipients.len());
         let mut dead = Vec::new();
+        let observer = self.driver.observer();
         let (mut place, mut rest) = (place, recipients.as_slice());
         // Until a part is stored, nothing is.
         let mut has_begun = false;
         loop {
             let (some, others) = rest.split_at(most.min(rest.len()));
             let part = part(&event, some, place, !others.is_empty());
-            match self.store_part(&part).await {
+            let stored = self.store_part(&part).await;
+            if observer.is_there() && place != PartPlace::Later {
+                // Once for all parts: the others follow, here or at another node.
+                self.tell_first(&event, place, &stored, recipients.iter().map(id));
+            }
+            match stored {
                 Ok(Some(Enqueued::Stored {
                     missing,
                     dead: some_dead,
@@ -175,6 +182,29 @@ impl FanOuts {
             dead,
             ..Sent::nothing(event.event.id)
         }))
+    }
+
+    /// Tells of an event by what became of its first part.
+    fn tell_first(
+        &self,
+        event: &NewEvent,
+        place: PartPlace,
+        stored: &Result<Option<Enqueued>>,
+        ids: impl Iterator<Item = DeliveryId>,
+    ) {
+        let sent = match stored {
+            Ok(Some(Enqueued::Stored { .. } | Enqueued::NoEndpoint)) => Ok(Sent {
+                delivery_ids: ids.collect(),
+                ..Sent::nothing(event.event.id)
+            }),
+            Ok(Some(other)) => Sent::new(event, other.clone()),
+            // Another node has it.
+            Ok(None) => return,
+            // It stays in the outbox, and is told of when it leaves that.
+            Err(_) if place == PartPlace::FirstOfOutbox => return,
+            Err(error) => Err(error.clone()),
+        };
+        told::sent(self.driver.observer(), event, &sent);
     }
 
     async fn store_part(&self, part: &FanOutPart) -> Result<Option<Enqueued>> {

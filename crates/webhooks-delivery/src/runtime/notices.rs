@@ -11,8 +11,10 @@ use futures_util::Stream;
 use tokio::sync::broadcast;
 use tokio_stream::wrappers::BroadcastStream;
 use tokio_stream::wrappers::errors::BroadcastStreamRecvError;
+use webhooks_core::Happening;
 
 use crate::notice::Notice;
+use crate::observer::Observer;
 
 /// Notices that a slow listener may fall behind by, before it misses some.
 /// Some seconds of a busy system. All listeners share the buffer, so that it costs no more with
@@ -21,11 +23,18 @@ const CAPACITY: usize = 4_096;
 
 /// Where notices are told.
 #[derive(Clone, Debug)]
-pub(crate) struct Notices(broadcast::Sender<Notice>);
+pub(crate) struct Notices {
+    listeners: broadcast::Sender<Notice>,
+    /// Told of what a listener misses.
+    observer: Observer,
+}
 
 impl Notices {
-    pub(crate) fn new() -> Self {
-        Self(broadcast::Sender::new(CAPACITY))
+    pub(crate) fn new(observer: Observer) -> Self {
+        Self {
+            listeners: broadcast::Sender::new(CAPACITY),
+            observer,
+        }
     }
 
     /// Makes and tells a notice, unless nobody listens.
@@ -34,17 +43,20 @@ impl Notices {
     pub(crate) fn tell(&self, notice: impl FnOnce() -> Notice) {
         if self.is_heard() {
             // The last listener may just have left.
-            drop(self.0.send(notice()));
+            drop(self.listeners.send(notice()));
         }
     }
 
     /// Whether somebody listens.
     pub(crate) fn is_heard(&self) -> bool {
-        self.0.receiver_count() > 0
+        self.listeners.receiver_count() > 0
     }
 
     pub(crate) fn listen(&self) -> NoticeStream {
-        NoticeStream(BroadcastStream::new(self.0.subscribe()))
+        NoticeStream {
+            notices: BroadcastStream::new(self.listeners.subscribe()),
+            observer: self.observer.clone(),
+        }
     }
 }
 
@@ -54,7 +66,10 @@ impl Notices {
 /// Made by [`Pipeline::notices`](crate::Pipeline::notices), and told what happens from then on. It
 /// is a [`Stream`], and has [`next`](Self::next) for who needs no combinators.
 #[derive(Debug)]
-pub struct NoticeStream(BroadcastStream<Notice>);
+pub struct NoticeStream {
+    notices: BroadcastStream<Notice>,
+    observer: Observer,
+}
 
 impl NoticeStream {
     /// The next notice; `None` once the system has ended.
@@ -69,10 +84,14 @@ impl Stream for NoticeStream {
     type Item = Notice;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Notice>> {
-        let told = ready!(Pin::new(&mut self.0).poll_next(cx));
+        let told = ready!(Pin::new(&mut self.notices).poll_next(cx));
         Poll::Ready(told.map(|told| match told {
             Ok(notice) => notice,
-            Err(BroadcastStreamRecvError::Lagged(notices)) => Notice::Missed { notices },
+            Err(BroadcastStreamRecvError::Lagged(notices)) => {
+                let missed = Happening::NoticesMissed { notices };
+                self.observer.tell(|observer| observer.happened(missed));
+                Notice::Missed { notices }
+            }
         }))
     }
 }
@@ -85,7 +104,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_reads_too_slowly_is_told_how_many_were_missed() {
-        let notices = Notices::new();
+        let notices = Notices::new(Observer::default());
         let mut stream = notices.listen();
         let failing = |n: usize| Notice::EndpointDisabled {
             endpoint_id: n.to_string().into(),

@@ -20,7 +20,9 @@ use super::endpoint_reader::EndpointReader;
 use super::fan_out::FanOuts;
 use super::parts::{Parts, check_answers};
 use super::retrying::Retrying;
+use super::told;
 use super::worker::Worker;
+use crate::outgoing::Sent;
 use crate::schedule::{Recipient, Stored};
 
 /// Events of one commit at most.
@@ -143,6 +145,14 @@ impl Outbox {
 
     /// Tells the scheduler what was stored of these events.
     fn tell(&self, worker: &WorkerId, events: &[NewEvent], answers: &[Option<Enqueued>]) {
+        let observer = self.driver.observer();
+        if observer.is_there() {
+            for (event, answer) in events.iter().zip(answers) {
+                if let Some(answer) = answer {
+                    told::sent(observer, event, &Sent::new(event, answer.clone()));
+                }
+            }
+        }
         let stored = events.iter().zip(answers).filter_map(|(event, answer)| {
             let event = Stored { event, places: &[] };
             Some((event, answer.as_ref()?))

@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 use tokio::time::sleep;
 use tracing::Instrument;
 use webhooks_core::storage::spi::{EndpointGate, Settled, Settlement};
-use webhooks_core::{AttemptRecord, Result, WebhookError, WebhookEvent};
+use webhooks_core::{AttemptRecord, DeliveryEnd, Happening, Result, WebhookError, WebhookEvent};
 
 use super::driver::Driver;
 use super::endpoint_reader::EndpointReader;
@@ -23,6 +23,7 @@ use super::parked::Parked;
 use super::parts::Parts;
 use super::recording::Recording;
 use super::retrying::Retrying;
+use super::told;
 use super::worker::Worker;
 use crate::notice::Notice;
 use crate::schedule::{Entry, LaneId, Scheduler, Written};
@@ -140,7 +141,7 @@ impl Recorder {
                 // listeners have heard nothing yet.
                 Ok(Settled::Stale) if has_settled_before => self.tell(&settlement, &event),
                 Ok(Settled::Stale) => {
-                    warn(&settlement);
+                    self.stale(&settlement);
                     // Perhaps the storage has lost what it had acknowledged, and with it the end of
                     // other leases.
                     self.leases_unknown.notify_one();
@@ -148,6 +149,8 @@ impl Recorder {
                 Ok(Settled::Cancelled) => {
                     let notice = || Notice::cancelled(&settlement, &event);
                     self.driver.notices().tell(notice);
+                    let (end, now) = (DeliveryEnd::Cancelled(None), self.worker.now());
+                    told::over(self.driver.observer(), &settlement, &event, end, now);
                 }
                 Err(error) => {
                     let entry = Entry::Settle {
@@ -161,11 +164,26 @@ impl Recorder {
         }
     }
 
-    /// Tells of an attempt that is stored.
+    /// Tells of an attempt, or an end, that is stored.
     fn tell(&self, settlement: &Settlement, event: &WebhookEvent) {
+        told::settled(self.driver.observer(), settlement, event, self.worker.now());
         if let Some(attempt) = &settlement.attempt {
             let notice = || Notice::of_attempt(settlement, attempt, event);
             self.driver.notices().tell(notice);
+        }
+    }
+
+    /// Tells of a lease that was lost before its attempt was stored. Without an attempt nothing may have
+    /// run twice.
+    fn stale(&self, settlement: &Settlement) {
+        if settlement.attempt.is_some() {
+            tracing::warn!(
+                delivery_id = %settlement.delivery_id,
+                endpoint_id = %settlement.endpoint_id,
+                "the lease was lost before the attempt was settled; it may run twice"
+            );
+            let observer = self.driver.observer();
+            observer.tell(|observer| observer.happened(Happening::SettlementStale));
         }
     }
 
@@ -242,11 +260,27 @@ impl Recorder {
             stored.iter().map(|gate| scheduler.is_void(gate)).collect()
         };
         let is_void = self.driver.look(is_void);
-        for (notice, is_void) in told.into_iter().zip(is_void) {
+        for ((notice, is_void), gate) in told.into_iter().zip(is_void).zip(&stored) {
+            if !is_void {
+                let observer = self.driver.observer();
+                observer.tell(|observer| observer.gate_changed(gate));
+            }
             if let Some(notice) = notice.filter(|_| !is_void) {
-                self.driver.notices().tell(|| notice);
+                self.tell_of_gate(notice);
             }
         }
+    }
+
+    fn tell_of_gate(&self, notice: Notice) {
+        if let Notice::CircuitChanged {
+            endpoint_id,
+            circuit,
+        } = &notice
+        {
+            let observer = self.driver.observer();
+            observer.tell(|observer| observer.circuit_changed(endpoint_id, *circuit));
+        }
+        self.driver.notices().tell(|| notice);
     }
 
     /// Those that the storage refuses for good, by their places.
@@ -287,16 +321,6 @@ impl Recorder {
         if must_read && self.endpoints.try_refresh().await {
             self.driver.tell(|scheduler, _| scheduler.gates_read(gates));
         }
-    }
-}
-
-fn warn(settlement: &Settlement) {
-    if settlement.attempt.is_some() {
-        tracing::warn!(
-            delivery_id = %settlement.delivery_id,
-            endpoint_id = %settlement.endpoint_id,
-            "the lease was lost before the attempt was settled; it may run twice"
-        );
     }
 }
 

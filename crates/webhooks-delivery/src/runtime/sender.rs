@@ -19,6 +19,7 @@ use super::committer::{Committer, Sending};
 use super::driver::Driver;
 use super::endpoint_reader::EndpointReader;
 use super::fan_out::FanOuts;
+use super::told;
 use super::worker::Worker;
 use crate::one_or_more::OneOrMore;
 use crate::outgoing::Sent;
@@ -81,6 +82,11 @@ impl Sender {
         self.committer.is_idle()
     }
 
+    /// Bytes of events that wait for their commit.
+    pub(crate) fn queued_bytes(&self) -> usize {
+        self.committer.queued_bytes()
+    }
+
     pub(crate) async fn send(
         &self,
         send: &SendOptions<'_>,
@@ -90,12 +96,13 @@ impl Sender {
         // leaks no place.
         let matched = self.match_event(send, data, Reserve::Now);
         let matched = match matched {
-            Err(error) if is_unknown(&error) => {
-                self.endpoints.refresh().await?;
-                self.match_event(send, data, Reserve::Now)?
-            }
-            matched => matched?,
+            Err(error) if is_unknown(&error) => match self.endpoints.refresh().await {
+                Ok(()) => self.match_event(send, data, Reserve::Now),
+                Err(error) => Err(error),
+            },
+            matched => matched,
         };
+        let matched = matched.inspect_err(|error| self.not_sent(send, error))?;
         if matched.is_for_many() {
             return self.fan_out(matched).await;
         }
@@ -108,19 +115,33 @@ impl Sender {
         })
     }
 
+    /// Tells of an event that has not come to be stored. Those that have are told of by who stores them,
+    /// as their senders may not wait for it.
+    pub(crate) fn not_sent(&self, send: &SendOptions<'_>, error: &WebhookError) {
+        told::not_sent(self.driver.observer(), send, error);
+    }
+
     /// One answer for each event, in order. Only so much of them is in memory at a time as goes
     /// into one commit.
     pub(crate) async fn send_all(
         &self,
         events: &[(SendOptions<'_>, &(impl Serialize + ?Sized))],
     ) -> Result<Vec<Result<Sent>>> {
-        if events.len() > MAX_BATCH {
-            let text = format!("a batch holds {} events, at most {MAX_BATCH}", events.len());
-            return Err(WebhookError::InvalidEvent(text.into()));
-        }
-        self.check_deliveries(events)?;
+        let refused = |error: &WebhookError| {
+            events
+                .iter()
+                .for_each(|(send, _)| self.not_sent(send, error));
+        };
+        self.check_size(events).inspect_err(refused)?;
         let mut answers: Vec<_> = events.iter().map(|_| None).collect();
         let stored = self.store_in_order(events, &mut answers).await;
+        if let Err(error) = &stored {
+            let not_reached = events
+                .iter()
+                .zip(&answers)
+                .filter(|(_, answer)| answer.is_none());
+            not_reached.for_each(|((send, _), _)| self.not_sent(send, error));
+        }
         let failed = match stored {
             Ok(()) => WebhookError::StorageError("the storage gave too few answers".into()),
             // Nothing is stored, so that the call as a whole has failed and can be made again.
@@ -132,6 +153,14 @@ impl Sender {
         Ok(answers
             .map(|answer| answer.unwrap_or_else(|| Err(failed.clone())))
             .collect())
+    }
+
+    fn check_size<T: ?Sized>(&self, events: &[(SendOptions<'_>, &T)]) -> Result<()> {
+        if events.len() > MAX_BATCH {
+            let text = format!("a batch holds {} events, at most {MAX_BATCH}", events.len());
+            return Err(WebhookError::InvalidEvent(text.into()));
+        }
+        self.check_deliveries(events)
     }
 
     /// Refuses events that may make more deliveries than one answer can name, before anything of them
@@ -173,7 +202,7 @@ impl Sender {
                 self.endpoints.refresh().await?;
                 matched = self.match_event(send, *data, Reserve::Later);
             }
-            let mut matched = match matched {
+            let mut matched = match matched.inspect_err(|error| self.not_sent(send, error)) {
                 Ok(matched) => matched,
                 Err(error) => {
                     answer(answers, place, Err(error));
@@ -186,14 +215,15 @@ impl Sender {
                     .await?;
             }
             if matched.is_for_many() {
+                let sent = self.fan_out(matched).await;
+                let error = sent.as_ref().err().cloned();
+                // Also of one that failed: it was told of, and is none that was not reached.
+                answer(answers, place, sent);
                 // What its key says against it is its own answer, as with events for few.
-                match self.fan_out(matched).await {
-                    Err(error) if !matches!(error, WebhookError::IdempotencyKeyReused(_)) => {
-                        return Err(error);
-                    }
-                    sent => answer(answers, place, sent),
+                match error {
+                    None | Some(WebhookError::IdempotencyKeyReused(_)) => continue,
+                    Some(error) => return Err(error),
                 }
-                continue;
             }
             group.weight += matched.weight();
             group.places.push(place);
@@ -215,21 +245,34 @@ impl Sender {
         if group.sendings.is_empty() {
             return Ok(());
         }
-        let sent = self.committer.store(group.sendings).await?;
-        for (place, sent) in group.places.into_iter().zip(sent) {
-            answer(answers, place, sent);
+        match self.committer.store(group.sendings).await {
+            Ok(sent) => {
+                for (place, sent) in group.places.into_iter().zip(sent) {
+                    answer(answers, place, sent);
+                }
+                Ok(())
+            }
+            Err(error) => {
+                // These were told of, others after them were not.
+                for place in group.places {
+                    answer(answers, place, Err(error.clone()));
+                }
+                Err(error)
+            }
         }
-        Ok(())
     }
 
     async fn fan_out(&self, matched: Matched) -> Result<Sent> {
         let event = matched.event;
+        let observer = self.driver.observer();
+        let told = |error: &WebhookError| told::sent(observer, &event, &Err(error.clone()));
         // Parts of an event are not matched again: it begins with what is known now.
-        self.endpoints.refresh().await?;
+        self.endpoints.refresh().await.inspect_err(told)?;
         let recipients = self.fan_outs.recipients(&event);
         let ids = recipients.len() * (size_of::<Recipient>() + size_of::<DeliveryId>());
         // Counted with what waits for commits, for as long as it is in memory.
-        let _held = self.committer.hold(event.event.payload.len() + ids)?;
+        let bytes = event.event.payload.len() + ids;
+        let _held = self.committer.hold(bytes).inspect_err(told)?;
         let sent = self.fan_outs.store(event, recipients, PartPlace::First);
         let sent = sent.await?;
         sent.ok_or_else(|| WebhookError::StorageError("the storage has no first part".into()))

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::{Instant, MissedTickBehavior};
-use webhooks_core::Result;
 use webhooks_core::storage::Retention;
+use webhooks_core::{Happening, Result};
 
 use super::driver::Driver;
 use super::endpoint_reader::EndpointReader;
@@ -88,6 +88,7 @@ impl Upkeep {
                 worker = %self.worker.id(),
                 "the leases of this process were lost; what it had in hand may run twice"
             );
+            self.tell(Happening::LeasesLost);
         }
         // One that only sends holds no lease, and starts nothing.
         if self.leases {
@@ -101,9 +102,15 @@ impl Upkeep {
         if beat.rescued > 0 {
             let deliveries = beat.rescued;
             tracing::warn!(deliveries, "took back the deliveries of dead workers");
+            self.tell(Happening::Rescued { deliveries });
             self.driver.claim.notify_one();
         }
         Ok(beat.revision)
+    }
+
+    fn tell(&self, happening: Happening) {
+        let observer = self.driver.observer();
+        observer.tell(|observer| observer.happened(happening));
     }
 }
 

@@ -4,8 +4,8 @@
 //! under another id or by the machine's own clock. Answers are counted: a storage that gives
 //! another number than it was asked for has failed.
 
-use std::sync::Arc;
-use std::time::Instant;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use webhooks_core::storage::WebhookStorage;
 use webhooks_core::storage::spi::{
@@ -17,6 +17,7 @@ use super::identity::Identity;
 use super::moment;
 use super::parts::check_answers;
 use super::storage_clock::StorageClock;
+use crate::lock::lock;
 use crate::schedule::ClaimRequest;
 
 /// This process, as its storage knows it: the calls that it makes under its id and at storage time.
@@ -26,6 +27,8 @@ pub(crate) struct Worker {
     pub(crate) clock: Arc<StorageClock>,
     /// Changes if a copy of this process shows up.
     identity: Identity,
+    /// When the last beat that was stored began, as a [`moment`].
+    beaten: Mutex<Option<Instant>>,
 }
 
 impl Worker {
@@ -34,6 +37,7 @@ impl Worker {
             storage,
             clock,
             identity: Identity::new(WorkerId::unique()),
+            beaten: Mutex::default(),
         }
     }
 
@@ -58,7 +62,14 @@ impl Worker {
             self.storage.beat(None, None).await?
         };
         self.clock.set(beat.now, asked);
+        *lock(&self.beaten) = Some(asked);
         Ok((beat, asked))
+    }
+
+    /// How long ago the last beat that was stored began; `None` before the first.
+    pub(crate) fn beat_age(&self) -> Option<Duration> {
+        let beaten = *lock(&self.beaten);
+        beaten.map(|asked| moment::now().saturating_duration_since(asked))
     }
 
     /// Leases deliveries under the id of this moment.

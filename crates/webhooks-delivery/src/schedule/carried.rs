@@ -32,6 +32,16 @@ pub(crate) enum Content {
     Batch(Vec<Arc<WebhookEvent>>),
 }
 
+impl Content {
+    /// The events.
+    pub(crate) fn events(&self) -> &[Arc<WebhookEvent>] {
+        match self {
+            Self::One(event) => std::slice::from_ref(event),
+            Self::Batch(events) => events,
+        }
+    }
+}
+
 impl Carried {
     /// What is to be sent.
     pub(super) fn content(&self) -> Content {

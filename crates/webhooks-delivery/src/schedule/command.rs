@@ -52,6 +52,8 @@ pub(crate) struct Request {
     pub(crate) delivery_id: DeliveryId,
     /// The number of the attempt, from 1; in a batch the highest.
     pub(crate) number: u32,
+    /// When the first of its deliveries was due.
+    pub(crate) due_at: Timestamp,
     /// Storage time at its start.
     pub(crate) started_at: Timestamp,
     /// Until when it may start: the end of the lease window, as known now. Whoever comes to it later

@@ -216,6 +216,11 @@ impl Scheduler {
         self.out.is_written()
     }
 
+    /// What is leased and not settled, in requests.
+    pub(crate) const fn in_hand(&self) -> usize {
+        self.held.len()
+    }
+
     /// Requests in flight.
     pub(crate) const fn in_flight(&self) -> usize {
         self.slots.taken()

@@ -186,6 +186,7 @@ impl Scheduler {
             content: carried.content(),
             delivery_id: first.id,
             number: attempts.unwrap_or(0).saturating_add(1),
+            due_at: first.due_at,
             started_at: now.at,
             start_by,
         }));

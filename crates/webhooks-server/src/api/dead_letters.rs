@@ -85,18 +85,24 @@ pub(super) struct GroupsView {
 /// So many dead letters have this in common.
 #[derive(Debug, Serialize, ToSchema)]
 struct GroupView {
+    /// What they have in common.
     key: GroupKeyView,
+    /// How many there are.
     count: u64,
 }
 
 /// What is not grouped by is null.
 #[derive(Debug, Serialize, ToSchema)]
 struct GroupKeyView {
+    /// Their endpoint.
     endpoint_id: Option<String>,
+    /// Why they were given up.
     #[schema(value_type = Option<String>)]
     dead_reason: Option<DeadReason>,
+    /// Why their last attempt failed.
     #[schema(value_type = Option<String>)]
     last_failure: Option<FailureKind>,
+    /// The type of their event.
     event_type: Option<String>,
 }
 

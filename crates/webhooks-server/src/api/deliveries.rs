@@ -95,6 +95,7 @@ delivery_params!(CountParams {
 /// How many there are.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct CountView {
+    /// How many match.
     count: u64,
     /// There may be more: it was counted no further.
     capped: bool,

@@ -367,9 +367,12 @@ pub(super) struct TestInput {
 pub(super) struct TestView {
     /// The endpoint accepted it.
     delivered: bool,
+    /// The status of the response, if one came.
     status: Option<u16>,
+    /// Why it failed, if it did.
     #[schema(value_type = Option<String>)]
     failure: Option<FailureKind>,
+    /// How long it took, in milliseconds.
     duration_ms: u64,
     /// What it answered, for who may see payloads.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -21,6 +21,7 @@ use crate::problem::{Problem, ProblemBody};
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct JobInput {
+    /// What is done to each delivery.
     action: JobAction,
     /// Which deliveries, in the words of `GET /deliveries`.
     #[serde(default)]
@@ -43,9 +44,13 @@ pub(super) struct JobInput {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Job)]
 pub(super) struct JobView {
+    /// Identifies the job.
     id: String,
+    /// What is done to each delivery.
     action: JobAction,
+    /// Which deliveries.
     filter: DeliveryFilter,
+    /// Where it is in its life.
     state: JobState,
     /// It was asked to stop, and does after its step of now.
     stopping: bool,
@@ -55,10 +60,15 @@ pub(super) struct JobView {
     matched_capped: bool,
     /// Deliveries that were changed so far.
     changed: u64,
+    /// Deliveries a second at most.
     rate_per_second: Option<u32>,
+    /// Who made it.
     created_by: String,
+    /// When it was made.
     created_at: String,
+    /// When it last went on.
     updated_at: String,
+    /// When it ended.
     finished_at: Option<String>,
     /// Why it failed.
     problem: Option<String>,
@@ -89,6 +99,7 @@ impl From<&Kept<Job>> for JobView {
 /// How many deliveries a job would look at.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct DryRun {
+    /// Deliveries that match.
     matched: u64,
     /// There may be more.
     capped: bool,

@@ -19,6 +19,7 @@ use crate::problem::{Problem, ProblemBody};
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Info)]
 pub(super) struct InfoView {
+    /// Of this crate.
     version: &'static str,
     /// Whether the storage keeps documents, so that there can be keys and an audit log.
     keeps_documents: bool,
@@ -100,7 +101,9 @@ enum GroupStatsBy {
 /// Numbers over time.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct StatsView {
+    /// How long a bucket is.
     bucket_seconds: u64,
+    /// One, or one for each endpoint.
     series: Vec<SeriesView>,
 }
 

@@ -68,6 +68,7 @@ pub(super) struct EventInput {
 /// An event that is stored.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Receipt {
+    /// Identifies the event.
     id: String,
     /// Ids of its deliveries. What goes to very many endpoints has more in a moment.
     deliveries: Vec<String>,
@@ -100,6 +101,7 @@ pub(super) struct BatchInput {
 /// What became of several events, in order.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct BatchResults {
+    /// One for each, in order.
     results: Vec<BatchResult>,
 }
 
@@ -114,8 +116,11 @@ pub(super) enum BatchResult {
 /// Why one of several events was refused.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct BatchProblem {
+    /// The status that it would have had alone.
     status: u16,
+    /// What kind of problem it is, for programs.
     code: &'static str,
+    /// What is wrong.
     detail: String,
 }
 

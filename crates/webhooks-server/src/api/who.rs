@@ -16,10 +16,13 @@ use crate::problem::{Problem, ProblemBody};
 /// The caller.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Me {
+    /// Who it is.
     actor: String,
     /// The tenant whose things alone they see.
     tenant: Option<String>,
+    /// What they may do.
     scopes: Vec<Scope>,
+    /// When that ends.
     expires_at: Option<String>,
 }
 
@@ -52,11 +55,15 @@ pub(super) struct AuditParams {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = AuditEntry)]
 pub(super) struct AuditView {
+    /// Identifies the entry.
     id: String,
+    /// When it was done.
     at: String,
+    /// Who it is.
     actor: String,
     /// `bearer` or `host`.
     via: String,
+    /// What was done.
     action: Action,
     /// The id of what it was done to.
     resource: String,

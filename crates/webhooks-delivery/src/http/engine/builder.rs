@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
-use webhooks_core::{Clock, MAX_TIMEOUT_SECONDS, Result, WebhookError};
+use webhooks_core::{Clock, MAX_TIMEOUT_SECONDS, Observe, Result, WebhookError};
 
 use super::DeliveryEngine;
 use crate::http::file_limit::FileLimit;
@@ -14,6 +14,7 @@ use crate::http::network::{Connector, Proxy, ProxyConfig};
 use crate::http::response::Reading;
 use crate::http::scarcity::Scarcity;
 use crate::http::{NetworkPolicy, Resolve, SystemResolver, TlsOptions};
+use crate::observer::Observer;
 
 /// Sets up a [`DeliveryEngine`].
 ///
@@ -32,6 +33,7 @@ pub struct DeliveryEngineBuilder {
     /// `None`: by the limit of open files.
     max_idle: Option<usize>,
     max_idle_per_origin: usize,
+    observer: Observer,
 }
 
 impl DeliveryEngine {
@@ -64,6 +66,7 @@ impl DeliveryEngineBuilder {
             response_headers: 0,
             max_idle: None,
             max_idle_per_origin: 256,
+            observer: Observer::default(),
         }
     }
 
@@ -141,6 +144,12 @@ impl DeliveryEngineBuilder {
         self
     }
 
+    /// Who is told on which [connections](Observe::connection_used) requests go. Defaults to nobody.
+    pub fn observer(mut self, observer: Arc<dyn Observe>) -> Self {
+        self.observer = Observer::new(Some(observer));
+        self
+    }
+
     /// Builds the engine. Needs no runtime; sending does.
     ///
     /// # Errors
@@ -177,6 +186,7 @@ impl DeliveryEngineBuilder {
                 self.response_kept,
                 self.response_headers,
             ),
+            observer: self.observer,
             timeout: self.timeout,
             prepared: RwLock::new(HashMap::new()),
         })

@@ -16,9 +16,13 @@ use crate::access::{Caller, Scope};
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Delivery)]
 pub(in crate::api) struct DeliveryView {
+    /// Identifies the delivery.
     id: String,
+    /// Identifies the event.
     event_id: String,
+    /// The type of the event.
     event_type: String,
+    /// Where it goes.
     endpoint_id: String,
     /// For whom the event was sent.
     tenant: Option<String>,
@@ -28,8 +32,10 @@ pub(in crate::api) struct DeliveryView {
     /// `blocked`, `ready`, `scheduled`, `leased`, `delivered`, `dead` or `cancelled`.
     #[schema(value_type = String)]
     state: DeliveryState,
+    /// Why it was given up, if it was.
     #[schema(value_type = Option<String>)]
     dead_reason: Option<DeadReason>,
+    /// Why it was cancelled, if it was.
     #[schema(value_type = Option<String>)]
     cancel_reason: Option<CancelReason>,
     /// Attempts that were started, in this series.
@@ -38,12 +44,15 @@ pub(in crate::api) struct DeliveryView {
     max_retries: u32,
     /// How often a process died while it had the delivery.
     crashes: u32,
+    /// When it may go.
     due_at: String,
     /// When the event was sent.
     created_at: String,
     /// When the state last changed.
     updated_at: String,
+    /// How its last attempt came out.
     last: LastView,
+    /// The data of the event was dropped.
     payload_erased: bool,
     /// The process that has it now. Operators alone see it.
     worker: Option<String>,
@@ -55,7 +64,9 @@ pub(in crate::api) struct DeliveryView {
 /// How the last attempt came out.
 #[derive(Debug, Serialize, ToSchema)]
 struct LastView {
+    /// The status of the response, if one came.
     status: Option<u16>,
+    /// Why it failed, if it did.
     #[schema(value_type = Option<String>)]
     failure: Option<FailureKind>,
 }
@@ -66,9 +77,13 @@ struct LastView {
 pub(in crate::api) struct AttemptView {
     /// From 1, in its series.
     number: u32,
+    /// When it started.
     started_at: String,
+    /// How long it took, in milliseconds.
     duration_ms: u64,
+    /// The status of the response, if one came.
     status: Option<u16>,
+    /// Why it failed, if it did.
     #[schema(value_type = Option<String>)]
     failure: Option<FailureKind>,
     /// Another attempt may have run at the same time.
@@ -90,6 +105,7 @@ pub(in crate::api) struct ResponseView {
     /// The body, if it is not.
     #[serde(skip_serializing_if = "Option::is_none")]
     base64: Option<String>,
+    /// Headers of the response, as many as the system keeps.
     headers: Vec<(String, String)>,
 }
 

@@ -23,13 +23,17 @@ pub(in crate::api) struct EndpointView {
     #[serde(flatten)]
     #[schema(inline)]
     definition: Definition,
+    /// What is shown of its secrets.
     secret_info: SecretInfo,
     /// Keys that verify what it gets, if it is signed by key pairs.
     public_keys: Vec<String>,
     /// The number of the last change of its definition; in quotes it is the `ETag`.
     revision: u64,
+    /// When it was first saved under this id.
     created_at: String,
+    /// When its definition was last saved.
     updated_at: String,
+    /// What lets its deliveries through.
     gate: Gate,
     /// How many of its deliveries are in each state, if `include=counts` asked for that.
     #[serde(skip_serializing_if = "Option::is_none")]

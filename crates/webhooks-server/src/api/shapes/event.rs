@@ -8,14 +8,19 @@ use utoipa::ToSchema;
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Event)]
 pub(in crate::api) struct EventView {
+    /// Identifies the event.
     id: String,
+    /// Its type.
     r#type: String,
     /// For whom it was sent.
     tenant: Option<String>,
+    /// When it was sent.
     created_at: String,
     /// Bytes of its envelope; 0 once it was erased.
     payload_bytes: usize,
+    /// Its data was dropped.
     payload_erased: bool,
+    /// How many of its deliveries are in each state.
     deliveries: StatesView,
     /// The trace in which it was sent.
     trace_id: Option<String>,
@@ -24,12 +29,19 @@ pub(in crate::api) struct EventView {
 /// How many of its deliveries are in each state.
 #[derive(Debug, Serialize, ToSchema)]
 struct StatesView {
+    /// Wait for those before them in their order.
     blocked: u64,
+    /// Wait for a worker.
     ready: u64,
+    /// Wait for their time.
     scheduled: u64,
+    /// A worker has them.
     leased: u64,
+    /// Arrived.
     delivered: u64,
+    /// Were given up.
     dead: u64,
+    /// Were cancelled.
     cancelled: u64,
 }
 

@@ -17,7 +17,9 @@ pub(in crate::api) struct KeyRequest {
     /// What people call it, 1 to 256 bytes.
     #[schema(min_length = 1, max_length = 256)]
     name: String,
+    /// Scopes that go together.
     role: Option<Role>,
+    /// What it may do.
     scopes: Option<Vec<Scope>>,
     /// The tenant whose things alone it opens.
     tenant: Option<String>,
@@ -34,8 +36,10 @@ pub(in crate::api) struct KeyRequest {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::api) struct KeyPatch {
+    /// What people call it.
     #[schema(min_length = 1, max_length = 256)]
     name: Option<String>,
+    /// What it may do.
     scopes: Option<Vec<Scope>>,
     /// When it ends; null for never.
     #[serde(default, deserialize_with = "some")]
@@ -55,13 +59,21 @@ where
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = ApiKey)]
 pub(in crate::api) struct KeyView {
+    /// Identifies the key; it stands in its text.
     id: String,
+    /// What people call it.
     name: String,
+    /// What it may do.
     scopes: Vec<Scope>,
+    /// The tenant whose things alone it opens.
     tenant: Option<String>,
+    /// When it was made.
     created_at: String,
+    /// Who made it.
     created_by: String,
+    /// When it ends.
     expires_at: Option<String>,
+    /// Networks from which alone it is taken.
     allowed_cidrs: Vec<String>,
     /// To the minute.
     last_used_at: Option<String>,
@@ -70,7 +82,9 @@ pub(in crate::api) struct KeyView {
 /// A key that was just made. It is shown in this answer alone.
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::api) struct NewKey {
+    /// Identifies the key; it stands in its text.
     id: String,
+    /// Its text, for `Authorization: Bearer`.
     key: String,
 }
 

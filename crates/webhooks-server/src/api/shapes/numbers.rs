@@ -12,14 +12,23 @@ use webhooks_core::Timestamp;
 pub(in crate::api) struct CountsView {
     /// Made so far: the sum of the others, but for those that are suspended.
     enqueued: u64,
+    /// Arrived.
     delivered: u64,
+    /// Were given up.
     dead: u64,
+    /// Were cancelled.
     cancelled: u64,
+    /// Were given up and dropped.
     purged: u64,
+    /// Wait for those before them in their order.
     blocked: u64,
+    /// Wait for a worker.
     ready: u64,
+    /// Wait for their time.
     scheduled: u64,
+    /// A worker has them.
     leased: u64,
+    /// Of those that wait, at endpoints that are paused, held or disabled.
     suspended: u64,
 }
 
@@ -52,6 +61,7 @@ pub(in crate::api) struct NumbersView {
 
 #[derive(Debug, Serialize, ToSchema)]
 struct ClusterView {
+    /// How many deliveries there are.
     counts: CountsView,
     /// Since when the delivery waits that has been ready for longest.
     oldest_ready_at: Option<String>,
@@ -60,13 +70,21 @@ struct ClusterView {
 /// How attempts went. Latencies are those of attempts that were accepted.
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::api) struct AttemptsView {
+    /// Attempts that were accepted.
     succeeded: u64,
+    /// Attempts that were not.
     failed: u64,
+    /// Attempts that were not the first of their delivery.
     retried: u64,
+    /// Mean latency, in milliseconds.
     mean_ms: f64,
+    /// Median latency.
     p50_ms: f64,
+    /// 95th percentile of the latency.
     p95_ms: f64,
+    /// 99th percentile of the latency.
     p99_ms: f64,
+    /// Longest latency.
     max_ms: f64,
 }
 
@@ -101,8 +119,11 @@ impl NumbersView {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Worker)]
 pub(in crate::api) struct WorkerView {
+    /// Identifies the process.
     id: String,
+    /// When it last told that it lives.
     seen_at: String,
+    /// A worker has them.
     leased: u64,
 }
 
@@ -124,14 +145,20 @@ pub(in crate::api) struct SeriesView {
     endpoint_id: Option<String>,
     /// When each bucket begins. Buckets in which nothing happened are left out.
     at: Vec<String>,
+    /// Deliveries that were made.
     sent: Vec<u64>,
+    /// Arrived.
     delivered: Vec<u64>,
+    /// Attempts that were not.
     failed: Vec<u64>,
+    /// Were given up.
     dead: Vec<u64>,
     /// Upper bounds of what so many per cent of accepted attempts took; null without any, or above
     /// a minute.
     p50_ms: Vec<Option<u64>>,
+    /// 95th percentile of the latency.
     p95_ms: Vec<Option<u64>>,
+    /// 99th percentile of the latency.
     p99_ms: Vec<Option<u64>>,
 }
 
