@@ -401,6 +401,27 @@ async fn a_batch_that_fails_in_the_middle_tells_what_is_stored() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_batch_that_looks_for_an_endpoint_leaks_no_place() {
+    let (node, remote) = far_off(5, |_| Reply::Status(200)).await;
+    let data = json!({});
+    // The first finds a place at once, the second is for whom the storage is asked.
+    let batch = [
+        (outgoing(Some("a")), &data),
+        (outgoing(Some("unknown")), &data),
+    ];
+    remote.lose(Some(Lost::Calls));
+    for _ in 0..100 {
+        assert!(node.pipeline.send_all(&batch).await.is_err());
+    }
+    remote.lose(None);
+    for _ in 0..100 {
+        let sending = node.pipeline.send_all(&batch);
+        drop(tokio::time::timeout(millis(1), sending).await);
+    }
+    assert!(node.drain(secs(60)).await);
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_next_suspect_is_asked_for_once_the_last_one_is_settled() {
     let storage = storage();
     for death in 0..2 {

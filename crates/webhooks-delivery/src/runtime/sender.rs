@@ -190,18 +190,27 @@ impl Sender {
         Err(WebhookError::InvalidEvent(text.into()))
     }
 
+    /// Whether some are for endpoints that take no events, as far as this process knows.
+    fn has_unknown<T: ?Sized>(&self, events: &[(SendOptions<'_>, &T)]) -> bool {
+        let mut named = events.iter().filter_map(|(send, _)| send.endpoint_id);
+        self.driver
+            .look(|scheduler, _| named.any(|id| scheduler.recipient(id).is_none()))
+    }
+
+    /// Stores events in the order of the call, and answers each.
     async fn store_in_order(
         &self,
         events: &[(SendOptions<'_>, &(impl Serialize + ?Sized))],
         answers: &mut [Option<Result<Sent>>],
     ) -> Result<()> {
+        // Before any event has places: those of a group would be leaked if this failed, or if the sender
+        // was dropped while it waits.
+        if self.has_unknown(events) {
+            self.endpoints.refresh().await?;
+        }
         let mut group = Group::default();
         for (place, (send, data)) in events.iter().enumerate() {
-            let mut matched = self.match_event(send, *data, Reserve::Later);
-            if matched.as_ref().err().is_some_and(is_unknown) {
-                self.endpoints.refresh().await?;
-                matched = self.match_event(send, *data, Reserve::Later);
-            }
+            let matched = self.match_event(send, *data, Reserve::Later);
             let mut matched = match matched.inspect_err(|error| self.not_sent(send, error)) {
                 Ok(matched) => matched,
                 Err(error) => {
