@@ -1,7 +1,7 @@
 //! The dead letter queue of a system.
 
 use webhooks_core::storage::{Change, DeliveryQuery, DeliveryRecord, Page};
-use webhooks_core::{DeliveryId, DeliveryState, Result, WebhookError};
+use webhooks_core::{DeliveryState, Result, WebhookError};
 
 use crate::WebhookSystem;
 
@@ -305,13 +305,12 @@ impl DeadLetters {
     }
 
     async fn change_one(&self, delivery_id: &str, to: Change) -> Result<()> {
-        let id: DeliveryId = delivery_id.parse()?;
-        let query = DeliveryQuery::of_delivery(id);
-        match self.system.change(&dead(&query), to).await? {
-            0 => Err(WebhookError::DeliveryNotFound(
+        let record = self.inspect(delivery_id).await?;
+        match self.system.change_one(&record, to).await? {
+            true => Ok(()),
+            false => Err(WebhookError::DeliveryNotFound(
                 format!("{delivery_id} is no dead letter of an endpoint that exists").into(),
             )),
-            _ => Ok(()),
         }
     }
 }

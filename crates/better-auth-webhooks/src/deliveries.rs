@@ -166,11 +166,10 @@ impl WebhookSystem {
     /// [`WebhookError::InvalidId`]; [`WebhookError::DeliveryNotFound`] when it has not ended, or its
     /// endpoint is deleted or replaced; [`WebhookError::PayloadErased`]; see [`WebhookSystem`].
     pub async fn resend(&self, delivery_id: &str) -> Result<()> {
-        let query = DeliveryQuery::of_delivery(delivery_id.parse()?);
-        if self.change(&query, Change::Resend).await? > 0 {
+        let record = self.delivery(delivery_id).await?;
+        if self.change_one(&record, Change::Resend).await? {
             return Ok(());
         }
-        let record = self.delivery(delivery_id).await?;
         if record.delivery.event.payload.is_empty() {
             return Err(WebhookError::PayloadErased(delivery_id.into()));
         }
@@ -278,7 +277,8 @@ impl WebhookSystem {
     /// Changes everything that matches at the time of the call, each once.
     pub(crate) async fn change(&self, query: &DeliveryQuery, to: Change) -> Result<usize> {
         let storage = self.ready().await?.storage();
-        // The storage's own time: no node has stored anything with a later one.
+        // The storage's own time. That of a node may be ahead by a moment: what it has just stored with
+        // it counts as changed after the call.
         let began = storage.beat(None, None).await?.now;
         let began = began.after(Duration::from_millis(1));
         let mut query = query.clone();
@@ -286,6 +286,21 @@ impl WebhookSystem {
         if to != Change::Erase {
             query.updated_before = Some(query.updated_before.map_or(began, |at| at.min(began)));
         }
+        self.change_in_steps(query, to).await
+    }
+
+    /// Changes one delivery, unless it has changed since it was read; whether that was done.
+    ///
+    /// Not by the time: the node that has just settled it may be a moment ahead of the storage.
+    pub(crate) async fn change_one(&self, record: &DeliveryRecord, to: Change) -> Result<bool> {
+        let query = DeliveryQuery {
+            updated_before: Some(record.updated_at.after(Duration::from_millis(1))),
+            ..DeliveryQuery::of_delivery(record.delivery.id)
+        };
+        Ok(self.change_in_steps(query, to).await? > 0)
+    }
+
+    async fn change_in_steps(&self, mut query: DeliveryQuery, to: Change) -> Result<usize> {
         let (mut changed, mut failures) = (0, 0);
         loop {
             match self.change_some(&query, to, BATCH).await {
