@@ -31,9 +31,12 @@ const REFUSAL: Duration = Duration::from_millis(250);
 /// Lets callers in.
 #[derive(Debug)]
 pub(crate) struct Access {
+    /// The keys that the storage keeps.
     pub(crate) keys: Arc<ApiKeys>,
     pub(crate) host: Option<Arc<dyn Authenticate>>,
+    /// The key that opens everything, if there is one.
     pub(crate) root: Option<RootKey>,
+    /// How often each may call.
     pub(crate) limits: Limits,
 }
 
@@ -47,6 +50,7 @@ impl RootKey {
         Self(Sha256::digest(text.as_bytes()).into())
     }
 
+    /// Whether this text is the key, in a time that does not depend on it.
     fn is(self, text: &str) -> bool {
         use ctutils::CtEq;
         self.0.ct_eq(&Self::new(text).0).into()
@@ -76,25 +80,34 @@ impl Access {
         Ok(caller)
     }
 
+    /// Who calls, as the host knows it.
     async fn host(&self, parts: &Parts) -> Result<Caller, Problem> {
         let host = self.host.as_ref().ok_or_else(Problem::unauthorized)?;
         host.caller(parts).await?.ok_or_else(Problem::unauthorized)
     }
 
+    /// Who calls with this text behind `Bearer`.
     async fn bearer(
         &self,
         text: &str,
         from: Option<IpAddr>,
         now: Timestamp,
     ) -> Result<Caller, Problem> {
-        self.limits.may_guess(from, now)?;
         if self.root.is_some_and(|root| root.is(text)) {
             return Ok(Caller {
                 via: Via::Bearer,
                 ..Caller::host("root", Role::Admin.scopes())
             });
         }
-        let found = match KeyText::parse(text) {
+        let text = KeyText::parse(text);
+        // Who is known is not refused for what strangers guess.
+        if !text
+            .as_ref()
+            .is_some_and(|text| self.keys.were_given(text, now))
+        {
+            self.limits.may_guess(from, now)?;
+        }
+        let found = match text {
             Some(text) => self.keys.find(&text).await?.map(|key| (text.id, key)),
             None => None,
         };

@@ -53,6 +53,7 @@ pub(crate) fn routes(api: Api) -> (Router, OpenApi) {
     (router, document)
 }
 
+/// The routes under `/api/v1`.
 fn v1(api: &Api) -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .routes(routes!(who::me))
@@ -101,11 +102,13 @@ fn v1(api: &Api) -> OpenApiRouter<Api> {
         .layer(DefaultBodyLimit::max(MAX_BODY))
 }
 
+/// The answer where there is no route.
 fn not_found() -> Response {
     use axum::response::IntoResponse;
     Problem::not_found("there is no such route").into_response()
 }
 
+/// The answer where a route has other methods.
 fn method_not_allowed() -> Problem {
     let status = http::StatusCode::METHOD_NOT_ALLOWED;
     Problem::new(status, "method-not-allowed", "the route has no such method")

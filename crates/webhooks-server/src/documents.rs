@@ -16,7 +16,9 @@ use crate::problem::Problem;
 /// Values of one kind, as JSON, under their ids.
 #[derive(Clone, Debug)]
 pub(crate) struct Documents {
+    /// Whose storage keeps them.
     system: WebhookSystem,
+    /// Under which they are kept.
     kind: &'static str,
 }
 
@@ -98,6 +100,7 @@ impl Documents {
         Ok(deleted == Deleted::Deleted)
     }
 
+    /// Where documents are kept.
     fn store(&self) -> Result<&dyn DocumentStore, Problem> {
         self.system.documents()?.ok_or_else(|| {
             let detail = format!("the storage keeps no documents, and so no {}", self.kind);
@@ -105,6 +108,7 @@ impl Documents {
         })
     }
 
+    /// The value in a document.
     fn read<T: DeserializeOwned>(&self, document: Document) -> Result<Kept<T>, Problem> {
         // What does not read is somebody else's, or of a later version; its text may be a secret.
         let value = serde_json::from_str(&document.value).map_err(|_| {

@@ -31,8 +31,8 @@ impl Server {
             host: None,
             rates: Rates {
                 operators: RateLimitConfig {
-                    requests_per_second: 50,
-                    burst_size: 100,
+                    requests_per_second: 1_000,
+                    burst_size: 2_000,
                 },
                 tenants: RateLimitConfig {
                     requests_per_second: 10,
@@ -82,8 +82,8 @@ impl ServerBuilder {
         self
     }
 
-    /// How often one caller who runs the system may call this process. 50 a second by default, and
-    /// 100 at once.
+    /// How often one caller who runs the system may call this process. 1,000 a second by default, and
+    /// 2,000 at once: a service that sends its events one by one is such a caller.
     pub const fn rate_limit(mut self, limit: RateLimitConfig) -> Self {
         self.rates.operators = limit;
         self

@@ -581,6 +581,8 @@ async fn who_guesses_keys_waits() {
     let server = start().await;
     let guess = format!("whk_abcdefgh_{}", "A".repeat(43));
     let stranger = server.with_key(Some(&guess));
+    let known = server.caller(&[Scope::EventsRead], None).await;
+    assert_eq!(known.get("/api/v1/me").await.status, 200);
     for _ in 0..5 {
         let started = tokio::time::Instant::now();
         stranger
@@ -592,6 +594,8 @@ async fn who_guesses_keys_waits() {
     let refused = stranger.get("/api/v1/me").await;
     refused.is_problem(429, "too-many-requests");
     assert!((1..=60).contains(&refused.header("retry-after").parse::<u64>().unwrap()));
+    // Who is known goes on.
+    assert_eq!(known.get("/api/v1/me").await.status, 200);
 }
 
 /// Knows who calls by a header.

@@ -24,11 +24,15 @@ const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
 pub(crate) struct ApiKey {
     /// What people call it.
     pub(crate) name: String,
+    /// What it may do.
     pub(crate) scopes: Scopes,
     /// The tenant whose things alone it opens.
     pub(crate) tenant: Option<Arc<str>>,
+    /// When it was made.
     pub(crate) created_at: Timestamp,
+    /// Who made it.
     pub(crate) created_by: Arc<str>,
+    /// From when on it is not taken.
     pub(crate) expires_at: Option<Timestamp>,
     /// Addresses from which alone it is taken; empty means any.
     pub(crate) allowed_cidrs: Vec<IpNet>,
@@ -42,7 +46,9 @@ pub(crate) struct ApiKey {
 
 /// A key as its owner has it: `whk_<id>_<secret>`.
 pub(crate) struct KeyText {
+    /// Under which it is kept.
     pub(crate) id: String,
+    /// 43 characters; wiped with nothing, so that it lives no longer than its request.
     secret: String,
 }
 
@@ -83,6 +89,7 @@ impl KeyText {
         format!("{PREFIX}{}_{}", self.id, self.secret)
     }
 
+    /// What is kept of it.
     fn hash(&self) -> String {
         URL_SAFE_NO_PAD.encode(Sha256::digest(self.secret.as_bytes()))
     }

@@ -34,6 +34,7 @@ pub enum Via {
 }
 
 impl Via {
+    /// As the audit log has it.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Bearer => "bearer",

@@ -27,9 +27,12 @@ pub(crate) struct ApiKeys {
     known: Mutex<HashMap<String, Known>>,
 }
 
+/// What was read of an id.
 #[derive(Clone, Debug)]
 struct Known {
+    /// None if there was no such key.
     key: Option<Arc<ApiKey>>,
+    /// Until when that counts.
     until: Instant,
 }
 
@@ -64,6 +67,15 @@ impl ApiKeys {
         Ok(Some(key))
     }
 
+    /// Whether this key was found of late. It need not be taken any more.
+    pub(crate) fn were_given(&self, text: &KeyText, now: Timestamp) -> bool {
+        let known = self
+            .lock()
+            .get(&text.id)
+            .and_then(|known| known.key.clone());
+        known.is_some_and(|key| key.is(text, now))
+    }
+
     /// Makes a key that is not there yet.
     pub(crate) async fn add(&self, id: &str, key: &ApiKey) -> Result<(), Problem> {
         let put = self.documents.put(id, key, Expected::Absent, None);
@@ -80,7 +92,10 @@ impl ApiKeys {
         let expected = Expected::Revision(kept.revision);
         let put = self.documents.put(&kept.id, &kept.value, expected, None);
         let changed = put.await?;
-        self.forget(&kept.id);
+        match changed {
+            Some(_) => self.remember(&kept.id, Some(Arc::new(kept.value.clone()))),
+            None => self.forget(&kept.id),
+        }
         let conflict = || Problem::wrong_state("the key was changed meanwhile; try again");
         changed.map(drop).ok_or_else(conflict)
     }
@@ -92,12 +107,19 @@ impl ApiKeys {
         Ok(deleted)
     }
 
+    /// The key with this id, as it was a moment ago at most.
     async fn read(&self, id: &str) -> Result<Option<Arc<ApiKey>>, Problem> {
         if let Some(known) = self.known(id) {
             return Ok(known.key);
         }
         let key = self.documents.get::<ApiKey>(id).await?;
         let key = key.map(|kept| Arc::new(kept.value));
+        self.remember(id, key.clone());
+        Ok(key)
+    }
+
+    /// Takes note of what is kept under an id.
+    fn remember(&self, id: &str, key: Option<Arc<ApiKey>>) {
         let mut known = self.lock();
         if known.len() >= MOST_KNOWN {
             let now = Instant::now();
@@ -108,21 +130,16 @@ impl ApiKeys {
             }
         }
         let until = Instant::now() + KNOWN_FOR;
-        known.insert(
-            id.to_owned(),
-            Known {
-                key: key.clone(),
-                until,
-            },
-        );
-        Ok(key)
+        known.insert(id.to_owned(), Known { key, until });
     }
 
+    /// What was read of an id lately.
     fn known(&self, id: &str) -> Option<Known> {
         let known = self.lock().get(id).cloned();
         known.filter(|known| known.until > Instant::now())
     }
 
+    /// The next request reads it anew.
     fn forget(&self, id: &str) {
         self.lock().remove(id);
     }

@@ -18,7 +18,9 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// Requests a second, and at once, of callers.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rates {
+    /// Of those who run the system.
     pub(crate) operators: RateLimitConfig,
+    /// Of those of a tenant.
     pub(crate) tenants: RateLimitConfig,
 }
 
@@ -33,6 +35,7 @@ pub(crate) struct Limits {
 /// Bad keys of the current minute. There are no more entries than bad keys of all.
 #[derive(Debug)]
 struct BadKeys {
+    /// When the minute began.
     since: Timestamp,
     all: u32,
     of: HashMap<String, u32>,

@@ -81,6 +81,7 @@ impl Scope {
         named.map_or("", |(_, name)| name)
     }
 
+    /// Its place in [`Scopes`].
     const fn bit(self) -> u32 {
         1 << self as u32
     }

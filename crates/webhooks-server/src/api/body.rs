@@ -61,6 +61,7 @@ impl FromRequest<Api> for Patch {
     }
 }
 
+/// Refuses a body that says it is something else.
 fn check_type(request: &Request, types: &[&str]) -> Result<(), Problem> {
     let told = request.headers().get(header::CONTENT_TYPE);
     let told = told.and_then(|told| told.to_str().ok()).unwrap_or_default();
@@ -73,6 +74,7 @@ fn check_type(request: &Request, types: &[&str]) -> Result<(), Problem> {
     Err(Problem::new(status, "media-type", detail))
 }
 
+/// The whole body, within the bound of its route.
 async fn bytes(request: Request, api: &Api) -> Result<Bytes, Problem> {
     Bytes::from_request(request, api)
         .await
@@ -105,6 +107,7 @@ pub(super) fn from_value<T: DeserializeOwned>(value: serde_json::Value) -> Resul
     })
 }
 
+/// The place in a body as a JSON pointer (RFC 6901).
 fn pointer(path: &serde_path_to_error::Path) -> String {
     use serde_path_to_error::Segment;
     let segments = path.iter().filter_map(|segment| match segment {

@@ -14,9 +14,13 @@ const HASH: usize = 8;
 /// The longest cursor that is looked at, in characters.
 const MAX: usize = 512;
 
-/// What the pages of one listing have in common: its route and its filters, as a hash.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Filter([u8; HASH]);
+/// What the pages of one listing have in common: its route and its filters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Filter {
+    hash: [u8; HASH],
+    /// The query without its cursor.
+    rest: String,
+}
 
 impl Filter {
     /// That of a path and a query, whatever the order of its parameters.
@@ -37,19 +41,32 @@ impl Filter {
         for (to, from) in first.iter_mut().zip(hash.finalize()) {
             *to = from;
         }
-        Self(first)
+        let mut rest = url::form_urlencoded::Serializer::new(String::new());
+        let pairs = url::form_urlencoded::parse(query.as_bytes());
+        rest.extend_pairs(pairs.filter(|(name, _)| name != "cursor"));
+        Self {
+            hash: first,
+            rest: rest.finish(),
+        }
+    }
+
+    /// Where the page with this cursor is, from the page before.
+    pub(super) fn link(&self, cursor: &str) -> String {
+        let rest = &self.rest;
+        let and = if rest.is_empty() { "" } else { "&" };
+        format!("?{rest}{and}cursor={cursor}")
     }
 
     /// The cursor behind the item with this id.
-    pub(super) fn cursor(self, id: &str) -> String {
+    pub(super) fn cursor(&self, id: &str) -> String {
         let mut bytes = vec![VERSION];
-        bytes.extend(self.0);
+        bytes.extend(self.hash);
         bytes.extend(id.as_bytes());
         URL_SAFE_NO_PAD.encode(bytes)
     }
 
     /// The id in a cursor of this listing.
-    pub(super) fn read(self, cursor: Option<&str>) -> Result<Option<String>, Problem> {
+    pub(super) fn read(&self, cursor: Option<&str>) -> Result<Option<String>, Problem> {
         let Some(cursor) = cursor else {
             return Ok(None);
         };
@@ -61,7 +78,7 @@ impl Filter {
             .strip_prefix(&[VERSION])
             .and_then(|rest| rest.split_at_checked(HASH))
             .ok_or_else(malformed)?;
-        if hash != self.0 {
+        if hash != self.hash {
             let detail = "cursor is of a listing with another filter";
             return Err(Problem::new(
                 StatusCode::BAD_REQUEST,
@@ -82,6 +99,7 @@ mod tests {
     fn a_cursor_is_of_one_listing() {
         let filter = Filter::of("/events", "type=a&tenant=b&limit=1");
         let cursor = filter.cursor("webhook_1");
+        assert_eq!(filter.link("x"), "?type=a&tenant=b&limit=1&cursor=x");
         let next = Filter::of("/events", "limit=9&cursor=x&tenant=b&type=a");
         assert_eq!(
             next.read(Some(&cursor)).unwrap().as_deref(),

@@ -38,7 +38,7 @@ pub(super) async fn list(
     let filter = dead(query.of.filter())?;
     let asked = asked(
         filter,
-        query.filter,
+        &query.filter,
         query.of.limit,
         query.of.cursor.as_deref(),
     )?;
@@ -47,7 +47,7 @@ pub(super) async fn list(
         ..asked
     };
     let page = api.ops.deliveries(&caller, asked).await?;
-    Ok(view(&caller, page, query.filter, true))
+    Ok(view(&caller, page, &query.filter, true))
 }
 
 /// The dead among those that are chosen.

@@ -44,7 +44,7 @@ pub(super) async fn list(
     let filter = query.of.filter().query()?;
     let asked = asked(
         filter,
-        query.filter,
+        &query.filter,
         query.of.limit,
         query.of.cursor.as_deref(),
     )?;
@@ -53,13 +53,13 @@ pub(super) async fn list(
         ..asked
     };
     let page = api.ops.deliveries(&caller, asked).await?;
-    Ok(view(&caller, page, query.filter, with_attempts))
+    Ok(view(&caller, page, &query.filter, with_attempts))
 }
 
 /// The page of a query that was asked for.
 pub(super) fn asked(
     query: DeliveryQuery,
-    filter: Filter,
+    filter: &Filter,
     items: Option<usize>,
     cursor: Option<&str>,
 ) -> Result<DeliveryQuery, Problem> {
@@ -75,7 +75,7 @@ pub(super) fn asked(
 pub(super) fn view(
     caller: &Caller,
     page: Page<DeliveryRecord>,
-    filter: Filter,
+    filter: &Filter,
     attempts: bool,
 ) -> PageView<DeliveryView> {
     let items = page

@@ -96,7 +96,7 @@ pub(super) async fn list(
     let items = items
         .map(|record| EndpointView::new(&caller, record, now).with_counts(counts.next()))
         .collect();
-    Ok(PageView::new(items, query.filter, next))
+    Ok(PageView::new(items, &query.filter, next))
 }
 
 /// Registers an endpoint. A secret that is left out is made here, and shown in this answer alone.
@@ -127,6 +127,7 @@ fn generated(definition: &EndpointDefinition) -> Result<Option<Secret>, Problem>
     Ok(secret.transpose()?.map(Secret::from))
 }
 
+/// The answer to what has made an endpoint.
 fn created(
     api: &Api,
     caller: &Caller,
@@ -145,6 +146,7 @@ fn created(
     Ok((StatusCode::CREATED, headers, Json(view)).into_response())
 }
 
+/// The answer with an endpoint as it is now.
 fn answer(api: &Api, caller: &Caller, record: &EndpointRecord) -> Result<Response, Problem> {
     let view = EndpointView::new(caller, record, api.ops.now()?);
     Ok(([(ETAG, etag(record.definition_revision))], Json(view)).into_response())
@@ -332,6 +334,7 @@ pub(super) async fn disable(
     gate(&api, &caller, &id, GateAction::Disable).await
 }
 
+/// Moves a gate, and answers how the endpoint is then.
 async fn gate(api: &Api, caller: &Caller, id: &str, to: GateAction) -> Result<Response, Problem> {
     let record = api.ops.set_gate(caller, id, to).await?;
     answer(api, caller, &record)

@@ -68,7 +68,7 @@ pub(super) async fn list(
     let page = page.await?;
     let items = page.items.iter().map(EventView::from).collect();
     let next = page.next.map(|id| id.to_string());
-    Ok(PageView::new(items, query.filter, next.as_deref()))
+    Ok(PageView::new(items, &query.filter, next.as_deref()))
 }
 
 /// One event. Needs `events:read`.

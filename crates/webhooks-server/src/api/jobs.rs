@@ -170,7 +170,7 @@ pub(super) async fn list(
     // Those of others are left out, so that a page may be empty and not the last one.
     let seen = jobs.iter().filter(|job| is_seen(&caller, &job.value));
     let items = seen.map(JobView::from).collect();
-    Ok(PageView::new(items, query.filter, next.as_deref()))
+    Ok(PageView::new(items, &query.filter, next.as_deref()))
 }
 
 /// One job. Needs `deliveries:read`.

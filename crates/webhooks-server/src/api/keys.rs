@@ -45,7 +45,7 @@ pub(super) async fn list(
         .filter(|_| keys.len() == limit)
         .map(|key| key.id.as_str());
     let items = keys.iter().map(KeyView::from).collect();
-    Ok(PageView::new(items, query.filter, next))
+    Ok(PageView::new(items, &query.filter, next))
 }
 
 /// Makes a key, which is shown in this answer alone. It has no scope that the caller lacks. Needs

@@ -107,7 +107,7 @@ pub(super) async fn audit(
     let items = entries.into_iter().map(AuditView::from).collect();
     Ok(PageView::new(
         items,
-        query.filter,
+        &query.filter,
         next.flatten().as_deref(),
     ))
 }

@@ -59,6 +59,7 @@ pub(crate) struct DeliveryFilter {
     pub(crate) updated_to: Option<String>,
 }
 
+/// Whether a field chooses nothing.
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }

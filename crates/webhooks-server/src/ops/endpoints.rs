@@ -305,6 +305,7 @@ fn takes(endpoint: &WebhookEndpoint, event_type: &EventType) -> bool {
     filters.flatten().any(|filter| filter.matches(event_type))
 }
 
+/// Whether people would find it under this text.
 fn has_text(endpoint: &WebhookEndpoint, text: &str) -> bool {
     let url = url::Url::parse(&endpoint.url).ok();
     let host = url

@@ -44,11 +44,13 @@ pub(crate) enum JobState {
 /// A change of many deliveries.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Job {
+    /// What is done to each delivery.
     pub(crate) action: JobAction,
     /// Which deliveries, as the caller said.
     pub(crate) filter: DeliveryFilter,
     /// The endpoints to which the caller was narrowed.
     pub(crate) endpoint_ids: Option<Vec<Arc<str>>>,
+    /// Where it is in its life.
     pub(crate) state: JobState,
     /// Somebody wants it to stop.
     pub(crate) stop: bool,
@@ -61,12 +63,15 @@ pub(crate) struct Job {
     pub(crate) changed: u64,
     /// Deliveries a second at most.
     pub(crate) rate_per_second: Option<u32>,
+    /// Who made it.
     pub(crate) created_by: Arc<str>,
     /// The tenant of the caller.
     pub(crate) tenant: Option<Arc<str>>,
+    /// What was changed before this time is what it is about.
     pub(crate) created_at: Timestamp,
     /// Its heartbeat: whoever runs it moves it on.
     pub(crate) updated_at: Timestamp,
+    /// When it ended.
     pub(crate) finished_at: Option<Timestamp>,
     /// Why it failed.
     pub(crate) problem: Option<String>,
@@ -85,6 +90,7 @@ impl JobAction {
         }
     }
 
+    /// What the storage is asked for.
     pub(crate) const fn change(self) -> Change {
         match self {
             Self::Replay => Change::Replay,
@@ -147,6 +153,7 @@ impl Job {
         })
     }
 
+    /// It has come to this end.
     pub(crate) fn end(&mut self, state: JobState, at: Timestamp) {
         self.state = state;
         self.finished_at = Some(at);

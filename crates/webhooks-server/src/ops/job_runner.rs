@@ -40,6 +40,7 @@ pub(crate) struct JobRunner {
 }
 
 impl JobRunner {
+    /// The runner of this process.
     pub(crate) fn new(system: WebhookSystem) -> Arc<Self> {
         Arc::new(Self {
             jobs: Documents::new(system.clone(), "job"),
@@ -64,6 +65,7 @@ impl JobRunner {
         tokio::spawn(async move { runner.run(job).await });
     }
 
+    /// Goes on with a job until it has ended, or is another process's.
     async fn run(&self, mut job: Kept<Job>) {
         tracing::info!(job_id = job.id, "a job goes on");
         while job.value.state == JobState::Running && *job.value.runner == *self.name {

@@ -21,12 +21,15 @@ const MAX_RATE: u32 = 1_000;
 /// A job that is to be made.
 #[derive(Debug)]
 pub(crate) struct JobRequest {
+    /// What is to be done to each delivery.
     pub(crate) action: JobAction,
+    /// Which deliveries.
     pub(crate) filter: DeliveryFilter,
     /// A filter that chooses everything is meant.
     pub(crate) all: bool,
     /// More than so many is not what the caller means.
     pub(crate) expected_count: Option<u64>,
+    /// Deliveries a second at most.
     pub(crate) rate_per_second: Option<u32>,
 }
 
@@ -185,6 +188,7 @@ fn began(now: Timestamp) -> Timestamp {
     now.after(std::time::Duration::from_millis(1))
 }
 
+/// Refuses what cannot be meant, before anything is counted.
 fn check(request: &JobRequest) -> Result<(), Problem> {
     if request.filter.is_empty() != request.all {
         let text = "a job needs a filter, or all, and not both";

@@ -139,6 +139,7 @@ impl Ops {
     }
 }
 
+/// Refuses a name that people cannot read.
 fn check_name(name: &str) -> Result<(), Problem> {
     if (1..=MAX_NAME).contains(&name.len()) && !name.chars().any(char::is_control) {
         return Ok(());

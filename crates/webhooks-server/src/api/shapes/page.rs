@@ -16,23 +16,27 @@ pub(in crate::api) struct PageView<T> {
     pub(in crate::api) items: Vec<T>,
     /// The `cursor` of the next page, if there may be one.
     pub(in crate::api) next: Option<String>,
+    /// Where that is.
+    #[serde(skip)]
+    #[schema(ignore)]
+    link: Option<String>,
 }
 
 impl<T> PageView<T> {
     /// A page behind which the item with this id comes next.
-    pub(in crate::api) fn new(items: Vec<T>, filter: Filter, next: Option<&str>) -> Self {
+    pub(in crate::api) fn new(items: Vec<T>, filter: &Filter, next: Option<&str>) -> Self {
         let next = next.map(|id| filter.cursor(id));
-        Self { items, next }
+        let link = next.as_ref().map(|next| filter.link(next));
+        Self { items, next, link }
     }
 }
 
 impl<T: Serialize> IntoResponse for PageView<T> {
     fn into_response(self) -> Response {
-        // Relative to the request, whose other parameters the caller gives again.
         let link = self
-            .next
+            .link
             .as_ref()
-            .map(|next| format!("<?cursor={next}>; rel=\"next\""));
+            .map(|link| format!("<{link}>; rel=\"next\""));
         let link = link.and_then(|link| HeaderValue::from_str(&link).ok());
         let mut response = Json(self).into_response();
         if let Some(link) = link {
