@@ -39,6 +39,15 @@ const LAYERS: &[(&str, &[&str])] = &[
         "webhooks-server",
         &["webhooks-core", "better-auth-webhooks"],
     ),
+    (
+        "webhooks-cli",
+        &[
+            "webhooks-core",
+            "better-auth-webhooks",
+            "webhooks-server",
+            "webhooks-telemetry",
+        ],
+    ),
 ];
 
 /// Crates of others that only these of ours may depend on.
@@ -46,16 +55,25 @@ const OWNED: &[(&str, &[&str])] = &[
     ("failsafe", &["webhooks-resilience"]),
     ("governor", &["webhooks-resilience"]),
     ("backoff", &["webhooks-storage-postgres"]),
-    ("fred", &["webhooks-storage-redis"]),
+    ("fred", &["webhooks-storage-redis", "webhooks-cli"]),
     ("rusqlite", &["webhooks-storage-sqlite"]),
-    ("tokio-postgres", &["webhooks-storage-postgres"]),
+    (
+        "tokio-postgres",
+        &["webhooks-storage-postgres", "webhooks-cli"],
+    ),
     ("deadpool", &["webhooks-storage-postgres"]),
-    ("deadpool-postgres", &["webhooks-storage-postgres"]),
-    ("hyper", &["webhooks-delivery"]),
-    ("hyper-util", &["webhooks-delivery"]),
+    (
+        "deadpool-postgres",
+        &["webhooks-storage-postgres", "webhooks-cli"],
+    ),
+    ("hyper", &["webhooks-delivery", "webhooks-cli"]),
+    ("hyper-util", &["webhooks-delivery", "webhooks-cli"]),
     ("hyper-rustls", &["webhooks-delivery"]),
     ("prometheus-client", &["webhooks-telemetry"]),
-    ("axum", &["webhooks-receiver", "webhooks-server"]),
+    (
+        "axum",
+        &["webhooks-receiver", "webhooks-server", "webhooks-cli"],
+    ),
     ("axum-core", &["webhooks-receiver"]),
     ("tower", &["webhooks-receiver"]),
     ("utoipa", &["webhooks-server"]),

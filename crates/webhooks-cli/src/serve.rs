@@ -1,0 +1,212 @@
+//! `webhooks serve`: the API and the deliveries of one process.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use better_auth_webhooks::{NetworkPolicy, WebhookSystem};
+use clap::{Args, ValueEnum};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use webhooks_core::generate_secret;
+use webhooks_server::Server;
+use webhooks_telemetry::Telemetry;
+
+use crate::failure::Failure;
+use crate::storage_url::StorageUrl;
+use crate::{listener, metrics, storage};
+
+/// Serves the HTTP API, and delivers.
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    /// Where to listen. Another address than one of this machine alone needs a key.
+    #[arg(long, env = "WEBHOOKS_LISTEN", default_value = "127.0.0.1:8700")]
+    listen: SocketAddr,
+    /// Where everything is kept: `memory:`, `sqlite:PATH`, `postgres://..?schema=..` or
+    /// `redis://..?prefix=..`.
+    #[arg(
+        long,
+        env = "WEBHOOKS_STORAGE",
+        default_value = "sqlite:webhooks.db",
+        hide_env_values = true
+    )]
+    storage: StorageUrl,
+    /// A file with the key that opens everything, 32 bytes or more. The key itself can be in
+    /// `WEBHOOKS_ROOT_KEY`. Without one, and only where nobody else can call, one is made and printed.
+    #[arg(long, env = "WEBHOOKS_ROOT_KEY_FILE")]
+    root_key_file: Option<PathBuf>,
+    /// Which addresses endpoints may have.
+    #[arg(long, env = "WEBHOOKS_NETWORK", value_enum, default_value = "strict")]
+    network: Network,
+    /// Claimers of deliveries; 0 serves the API and delivers nothing.
+    #[arg(long, env = "WEBHOOKS_WORKERS")]
+    workers: Option<usize>,
+    /// The path under which the API is, as in `/webhooks`.
+    #[arg(long, env = "WEBHOOKS_PREFIX", default_value = "")]
+    prefix: String,
+    /// Where to tell numbers for Prometheus, at `/metrics`. Nobody is asked who they are there.
+    #[arg(long, env = "WEBHOOKS_METRICS_LISTEN")]
+    metrics_listen: Option<SocketAddr>,
+    /// How long what has begun may take after SIGTERM, in seconds.
+    #[arg(long, env = "WEBHOOKS_SHUTDOWN_SECONDS", default_value_t = 25)]
+    shutdown_seconds: u64,
+}
+
+/// Which addresses endpoints may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Network {
+    /// Public ones, over https.
+    Strict,
+    /// Any, over http too: for trying, and for networks of one's own.
+    Permissive,
+}
+
+/// A key that was given, or made.
+struct RootKey {
+    text: String,
+    is_made: bool,
+}
+
+impl Serve {
+    /// Serves until SIGTERM or Ctrl-C.
+    pub(crate) async fn run(self) -> Result<(), Failure> {
+        // Before anything is opened: a wrong command line changes nothing.
+        let key = self.root_key()?;
+        let listener = bind(self.listen).await?;
+        let scraped = match self.metrics_listen {
+            Some(address) => Some(bind(address).await?),
+            None => None,
+        };
+        let storage = storage::open(&self.storage).await?;
+        let telemetry = Arc::new(Telemetry::builder().storage(self.storage.kind()).build());
+        let system = self.builder(&telemetry).try_build(storage)?;
+        let server = Server::builder(system.clone())
+            .root_key(key.text.clone())
+            .build()?;
+        let router = self.under_prefix(server.into_router())?;
+        let address = listener.local_addr().unwrap_or(self.listen);
+        self.tell(address, scraped.as_ref(), &key);
+
+        let (stop, stopped) = watch::channel(());
+        let patience = Duration::from_secs(self.shutdown_seconds);
+        let serving = listener::serve(listener, router, until(stopped.clone()), patience);
+        let scraping = async {
+            if let Some(listener) = scraped {
+                let router = metrics::router(telemetry, system.clone());
+                listener::serve(listener, router, until(stopped), patience).await;
+            }
+        };
+        let stopping = async {
+            signal().await;
+            tracing::info!("ends, once what has begun is answered");
+            drop(stop);
+        };
+        tokio::join!(serving, scraping, stopping);
+        // After the last request: what it has sent may still go out now.
+        let _left = system.shutdown(patience).await?;
+        Ok(())
+    }
+
+    /// The system, as the command line wants it.
+    fn builder(&self, telemetry: &Arc<Telemetry>) -> better_auth_webhooks::WebhookSystemBuilder {
+        let builder = WebhookSystem::builder().observe(telemetry.clone());
+        let builder = match self.network {
+            Network::Strict => builder,
+            Network::Permissive => builder.network_policy(NetworkPolicy::permissive()),
+        };
+        match self.workers {
+            Some(workers) => builder.workers(workers),
+            None => builder,
+        }
+    }
+
+    /// The key that opens everything.
+    fn root_key(&self) -> Result<RootKey, Failure> {
+        let given = match &self.root_key_file {
+            Some(file) => {
+                let text = std::fs::read_to_string(file);
+                let text =
+                    text.map_err(|error| Failure::usage(format!("{}: {error}", file.display())))?;
+                Some(text.trim_end().to_owned())
+            }
+            None => std::env::var("WEBHOOKS_ROOT_KEY").ok(),
+        };
+        if let Some(text) = given {
+            return Ok(RootKey {
+                text,
+                is_made: false,
+            });
+        }
+        if !self.listen.ip().is_loopback() {
+            let text = format!(
+                "{} can be reached by others: give a key in WEBHOOKS_ROOT_KEY or --root-key-file",
+                self.listen
+            );
+            return Err(Failure::usage(text));
+        }
+        Ok(RootKey {
+            text: generate_secret()?,
+            is_made: true,
+        })
+    }
+
+    /// The routes under the prefix that was asked for.
+    fn under_prefix(&self, router: Router) -> Result<Router, Failure> {
+        let prefix = self.prefix.trim_end_matches('/');
+        if prefix.is_empty() {
+            return Ok(router);
+        }
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || "/-._~".contains(c);
+        if !prefix.starts_with('/') || !prefix.chars().all(is_plain) {
+            let text = "prefix needs a / before letters, digits, and -._~";
+            return Err(Failure::usage(text));
+        }
+        Ok(Router::new().nest_service(prefix, router))
+    }
+
+    /// Tells the person who started it where it is.
+    fn tell(&self, address: SocketAddr, scraped: Option<&TcpListener>, key: &RootKey) {
+        let prefix = self.prefix.trim_end_matches('/');
+        println!(
+            "http://{address}{prefix}/api/v1, on {}",
+            self.storage.kind()
+        );
+        if let Some(Ok(address)) = scraped.map(TcpListener::local_addr) {
+            println!("http://{address}/metrics");
+        }
+        if key.is_made {
+            // To a person alone: what collects the output of programs must not get it.
+            eprintln!("root key of this run: {}", key.text);
+        }
+    }
+}
+
+/// Listens, before anything is opened that would have to be closed again.
+async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
+    let bound = TcpListener::bind(address).await;
+    bound.map_err(|error| Failure::usage(format!("cannot listen on {address}: {error}")))
+}
+
+/// Ends when the sender is dropped.
+async fn until(mut stopped: watch::Receiver<()>) {
+    while stopped.changed().await.is_ok() {}
+}
+
+/// Waits for SIGTERM or Ctrl-C.
+async fn signal() {
+    let interrupted = tokio::signal::ctrl_c();
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminated) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                _ = interrupted => {}
+                _ = terminated.recv() => {}
+            }
+            return;
+        }
+    }
+    let _interrupted = interrupted.await;
+}
