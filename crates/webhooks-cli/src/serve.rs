@@ -10,6 +10,7 @@ use better_auth_webhooks::{NetworkPolicy, WebhookSystem};
 use clap::{Args, ValueEnum};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use webhooks_core::generate_secret;
 use webhooks_server::Server;
 use webhooks_telemetry::Telemetry;
@@ -102,10 +103,12 @@ impl Serve {
             signal().await;
             tracing::info!("ends, once what has begun is answered");
             drop(stop);
+            Instant::now()
         };
-        tokio::join!(serving, scraping, stopping);
-        // After the last request: what it has sent may still go out now.
-        let _left = system.shutdown(patience).await?;
+        let ((), (), stopped_at) = tokio::join!(serving, scraping, stopping);
+        // After the last request: what it has sent may still go out, in what is left of the time.
+        let left = patience.saturating_sub(stopped_at.elapsed());
+        let _left_undone = system.shutdown(left).await?;
         Ok(())
     }
 

@@ -216,15 +216,19 @@ async fn headers_that_never_end_are_not_waited_for() {
         .split('/')
         .next()
         .unwrap();
-    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
-    stream
-        .write_all(b"GET / HTTP/1.1\r\nhost: a\r\n")
-        .await
-        .unwrap();
-    let mut answer = Vec::new();
-    let read = stream.read_to_end(&mut answer);
-    let ended = tokio::time::timeout(Duration::from_secs(30), read).await;
-    assert!(ended.is_ok(), "the server goes on waiting");
+    // Nothing at all, half a head, and a connection that has had its answer.
+    for sent in [
+        "",
+        "GET / HTTP/1.1\r\nhost: a\r\n",
+        "GET / HTTP/1.1\r\nhost: a\r\n\r\n",
+    ] {
+        let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        stream.write_all(sent.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        let read = stream.read_to_end(&mut answer);
+        let ended = tokio::time::timeout(Duration::from_secs(30), read).await;
+        assert!(ended.is_ok(), "the server goes on waiting after {sent:?}");
+    }
     let large = format!(
         "GET / HTTP/1.1\r\nhost: a\r\nx: {}\r\n\r\n",
         "x".repeat(64 << 10)

@@ -9,6 +9,7 @@ mod dead_letters;
 mod deliveries;
 mod delivery_params;
 mod document;
+mod endpoint_actions;
 mod endpoints;
 mod events;
 mod health;
@@ -71,14 +72,14 @@ fn v1(api: &Api) -> OpenApiRouter<Api> {
             endpoints::patch,
             endpoints::delete
         ))
-        .routes(routes!(endpoints::pause))
-        .routes(routes!(endpoints::resume))
-        .routes(routes!(endpoints::enable))
-        .routes(routes!(endpoints::disable))
-        .routes(routes!(endpoints::verify))
-        .routes(routes!(endpoints::test))
-        .routes(routes!(endpoints::rotate_secret))
-        .routes(routes!(endpoints::metrics))
+        .routes(routes!(endpoint_actions::pause))
+        .routes(routes!(endpoint_actions::resume))
+        .routes(routes!(endpoint_actions::enable))
+        .routes(routes!(endpoint_actions::disable))
+        .routes(routes!(endpoint_actions::verify))
+        .routes(routes!(endpoint_actions::test))
+        .routes(routes!(endpoint_actions::rotate_secret))
+        .routes(routes!(endpoint_actions::metrics))
         .routes(routes!(deliveries::list))
         .routes(routes!(deliveries::count))
         .routes(routes!(deliveries::get))

@@ -1,12 +1,14 @@
 //! What is answered when a request is refused or fails: RFC 9457.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
-use utoipa::ToSchema;
+use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder};
+use utoipa::{IntoResponses, ToSchema};
 use webhooks_core::WebhookError;
 
 /// A request that is refused or has failed. As a response it is `application/problem+json`, as
@@ -201,6 +203,19 @@ impl Problem {
             headers.insert(header::RETRY_AFTER, seconds.into());
         }
         response
+    }
+}
+
+impl IntoResponses for ProblemBody {
+    /// What every route may answer besides what it is for.
+    fn responses() -> BTreeMap<String, RefOr<utoipa::openapi::Response>> {
+        let body = Ref::from_schema_name("Problem");
+        let content = ContentBuilder::new().schema(Some(body)).build();
+        let response = ResponseBuilder::new()
+            .description("A problem")
+            .content("application/problem+json", content)
+            .build();
+        BTreeMap::from([("default".to_owned(), response.into())])
     }
 }
 

@@ -167,7 +167,7 @@ async fn a_job_whose_process_died_is_ended_by_another() {
         "action": "replay", "filter": {}, "endpoint_ids": null, "state": "running", "stop": false,
         "matched": DEAD, "matched_capped": false, "changed": 0, "rate_per_second": null,
         "created_by": "root", "tenant": null, "created_at": now, "updated_at": then,
-        "finished_at": null, "problem": null, "runner": "of another process", "before": null,
+        "finished_at": null, "problem": null, "run": "of another process", "before": null,
     });
     let document = Document::new("job_1", job.to_string());
     let documents = server.system.documents().unwrap().unwrap();

@@ -149,7 +149,8 @@ impl Recorder {
                 Ok(Settled::Cancelled) => {
                     let notice = || Notice::cancelled(&settlement, &event);
                     self.driver.notices().tell(notice);
-                    let (end, now) = (DeliveryEnd::Cancelled(None), self.worker.now());
+                    let end = DeliveryEnd::Cancelled(None);
+                    let now = || self.worker.now();
                     told::over(self.driver.observer(), &settlement, &event, end, now);
                 }
                 Err(error) => {
@@ -166,7 +167,8 @@ impl Recorder {
 
     /// Tells of an attempt, or an end, that is stored.
     fn tell(&self, settlement: &Settlement, event: &WebhookEvent) {
-        told::settled(self.driver.observer(), settlement, event, self.worker.now());
+        let now = || self.worker.now();
+        told::settled(self.driver.observer(), settlement, event, now);
         if let Some(attempt) = &settlement.attempt {
             let notice = || Notice::of_attempt(settlement, attempt, event);
             self.driver.notices().tell(notice);

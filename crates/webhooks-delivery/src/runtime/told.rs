@@ -53,12 +53,12 @@ pub(super) fn dead_at_once(observer: &Observer, new: &NewEvent, answer: &Enqueue
     }
 }
 
-/// A settlement was stored at this time; what it ends is over.
+/// A settlement was stored; what it ends is over.
 pub(super) fn settled(
     observer: &Observer,
     settlement: &Settlement,
     event: &WebhookEvent,
-    now: Timestamp,
+    now: impl FnOnce() -> Timestamp,
 ) {
     let end = match settlement.settle_as {
         SettleAs::Delivered => DeliveryEnd::Delivered,
@@ -69,18 +69,19 @@ pub(super) fn settled(
     over(observer, settlement, event, end, now);
 }
 
-/// A delivery is over, as the answer to this settlement says.
+/// A delivery is over, as the answer to this settlement says. `now` is asked of one without an attempt,
+/// and only if somebody observes: this is on the way of every delivery.
 pub(super) fn over(
     observer: &Observer,
     settlement: &Settlement,
     event: &WebhookEvent,
     end: DeliveryEnd,
-    now: Timestamp,
+    now: impl FnOnce() -> Timestamp,
 ) {
     observer.tell(|observer| {
         let attempt = settlement.attempt.as_ref();
         // The endpoint knows nothing of how long it took to be written down.
-        let at = attempt.map_or(now, |attempt| attempt.started_at.after(attempt.duration));
+        let at = attempt.map_or_else(now, |attempt| attempt.started_at.after(attempt.duration));
         let mut info = ended(end, settlement.delivery_id, &settlement.endpoint_id, event);
         info.age = at.since(event.created_at);
         info.attempts = attempt.map_or(0, |attempt| attempt.number);

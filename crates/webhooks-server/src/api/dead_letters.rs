@@ -28,7 +28,7 @@ delivery_params!(ListParams {
 /// Dead letters with their attempts, newest first. Needs `deliveries:read`.
 #[utoipa::path(
     get, path = "/dead-letters", tag = "dead letters", params(ListParams),
-    responses((status = OK, description = "A page", body = PageView<DeliveryView>), (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")),
+    responses((status = OK, description = "A page", body = PageView<DeliveryView>), ProblemBody),
 )]
 pub(super) async fn list(
     State(api): State<Api>,
@@ -109,7 +109,7 @@ struct GroupKeyView {
 /// Dead letters, counted in groups. Needs `deliveries:read`.
 #[utoipa::path(
     get, path = "/dead-letters/groups", tag = "dead letters", params(GroupsParams),
-    responses((status = OK, description = "The groups", body = GroupsView), (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")),
+    responses((status = OK, description = "The groups", body = GroupsView), ProblemBody),
 )]
 pub(super) async fn groups(
     State(api): State<Api>,
@@ -152,7 +152,7 @@ impl GroupView {
 /// A dead letter with its attempts. Needs `deliveries:read`.
 #[utoipa::path(
     get, path = "/dead-letters/{id}", tag = "dead letters", params(("id" = String, Path, description = "The id of the delivery")),
-    responses((status = OK, description = "The dead letter", body = DeliveryView), (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")),
+    responses((status = OK, description = "The dead letter", body = DeliveryView), ProblemBody),
 )]
 pub(super) async fn get(
     State(api): State<Api>,
@@ -166,7 +166,7 @@ pub(super) async fn get(
 /// Sends a dead letter again. Needs `deliveries:write`.
 #[utoipa::path(
     post, path = "/dead-letters/{id}/replay", tag = "dead letters", params(("id" = String, Path, description = "The id of the delivery")),
-    responses((status = ACCEPTED, description = "The delivery", body = DeliveryView), (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")),
+    responses((status = ACCEPTED, description = "The delivery", body = DeliveryView), ProblemBody),
 )]
 pub(super) async fn replay(
     State(api): State<Api>,
@@ -181,7 +181,7 @@ pub(super) async fn replay(
 /// Drops a dead letter. Needs `deliveries:purge`.
 #[utoipa::path(
     delete, path = "/dead-letters/{id}", tag = "dead letters", params(("id" = String, Path, description = "The id of the delivery")),
-    responses((status = NO_CONTENT, description = "Dropped"), (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")),
+    responses((status = NO_CONTENT, description = "Dropped"), ProblemBody),
 )]
 pub(super) async fn purge(
     State(api): State<Api>,

@@ -33,7 +33,7 @@ delivery_params!(ListParams {
 /// Deliveries, newest first. Needs `deliveries:read`.
 #[utoipa::path(
     get, path = "/deliveries", tag = "deliveries", params(ListParams),
-    responses((status = OK, description = "A page", body = PageView<DeliveryView>), (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")),
+    responses((status = OK, description = "A page", body = PageView<DeliveryView>), ProblemBody),
 )]
 pub(super) async fn list(
     State(api): State<Api>,
@@ -104,7 +104,7 @@ pub(super) struct CountView {
 /// How many deliveries match. Needs `deliveries:read`.
 #[utoipa::path(
     get, path = "/deliveries/count", tag = "deliveries", params(CountParams),
-    responses((status = OK, description = "How many", body = CountView), (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")),
+    responses((status = OK, description = "How many", body = CountView), ProblemBody),
 )]
 pub(super) async fn count(
     State(api): State<Api>,
@@ -136,7 +136,7 @@ pub(super) fn counted(at_most: Option<u64>) -> Result<u64, Problem> {
 /// `payloads:read`, too.
 #[utoipa::path(
     get, path = "/deliveries/{id}", tag = "deliveries", params(("id" = String, Path, description = "The id of the delivery")),
-    responses((status = OK, description = "The delivery", body = DeliveryView), (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")),
+    responses((status = OK, description = "The delivery", body = DeliveryView), ProblemBody),
 )]
 pub(super) async fn get(
     State(api): State<Api>,
@@ -150,7 +150,7 @@ pub(super) async fn get(
 /// The attempts of a delivery, oldest first. Needs `deliveries:read`.
 #[utoipa::path(
     get, path = "/deliveries/{id}/attempts", tag = "deliveries", params(("id" = String, Path, description = "The id of the delivery")),
-    responses((status = OK, description = "Its attempts", body = Vec<AttemptView>), (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")),
+    responses((status = OK, description = "Its attempts", body = Vec<AttemptView>), ProblemBody),
 )]
 pub(super) async fn attempts(
     State(api): State<Api>,
@@ -164,7 +164,7 @@ pub(super) async fn attempts(
 /// Cancels a delivery that waits. Needs `deliveries:write`.
 #[utoipa::path(
     post, path = "/deliveries/{id}/cancel", tag = "deliveries", params(("id" = String, Path, description = "The id of the delivery")),
-    responses((status = OK, description = "The delivery", body = DeliveryView), (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")),
+    responses((status = OK, description = "The delivery", body = DeliveryView), ProblemBody),
 )]
 pub(super) async fn cancel(
     State(api): State<Api>,
@@ -178,7 +178,7 @@ pub(super) async fn cancel(
 /// Sends a delivery again that has ended, however it did. Needs `deliveries:write`.
 #[utoipa::path(
     post, path = "/deliveries/{id}/resend", tag = "deliveries", params(("id" = String, Path, description = "The id of the delivery")),
-    responses((status = ACCEPTED, description = "The delivery", body = DeliveryView), (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")),
+    responses((status = ACCEPTED, description = "The delivery", body = DeliveryView), ProblemBody),
 )]
 pub(super) async fn resend(
     State(api): State<Api>,

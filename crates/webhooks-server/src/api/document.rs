@@ -9,6 +9,7 @@ use utoipa::openapi::{
 };
 
 use super::state::Api;
+use crate::problem::{FieldError, ProblemBody};
 
 /// The document without its routes.
 pub(super) fn base() -> OpenApi {
@@ -28,6 +29,9 @@ pub(super) fn base() -> OpenApi {
     let bearer = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
     let components = ComponentsBuilder::new()
         .security_scheme("key", bearer)
+        // What every route names by reference.
+        .schema_from::<ProblemBody>()
+        .schema_from::<FieldError>()
         .build();
     OpenApiBuilder::new()
         .info(info)

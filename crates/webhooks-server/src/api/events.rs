@@ -40,7 +40,7 @@ pub(super) struct ListParams {
 /// Events, newest first. Needs `events:read`.
 #[utoipa::path(
     get, path = "/events", tag = "events", params(ListParams),
-    responses((status = OK, description = "A page", body = PageView<EventView>), (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")),
+    responses((status = OK, description = "A page", body = PageView<EventView>), ProblemBody),
 )]
 pub(super) async fn list(
     State(api): State<Api>,
@@ -74,7 +74,7 @@ pub(super) async fn list(
 /// One event. Needs `events:read`.
 #[utoipa::path(
     get, path = "/events/{id}", tag = "events", params(("id" = String, Path, description = "The id of the event")),
-    responses((status = OK, description = "The event", body = EventView), (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")),
+    responses((status = OK, description = "The event", body = EventView), ProblemBody),
 )]
 pub(super) async fn get(
     State(api): State<Api>,
@@ -88,7 +88,7 @@ pub(super) async fn get(
 /// The envelope of an event, byte by byte as its requests carry it. Needs `payloads:read`.
 #[utoipa::path(
     get, path = "/events/{id}/payload", tag = "events", params(("id" = String, Path, description = "The id of the event")),
-    responses((status = OK, description = "The envelope", body = Object, content_type = "application/json"), (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")),
+    responses((status = OK, description = "The envelope", body = Object, content_type = "application/json"), ProblemBody),
 )]
 pub(super) async fn payload(
     State(api): State<Api>,
@@ -117,7 +117,7 @@ pub(super) struct ChangedView {
 /// Drops the payload of an event; what waits of it is cancelled. Needs `deliveries:purge`.
 #[utoipa::path(
     delete, path = "/events/{id}/payload", tag = "events", params(("id" = String, Path, description = "The id of the event")),
-    responses((status = OK, description = "How many deliveries that changed", body = ChangedView), (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")),
+    responses((status = OK, description = "How many deliveries that changed", body = ChangedView), ProblemBody),
 )]
 pub(super) async fn erase_payload(
     State(api): State<Api>,
@@ -138,7 +138,7 @@ pub(super) struct DeliverInput {
 /// Sends an event to an endpoint that has no delivery of it. Needs `deliveries:write`.
 #[utoipa::path(
     post, path = "/events/{id}/deliveries", tag = "events", params(("id" = String, Path, description = "The id of the event")), request_body = DeliverInput,
-    responses((status = CREATED, description = "The delivery", body = DeliveryView), (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")),
+    responses((status = CREATED, description = "The delivery", body = DeliveryView), ProblemBody),
 )]
 pub(super) async fn deliver(
     State(api): State<Api>,

@@ -113,7 +113,7 @@ pub(super) struct DryRun {
     responses(
         (status = ACCEPTED, description = "The job", body = JobView),
         (status = OK, description = "A dry run: what would be looked at", body = DryRun),
-        (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json"),
+        ProblemBody,
     ),
 )]
 pub(super) async fn create(
@@ -153,7 +153,7 @@ pub(super) struct ListParams {
 /// Jobs, newest first; kept for 30 days. Needs `deliveries:read`.
 #[utoipa::path(
     get, path = "/jobs", tag = "jobs", params(ListParams),
-    responses((status = OK, description = "A page", body = PageView<JobView>), (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")),
+    responses((status = OK, description = "A page", body = PageView<JobView>), ProblemBody),
 )]
 pub(super) async fn list(
     State(api): State<Api>,
@@ -176,7 +176,7 @@ pub(super) async fn list(
 /// One job. Needs `deliveries:read`.
 #[utoipa::path(
     get, path = "/jobs/{id}", tag = "jobs", params(("id" = String, Path, description = "The id of the job")),
-    responses((status = OK, description = "The job", body = JobView), (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")),
+    responses((status = OK, description = "The job", body = JobView), ProblemBody),
 )]
 pub(super) async fn get(
     State(api): State<Api>,
@@ -190,7 +190,7 @@ pub(super) async fn get(
 /// Stops a job. What it has changed stays changed. Needs `deliveries:write`.
 #[utoipa::path(
     post, path = "/jobs/{id}/stop", tag = "jobs", params(("id" = String, Path, description = "The id of the job")),
-    responses((status = ACCEPTED, description = "The job", body = JobView), (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")),
+    responses((status = ACCEPTED, description = "The job", body = JobView), ProblemBody),
 )]
 pub(super) async fn stop(
     State(api): State<Api>,

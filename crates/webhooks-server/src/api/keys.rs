@@ -30,7 +30,7 @@ pub(super) struct ListParams {
 /// API keys, by id. Needs `keys:admin`.
 #[utoipa::path(
     get, path = "/api-keys", tag = "admin", params(ListParams),
-    responses((status = OK, description = "A page", body = PageView<KeyView>), (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")),
+    responses((status = OK, description = "A page", body = PageView<KeyView>), ProblemBody),
 )]
 pub(super) async fn list(
     State(api): State<Api>,
@@ -52,7 +52,7 @@ pub(super) async fn list(
 /// `keys:admin`.
 #[utoipa::path(
     post, path = "/api-keys", tag = "admin", request_body = KeyRequest,
-    responses((status = CREATED, description = "The key", body = NewKey), (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")),
+    responses((status = CREATED, description = "The key", body = NewKey), ProblemBody),
 )]
 pub(super) async fn create(
     State(api): State<Api>,
@@ -66,7 +66,7 @@ pub(super) async fn create(
 /// One key. Needs `keys:admin`.
 #[utoipa::path(
     get, path = "/api-keys/{id}", tag = "admin", params(("id" = String, Path, description = "The id of the key")),
-    responses((status = OK, description = "The key", body = KeyView), (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")),
+    responses((status = OK, description = "The key", body = KeyView), ProblemBody),
 )]
 pub(super) async fn get(
     State(api): State<Api>,
@@ -81,7 +81,7 @@ pub(super) async fn get(
 #[utoipa::path(
     patch, path = "/api-keys/{id}", tag = "admin", params(("id" = String, Path, description = "The id of the key")),
     request_body(content = KeyPatch, content_type = "application/merge-patch+json"),
-    responses((status = OK, description = "The key", body = KeyView), (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")),
+    responses((status = OK, description = "The key", body = KeyView), ProblemBody),
 )]
 pub(super) async fn patch(
     State(api): State<Api>,
@@ -97,7 +97,7 @@ pub(super) async fn patch(
 /// Ends a key. Other processes take it for 5 more seconds at most. Needs `keys:admin`.
 #[utoipa::path(
     delete, path = "/api-keys/{id}", tag = "admin", params(("id" = String, Path, description = "The id of the key")),
-    responses((status = NO_CONTENT, description = "Ended"), (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")),
+    responses((status = NO_CONTENT, description = "Ended"), ProblemBody),
 )]
 pub(super) async fn delete(
     State(api): State<Api>,
@@ -120,7 +120,7 @@ pub(super) struct RotateKeyInput {
 /// Gives a key another text, which is shown in this answer alone. Needs `keys:admin`.
 #[utoipa::path(
     post, path = "/api-keys/{id}/rotate", tag = "admin", params(("id" = String, Path, description = "The id of the key")), request_body = Option<RotateKeyInput>,
-    responses((status = OK, description = "The key", body = NewKey), (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")),
+    responses((status = OK, description = "The key", body = NewKey), ProblemBody),
 )]
 pub(super) async fn rotate(
     State(api): State<Api>,

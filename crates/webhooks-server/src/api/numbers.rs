@@ -32,7 +32,7 @@ pub(super) struct InfoView {
 /// What the system is. Needs `metrics:read`.
 #[utoipa::path(
     get, path = "/info", tag = "system",
-    responses((status = OK, description = "What it is", body = InfoView), (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")),
+    responses((status = OK, description = "What it is", body = InfoView), ProblemBody),
 )]
 pub(super) async fn info(
     State(api): State<Api>,
@@ -50,7 +50,7 @@ pub(super) async fn info(
 /// The system in numbers. Needs `metrics:read`.
 #[utoipa::path(
     get, path = "/metrics", tag = "numbers",
-    responses((status = OK, description = "The numbers", body = NumbersView), (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")),
+    responses((status = OK, description = "The numbers", body = NumbersView), ProblemBody),
 )]
 pub(super) async fn metrics(
     State(api): State<Api>,
@@ -63,7 +63,7 @@ pub(super) async fn metrics(
 /// The processes that deliver. Needs `metrics:read`.
 #[utoipa::path(
     get, path = "/workers", tag = "numbers",
-    responses((status = OK, description = "The processes", body = Vec<WorkerView>), (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")),
+    responses((status = OK, description = "The processes", body = Vec<WorkerView>), ProblemBody),
 )]
 pub(super) async fn workers(
     State(api): State<Api>,
@@ -110,7 +110,7 @@ pub(super) struct StatsView {
 /// What was sent, delivered, failed and given up, over time. Needs `metrics:read`.
 #[utoipa::path(
     get, path = "/stats", tag = "numbers", params(StatsParams),
-    responses((status = OK, description = "The numbers", body = StatsView), (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")),
+    responses((status = OK, description = "The numbers", body = StatsView), ProblemBody),
 )]
 pub(super) async fn stats(
     State(api): State<Api>,

@@ -136,7 +136,7 @@ pub(super) struct BatchProblem {
     responses(
         (status = ACCEPTED, description = "Stored", body = Receipt),
         (status = OK, description = "It was stored before", body = Receipt),
-        (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json"),
+        ProblemBody,
     ),
 )]
 pub(super) async fn send(
@@ -180,7 +180,7 @@ pub(super) async fn send(
     post, path = "/events/batch", tag = "events", request_body = BatchInput,
     responses(
         (status = OK, description = "What became of each, in order", body = BatchResults),
-        (status = "default", description = "A problem: nothing is stored", body = ProblemBody, content_type = "application/problem+json"),
+        ProblemBody,
     ),
 )]
 pub(super) async fn send_batch(

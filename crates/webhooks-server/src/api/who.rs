@@ -29,7 +29,7 @@ pub(super) struct Me {
 /// Who you are, and what you may do.
 #[utoipa::path(
     get, path = "/me", tag = "system",
-    responses((status = OK, description = "The caller", body = Me), (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")),
+    responses((status = OK, description = "The caller", body = Me), ProblemBody),
 )]
 pub(super) async fn me(caller: Caller) -> Json<Me> {
     Json(Me {
@@ -91,7 +91,7 @@ impl From<(String, AuditEntry)> for AuditView {
 /// What was done, newest first; kept for 90 days. Needs `audit:read`.
 #[utoipa::path(
     get, path = "/audit", tag = "admin", params(AuditParams),
-    responses((status = OK, description = "A page", body = PageView<AuditView>), (status = "default", description = "A problem", body = ProblemBody, content_type = "application/problem+json")),
+    responses((status = OK, description = "A page", body = PageView<AuditView>), ProblemBody),
 )]
 pub(super) async fn audit(
     State(api): State<Api>,

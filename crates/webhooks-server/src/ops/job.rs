@@ -75,8 +75,8 @@ pub(crate) struct Job {
     pub(crate) finished_at: Option<Timestamp>,
     /// Why it failed.
     pub(crate) problem: Option<String>,
-    /// The process that runs it.
-    pub(crate) runner: Arc<str>,
+    /// Who goes on with it: another name means that it was taken over.
+    pub(crate) run: Arc<str>,
     /// Everything from here up was looked at.
     pub(crate) before: Option<DeliveryId>,
 }

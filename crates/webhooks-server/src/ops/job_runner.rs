@@ -35,8 +35,6 @@ const LOOKED_AT: usize = 1_000;
 pub(crate) struct JobRunner {
     system: WebhookSystem,
     pub(super) jobs: Documents,
-    /// What this process is called in jobs.
-    pub(super) name: Arc<str>,
 }
 
 impl JobRunner {
@@ -45,7 +43,6 @@ impl JobRunner {
         Arc::new(Self {
             jobs: Documents::new(system.clone(), "job"),
             system,
-            name: Uuid::now_v7().to_string().into(),
         })
     }
 
@@ -59,16 +56,22 @@ impl JobRunner {
         });
     }
 
-    /// Runs a job of this process to its end.
+    /// The name of a run, which stands in its job. Each has its own, also in one process: one that comes
+    /// back after its job was taken over finds another name there, and ends.
+    pub(super) fn new_run() -> Arc<str> {
+        Uuid::now_v7().to_string().into()
+    }
+
+    /// Runs a job to its end; its run is named in it.
     pub(super) fn start(self: &Arc<Self>, job: Kept<Job>) {
         let runner = self.clone();
         tokio::spawn(async move { runner.run(job).await });
     }
 
-    /// Goes on with a job until it has ended, or is another process's.
+    /// Goes on with a job until it has ended, or is another run's.
     async fn run(&self, mut job: Kept<Job>) {
         tracing::info!(job_id = job.id, "a job goes on");
-        while job.value.state == JobState::Running && *job.value.runner == *self.name {
+        while job.value.state == JobState::Running {
             match self.step(&job.value).await {
                 Ok(stepped) => match self.keep(job, stepped).await {
                     Some(kept) => job = kept,
@@ -122,7 +125,7 @@ impl JobRunner {
         Ok(job)
     }
 
-    /// Keeps what a step has come to; `None` if another process runs the job.
+    /// Keeps what a step has come to; `None` if another run has the job.
     async fn keep(&self, before: Kept<Job>, stepped: Job) -> Option<Kept<Job>> {
         let mut kept = Kept {
             value: stepped,
@@ -135,7 +138,7 @@ impl JobRunner {
                     // Somebody wants it to stop, or has taken it over.
                     let stored = self.jobs.get::<Job>(&kept.id).await;
                     match stored {
-                        Ok(Some(stored)) if stored.value.runner == kept.value.runner => {
+                        Ok(Some(stored)) if stored.value.run == kept.value.run => {
                             kept.value.stop |= stored.value.stop;
                             kept.revision = stored.revision;
                         }
@@ -194,7 +197,7 @@ async fn take_over(runner: &Weak<JobRunner>) -> Option<()> {
         }
     };
     for mut job in silent {
-        job.value.runner = runner.name.clone();
+        job.value.run = JobRunner::new_run();
         if let Ok(now) = runner.jobs.now() {
             job.value.updated_at = now;
         }

@@ -8,6 +8,7 @@ use webhooks_core::Timestamp;
 use super::audit::Action;
 use super::delivery_filter::DeliveryFilter;
 use super::job::{Job, JobAction, JobState};
+use super::job_runner::JobRunner;
 use super::operations::Ops;
 use crate::access::{Caller, Scope};
 use crate::documents::Kept;
@@ -87,7 +88,7 @@ impl Ops {
                 updated_at: now,
                 finished_at: None,
                 problem: None,
-                runner: self.runner.name.clone(),
+                run: JobRunner::new_run(),
                 before: None,
             },
         };
