@@ -69,6 +69,7 @@ const OWNED: &[(&str, &[&str])] = &[
     ("hyper", &["webhooks-delivery", "webhooks-cli"]),
     ("hyper-util", &["webhooks-delivery", "webhooks-cli"]),
     ("hyper-rustls", &["webhooks-delivery"]),
+    ("jsonschema", &["webhooks-server"]),
     ("prometheus-client", &["webhooks-telemetry"]),
     (
         "axum",

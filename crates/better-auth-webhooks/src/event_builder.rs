@@ -97,6 +97,12 @@ impl OutgoingEvent {
         self
     }
 
+    /// The event's data as JSON that was read already, which is not copied. It is sent byte by byte.
+    pub fn raw_data(mut self, data: Box<RawValue>) -> Self {
+        self.data = EventData(Ok(data));
+        self
+    }
+
     /// How urgent it is among the deliveries of an endpoint. Defaults to normal.
     pub const fn priority(mut self, priority: Priority) -> Self {
         self.priority = priority;
@@ -254,7 +260,6 @@ impl EventBuilder {
     /// that does not exist or is disabled; and
     /// [`IdempotencyKeyReused`](crate::WebhookError::IdempotencyKeyReused).
     pub async fn send(self) -> Result<SendReceipt> {
-        let event = &self.event;
-        self.system.send(&event.options(), event.event_data()).await
+        self.system.send_event(&self.event).await
     }
 }

@@ -51,6 +51,15 @@ impl WebhookSystem {
         self.send(&SendOptions::new(event), &data).await
     }
 
+    /// Sends one event with its options, as [`send_webhook`](Self::send_webhook) does.
+    ///
+    /// # Errors
+    ///
+    /// As [`send_webhook`](Self::send_webhook).
+    pub async fn send_event(&self, event: &OutgoingEvent) -> Result<SendReceipt> {
+        self.send(&event.options(), event.event_data()).await
+    }
+
     #[tracing::instrument(
         name = "send",
         skip_all,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use webhooks_core::storage::WebhookStorage;
-use webhooks_core::{Result, Snapshot, WebhookError, check_endpoint_id};
+use webhooks_core::{CircuitState, Result, Snapshot, WebhookError, check_endpoint_id};
 use webhooks_delivery::{EndpointMetrics, Metrics, NoticeStream, Pipeline};
 
 use crate::endpoint_rules::EndpointRules;
@@ -138,6 +138,16 @@ impl WebhookSystem {
         Ok(EndpointMetrics::new(
             id, counts, attempts, circuit, in_flight,
         ))
+    }
+
+    /// The circuit of an endpoint, as this process sees it; closed for one that it does not know.
+    ///
+    /// # Errors
+    ///
+    /// [`WebhookError::StorageError`] and [`WebhookError::InvalidConfig`]; see [`WebhookSystem`].
+    pub fn circuit(&self, endpoint_id: &str) -> Result<CircuitState> {
+        let attempts = self.pipeline()?.endpoint_attempts(endpoint_id);
+        Ok(attempts.map_or(CircuitState::Closed, |(_, circuit, _)| circuit.state))
     }
 
     /// Everything that happens from now on: deliveries that arrive, are retried or given up,

@@ -5,16 +5,21 @@ mod authenticate;
 mod caller;
 mod keys;
 mod limits;
+mod proxies;
+mod root_key;
 mod scope;
+mod server_secret;
+mod sessions;
+mod tenant_tokens;
+mod window;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::ConnectInfo;
+use http::HeaderValue;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
-use sha2::{Digest, Sha256};
 use webhooks_core::Timestamp;
 
 pub(crate) use self::api_key::{ApiKey, KeyTerms, KeyText};
@@ -22,7 +27,13 @@ pub use self::authenticate::Authenticate;
 pub use self::caller::{Caller, Via};
 pub(crate) use self::keys::ApiKeys;
 pub(crate) use self::limits::{Limits, Rates};
+pub(crate) use self::proxies::Proxies;
+pub(crate) use self::root_key::RootKey;
 pub use self::scope::{Role, Scope, Scopes};
+pub(crate) use self::server_secret::ServerSecret;
+pub(crate) use self::sessions::Sessions;
+use self::sessions::Shown;
+pub(crate) use self::tenant_tokens::TenantTokens;
 use crate::problem::Problem;
 
 /// How long the answer to a bad key takes at least: guesses cost time.
@@ -36,31 +47,14 @@ pub(crate) struct Access {
     pub(crate) host: Option<Arc<dyn Authenticate>>,
     /// The key that opens everything, if there is one.
     pub(crate) root: Option<RootKey>,
+    /// Tokens of tenants.
+    pub(crate) tokens: Arc<TenantTokens>,
+    /// Sessions of browsers.
+    pub(crate) sessions: Sessions,
+    /// Who is believed where a request comes from.
+    pub(crate) proxies: Proxies,
     /// How often each may call.
-    pub(crate) limits: Limits,
-}
-
-/// A key that opens everything and is kept nowhere: SHA-256 of it.
-#[derive(Clone, Copy)]
-pub(crate) struct RootKey([u8; 32]);
-
-impl RootKey {
-    /// That of this text.
-    pub(crate) fn new(text: &str) -> Self {
-        Self(Sha256::digest(text.as_bytes()).into())
-    }
-
-    /// Whether this text is the key, in a time that does not depend on it.
-    fn is(self, text: &str) -> bool {
-        use ctutils::CtEq;
-        self.0.ct_eq(&Self::new(text).0).into()
-    }
-}
-
-impl std::fmt::Debug for RootKey {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("RootKey(..)")
-    }
+    pub(crate) limits: Arc<Limits>,
 }
 
 impl Access {
@@ -72,12 +66,57 @@ impl Access {
     pub(crate) async fn caller(&self, parts: &Parts) -> Result<Caller, Problem> {
         let now = self.keys.documents().now()?;
         let caller = match bearer(parts)? {
-            Some(text) => self.bearer(text, address(parts), now).await?,
-            None => self.host(parts).await?,
+            Some(text) => self.bearer(text, self.proxies.client(parts), now).await?,
+            None => match self.of_session(parts, now).await? {
+                Some(caller) => caller,
+                None => self.host(parts).await?,
+            },
         };
         self.limits
             .take(&caller.actor, caller.tenant.is_some(), now)?;
         Ok(caller)
+    }
+
+    /// Begins a session of whoever shows a key with this request; the cookie that stands for it.
+    ///
+    /// # Errors
+    ///
+    /// As [`caller`](Self::caller); 401 for what is no key.
+    pub(crate) async fn begin_session(
+        &self,
+        parts: &Parts,
+    ) -> Result<(Caller, HeaderValue), Problem> {
+        let caller = self.caller(parts).await?;
+        let text = bearer(parts)?.unwrap_or_default();
+        let root = self.root.filter(|root| root.is(text));
+        let key = KeyText::parse(text).map(|text| Shown::Key(text.id));
+        let shown = root.map(|root| Shown::Root(root.mark())).or(key);
+        let shown = shown.ok_or_else(Problem::unauthorized)?;
+        let cookie = self.sessions.begin(shown, parts).await?;
+        Ok((caller, cookie))
+    }
+
+    /// Who has the session of this request.
+    async fn of_session(&self, parts: &Parts, now: Timestamp) -> Result<Option<Caller>, Problem> {
+        let Some(session) = self.sessions.of(parts).await? else {
+            return Ok(None);
+        };
+        let caller = match session.shown {
+            Shown::Root(mark) => {
+                let root = self.root.filter(|root| root.mark() == mark);
+                root.map(|_| Caller::host("root", Role::Admin.scopes()))
+            }
+            Shown::Key(id) => {
+                let key = self.keys.live(&id, now).await?;
+                let from = self.proxies.client(parts);
+                let key = key.filter(|key| key.is_allowed_from(from));
+                key.map(|key| of_key(&id, &key))
+            }
+        };
+        Ok(caller.map(|caller| Caller {
+            via: Via::Cookie,
+            ..caller
+        }))
     }
 
     /// Who calls, as the host knows it.
@@ -94,43 +133,57 @@ impl Access {
         now: Timestamp,
     ) -> Result<Caller, Problem> {
         if self.root.is_some_and(|root| root.is(text)) {
-            return Ok(Caller {
-                via: Via::Bearer,
-                ..Caller::host("root", Role::Admin.scopes())
-            });
+            let caller = Caller::host("root", Role::Admin.scopes());
+            return Ok(by_bearer(caller));
         }
-        let text = KeyText::parse(text);
+        let key = KeyText::parse(text);
         // Who is known is not refused for what strangers guess.
-        if !text
-            .as_ref()
-            .is_some_and(|text| self.keys.were_given(text, now))
-        {
+        let is_known = |key: &KeyText| self.keys.were_given(key, now);
+        let token = match TenantTokens::is_token(text) {
+            true => self.tokens.read(text).await?,
+            false => None,
+        };
+        if let Some(token) = token {
+            let caller = Caller::host(format!("token:{}", token.id), token.scopes);
+            let caller = Caller {
+                expires_at: Some(token.expires_at),
+                ..caller.for_tenant(token.tenant)
+            };
+            return Ok(by_bearer(caller));
+        }
+        if !key.as_ref().is_some_and(is_known) {
             self.limits.may_guess(from, now)?;
         }
-        let found = match text {
+        let found = match key {
             Some(text) => self.keys.find(&text).await?.map(|key| (text.id, key)),
             None => None,
         };
-        let is_allowed = |key: &ApiKey| {
-            let mut networks = key.allowed_cidrs.iter();
-            let from = from.map(|from| from.to_canonical());
-            key.allowed_cidrs.is_empty()
-                || from.is_some_and(|from| networks.any(|network| network.contains(&from)))
-        };
-        let Some((id, key)) = found.filter(|(_, key)| is_allowed(key)) else {
+        let Some((id, key)) = found.filter(|(_, key)| key.is_allowed_from(from)) else {
             self.limits.bad_key(from, now);
             tokio::time::sleep(REFUSAL).await;
             return Err(Problem::unauthorized());
         };
-        let caller = Caller {
-            via: Via::Bearer,
-            expires_at: key.expires_at,
-            ..Caller::host(format!("key:{id}"), key.scopes)
-        };
-        Ok(match &key.tenant {
-            Some(tenant) => caller.for_tenant(tenant.clone()),
-            None => caller,
-        })
+        Ok(by_bearer(of_key(&id, &key)))
+    }
+}
+
+/// Who has this key.
+fn of_key(id: &str, key: &ApiKey) -> Caller {
+    let caller = Caller {
+        expires_at: key.expires_at,
+        ..Caller::host(format!("key:{id}"), key.scopes)
+    };
+    match &key.tenant {
+        Some(tenant) => caller.for_tenant(tenant.clone()),
+        None => caller,
+    }
+}
+
+/// The same, who has shown it by `Authorization`.
+fn by_bearer(caller: Caller) -> Caller {
+    Caller {
+        via: Via::Bearer,
+        ..caller
     }
 }
 
@@ -144,10 +197,4 @@ fn bearer(parts: &Parts) -> Result<Option<&str>, Problem> {
     let bearer = split.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
     let key = bearer.map(|(_, key)| key.trim());
     key.map(Some).ok_or_else(Problem::unauthorized)
-}
-
-/// Where a request comes from, if whoever serves tells that.
-fn address(parts: &Parts) -> Option<IpAddr> {
-    let from = parts.extensions.get::<ConnectInfo<SocketAddr>>();
-    from.map(|ConnectInfo(address)| address.ip())
 }

@@ -11,8 +11,10 @@ mod delivery_params;
 mod document;
 mod endpoint_actions;
 mod endpoints;
+mod event_types;
 mod events;
 mod health;
+mod idempotency;
 mod jobs;
 mod keys;
 mod numbers;
@@ -20,8 +22,10 @@ mod precondition;
 mod query;
 mod request;
 mod sending;
+mod session;
 mod shapes;
 mod state;
+mod tenants;
 mod who;
 
 use axum::Router;
@@ -58,14 +62,15 @@ pub(crate) fn routes(api: Api) -> (Router, OpenApi) {
 fn v1(api: &Api) -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .routes(routes!(who::me))
+        .routes(routes!(session::begin, session::end))
         .routes(routes!(numbers::info))
         .routes(routes!(document::openapi))
         .merge(sending::routes(api))
+        .merge(creating(api))
         .routes(routes!(events::list))
         .routes(routes!(events::get))
         .routes(routes!(events::payload, events::erase_payload))
-        .routes(routes!(events::deliver))
-        .routes(routes!(endpoints::list, endpoints::create))
+        .routes(routes!(endpoints::list))
         .routes(routes!(
             endpoints::get,
             endpoints::put,
@@ -78,7 +83,7 @@ fn v1(api: &Api) -> OpenApiRouter<Api> {
         .routes(routes!(endpoint_actions::disable))
         .routes(routes!(endpoint_actions::verify))
         .routes(routes!(endpoint_actions::test))
-        .routes(routes!(endpoint_actions::rotate_secret))
+        .routes(routes!(endpoint_actions::secret))
         .routes(routes!(endpoint_actions::metrics))
         .routes(routes!(deliveries::list))
         .routes(routes!(deliveries::count))
@@ -90,17 +95,40 @@ fn v1(api: &Api) -> OpenApiRouter<Api> {
         .routes(routes!(dead_letters::groups))
         .routes(routes!(dead_letters::get, dead_letters::purge))
         .routes(routes!(dead_letters::replay))
+        .routes(routes!(event_types::list))
+        .routes(routes!(event_types::import))
+        .routes(routes!(event_types::export))
+        .routes(routes!(
+            event_types::get,
+            event_types::put,
+            event_types::delete
+        ))
         .routes(routes!(numbers::metrics))
         .routes(routes!(numbers::stats))
         .routes(routes!(numbers::workers))
-        .routes(routes!(jobs::list, jobs::create))
+        .routes(routes!(jobs::list))
         .routes(routes!(jobs::get))
         .routes(routes!(jobs::stop))
-        .routes(routes!(keys::list, keys::create))
+        .routes(routes!(tenants::list))
+        .routes(routes!(tenants::revoke))
+        .routes(routes!(keys::list))
         .routes(routes!(keys::get, keys::patch, keys::delete))
-        .routes(routes!(keys::rotate))
         .routes(routes!(who::audit))
         .layer(DefaultBodyLimit::max(MAX_BODY))
+}
+
+/// The routes that create something, once for each idempotency key.
+fn creating(api: &Api) -> OpenApiRouter<Api> {
+    let once = axum::middleware::from_fn_with_state(api.clone(), idempotency::once);
+    OpenApiRouter::new()
+        .routes(routes!(endpoints::create))
+        .routes(routes!(endpoint_actions::rotate_secret))
+        .routes(routes!(events::deliver))
+        .routes(routes!(jobs::create))
+        .routes(routes!(keys::create))
+        .routes(routes!(keys::rotate))
+        .routes(routes!(tenants::issue_token))
+        .layer(once)
 }
 
 /// The answer where there is no route.

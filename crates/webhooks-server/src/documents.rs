@@ -94,10 +94,15 @@ impl Documents {
 
     /// Whether there was one.
     pub(crate) async fn delete(&self, id: &str) -> Result<bool, Problem> {
-        let now = self.system.now()?;
-        let store = self.store()?;
-        let deleted = store.delete(self.kind, id, Expected::Any, now).await?;
+        let deleted = self.delete_if(id, Expected::Any).await?;
         Ok(deleted == Deleted::Deleted)
+    }
+
+    /// Deletes a value, if what is there is what is expected.
+    pub(crate) async fn delete_if(&self, id: &str, expected: Expected) -> Result<Deleted, Problem> {
+        let now = self.system.now()?;
+        let deleted = self.store()?.delete(self.kind, id, expected, now);
+        Ok(deleted.await?)
     }
 
     /// Where documents are kept.

@@ -24,6 +24,7 @@ mod api;
 mod documents;
 mod ops;
 mod problem;
+mod remembered;
 mod server;
 
 pub use self::access::{Authenticate, Caller, Role, Scope, Scopes, Via};

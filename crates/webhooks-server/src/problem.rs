@@ -98,6 +98,16 @@ impl Problem {
         Self::new(StatusCode::CONFLICT, "wrong-state", detail)
     }
 
+    /// There is such a thing already.
+    pub(crate) fn exists(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::CONFLICT, "exists", detail)
+    }
+
+    /// What is there is not what the caller has seen.
+    pub(crate) fn changed(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::PRECONDITION_FAILED, "changed", detail)
+    }
+
     /// Nobody knows who calls. What is wrong with a key is not told.
     pub(crate) fn unauthorized() -> Self {
         let detail = "the request needs a key: Authorization: Bearer <key>";
@@ -132,7 +142,7 @@ impl Problem {
     }
 
     /// When to try again.
-    fn after(mut self, time: Duration) -> Self {
+    pub(crate) fn after(mut self, time: Duration) -> Self {
         self.0.retry_after = Some(time);
         self
     }
@@ -148,6 +158,12 @@ impl Problem {
         let detail = self.0.detail.clone().into_owned();
         let pointer = pointer.into();
         self.0.errors.push(FieldError { pointer, detail });
+        self
+    }
+
+    /// Names parts of the body that are wrong, each with what is wrong there.
+    pub(crate) fn with_errors(mut self, errors: Vec<FieldError>) -> Self {
+        self.0.errors = errors;
         self
     }
 

@@ -1,19 +1,27 @@
 //! The server: a system behind routes.
 
+use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use axum::Router;
+use better_auth_webhooks::storage::MAX_PAGE;
 use better_auth_webhooks::{RateLimitConfig, WebhookSystem};
+use ipnet::IpNet;
 use utoipa::openapi::OpenApi;
 use webhooks_core::{Result, WebhookError};
 
-use crate::access::{Access, ApiKeys, Authenticate, Limits, Rates, RootKey};
+use crate::access::{
+    Access, ApiKeys, Authenticate, Limits, Proxies, Rates, RootKey, ServerSecret, Sessions,
+    TenantTokens,
+};
 use crate::api::{self, Api};
 use crate::documents::Documents;
-use crate::ops::{JobRunner, Ops};
+use crate::ops::{JobRunner, Ops, OpsParts};
 
 /// The shortest root key, in bytes.
 const MIN_ROOT_KEY: usize = 32;
+/// Endpoints that a tenant's callers may have, if nobody says otherwise.
+const MAX_ENDPOINTS_PER_TENANT: usize = 100;
 
 /// The HTTP API of a system, to be mounted or served alone.
 #[derive(Debug)]
@@ -28,6 +36,10 @@ impl Server {
         ServerBuilder {
             system,
             root_key: None,
+            server_secrets: Vec::new(),
+            proxies: Proxies::default(),
+            max_endpoints_per_tenant: MAX_ENDPOINTS_PER_TENANT,
+            reveals_secrets: false,
             host: None,
             rates: Rates {
                 operators: RateLimitConfig {
@@ -59,11 +71,14 @@ impl Server {
 }
 
 /// What a [`Server`] is made with.
-#[derive(Debug)]
 #[must_use = "a server is made by `build`"]
 pub struct ServerBuilder {
     system: WebhookSystem,
     root_key: Option<String>,
+    server_secrets: Vec<String>,
+    proxies: Proxies,
+    max_endpoints_per_tenant: usize,
+    reveals_secrets: bool,
     host: Option<Arc<dyn Authenticate>>,
     rates: Rates,
 }
@@ -73,6 +88,35 @@ impl ServerBuilder {
     /// bytes.
     pub fn root_key(mut self, key: impl Into<String>) -> Self {
         self.root_key = Some(key.into());
+        self
+    }
+
+    /// What this server signs tokens of tenants with: Base64 of 32 random bytes or more. The first one
+    /// that is given signs, each verifies. With none, the servers of a storage make one and keep it
+    /// there, where whoever reads the storage can read it.
+    pub fn server_secret(mut self, secret: impl Into<String>) -> Self {
+        self.server_secrets.push(secret.into());
+        self
+    }
+
+    /// Proxies that are believed when they say by `Forwarded` or `X-Forwarded-For` whom they forward. By
+    /// default none are, and a request comes from where its connection does.
+    pub fn trusted_proxies(mut self, networks: impl IntoIterator<Item = IpNet>) -> Self {
+        self.proxies = Proxies(networks.into_iter().collect());
+        self
+    }
+
+    /// Endpoints that a tenant's callers may have at most, 1 to 1,000; 100 by default. Those who run
+    /// the system may make more for it.
+    pub const fn max_endpoints_per_tenant(mut self, most: usize) -> Self {
+        self.max_endpoints_per_tenant = most;
+        self
+    }
+
+    /// Whether secrets of endpoints can be read again by callers with `endpoints:secrets` who run the
+    /// system. Off by default.
+    pub const fn reveal_secrets(mut self, reveals: bool) -> Self {
+        self.reveals_secrets = reveals;
         self
     }
 
@@ -114,25 +158,58 @@ impl ServerBuilder {
         }
         self.rates.operators.validate()?;
         self.rates.tenants.validate()?;
-        let keys = Documents::new(self.system.clone(), "api_key");
-        let keys = Arc::new(ApiKeys::new(keys));
+        if !(1..=MAX_PAGE).contains(&self.max_endpoints_per_tenant) {
+            let most = self.max_endpoints_per_tenant;
+            let text = format!("max_endpoints_per_tenant is {most}, it needs 1 to {MAX_PAGE}");
+            return Err(WebhookError::InvalidConfig(text.into()));
+        }
+        let documents = |kind| Documents::new(self.system.clone(), kind);
+        let keys = Arc::new(ApiKeys::new(documents("api_key")));
+        let secret = ServerSecret::new(&self.server_secrets, documents("server_secret"))?;
+        let tokens = TenantTokens::new(Arc::new(secret), documents("tenant_epoch"));
+        let tokens = Arc::new(tokens);
+        let limits = Arc::new(Limits::new(self.rates));
+        let idempotency = documents("idempotency");
         let access = Access {
             keys: keys.clone(),
+            tokens: tokens.clone(),
+            sessions: Sessions::new(documents("session")),
             host: self.host,
             root: self.root_key.as_deref().map(RootKey::new),
-            limits: Limits::new(self.rates),
+            proxies: self.proxies,
+            limits: limits.clone(),
         };
         let runner = JobRunner::new(self.system.clone());
         runner.watch();
         let text = Arc::new(OnceLock::new());
         let (router, document) = api::routes(Api {
-            ops: Ops::new(self.system, keys, runner),
+            ops: Ops::new(OpsParts {
+                system: self.system,
+                keys,
+                tokens,
+                limits,
+                runner,
+                max_endpoints_per_tenant: self.max_endpoints_per_tenant,
+                reveals_secrets: self.reveals_secrets,
+            }),
             access: Arc::new(access),
+            idempotency,
             document: text.clone(),
         });
         let json = document.to_json()?;
         // Nobody else has it yet.
         let _first = text.set(json);
         Ok(Server { router, document })
+    }
+}
+
+impl fmt::Debug for ServerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerBuilder")
+            .field("has_root_key", &self.root_key.is_some())
+            .field("server_secrets", &self.server_secrets.len())
+            .field("host", &self.host)
+            .field("rates", &self.rates)
+            .finish_non_exhaustive()
     }
 }

@@ -24,6 +24,8 @@ use webhooks_server::{Authenticate, Problem, Role, Scope, Scopes, Server};
 /// use those that say so.
 const ROUTES: &[(&str, &str, Option<Scope>, bool)] = &[
     ("get", "/me", None, true),
+    ("post", "/session", None, true),
+    ("delete", "/session", None, true),
     ("get", "/info", Some(Scope::MetricsRead), true),
     ("post", "/events", Some(Scope::EventsSend), true),
     ("post", "/events/batch", Some(Scope::EventsSend), true),
@@ -107,6 +109,12 @@ const ROUTES: &[(&str, &str, Option<Scope>, bool)] = &[
     ),
     (
         "get",
+        "/endpoints/{id}/secret",
+        Some(Scope::EndpointsSecrets),
+        true,
+    ),
+    (
+        "get",
         "/endpoints/{id}/metrics",
         Some(Scope::MetricsRead),
         true,
@@ -174,6 +182,50 @@ const ROUTES: &[(&str, &str, Option<Scope>, bool)] = &[
         Some(Scope::DeliveriesWrite),
         true,
     ),
+    ("get", "/event-types", Some(Scope::EventTypesRead), true),
+    (
+        "post",
+        "/event-types/import",
+        Some(Scope::EventTypesWrite),
+        false,
+    ),
+    (
+        "get",
+        "/event-types/export",
+        Some(Scope::EventTypesRead),
+        true,
+    ),
+    (
+        "get",
+        "/event-types/{name}",
+        Some(Scope::EventTypesRead),
+        true,
+    ),
+    (
+        "put",
+        "/event-types/{name}",
+        Some(Scope::EventTypesWrite),
+        false,
+    ),
+    (
+        "delete",
+        "/event-types/{name}",
+        Some(Scope::EventTypesWrite),
+        false,
+    ),
+    ("get", "/tenants", Some(Scope::EndpointsRead), false),
+    (
+        "post",
+        "/tenants/{tenant}/tokens",
+        Some(Scope::PortalIssue),
+        false,
+    ),
+    (
+        "post",
+        "/tenants/{tenant}/revoke",
+        Some(Scope::PortalIssue),
+        false,
+    ),
     ("get", "/api-keys", Some(Scope::KeysAdmin), false),
     ("post", "/api-keys", Some(Scope::KeysAdmin), false),
     ("get", "/api-keys/{id}", Some(Scope::KeysAdmin), false),
@@ -221,7 +273,8 @@ impl Things {
             "deliveries" | "dead-letters" => &self.delivery,
             _ => "abcdefgh",
         };
-        format!("/api/v1{}", route.replace("{id}", id))
+        let path = route.replace("{name}", "a.b").replace("{tenant}", "b");
+        format!("/api/v1{}", path.replace("{id}", id))
     }
 }
 
@@ -235,6 +288,9 @@ fn body(route: &str) -> Option<Value> {
         "/jobs" => Some(json!({ "action": "cancel", "all": true, "dry_run": true })),
         "/endpoints" | "/endpoints/{id}" => Some(endpoint),
         "/api-keys" => Some(json!({ "name": "k", "scopes": [] })),
+        "/event-types/import" => Some(json!({ "a.b": {} })),
+        "/event-types/{name}" => Some(json!({})),
+        "/tenants/{tenant}/tokens" => Some(json!({ "scopes": [] })),
         "/api-keys/{id}" => Some(json!({})),
         _ => None,
     }
@@ -302,11 +358,8 @@ async fn every_route_needs_its_scope_and_no_other() {
         );
         let alone = server.caller(&[*scope], None).await;
         let allowed = call(&alone, method, route, &path).await;
-        assert!(
-            ![401, 403].contains(&allowed.status),
-            "{method} {route}: {}",
-            allowed.text
-        );
+        let is_refused = allowed.status == 401 || allowed.text.contains("scope-missing");
+        assert!(!is_refused, "{method} {route}: {}", allowed.text);
         assert!(allowed.status < 500, "{method} {route}: {}", allowed.text);
     }
 }

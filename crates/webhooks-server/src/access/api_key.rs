@@ -1,5 +1,6 @@
 //! Keys of programs that call the API.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use base64::Engine;
@@ -128,13 +129,26 @@ impl ApiKey {
         self.previous = Some((before, previous_until));
     }
 
+    /// Whether it has not ended.
+    pub(crate) fn is_live(&self, now: Timestamp) -> bool {
+        self.expires_at.is_none_or(|end| now < end)
+    }
+
+    /// Whether it is taken from this address.
+    pub(crate) fn is_allowed_from(&self, from: Option<IpAddr>) -> bool {
+        let mut networks = self.allowed_cidrs.iter();
+        let from = from.map(|from| from.to_canonical());
+        self.allowed_cidrs.is_empty()
+            || from.is_some_and(|from| networks.any(|network| network.contains(&from)))
+    }
+
     /// Whether this is the key, in a time that does not depend on what is wrong with it.
     pub(crate) fn is(&self, text: &KeyText, now: Timestamp) -> bool {
         let hash = text.hash();
         let is_current = same(&self.hash, &hash);
         let previous = self.previous.as_ref();
         let is_previous = previous.is_some_and(|(kept, until)| same(kept, &hash) && now < *until);
-        (is_current || is_previous) && self.expires_at.is_none_or(|end| now < end)
+        (is_current || is_previous) && self.is_live(now)
     }
 }
 

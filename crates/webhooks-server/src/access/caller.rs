@@ -29,6 +29,8 @@ pub struct Caller {
 pub enum Via {
     /// By a key or a token in `Authorization`.
     Bearer,
+    /// By the cookie of a session.
+    Cookie,
     /// By what the host's [`Authenticate`](super::Authenticate) said.
     Host,
 }
@@ -38,6 +40,7 @@ impl Via {
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Bearer => "bearer",
+            Self::Cookie => "cookie",
             Self::Host => "host",
         }
     }

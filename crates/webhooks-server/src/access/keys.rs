@@ -1,20 +1,17 @@
 //! API keys, as the storage keeps them.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use better_auth_webhooks::storage::Expected;
-use tokio::time::Instant;
 use webhooks_core::Timestamp;
 
 use super::api_key::{ApiKey, KeyText, compare_in_vain};
 use crate::documents::{Documents, Kept};
 use crate::problem::Problem;
+use crate::remembered::Remembered;
 
-/// How long a key is taken for what it was: another node sees that it was revoked this much later.
-const KNOWN_FOR: Duration = Duration::from_secs(5);
-/// Keys that are remembered at most. With more in use each is read more often.
+/// Keys that are remembered at most.
 const MOST_KNOWN: usize = 4_096;
 /// How exactly the last use of a key is known. Each use that is noted costs a write.
 const USE_NOTED: Duration = Duration::from_secs(60);
@@ -24,16 +21,7 @@ const USE_NOTED: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(crate) struct ApiKeys {
     documents: Documents,
-    known: Mutex<HashMap<String, Known>>,
-}
-
-/// What was read of an id.
-#[derive(Clone, Debug)]
-struct Known {
-    /// None if there was no such key.
-    key: Option<Arc<ApiKey>>,
-    /// Until when that counts.
-    until: Instant,
+    known: Remembered<ApiKey>,
 }
 
 impl ApiKeys {
@@ -41,7 +29,7 @@ impl ApiKeys {
     pub(crate) fn new(documents: Documents) -> Self {
         Self {
             documents,
-            known: Mutex::default(),
+            known: Remembered::new(MOST_KNOWN),
         }
     }
 
@@ -67,12 +55,19 @@ impl ApiKeys {
         Ok(Some(key))
     }
 
+    /// The key with this id, if it has not ended.
+    pub(crate) async fn live(
+        &self,
+        id: &str,
+        now: Timestamp,
+    ) -> Result<Option<Arc<ApiKey>>, Problem> {
+        let key = self.read(id).await?;
+        Ok(key.filter(|key| key.is_live(now)))
+    }
+
     /// Whether this key was found of late. It need not be taken any more.
     pub(crate) fn were_given(&self, text: &KeyText, now: Timestamp) -> bool {
-        let known = self
-            .lock()
-            .get(&text.id)
-            .and_then(|known| known.key.clone());
+        let known = self.known.last(&text.id);
         known.is_some_and(|key| key.is(text, now))
     }
 
@@ -93,8 +88,10 @@ impl ApiKeys {
         let put = self.documents.put(&kept.id, &kept.value, expected, None);
         let changed = put.await?;
         match changed {
-            Some(_) => self.remember(&kept.id, Some(Arc::new(kept.value.clone()))),
-            None => self.forget(&kept.id),
+            Some(_) => self
+                .known
+                .remember(&kept.id, Some(Arc::new(kept.value.clone()))),
+            None => self.known.forget(&kept.id),
         }
         let conflict = || Problem::wrong_state("the key was changed meanwhile; try again");
         changed.map(drop).ok_or_else(conflict)
@@ -103,45 +100,19 @@ impl ApiKeys {
     /// Whether there was such a key.
     pub(crate) async fn delete(&self, id: &str) -> Result<bool, Problem> {
         let deleted = self.documents.delete(id).await?;
-        self.forget(id);
+        self.known.forget(id);
         Ok(deleted)
     }
 
     /// The key with this id, as it was a moment ago at most.
     async fn read(&self, id: &str) -> Result<Option<Arc<ApiKey>>, Problem> {
-        if let Some(known) = self.known(id) {
-            return Ok(known.key);
+        if let Some(known) = self.known.known(id) {
+            return Ok(known);
         }
         let key = self.documents.get::<ApiKey>(id).await?;
         let key = key.map(|kept| Arc::new(kept.value));
-        self.remember(id, key.clone());
+        self.known.remember(id, key.clone());
         Ok(key)
-    }
-
-    /// Takes note of what is kept under an id.
-    fn remember(&self, id: &str, key: Option<Arc<ApiKey>>) {
-        let mut known = self.lock();
-        if known.len() >= MOST_KNOWN {
-            let now = Instant::now();
-            known.retain(|_, known| known.until > now);
-            // Guesses at ids fill it, too: none of them may hold a place for longer than a moment.
-            if known.len() >= MOST_KNOWN {
-                known.clear();
-            }
-        }
-        let until = Instant::now() + KNOWN_FOR;
-        known.insert(id.to_owned(), Known { key, until });
-    }
-
-    /// What was read of an id lately.
-    fn known(&self, id: &str) -> Option<Known> {
-        let known = self.lock().get(id).cloned();
-        known.filter(|known| known.until > Instant::now())
-    }
-
-    /// The next request reads it anew.
-    fn forget(&self, id: &str) {
-        self.lock().remove(id);
     }
 
     /// Notes that the key was used. If that fails, the next use notes it.
@@ -161,10 +132,5 @@ impl ApiKeys {
                 "the use of a key is not noted"
             );
         }
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Known>> {
-        // What it holds is right at any moment, whoever panicked beside it.
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,19 +1,20 @@
 //! How often callers may call, and strangers may guess.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use better_auth_webhooks::{RateLimitConfig, RateLimiter};
 use webhooks_core::Timestamp;
 
+use super::window::Window;
 use crate::problem::Problem;
 
 /// Bad keys of one address, and of all together, in a minute.
 const BAD_KEYS_OF_ONE: u32 = 5;
 const BAD_KEYS_OF_ALL: u32 = 60;
 const MINUTE: Duration = Duration::from_secs(60);
+/// Challenges or tests of all endpoints within a stretch.
+const MOST: u32 = 10_000;
 
 /// Requests a second, and at once, of callers.
 #[derive(Clone, Copy, Debug)]
@@ -29,16 +30,11 @@ pub(crate) struct Rates {
 pub(crate) struct Limits {
     rates: Rates,
     callers: RateLimiter,
-    bad_keys: Mutex<BadKeys>,
-}
-
-/// Bad keys of the current minute. There are no more entries than bad keys of all.
-#[derive(Debug)]
-struct BadKeys {
-    /// When the minute began.
-    since: Timestamp,
-    all: u32,
-    of: HashMap<String, u32>,
+    bad_keys: Window,
+    /// Challenges of one endpoint.
+    pub(crate) challenges: Window,
+    /// Tests of one tenant, within a second and within an hour.
+    tests: [Window; 2],
 }
 
 impl Limits {
@@ -47,11 +43,12 @@ impl Limits {
         Self {
             rates,
             callers: RateLimiter::new(None),
-            bad_keys: Mutex::new(BadKeys {
-                since: Timestamp::EPOCH,
-                all: 0,
-                of: HashMap::new(),
-            }),
+            bad_keys: Window::new(MINUTE, BAD_KEYS_OF_ONE, BAD_KEYS_OF_ALL),
+            challenges: Window::new(Duration::from_secs(10), 1, MOST),
+            tests: [
+                Window::new(Duration::from_secs(1), 1, MOST),
+                Window::new(Duration::from_secs(3_600), 30, MOST),
+            ],
         }
     }
 
@@ -67,30 +64,19 @@ impl Limits {
 
     /// Refuses a request with a key that is not known yet, from where too many bad ones came.
     pub(crate) fn may_guess(&self, from: Option<IpAddr>, now: Timestamp) -> Result<(), Problem> {
-        let bad = self.bad_keys.lock().unwrap_or_else(PoisonError::into_inner);
-        let passed = now.since(bad.since);
-        if passed >= MINUTE {
-            return Ok(());
-        }
-        let of = from.and_then(|from| bad.of.get(&network(from)).copied());
-        if bad.all < BAD_KEYS_OF_ALL && of.unwrap_or(0) < BAD_KEYS_OF_ONE {
-            return Ok(());
-        }
-        Err(Problem::too_many_requests(MINUTE - passed))
+        self.bad_keys.check(from.map(network).as_deref(), now)
     }
 
     /// Takes note of a bad key.
     pub(crate) fn bad_key(&self, from: Option<IpAddr>, now: Timestamp) {
-        let mut bad = self.bad_keys.lock().unwrap_or_else(PoisonError::into_inner);
-        if now.since(bad.since) >= MINUTE {
-            bad.since = now;
-            bad.all = 0;
-            bad.of.clear();
-        }
-        bad.all += 1;
-        if let Some(from) = from {
-            *bad.of.entry(network(from)).or_default() += 1;
-        }
+        self.bad_keys.count(from.map(network).as_deref(), now);
+    }
+
+    /// Refuses a test of a tenant that has had too many of late.
+    pub(crate) fn test(&self, tenant: &str, now: Timestamp) -> Result<(), Problem> {
+        self.tests
+            .iter()
+            .try_for_each(|window| window.take(tenant, now))
     }
 }
 

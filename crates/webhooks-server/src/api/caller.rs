@@ -11,6 +11,10 @@ impl FromRequestParts<Api> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
-        api.access.caller(parts).await
+        // Who was let in before, under an idempotency key, is not counted again.
+        match parts.extensions.remove::<Self>() {
+            Some(caller) => Ok(caller),
+            None => api.access.caller(parts).await,
+        }
     }
 }

@@ -202,6 +202,29 @@ pub(super) async fn rotate_secret(
     }))
 }
 
+/// The secret of an endpoint.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct SecretView {
+    /// What signs its requests.
+    secret: String,
+}
+
+/// The secret of an endpoint, where the server reveals them at all, which it does not by default. Needs
+/// `endpoints:secrets`; those of tenants are never revealed.
+#[utoipa::path(
+    get, path = "/endpoints/{id}/secret", tag = "endpoints", params(("id" = String, Path, description = "The id of the endpoint")),
+    responses((status = OK, description = "The secret", body = SecretView), ProblemBody),
+)]
+pub(super) async fn secret(
+    State(api): State<Api>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Json<SecretView>, Problem> {
+    let secret = api.ops.reveal_secret(&caller, &id).await?;
+    let secret = secret.expose().to_owned();
+    Ok(Json(SecretView { secret }))
+}
+
 /// One endpoint in numbers.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct MetricsView {

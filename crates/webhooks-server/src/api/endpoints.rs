@@ -20,7 +20,7 @@ use super::query::{Query, limit};
 use super::shapes::{EndpointDefinition, EndpointView, PageView};
 use super::state::Api;
 use crate::access::{Caller, Scope};
-use crate::ops::EndpointFilter;
+use crate::ops::{EndpointFilter, EndpointHealth, GateState};
 use crate::problem::{Problem, ProblemBody};
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -33,9 +33,16 @@ pub(super) struct ListParams {
     event_type: Option<String>,
     /// Endpoints with this in their id, their description or the host of their URL.
     q: Option<String>,
-    /// What comes with each: `counts`.
+    /// Endpoints whose gate is so.
     #[param(inline)]
-    include: Option<Include>,
+    state: Option<GateState>,
+    /// Endpoints that are so.
+    #[param(inline)]
+    health: Option<EndpointHealth>,
+    /// What comes with each; may be repeated.
+    #[serde(default)]
+    #[param(inline)]
+    include: Vec<Include>,
     /// Endpoints of one page, 1 to 200.
     #[param(minimum = 1, maximum = 200)]
     limit: Option<usize>,
@@ -48,6 +55,7 @@ pub(super) struct ListParams {
 #[serde(rename_all = "snake_case")]
 enum Include {
     Counts,
+    Health,
 }
 
 /// Endpoints, by id. Needs `endpoints:read`.
@@ -66,32 +74,29 @@ pub(super) async fn list(
         tenant: of.tenant,
         event_type: of.event_type,
         text: of.q,
+        state: of.state,
+        health: of.health,
     };
+    let with_health = of.include.contains(&Include::Health);
     let found = api
         .ops
-        .endpoints(&caller, &filter, after.as_deref(), limit)
+        .endpoints(&caller, &filter, with_health, after.as_deref(), limit)
         .await?;
-    let more = found.len() > limit;
-    let found = found.get(..limit).unwrap_or(&found);
-    let next = found
-        .last()
-        .filter(|_| more)
-        .map(|record| record.endpoint.id.as_str());
-    let ids: Vec<Arc<str>> = found
-        .iter()
-        .map(|of| of.endpoint.id.as_str().into())
-        .collect();
-    let counts = match of.include {
-        Some(Include::Counts) => api.ops.counts_of(&caller, &ids).await?,
-        None => Vec::new(),
+    let ids = found.records.iter();
+    let ids: Vec<Arc<str>> = ids.map(|of| of.endpoint.id.as_str().into()).collect();
+    let counts = match of.include.contains(&Include::Counts) {
+        true => api.ops.counts_of(&caller, &ids).await?,
+        false => Vec::new(),
     };
     let now = api.ops.now()?;
-    let mut counts = counts.into_iter();
-    let items = found.iter();
-    let items = items
-        .map(|record| EndpointView::new(&caller, record, now).with_counts(counts.next()))
-        .collect();
-    Ok(PageView::new(items, &query.filter, next))
+    let (mut counts, mut health) = (counts.into_iter(), found.health.into_iter());
+    let items = found.records.iter().map(|record| {
+        EndpointView::new(&caller, record, now)
+            .with_counts(counts.next())
+            .with_health(health.next())
+    });
+    let items = items.collect();
+    Ok(PageView::new(items, &query.filter, found.next.as_deref()))
 }
 
 /// Registers an endpoint. A secret that is left out is made here, and shown in this answer alone.
@@ -173,7 +178,9 @@ pub(super) async fn get(
         let tag = [(ETAG, etag(record.definition_revision))];
         return Ok((StatusCode::NOT_MODIFIED, tag).into_response());
     }
-    answer(&api, &caller, &record)
+    let health = api.ops.endpoint_health(&caller, &record).await?;
+    let view = EndpointView::new(&caller, &record, api.ops.now()?).with_health(health);
+    Ok(([(ETAG, etag(record.definition_revision))], Json(view)).into_response())
 }
 
 /// Saves a whole definition: over that of the `If-Match`, or a new one with `If-None-Match: *`. Needs

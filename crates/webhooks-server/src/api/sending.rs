@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::response::{IntoResponse, Response};
-use better_auth_webhooks::{OutgoingEvent, SendReceipt};
+use better_auth_webhooks::OutgoingEvent;
 use http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -17,6 +17,7 @@ use webhooks_core::{Priority, TraceContext, WebhookError};
 use super::body::Body;
 use super::state::Api;
 use crate::access::Caller;
+use crate::ops::{Sending, Sent};
 use crate::problem::{Problem, ProblemBody};
 
 /// What is around the data of an event in a request, in bytes.
@@ -76,15 +77,21 @@ pub(super) struct Receipt {
     dead: Vec<String>,
     /// It was stored before, under the same idempotency key.
     duplicate: bool,
+    /// Where its data does not follow the schema of its type, if that only warns.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    warnings: Vec<String>,
 }
 
-impl From<SendReceipt> for Receipt {
-    fn from(receipt: SendReceipt) -> Self {
+impl From<Sent> for Receipt {
+    fn from(sent: Sent) -> Self {
+        let warnings = sent.warnings.iter().map(ToString::to_string);
         Self {
-            id: receipt.event_id,
-            deliveries: receipt.delivery_ids,
-            dead: receipt.dead,
-            duplicate: receipt.duplicate,
+            id: sent.receipt.event_id,
+            deliveries: sent.receipt.delivery_ids,
+            dead: sent.receipt.dead,
+            duplicate: sent.receipt.duplicate,
+            warnings: warnings.collect(),
         }
     }
 }
@@ -150,28 +157,22 @@ pub(super) async fn send(
         let malformed = || Problem::malformed(format!("{name} has characters that it may not"));
         value.transpose().map_err(|_| malformed())
     };
-    let mut event = input.into_event(&api, &caller).await?;
+    let mut sending = input.into_event(&api, &caller).await?;
     if let Some(key) = text("idempotency-key")? {
-        event = event.idempotency_key(key);
+        sending.event = sending.event.idempotency_key(key);
     }
     if let Some(parent) = text("traceparent")? {
         // Who gets it wrong would lose the event over it: the standard says to go on without.
-        let trace = TraceContext::new(parent, text("tracestate")?);
-        event = match trace {
-            Ok(trace) => event.trace(trace),
-            Err(_) => event,
-        };
+        if let Ok(trace) = TraceContext::new(parent, text("tracestate")?) {
+            sending.event = sending.event.trace(trace);
+        }
     }
-    let sent = api.ops.send(&caller, vec![event]).await?;
-    let receipt = sent
-        .into_iter()
-        .next()
-        .unwrap_or_else(|| Err(WebhookError::wrong_number_of_answers(1, 0)))?;
-    let status = match receipt.duplicate {
+    let sent = api.ops.send(&caller, sending).await?;
+    let status = match sent.receipt.duplicate {
         true => StatusCode::OK,
         false => StatusCode::ACCEPTED,
     };
-    Ok((status, Json(Receipt::from(receipt))).into_response())
+    Ok((status, Json(Receipt::from(sent))).into_response())
 }
 
 /// Sends several events, in one commit unless they are very large. Each has its own answer. Needs
@@ -204,15 +205,15 @@ pub(super) async fn send_batch(
             Err(problem) => refused.push(Some(problem)),
         }
     }
-    let mut sent = api.ops.send(&caller, events).await?.into_iter();
+    let mut sent = api.ops.send_batch(&caller, events).await?.into_iter();
     let results = refused.into_iter().map(|refused| {
-        let missing = || Err(WebhookError::wrong_number_of_answers(count, 0));
+        let missing = || Err(WebhookError::wrong_number_of_answers(count, 0).into());
         let stored = match refused {
             Some(problem) => Err(problem),
-            None => sent.next().unwrap_or_else(missing).map_err(Problem::from),
+            None => sent.next().unwrap_or_else(missing),
         };
         match stored {
-            Ok(receipt) => BatchResult::Stored(receipt.into()),
+            Ok(sent) => BatchResult::Stored(sent.into()),
             Err(problem) => BatchResult::Refused {
                 problem: BatchProblem {
                     status: problem.status().as_u16(),
@@ -229,13 +230,10 @@ pub(super) async fn send_batch(
 
 impl EventInput {
     /// The event that this describes, if the caller may send it.
-    async fn into_event(self, api: &Api, caller: &Caller) -> Result<OutgoingEvent, Problem> {
+    async fn into_event(self, api: &Api, caller: &Caller) -> Result<Sending, Problem> {
         let mut event = OutgoingEvent::new(&self.r#type)
             .priority(self.priority)
             .delay(Duration::from_secs(self.delay_seconds));
-        if let Some(data) = self.data {
-            event = event.data(data);
-        }
         let tenant = match (&caller.tenant, self.tenant) {
             (Some(own), Some(tenant)) if *tenant != **own => {
                 let detail = "tenant must be the caller's own, or be left out";
@@ -260,6 +258,10 @@ impl EventInput {
         if let Some(key) = self.idempotency_key {
             event = event.idempotency_key(key);
         }
-        Ok(event)
+        Ok(Sending {
+            event,
+            event_type: self.r#type,
+            data: self.data,
+        })
     }
 }

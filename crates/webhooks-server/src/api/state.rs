@@ -3,6 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use crate::access::Access;
+use crate::documents::Documents;
 use crate::ops::Ops;
 
 /// What handlers work with.
@@ -10,5 +11,7 @@ use crate::ops::Ops;
 pub(crate) struct Api {
     pub(crate) ops: Ops,
     pub(crate) access: Arc<Access>,
+    /// What was answered under idempotency keys.
+    pub(crate) idempotency: Documents,
     pub(crate) document: Arc<OnceLock<String>>,
 }

@@ -32,12 +32,18 @@ pub(super) struct Me {
     responses((status = OK, description = "The caller", body = Me), ProblemBody),
 )]
 pub(super) async fn me(caller: Caller) -> Json<Me> {
-    Json(Me {
-        actor: caller.actor.to_string(),
-        tenant: caller.tenant.as_deref().map(str::to_owned),
-        scopes: caller.scopes.into(),
-        expires_at: caller.expires_at.map(|at| at.to_string()),
-    })
+    Json(Me::from(&caller))
+}
+
+impl From<&Caller> for Me {
+    fn from(caller: &Caller) -> Self {
+        Self {
+            actor: caller.actor.to_string(),
+            tenant: caller.tenant.as_deref().map(str::to_owned),
+            scopes: caller.scopes.into(),
+            expires_at: caller.expires_at.map(|at| at.to_string()),
+        }
+    }
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -61,7 +67,7 @@ pub(super) struct AuditView {
     at: String,
     /// Who it is.
     actor: String,
-    /// `bearer` or `host`.
+    /// `bearer`, `cookie` or `host`.
     via: String,
     /// What was done.
     action: Action,

@@ -64,6 +64,20 @@ pub(crate) enum Action {
     JobErase,
     /// A job is stopped.
     JobStop,
+    /// An event type was defined.
+    EventTypePut,
+    /// An event type is offered no more.
+    EventTypeArchive,
+    /// An event type was dropped from the catalogue.
+    EventTypePurge,
+    /// Event types were taken out of a document.
+    EventTypeImport,
+    /// The secret of an endpoint was read.
+    SecretReveal,
+    /// A token was made for a tenant.
+    TokenIssue,
+    /// What a tenant was given was ended.
+    TenantRevoke,
     /// A key was made.
     KeyCreate,
     /// A key was changed.
@@ -81,7 +95,7 @@ pub(crate) struct AuditEntry {
     pub(crate) at: Timestamp,
     /// Who, as [`Caller::actor`] has it.
     pub(crate) actor: String,
-    /// How they showed who they are: `bearer` or `host`.
+    /// How they showed who they are: `bearer`, `cookie` or `host`.
     pub(crate) via: String,
     /// What they did.
     pub(crate) action: Action,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use better_auth_webhooks::storage::{Counts, DisabledBy, EndpointRecord, Expected};
 use better_auth_webhooks::{EndpointMetrics, OutgoingEvent};
+use serde_json::Value;
 use serde_json::value::RawValue;
 use webhooks_core::{
     DeliveryResult, EventFilter, EventType, PreviousSecret, Secret, WebhookEndpoint, WebhookError,
@@ -12,12 +13,16 @@ use webhooks_core::{
 };
 
 use super::audit::Action;
+use super::gate_state::GateState;
+use super::health::EndpointHealth;
 use super::operations::{Ops, sees};
 use crate::access::{Caller, Scope};
 use crate::problem::Problem;
 
 /// The longest time for which a rotated secret still signs.
 const MAX_OVERLAP: Duration = Duration::from_secs(7 * 86_400);
+/// Endpoints whose health is looked at for one page, at most.
+const MOST_LOOKED_AT: usize = 10_000;
 /// What is sent as a test if the caller names no type.
 const TEST: &str = "webhook.test";
 
@@ -29,6 +34,20 @@ pub(crate) struct EndpointFilter {
     pub(crate) event_type: Option<String>,
     /// Endpoints with this in their id, their description or the host of their URL.
     pub(crate) text: Option<String>,
+    /// Endpoints whose gate is so.
+    pub(crate) state: Option<GateState>,
+    /// Endpoints that are so. It is looked at last: it costs a read of the statistics.
+    pub(crate) health: Option<EndpointHealth>,
+}
+
+/// Endpoints that were found, and how they are if that was asked for.
+#[derive(Debug)]
+pub(crate) struct FoundEndpoints {
+    pub(crate) records: Vec<Arc<EndpointRecord>>,
+    /// One for each, or none.
+    pub(crate) health: Vec<EndpointHealth>,
+    /// Behind which id there may be more.
+    pub(crate) next: Option<String>,
 }
 
 /// A change of what lets an endpoint's deliveries through.
@@ -56,32 +75,82 @@ pub(crate) struct Rotation {
 }
 
 impl Ops {
-    /// Endpoints by id, behind the id `after`, one more than `limit` if there are more.
+    /// Endpoints by id, behind the id `after`. Of those that match all but the health, it looks at
+    /// 10,000 at most: then there may be more behind a page that is not full.
     pub(crate) async fn endpoints(
         &self,
         caller: &Caller,
         filter: &EndpointFilter,
+        with_health: bool,
         after: Option<&str>,
         limit: usize,
-    ) -> Result<Vec<Arc<EndpointRecord>>, Problem> {
+    ) -> Result<FoundEndpoints, Problem> {
         caller.needs(Scope::EndpointsRead)?;
+        let now = self.now()?;
         let event_type = filter.event_type.as_deref().map(EventType::new);
         let event_type = event_type
             .transpose()
             .map_err(|error| Problem::malformed(error.to_string()))?;
-        let all = self.system.list_endpoints().await?;
-        let found = all.into_iter().filter(|record| {
+        let mut all = self.system.list_endpoints().await?;
+        all.retain(|record| {
             let endpoint = &record.endpoint;
             sees(caller, record)
                 && after.is_none_or(|after| endpoint.id.as_str() > after)
                 && (filter.tenant.as_ref()).is_none_or(|of| endpoint.tenant.as_ref() == Some(of))
                 && event_type.as_ref().is_none_or(|of| takes(endpoint, of))
+                && (filter.state).is_none_or(|of| GateState::of(record, now) == of)
                 && filter
                     .text
                     .as_deref()
                     .is_none_or(|text| has_text(endpoint, text))
         });
-        Ok(found.take(limit + 1).collect())
+        self.healthy(filter.health, with_health, all, limit).await
+    }
+
+    /// The first of these endpoints that are so, if that is asked for.
+    async fn healthy(
+        &self,
+        asked: Option<EndpointHealth>,
+        with_health: bool,
+        all: Vec<Arc<EndpointRecord>>,
+        limit: usize,
+    ) -> Result<FoundEndpoints, Problem> {
+        let mut found = FoundEndpoints {
+            records: Vec::new(),
+            health: Vec::new(),
+            next: None,
+        };
+        let looked_at = match asked {
+            Some(_) => MOST_LOOKED_AT,
+            None => limit,
+        };
+        for records in all
+            .chunks(limit.max(1))
+            .take(looked_at.div_ceil(limit.max(1)))
+        {
+            let health = match asked.is_some() || with_health {
+                true => self.health_of(records).await?,
+                false => Vec::new(),
+            };
+            for (index, record) in records.iter().enumerate() {
+                let health = health.get(index).copied();
+                found.next = Some(record.endpoint.id.clone());
+                if asked.is_none() || asked == health {
+                    found.records.push(record.clone());
+                    found.health.extend(health.filter(|_| with_health));
+                }
+                if found.records.len() == limit {
+                    break;
+                }
+            }
+            if found.records.len() == limit {
+                break;
+            }
+        }
+        // Behind the last one of all there is none.
+        let last = all.last().map(|record| &record.endpoint.id);
+        found.next.take_if(|next| Some(&*next) == last);
+        Ok(found)
     }
 
     /// One endpoint. Needs `endpoints:read`.
@@ -104,6 +173,17 @@ impl Ops {
         self.seen_endpoint(caller, endpoint_id).await
     }
 
+    /// How an endpoint is, which the caller has seen.
+    pub(crate) async fn endpoint_health(
+        &self,
+        caller: &Caller,
+        record: &Arc<EndpointRecord>,
+    ) -> Result<Option<EndpointHealth>, Problem> {
+        caller.needs(Scope::EndpointsRead)?;
+        let health = self.health_of(std::slice::from_ref(record)).await?;
+        Ok(health.first().copied())
+    }
+
     /// How many deliveries of each of these endpoints, which the caller has seen, are in each state.
     pub(crate) async fn counts_of(
         &self,
@@ -123,6 +203,7 @@ impl Ops {
         caller.needs(Scope::EndpointsWrite)?;
         self.own(caller, &mut endpoint)?;
         endpoint.validate().map_err(pointed)?;
+        self.has_room(caller).await?;
         let id = endpoint.id.clone();
         self.note(caller, Action::EndpointCreate, &id, Vec::new())
             .await?;
@@ -205,6 +286,7 @@ impl Ops {
     ) -> Result<Arc<EndpointRecord>, Problem> {
         caller.needs(Scope::EndpointsWrite)?;
         self.seen_endpoint(caller, endpoint_id).await?;
+        self.limits.challenges.take(endpoint_id, self.now()?)?;
         self.note(caller, Action::EndpointVerify, endpoint_id, Vec::new())
             .await?;
         self.system.verify_endpoint(endpoint_id).await?;
@@ -220,12 +302,16 @@ impl Ops {
     ) -> Result<DeliveryResult, Problem> {
         caller.needs(Scope::EndpointsWrite)?;
         self.seen_endpoint(caller, endpoint_id).await?;
+        if let Some(tenant) = &caller.tenant {
+            self.limits.test(tenant, self.now()?)?;
+        }
         self.note(caller, Action::EndpointTest, endpoint_id, Vec::new())
             .await?;
-        let event = OutgoingEvent::new(test.event_type.as_deref().unwrap_or(TEST));
+        let event_type = test.event_type.as_deref().unwrap_or(TEST);
+        let event = OutgoingEvent::new(event_type);
         let event = match test.data {
-            Some(data) => event.data(data),
-            None => event.data(serde_json::json!({ "test": true })),
+            Some(data) => event.raw_data(data),
+            None => event.data(self.example(caller, event_type).await?),
         };
         Ok(self.system.try_endpoint(endpoint_id, &event).await?)
     }
@@ -267,6 +353,24 @@ impl Ops {
         })
     }
 
+    /// The secret of an endpoint, where it can be read again at all.
+    pub(crate) async fn reveal_secret(
+        &self,
+        caller: &Caller,
+        endpoint_id: &str,
+    ) -> Result<Secret, Problem> {
+        caller.needs(Scope::EndpointsSecrets)?;
+        let record = self.seen_endpoint(caller, endpoint_id).await?;
+        if !self.reveals_secrets || caller.tenant.is_some() {
+            let text = "secrets are shown once, when they are made: rotate it instead";
+            let status = http::StatusCode::FORBIDDEN;
+            return Err(Problem::new(status, "not-revealable", text));
+        }
+        self.note(caller, Action::SecretReveal, endpoint_id, Vec::new())
+            .await?;
+        Ok(Secret::from(record.endpoint.secret.clone()))
+    }
+
     /// One endpoint in numbers, as the storage and this process have them.
     pub(crate) async fn endpoint_metrics(
         &self,
@@ -276,6 +380,30 @@ impl Ops {
         caller.needs(Scope::MetricsRead)?;
         self.seen_endpoint(caller, endpoint_id).await?;
         Ok(self.system.endpoint_metrics(endpoint_id).await?)
+    }
+
+    /// What a test of this type says if nobody says otherwise: the first example of the catalogue.
+    async fn example(&self, caller: &Caller, event_type: &str) -> Result<Value, Problem> {
+        let known = self.event_types.find(event_type).await?;
+        let definition = known.as_ref().map(|known| &known.entry.definition);
+        let seen = definition.filter(|of| of.is_visible_to(caller.tenant.as_deref()));
+        let example = seen.and_then(|of| of.examples.first().cloned());
+        Ok(example.unwrap_or_else(|| serde_json::json!({ "test": true })))
+    }
+
+    /// Refuses one endpoint more than a tenant's callers may have. Of two that are made at once both
+    /// may be.
+    async fn has_room(&self, caller: &Caller) -> Result<(), Problem> {
+        if caller.tenant.is_none() {
+            return Ok(());
+        }
+        let all = self.system.list_endpoints().await?;
+        let most = self.max_endpoints_per_tenant;
+        if all.iter().filter(|record| sees(caller, record)).count() < most {
+            return Ok(());
+        }
+        let text = format!("the tenant has {most} endpoints, which is the most");
+        Err(Problem::wrong_state(text))
     }
 
     /// What a tenant's caller makes is the tenant's, and cannot be given to another.

@@ -4,22 +4,99 @@ use better_auth_webhooks::storage::{
     DeliveryQuery, DeliveryRecord, EventQuery, EventRecord, MAX_PAGE, Page, StateCounts,
 };
 use better_auth_webhooks::{OutgoingEvent, SendReceipt};
+use serde_json::value::RawValue;
 use webhooks_core::{EventId, WebhookError};
 
 use super::audit::Action;
+use super::event_type::Validate;
 use super::operations::Ops;
+use super::schema::Broken;
 use crate::access::{Caller, Scope};
-use crate::problem::Problem;
+use crate::problem::{FieldError, Problem};
+
+/// An event that is to be sent.
+#[derive(Debug)]
+pub(crate) struct Sending {
+    /// The event without its data.
+    pub(crate) event: OutgoingEvent,
+    /// Its type.
+    pub(crate) event_type: String,
+    /// What it tells.
+    pub(crate) data: Option<Box<RawValue>>,
+}
+
+/// An event that was sent.
+#[derive(Debug)]
+pub(crate) struct Sent {
+    pub(crate) receipt: SendReceipt,
+    /// Where its data does not follow the schema of its type, which only warns.
+    pub(crate) warnings: Vec<Broken>,
+}
 
 impl Ops {
+    /// Sends one event.
+    pub(crate) async fn send(&self, caller: &Caller, sending: Sending) -> Result<Sent, Problem> {
+        caller.needs(Scope::EventsSend)?;
+        let (event, warnings) = self.checked(sending).await?;
+        let receipt = self.system.send_event(&event).await?;
+        Ok(Sent { receipt, warnings })
+    }
+
     /// Sends events: one answer for each, in order.
-    pub(crate) async fn send(
+    pub(crate) async fn send_batch(
         &self,
         caller: &Caller,
-        events: Vec<OutgoingEvent>,
-    ) -> Result<Vec<Result<SendReceipt, WebhookError>>, Problem> {
+        sending: Vec<Sending>,
+    ) -> Result<Vec<Result<Sent, Problem>>, Problem> {
         caller.needs(Scope::EventsSend)?;
-        Ok(self.system.send_batch(events).await?)
+        let mut events = Vec::with_capacity(sending.len());
+        let mut checked = Vec::with_capacity(sending.len());
+        for one in sending {
+            checked.push(self.checked(one).await.map(|(event, warnings)| {
+                events.push(event);
+                warnings
+            }));
+        }
+        let count = events.len();
+        let mut receipts = self.system.send_batch(events).await?.into_iter();
+        let missing = || Err(WebhookError::wrong_number_of_answers(count, 0));
+        let sent = checked.into_iter().map(|checked| {
+            let warnings = checked?;
+            let receipt = receipts.next().unwrap_or_else(missing)?;
+            Ok(Sent { receipt, warnings })
+        });
+        Ok(sent.collect())
+    }
+
+    /// An event with its data, which was looked at if its type asks for that.
+    async fn checked(&self, sending: Sending) -> Result<(OutgoingEvent, Vec<Broken>), Problem> {
+        let broken = self.broken(&sending).await?;
+        let event = match sending.data {
+            Some(data) => sending.event.raw_data(data),
+            None => sending.event,
+        };
+        Ok((event, broken))
+    }
+
+    /// Where the data of an event does not follow the schema of its type, if that only warns.
+    async fn broken(&self, sending: &Sending) -> Result<Vec<Broken>, Problem> {
+        let known = self.event_types.find(&sending.event_type).await?;
+        let Some((known, schema)) = known.as_ref().and_then(|known| {
+            let schema = known.schema.as_ref()?;
+            Some((&known.entry.definition, schema))
+        }) else {
+            return Ok(Vec::new());
+        };
+        if known.validate == Validate::Off {
+            return Ok(Vec::new());
+        }
+        let data = sending.data.as_ref().map_or("null", |data| data.get());
+        let data = serde_json::from_str(data).map_err(WebhookError::from)?;
+        let broken = schema.broken(&data);
+        match known.validate {
+            Validate::Reject if !broken.is_empty() => Err(refused(&sending.event_type, broken)),
+            _ => Ok(broken),
+        }
     }
 
     /// Whether the caller may send to this endpoint by name.
@@ -141,4 +218,14 @@ impl Ops {
         }
         Ok(counts)
     }
+}
+
+/// The data of an event that its type does not take.
+fn refused(event_type: &str, broken: Vec<Broken>) -> Problem {
+    let detail = format!("data does not follow the schema of {event_type}");
+    let errors = broken.into_iter().map(|broken| FieldError {
+        pointer: format!("/data{}", broken.pointer),
+        detail: broken.detail,
+    });
+    Problem::invalid("invalid-data", detail).with_errors(errors.collect())
 }

@@ -6,8 +6,9 @@ use better_auth_webhooks::WebhookSystem;
 use better_auth_webhooks::storage::{DeliveryQuery, EndpointRecord, MAX_PAGE};
 use webhooks_core::{Timestamp, WebhookError};
 
+use super::event_types::EventTypes;
 use super::job_runner::JobRunner;
-use crate::access::{ApiKeys, Caller};
+use crate::access::{ApiKeys, Caller, Limits, TenantTokens};
 use crate::documents::Documents;
 use crate::problem::Problem;
 
@@ -16,17 +17,42 @@ use crate::problem::Problem;
 pub(crate) struct Ops {
     pub(super) system: WebhookSystem,
     pub(super) keys: Arc<ApiKeys>,
+    pub(super) tokens: Arc<TenantTokens>,
+    pub(super) limits: Arc<Limits>,
     pub(super) audit: Documents,
+    pub(super) event_types: Arc<EventTypes>,
     pub(super) runner: Arc<JobRunner>,
+    /// Endpoints that a tenant's callers may have at most.
+    pub(super) max_endpoints_per_tenant: usize,
+    /// Whether secrets can be read again.
+    pub(super) reveals_secrets: bool,
+}
+
+/// What operations are made of.
+#[derive(Debug)]
+pub(crate) struct OpsParts {
+    pub(crate) system: WebhookSystem,
+    pub(crate) keys: Arc<ApiKeys>,
+    pub(crate) tokens: Arc<TenantTokens>,
+    pub(crate) limits: Arc<Limits>,
+    pub(crate) runner: Arc<JobRunner>,
+    pub(crate) max_endpoints_per_tenant: usize,
+    pub(crate) reveals_secrets: bool,
 }
 
 impl Ops {
-    pub(crate) fn new(system: WebhookSystem, keys: Arc<ApiKeys>, runner: Arc<JobRunner>) -> Self {
+    pub(crate) fn new(parts: OpsParts) -> Self {
+        let documents = |kind| Documents::new(parts.system.clone(), kind);
         Self {
-            audit: Documents::new(system.clone(), "audit"),
-            system,
-            keys,
-            runner,
+            audit: documents("audit"),
+            event_types: Arc::new(EventTypes::new(documents("event_type"))),
+            system: parts.system,
+            keys: parts.keys,
+            tokens: parts.tokens,
+            limits: parts.limits,
+            runner: parts.runner,
+            max_endpoints_per_tenant: parts.max_endpoints_per_tenant,
+            reveals_secrets: parts.reveals_secrets,
         }
     }
 

@@ -9,6 +9,7 @@ use webhooks_core::Timestamp;
 use super::endpoint_definition::{Batch, RateLimit, shown};
 use super::numbers::CountsView;
 use crate::access::Caller;
+use crate::ops::{EndpointHealth, GateState};
 
 /// Characters of a generated secret that are shown, so that people tell two apart.
 const HINT: usize = 4;
@@ -35,6 +36,9 @@ pub(in crate::api) struct EndpointView {
     updated_at: String,
     /// What lets its deliveries through.
     gate: Gate,
+    /// How it is, if `include=health` asked for that; of one endpoint always.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    health: Option<EndpointHealth>,
     /// How many of its deliveries are in each state, if `include=counts` asked for that.
     #[serde(skip_serializing_if = "Option::is_none")]
     counts: Option<CountsView>,
@@ -65,8 +69,8 @@ pub(in crate::api) struct PreviousView {
 /// What lets its deliveries through.
 #[derive(Debug, Serialize, ToSchema)]
 struct Gate {
-    /// `open`, `paused`, `disabled`, `unverified`, `held` or `unreadable`.
-    state: &'static str,
+    /// Whether they go, and if not, why.
+    state: GateState,
     /// Who disabled it, if that was not in the definition: `operator`, `gone` or `failing`.
     #[schema(value_type = Option<String>)]
     disabled_by: Option<DisabledBy>,
@@ -156,8 +160,14 @@ impl EndpointView {
             created_at: record.created_at.to_string(),
             updated_at: record.updated_at.to_string(),
             gate: Gate::new(record, now),
+            health: None,
             counts: None,
         }
+    }
+
+    pub(in crate::api) fn with_health(mut self, health: Option<EndpointHealth>) -> Self {
+        self.health = health;
+        self
     }
 
     pub(in crate::api) fn with_counts(mut self, counts: Option<Counts>) -> Self {
@@ -186,16 +196,8 @@ impl Gate {
         let gate = &record.gate;
         let is_unverified = gate.disabled == Some(DisabledBy::Unverified);
         let held_until = gate.held_until.filter(|until| *until > now);
-        let state = match () {
-            () if record.unreadable.is_some() => "unreadable",
-            () if is_unverified => "unverified",
-            () if !record.endpoint.enabled => "disabled",
-            () if gate.paused => "paused",
-            () if held_until.is_some() => "held",
-            () => "open",
-        };
         Self {
-            state,
+            state: GateState::of(record, now),
             disabled_by: gate.disabled.filter(|_| !is_unverified),
             held_until: held_until.map(|at| at.to_string()),
             max_leased: gate.max_leased,

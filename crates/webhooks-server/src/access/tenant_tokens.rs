@@ -1,0 +1,142 @@
+//! Tokens of tenants: short-lived, for a service's own pages.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use better_auth_webhooks::storage::Expected;
+use serde::{Deserialize, Serialize};
+use webhooks_core::{Timestamp, random_bytes};
+
+use super::scope::Scopes;
+use super::server_secret::ServerSecret;
+use crate::documents::Documents;
+use crate::problem::Problem;
+use crate::remembered::Remembered;
+
+/// What every token begins with.
+const PREFIX: &str = "wht1.";
+/// What its signature is for.
+const PURPOSE: &str = "token";
+/// The longest token, in bytes.
+const MAX_TOKEN: usize = 4_096;
+/// Tenants that are remembered at most.
+const MOST_KNOWN: usize = 4_096;
+/// How often a change is tried again that another one came before.
+const TRIES: usize = 8;
+
+/// Makes and reads tokens. They stand for themselves; all that is kept is how often those of a tenant
+/// were revoked.
+#[derive(Debug)]
+pub(crate) struct TenantTokens {
+    secret: Arc<ServerSecret>,
+    /// How often what a tenant was given was revoked, by tenant.
+    epochs: Documents,
+    known: Remembered<u64>,
+}
+
+/// What a token says: `wht1.<this as JSON, Base64>.<HMAC-SHA256, Base64>`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct TenantToken {
+    /// Tells it from others, for the audit log.
+    pub(crate) id: String,
+    pub(crate) tenant: Arc<str>,
+    pub(crate) scopes: Scopes,
+    pub(crate) expires_at: Timestamp,
+    /// How often those of the tenant had been revoked when it was made.
+    epoch: u64,
+}
+
+impl TenantTokens {
+    /// Tokens that are signed and revoked so.
+    pub(crate) fn new(secret: Arc<ServerSecret>, epochs: Documents) -> Self {
+        Self {
+            secret,
+            epochs,
+            known: Remembered::new(MOST_KNOWN),
+        }
+    }
+
+    /// A token for a tenant, and when it ends.
+    pub(crate) async fn issue(
+        &self,
+        tenant: &str,
+        scopes: Scopes,
+        lasts: Duration,
+    ) -> Result<(String, TenantToken), Problem> {
+        let token = TenantToken {
+            id: URL_SAFE_NO_PAD.encode(random_bytes::<6>()?),
+            tenant: tenant.into(),
+            scopes: scopes.and(Scopes::of_tenants()),
+            expires_at: self.epochs.now()?.after(lasts),
+            epoch: self.epoch(tenant).await?,
+        };
+        let json = serde_json::to_vec(&token).map_err(webhooks_core::WebhookError::from)?;
+        let payload = URL_SAFE_NO_PAD.encode(json);
+        let mac = self.secret.sign(PURPOSE, &payload).await?;
+        let text = format!("{PREFIX}{payload}.{}", URL_SAFE_NO_PAD.encode(mac));
+        Ok((text, token))
+    }
+
+    /// Whether this text may be a token at all.
+    pub(crate) fn is_token(text: &str) -> bool {
+        text.starts_with(PREFIX)
+    }
+
+    /// What a token says, if it is taken now.
+    pub(crate) async fn read(&self, text: &str) -> Result<Option<TenantToken>, Problem> {
+        let split = text
+            .strip_prefix(PREFIX)
+            .filter(|_| text.len() <= MAX_TOKEN);
+        let Some((payload, mac)) = split.and_then(|rest| rest.split_once('.')) else {
+            return Ok(None);
+        };
+        let mac = URL_SAFE_NO_PAD.decode(mac).unwrap_or_default();
+        // Nothing of it is read before it is known to be ours.
+        if !self.secret.verify(PURPOSE, payload, &mac).await? {
+            return Ok(None);
+        }
+        let json = URL_SAFE_NO_PAD.decode(payload).unwrap_or_default();
+        let Ok(token) = serde_json::from_slice::<TenantToken>(&json) else {
+            return Ok(None);
+        };
+        let is_taken = self.epochs.now()? < token.expires_at
+            && self.epoch(&token.tenant).await? == token.epoch;
+        Ok(is_taken.then_some(token))
+    }
+
+    /// Ends all tokens of a tenant that there are. Other processes take them for 5 more seconds at
+    /// most.
+    pub(crate) async fn revoke(&self, tenant: &str) -> Result<(), Problem> {
+        for _ in 0..TRIES {
+            let kept = self.epochs.get::<u64>(tenant).await?;
+            let expected = kept
+                .as_ref()
+                .map_or(Expected::Absent, |kept| Expected::Revision(kept.revision));
+            let next = kept.map_or(0, |kept| kept.value) + 1;
+            let put = self.epochs.put(tenant, &next, expected, None).await?;
+            self.known.forget(tenant);
+            if put.is_some() {
+                return Ok(());
+            }
+        }
+        Err(Problem::wrong_state(
+            "the tenant is revoked by many at once; try again",
+        ))
+    }
+
+    /// How often those of the tenant have been revoked, as of a moment ago at most.
+    async fn epoch(&self, tenant: &str) -> Result<u64, Problem> {
+        if !self.epochs.are_kept() {
+            return Ok(0);
+        }
+        if let Some(known) = self.known.known(tenant) {
+            return Ok(known.map_or(0, |epoch| *epoch));
+        }
+        let epoch = self.epochs.get::<u64>(tenant).await?;
+        let epoch = epoch.map_or(0, |kept| kept.value);
+        self.known.remember(tenant, Some(Arc::new(epoch)));
+        Ok(epoch)
+    }
+}
