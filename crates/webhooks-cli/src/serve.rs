@@ -86,6 +86,7 @@ impl Serve {
         let server = Server::builder(system.clone())
             .root_key(key.text.clone())
             .build()?;
+        let closer = server.closer();
         let router = self.under_prefix(server.into_router())?;
         let address = listener.local_addr().unwrap_or(self.listen);
         self.tell(address, scraped.as_ref(), &key);
@@ -103,6 +104,7 @@ impl Serve {
             signal().await;
             tracing::info!("ends, once what has begun is answered");
             drop(stop);
+            closer.close();
             Instant::now()
         };
         let ((), (), stopped_at) = tokio::join!(serving, scraping, stopping);

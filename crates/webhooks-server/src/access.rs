@@ -15,6 +15,7 @@ use axum::extract::ConnectInfo;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 use sha2::{Digest, Sha256};
+use tokio::time::Instant;
 use webhooks_core::Timestamp;
 
 pub(crate) use self::api_key::{ApiKey, KeyTerms, KeyText};
@@ -70,14 +71,32 @@ impl Access {
     ///
     /// 401 without a key or with a bad one, 429 for who calls or guesses too often.
     pub(crate) async fn caller(&self, parts: &Parts) -> Result<Caller, Problem> {
+        let caller = self.identify(parts).await?;
         let now = self.keys.documents().now()?;
-        let caller = match bearer(parts)? {
-            Some(text) => self.bearer(text, address(parts), now).await?,
-            None => self.host(parts).await?,
-        };
         self.limits
             .take(&caller.actor, caller.tenant.is_some(), now)?;
         Ok(caller)
+    }
+
+    /// Who makes this request, without counting it.
+    pub(crate) async fn identify(&self, parts: &Parts) -> Result<Caller, Problem> {
+        let now = self.keys.documents().now()?;
+        match bearer(parts)? {
+            Some(text) => self.bearer(text, address(parts), now).await,
+            None => self.host(parts).await,
+        }
+    }
+
+    /// When to ask again who a caller is, whose request goes on: after this time, or when what they
+    /// showed ends.
+    pub(crate) fn trusted_until(
+        &self,
+        caller: &Caller,
+        most: Duration,
+    ) -> Result<Instant, Problem> {
+        let now = self.keys.documents().now()?;
+        let left = caller.expires_at.map_or(most, |end| end.since(now));
+        Ok(Instant::now() + left.min(most))
     }
 
     /// Who calls, as the host knows it.

@@ -12,6 +12,8 @@ mod document;
 mod endpoint_actions;
 mod endpoints;
 mod events;
+mod export_rows;
+mod exports;
 mod health;
 mod jobs;
 mod keys;
@@ -21,6 +23,7 @@ mod query;
 mod request;
 mod sending;
 mod shapes;
+mod standing;
 mod state;
 mod who;
 
@@ -82,6 +85,7 @@ fn v1(api: &Api) -> OpenApiRouter<Api> {
         .routes(routes!(endpoint_actions::metrics))
         .routes(routes!(deliveries::list))
         .routes(routes!(deliveries::count))
+        .routes(routes!(exports::export))
         .routes(routes!(deliveries::get))
         .routes(routes!(deliveries::attempts))
         .routes(routes!(deliveries::cancel))

@@ -22,11 +22,13 @@
 mod access;
 mod api;
 mod documents;
+mod live;
 mod ops;
 mod problem;
 mod server;
 
 pub use self::access::{Authenticate, Caller, Role, Scope, Scopes, Via};
+pub use self::live::Closer;
 pub use self::problem::Problem;
 pub use self::server::{Server, ServerBuilder};
 

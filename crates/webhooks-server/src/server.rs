@@ -10,6 +10,7 @@ use webhooks_core::{Result, WebhookError};
 use crate::access::{Access, ApiKeys, Authenticate, Limits, Rates, RootKey};
 use crate::api::{self, Api};
 use crate::documents::Documents;
+use crate::live::{Closer, Live};
 use crate::ops::{JobRunner, Ops};
 
 /// The shortest root key, in bytes.
@@ -20,6 +21,7 @@ const MIN_ROOT_KEY: usize = 32;
 pub struct Server {
     router: Router,
     document: OpenApi,
+    closer: Closer,
 }
 
 impl Server {
@@ -46,6 +48,11 @@ impl Server {
     /// prefix.
     pub fn into_router(self) -> Router {
         self.router
+    }
+
+    /// Ends exports, which would hold up the end of the process.
+    pub fn closer(&self) -> Closer {
+        self.closer.clone()
     }
 
     /// The document that describes the API, OpenAPI 3.1 as JSON.
@@ -125,14 +132,21 @@ impl ServerBuilder {
         let runner = JobRunner::new(self.system.clone());
         runner.watch();
         let text = Arc::new(OnceLock::new());
+        let live = Live::new();
+        let closer = live.closer.clone();
         let (router, document) = api::routes(Api {
             ops: Ops::new(self.system, keys, runner),
             access: Arc::new(access),
+            live,
             document: text.clone(),
         });
         let json = document.to_json()?;
         // Nobody else has it yet.
         let _first = text.set(json);
-        Ok(Server { router, document })
+        Ok(Server {
+            router,
+            document,
+            closer,
+        })
     }
 }

@@ -118,6 +118,12 @@ const ROUTES: &[(&str, &str, Option<Scope>, bool)] = &[
         Some(Scope::DeliveriesRead),
         true,
     ),
+    (
+        "get",
+        "/deliveries/export",
+        Some(Scope::DeliveriesRead),
+        true,
+    ),
     ("get", "/deliveries/{id}", Some(Scope::DeliveriesRead), true),
     (
         "get",

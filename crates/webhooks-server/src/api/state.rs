@@ -3,6 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use crate::access::Access;
+use crate::live::Live;
 use crate::ops::Ops;
 
 /// What handlers work with.
@@ -10,5 +11,6 @@ use crate::ops::Ops;
 pub(crate) struct Api {
     pub(crate) ops: Ops,
     pub(crate) access: Arc<Access>,
+    pub(crate) live: Live,
     pub(crate) document: Arc<OnceLock<String>>,
 }

@@ -4,12 +4,14 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use better_auth_webhooks::storage::MemoryStorage;
-use better_auth_webhooks::{NetworkPolicy, RateLimitConfig, RetryStrategy, WebhookSystem};
+use better_auth_webhooks::storage::{MemoryStorage, WebhookStorage};
+use better_auth_webhooks::{
+    NetworkPolicy, RateLimitConfig, RetryStrategy, WebhookSystem, WebhookSystemBuilder,
+};
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
-use webhooks_server::{Scope, Server};
+use webhooks_server::{Closer, Scope, Server};
 use webhooks_tests::{Received, Receiver};
 
 pub(crate) const ROOT: &str = "a root key of the tests, long enough";
@@ -18,6 +20,7 @@ pub(crate) const ROOT: &str = "a root key of the tests, long enough";
 pub(crate) struct Running {
     pub(crate) url: String,
     pub(crate) system: WebhookSystem,
+    pub(crate) closer: Closer,
     client: reqwest::Client,
 }
 
@@ -41,7 +44,15 @@ pub(crate) async fn start() -> Running {
     start_with(WebhookSystem::builder()).await
 }
 
-pub(crate) async fn start_with(builder: better_auth_webhooks::WebhookSystemBuilder) -> Running {
+pub(crate) async fn start_with(builder: WebhookSystemBuilder) -> Running {
+    start_on(builder, MemoryStorage::new()).await
+}
+
+/// On a storage of the test's own.
+pub(crate) async fn start_on(
+    builder: WebhookSystemBuilder,
+    storage: impl WebhookStorage,
+) -> Running {
     let retries = RetryStrategy {
         max_retries: 0,
         ..RetryStrategy::default()
@@ -49,7 +60,7 @@ pub(crate) async fn start_with(builder: better_auth_webhooks::WebhookSystemBuild
     let system = builder
         .network_policy(NetworkPolicy::permissive())
         .retry_strategy(retries)
-        .build(MemoryStorage::new());
+        .build(storage);
     let unlimited = RateLimitConfig {
         requests_per_second: 1_000_000,
         burst_size: 1_000_000,
@@ -58,10 +69,12 @@ pub(crate) async fn start_with(builder: better_auth_webhooks::WebhookSystemBuild
         .root_key(ROOT)
         .rate_limit(unlimited)
         .tenant_rate_limit(unlimited);
-    let url = serve(server.build().unwrap()).await;
+    let server = server.build().unwrap();
+    let closer = server.closer();
     Running {
-        url,
+        url: serve(server).await,
         system,
+        closer,
         client: reqwest::Client::new(),
     }
 }
