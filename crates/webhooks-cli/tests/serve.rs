@@ -198,9 +198,16 @@ async fn it_ends_in_order_when_it_is_told_to() {
             .post("/events", &json!({ "type": "a.b", "data": number }))
             .await;
     }
+    // Whoever listens does not hold it up.
+    let stream = served.request(Method::GET, "/stream").send().await.unwrap();
     served.terminate();
-    let ended = tokio::time::timeout(Duration::from_secs(30), served.child.wait()).await;
+    let ended = tokio::time::timeout(Duration::from_secs(20), served.child.wait()).await;
     assert_eq!(ended.unwrap().unwrap().code(), Some(0));
+    let heard = stream.text().await.unwrap();
+    assert!(
+        heard.ends_with("event: ended\ndata: {\"reason\":\"closed\"}\n\n"),
+        "{heard}"
+    );
     let served = Served::start(&folder.file(), &[]).await;
     served.count("state=delivered", 50).await;
     assert_eq!(receiver.count(), 50);

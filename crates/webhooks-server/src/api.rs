@@ -25,6 +25,7 @@ mod sending;
 mod shapes;
 mod standing;
 mod state;
+mod stream;
 mod who;
 
 use axum::Router;
@@ -97,6 +98,7 @@ fn v1(api: &Api) -> OpenApiRouter<Api> {
         .routes(routes!(numbers::metrics))
         .routes(routes!(numbers::stats))
         .routes(routes!(numbers::workers))
+        .routes(routes!(stream::stream))
         .routes(routes!(jobs::list, jobs::create))
         .routes(routes!(jobs::get))
         .routes(routes!(jobs::stop))

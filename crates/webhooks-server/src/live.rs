@@ -9,11 +9,14 @@ use crate::problem::Problem;
 
 /// Exports of a process at once, and of one tenant.
 const EXPORTS: (usize, usize) = (4, 2);
+/// Streams of a process at once, and of one tenant.
+const STREAMS: (usize, usize) = (64, 4);
 
-/// Exports of one server.
+/// Exports and streams of one server.
 #[derive(Clone, Debug)]
 pub(crate) struct Live {
     pub(crate) exports: Places,
+    pub(crate) streams: Places,
     pub(crate) closer: Closer,
 }
 
@@ -22,12 +25,14 @@ impl Live {
     pub(crate) fn new() -> Self {
         Self {
             exports: Places::new("exports", EXPORTS),
+            streams: Places::new("streams", STREAMS),
             closer: Closer(Arc::new(watch::Sender::new(false))),
         }
     }
 }
 
-/// Ends what would keep connections of a [`Server`](crate::Server) open for long: exports. Clones end the same ones.
+/// Ends what would keep connections of a [`Server`](crate::Server) open for long: streams and
+/// exports. Clones end the same ones.
 #[derive(Clone, Debug)]
 pub struct Closer(Arc<watch::Sender<bool>>);
 

@@ -50,7 +50,7 @@ impl Server {
         self.router
     }
 
-    /// Ends exports, which would hold up the end of the process.
+    /// Ends streams and exports, which would hold up the end of the process.
     pub fn closer(&self) -> Closer {
         self.closer.clone()
     }

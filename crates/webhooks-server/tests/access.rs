@@ -170,6 +170,7 @@ const ROUTES: &[(&str, &str, Option<Scope>, bool)] = &[
     ),
     ("get", "/metrics", Some(Scope::MetricsRead), false),
     ("get", "/stats", Some(Scope::MetricsRead), true),
+    ("get", "/stream", Some(Scope::DeliveriesRead), true),
     ("get", "/workers", Some(Scope::MetricsRead), false),
     ("get", "/jobs", Some(Scope::DeliveriesRead), true),
     ("post", "/jobs", Some(Scope::DeliveriesWrite), true),
@@ -249,12 +250,26 @@ fn body(route: &str) -> Option<Value> {
 async fn call(caller: &Caller, method: &str, route: &str, path: &str) -> support::Answer {
     let method: Method = method.to_uppercase().parse().unwrap();
     let request = caller.request(method.clone(), path).header("if-match", "*");
-    answer(match body(route) {
+    let request = match body(route) {
         Some(_) if method == Method::PATCH => request.json(&json!({})),
         Some(body) if method != Method::GET && method != Method::DELETE => request.json(&body),
         _ => request,
-    })
-    .await
+    };
+    match route {
+        "/stream" => beginning(request).await,
+        _ => answer(request).await,
+    }
+}
+
+/// What comes at the beginning of an answer that goes on for ever, or of one that is refused.
+async fn beginning(request: reqwest::RequestBuilder) -> support::Answer {
+    let mut response = request.send().await.unwrap();
+    let chunk = response.chunk().await.unwrap().unwrap();
+    support::Answer {
+        status: response.status().as_u16(),
+        headers: response.headers().clone(),
+        text: String::from_utf8(chunk.to_vec()).unwrap(),
+    }
 }
 
 #[tokio::test]

@@ -39,6 +39,11 @@ impl FromRequestParts<Api> for Standing {
 }
 
 impl Standing {
+    /// When to ask again.
+    pub(super) const fn until(&self) -> Instant {
+        self.until
+    }
+
     /// Whether the request may go on, asking again once it is time to. A key that has ended or lost a
     /// scope ends it, and so does one of which nobody can tell.
     pub(super) async fn holds(&mut self) -> bool {

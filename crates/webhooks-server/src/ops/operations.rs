@@ -7,6 +7,7 @@ use better_auth_webhooks::storage::{DeliveryQuery, EndpointRecord, MAX_PAGE};
 use webhooks_core::{Timestamp, WebhookError};
 
 use super::job_runner::JobRunner;
+use super::shared::Shared;
 use crate::access::{ApiKeys, Caller};
 use crate::documents::Documents;
 use crate::problem::Problem;
@@ -18,6 +19,7 @@ pub(crate) struct Ops {
     pub(super) keys: Arc<ApiKeys>,
     pub(super) audit: Documents,
     pub(super) runner: Arc<JobRunner>,
+    pub(super) shared: Arc<Shared>,
 }
 
 impl Ops {
@@ -27,6 +29,7 @@ impl Ops {
             system,
             keys,
             runner,
+            shared: Arc::default(),
         }
     }
 

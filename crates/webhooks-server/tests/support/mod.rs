@@ -61,6 +61,11 @@ pub(crate) async fn start_on(
         .network_policy(NetworkPolicy::permissive())
         .retry_strategy(retries)
         .build(storage);
+    over(system).await
+}
+
+/// Over a system of the test's own.
+pub(crate) async fn over(system: WebhookSystem) -> Running {
     let unlimited = RateLimitConfig {
         requests_per_second: 1_000_000,
         burst_size: 1_000_000,
