@@ -37,7 +37,11 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     (
         "webhooks-server",
-        &["webhooks-core", "better-auth-webhooks"],
+        &[
+            "webhooks-core",
+            "better-auth-webhooks",
+            "webhooks-telemetry",
+        ],
     ),
     (
         "webhooks-cli",

@@ -85,6 +85,7 @@ impl Serve {
         let system = self.builder(&telemetry).try_build(storage)?;
         let server = Server::builder(system.clone())
             .root_key(key.text.clone())
+            .telemetry(telemetry.clone())
             .build()?;
         let closer = server.closer();
         let router = self.under_prefix(server.into_router())?;

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::ConnectInfo;
+use http::StatusCode;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 use sha2::{Digest, Sha256};
@@ -24,6 +25,7 @@ pub use self::caller::{Caller, Via};
 pub(crate) use self::keys::ApiKeys;
 pub(crate) use self::limits::{Limits, Rates};
 pub use self::scope::{Role, Scope, Scopes};
+use crate::measure::{Measure, NotLetIn};
 use crate::problem::Problem;
 
 /// How long the answer to a bad key takes at least: guesses cost time.
@@ -39,6 +41,8 @@ pub(crate) struct Access {
     pub(crate) root: Option<RootKey>,
     /// How often each may call.
     pub(crate) limits: Limits,
+    /// Counts who is not let in.
+    pub(crate) measure: Measure,
 }
 
 /// A key that opens everything and is kept nowhere: SHA-256 of it.
@@ -71,11 +75,25 @@ impl Access {
     ///
     /// 401 without a key or with a bad one, 429 for who calls or guesses too often.
     pub(crate) async fn caller(&self, parts: &Parts) -> Result<Caller, Problem> {
-        let caller = self.identify(parts).await?;
+        let identified = self.identify(parts).await;
+        let caller = identified.inspect_err(|problem| self.refused(parts, problem))?;
         let now = self.keys.documents().now()?;
         self.limits
             .take(&caller.actor, caller.tenant.is_some(), now)?;
         Ok(caller)
+    }
+
+    /// Counts a request that was not let in.
+    fn refused(&self, parts: &Parts, problem: &Problem) {
+        let why = match problem.status() {
+            StatusCode::UNAUTHORIZED if parts.headers.contains_key(AUTHORIZATION) => {
+                NotLetIn::BadKey
+            }
+            StatusCode::UNAUTHORIZED => NotLetIn::NoKey,
+            StatusCode::TOO_MANY_REQUESTS => NotLetIn::TooManyGuesses,
+            _ => return,
+        };
+        self.measure.not_let_in(why);
     }
 
     /// Who makes this request, without counting it.

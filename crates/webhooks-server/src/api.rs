@@ -21,6 +21,8 @@ mod numbers;
 mod precondition;
 mod query;
 mod request;
+#[cfg(feature = "telemetry")]
+mod scrape;
 mod sending;
 mod shapes;
 mod standing;
@@ -30,6 +32,7 @@ mod who;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use axum::middleware::from_fn_with_state;
 use axum::response::Response;
 use axum::routing::get;
 use utoipa::openapi::OpenApi;
@@ -50,10 +53,14 @@ pub(crate) fn routes(api: Api) -> (Router, OpenApi) {
         .split_for_parts();
     let router = v1
         .route("/livez", get(health::livez))
-        .route("/readyz", get(health::readyz))
+        .route("/readyz", get(health::readyz));
+    #[cfg(feature = "telemetry")]
+    let router = router.route("/metrics", get(scrape::scrape));
+    let measured = from_fn_with_state(api.measure.clone(), request::around);
+    let router = router
         .fallback(async || not_found())
         .method_not_allowed_fallback(async || method_not_allowed())
-        .layer(axum::middleware::from_fn(request::around))
+        .layer(measured)
         .with_state(api);
     (router, document)
 }

@@ -23,6 +23,7 @@ mod access;
 mod api;
 mod documents;
 mod live;
+mod measure;
 mod ops;
 mod problem;
 mod server;

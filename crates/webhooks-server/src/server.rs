@@ -11,6 +11,7 @@ use crate::access::{Access, ApiKeys, Authenticate, Limits, Rates, RootKey};
 use crate::api::{self, Api};
 use crate::documents::Documents;
 use crate::live::{Closer, Live};
+use crate::measure::Measure;
 use crate::ops::{JobRunner, Ops};
 
 /// The shortest root key, in bytes.
@@ -31,6 +32,7 @@ impl Server {
             system,
             root_key: None,
             host: None,
+            measure: Measure::default(),
             rates: Rates {
                 operators: RateLimitConfig {
                     requests_per_second: 1_000,
@@ -72,6 +74,7 @@ pub struct ServerBuilder {
     system: WebhookSystem,
     root_key: Option<String>,
     host: Option<Arc<dyn Authenticate>>,
+    measure: Measure,
     rates: Rates,
 }
 
@@ -103,6 +106,15 @@ impl ServerBuilder {
         self
     }
 
+    /// What requests, refused keys and streams are counted in. Operators with `metrics:read` scrape it
+    /// at `/metrics`, beside the API. It counts what the system does, too, where it is given to
+    /// `observe` of the system's builder.
+    #[cfg(feature = "telemetry")]
+    pub fn telemetry(mut self, telemetry: Arc<webhooks_telemetry::Telemetry>) -> Self {
+        self.measure.telemetry = Some(telemetry);
+        self
+    }
+
     /// Makes the server.
     ///
     /// # Errors
@@ -128,6 +140,7 @@ impl ServerBuilder {
             host: self.host,
             root: self.root_key.as_deref().map(RootKey::new),
             limits: Limits::new(self.rates),
+            measure: self.measure.clone(),
         };
         let runner = JobRunner::new(self.system.clone());
         runner.watch();
@@ -138,6 +151,7 @@ impl ServerBuilder {
             ops: Ops::new(self.system, keys, runner),
             access: Arc::new(access),
             live,
+            measure: self.measure,
             document: text.clone(),
         });
         let json = document.to_json()?;

@@ -25,6 +25,7 @@ use super::state::Api;
 use crate::access::Caller;
 use crate::documents::Kept;
 use crate::live::Place;
+use crate::measure::OpenStream;
 use crate::ops::{Heard, Job, Listener, NoticeFilter, Told, is_seen};
 use crate::problem::{Problem, ProblemBody};
 
@@ -99,7 +100,8 @@ pub(super) async fn stream(
         api,
         to,
     };
-    tokio::spawn(teller.run(may_have_missed, place));
+    let counted = (place, teller.api.measure.stream());
+    tokio::spawn(teller.run(may_have_missed, counted));
     let events = futures_util::stream::poll_fn(move |context| {
         from.poll_recv(context)
             .map(|event| event.map(Ok::<_, Infallible>))
@@ -171,7 +173,7 @@ enum Next {
 
 impl Teller {
     /// Tells until one of both ends.
-    async fn run(mut self, may_have_missed: bool, _place: Place) {
+    async fn run(mut self, may_have_missed: bool, _counted: (Place, OpenStream)) {
         let (closer, to) = (self.api.live.closer.clone(), self.to.clone());
         let end = tokio::select! {
             end = self.tell(may_have_missed) => end,

@@ -45,6 +45,16 @@ impl Ops {
         ))
     }
 
+    /// The whole system for a scrape.
+    #[cfg(feature = "telemetry")]
+    pub(crate) async fn snapshot(
+        &self,
+        caller: &Caller,
+    ) -> Result<webhooks_core::Snapshot, Problem> {
+        self.may_see_numbers(caller)?;
+        Ok(self.system.snapshot().await?)
+    }
+
     /// Refuses who may not see the numbers of the whole system.
     pub(super) fn may_see_numbers(&self, caller: &Caller) -> Result<(), Problem> {
         caller.needs(Scope::MetricsRead)?;

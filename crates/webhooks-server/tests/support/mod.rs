@@ -11,7 +11,7 @@ use better_auth_webhooks::{
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
-use webhooks_server::{Closer, Scope, Server};
+use webhooks_server::{Closer, Scope, Server, ServerBuilder};
 use webhooks_tests::{Received, Receiver};
 
 pub(crate) const ROOT: &str = "a root key of the tests, long enough";
@@ -66,6 +66,14 @@ pub(crate) async fn start_on(
 
 /// Over a system of the test's own.
 pub(crate) async fn over(system: WebhookSystem) -> Running {
+    over_with(system, |server| server).await
+}
+
+/// Over a system and with settings of the test's own.
+pub(crate) async fn over_with(
+    system: WebhookSystem,
+    set: impl FnOnce(ServerBuilder) -> ServerBuilder,
+) -> Running {
     let unlimited = RateLimitConfig {
         requests_per_second: 1_000_000,
         burst_size: 1_000_000,
@@ -74,7 +82,7 @@ pub(crate) async fn over(system: WebhookSystem) -> Running {
         .root_key(ROOT)
         .rate_limit(unlimited)
         .tenant_rate_limit(unlimited);
-    let server = server.build().unwrap();
+    let server = set(server).build().unwrap();
     let closer = server.closer();
     Running {
         url: serve(server).await,
