@@ -1,5 +1,6 @@
 //! `webhooks serve`: the API and the deliveries of one process.
 
+use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -175,13 +176,13 @@ impl Serve {
     /// Tells the person who started it where it is.
     fn tell(&self, address: SocketAddr, scraped: Option<&TcpListener>, key: &RootKey) {
         let prefix = self.prefix.trim_end_matches('/');
-        println!(
-            "http://{address}{prefix}/api/v1, on {}",
-            self.storage.kind()
-        );
+        let kind = self.storage.kind();
+        let mut lines = format!("http://{address}{prefix}/api/v1, on {kind}\n");
         if let Some(Ok(address)) = scraped.map(TcpListener::local_addr) {
-            println!("http://{address}/metrics");
+            lines.push_str(&format!("http://{address}/metrics\n"));
         }
+        // Who started it may have closed its output, and goes on all the same.
+        let _told = std::io::stdout().write_all(lines.as_bytes());
         if key.is_made {
             // To a person alone: what collects the output of programs must not get it.
             eprintln!("root key of this run: {}", key.text);
