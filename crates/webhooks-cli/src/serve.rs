@@ -83,10 +83,11 @@ impl Serve {
         };
         let storage = storage::open(&self.storage).await?;
         let telemetry = Arc::new(Telemetry::builder().storage(self.storage.kind()).build());
-        let system = self.builder(&telemetry).try_build(storage)?;
+        let system = self.builder(&telemetry).try_build(storage.storage())?;
         let server = Server::builder(system.clone())
             .root_key(key.text.clone())
             .telemetry(telemetry.clone())
+            .maintenance(storage)
             .build()?;
         let closer = server.closer();
         let router = self.under_prefix(server.into_router())?;

@@ -8,6 +8,7 @@ mod cursor;
 mod dead_letters;
 mod deliveries;
 mod delivery_params;
+mod doctor;
 mod document;
 mod endpoint_actions;
 mod endpoints;
@@ -113,6 +114,8 @@ fn v1(api: &Api) -> OpenApiRouter<Api> {
         .routes(routes!(keys::get, keys::patch, keys::delete))
         .routes(routes!(keys::rotate))
         .routes(routes!(who::audit))
+        .routes(routes!(doctor::doctor))
+        .routes(routes!(doctor::reencrypt))
         .layer(DefaultBodyLimit::max(MAX_BODY))
 }
 

@@ -6,6 +6,7 @@ mod audit;
 mod dead_letters;
 mod deliveries;
 mod delivery_filter;
+mod doctor;
 mod endpoints;
 mod events;
 mod exports;
@@ -22,6 +23,7 @@ mod time;
 
 pub(crate) use self::audit::{Action, AuditEntry};
 pub(crate) use self::delivery_filter::DeliveryFilter;
+pub(crate) use self::doctor::Check;
 pub(crate) use self::endpoints::{EndpointFilter, EndpointTest, GateAction};
 pub(crate) use self::exports::Export;
 pub(crate) use self::job::{Job, JobAction, JobState};

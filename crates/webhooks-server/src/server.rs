@@ -11,6 +11,7 @@ use crate::access::{Access, ApiKeys, Authenticate, Limits, Rates, RootKey};
 use crate::api::{self, Api};
 use crate::documents::Documents;
 use crate::live::{Closer, Live};
+use crate::maintenance::{Maintenance, Unknown};
 use crate::measure::Measure;
 use crate::ops::{JobRunner, Ops};
 
@@ -32,6 +33,7 @@ impl Server {
             system,
             root_key: None,
             host: None,
+            maintenance: Arc::new(Unknown),
             measure: Measure::default(),
             rates: Rates {
                 operators: RateLimitConfig {
@@ -74,6 +76,7 @@ pub struct ServerBuilder {
     system: WebhookSystem,
     root_key: Option<String>,
     host: Option<Arc<dyn Authenticate>>,
+    maintenance: Arc<dyn Maintenance>,
     measure: Measure,
     rates: Rates,
 }
@@ -89,6 +92,12 @@ impl ServerBuilder {
     /// Who calls, as the host knows it: asked for requests without `Authorization`.
     pub fn authenticate(mut self, host: impl Authenticate) -> Self {
         self.host = Some(Arc::new(host));
+        self
+    }
+
+    /// What the kind of the storage alone can tell and do, for `GET /doctor` and `POST /reencrypt`.
+    pub fn maintenance(mut self, of: impl Maintenance) -> Self {
+        self.maintenance = Arc::new(of);
         self
     }
 
@@ -148,7 +157,7 @@ impl ServerBuilder {
         let live = Live::new();
         let closer = live.closer.clone();
         let (router, document) = api::routes(Api {
-            ops: Ops::new(self.system, keys, runner),
+            ops: Ops::new(self.system, keys, runner, self.maintenance),
             access: Arc::new(access),
             live,
             measure: self.measure,

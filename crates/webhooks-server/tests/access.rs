@@ -193,6 +193,8 @@ const ROUTES: &[(&str, &str, Option<Scope>, bool)] = &[
         false,
     ),
     ("get", "/audit", Some(Scope::AuditRead), false),
+    ("get", "/doctor", Some(Scope::MetricsRead), false),
+    ("post", "/reencrypt", Some(Scope::Admin), false),
 ];
 
 /// Things of a tenant; their text is nowhere else.

@@ -11,7 +11,7 @@
 mod support;
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use better_auth_webhooks::storage::SqliteStorage;
@@ -19,29 +19,10 @@ use better_auth_webhooks::storage::sqlite::rusqlite::Connection;
 use better_auth_webhooks::{OutgoingEvent, WebhookSystem};
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
-use support::{Caller, Running, start, start_on};
+use support::{Caller, File, Running, start, start_on};
 use webhooks_server::{Scope, Scopes};
 
 const EXPORT: &str = "/api/v1/deliveries/export";
-
-/// A file of the test's own, which goes with it.
-struct File(PathBuf);
-
-impl File {
-    fn new(name: &str) -> Self {
-        let file = format!("webhooks-server-{name}-{}.db", std::process::id());
-        Self(std::env::temp_dir().join(file))
-    }
-}
-
-impl Drop for File {
-    fn drop(&mut self) {
-        for more in ["", "-wal", "-shm"] {
-            let path = format!("{}{more}", self.0.display());
-            drop(std::fs::remove_file(path));
-        }
-    }
-}
 
 async fn on_file(file: &Path) -> Running {
     let storage = SqliteStorage::open(file).await.unwrap();

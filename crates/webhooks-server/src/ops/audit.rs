@@ -64,6 +64,8 @@ pub(crate) enum Action {
     JobErase,
     /// A job is stopped.
     JobStop,
+    /// The credentials of all endpoints are encrypted anew.
+    Reencrypt,
     /// A key was made.
     KeyCreate,
     /// A key was changed.

@@ -10,6 +10,7 @@ use super::job_runner::JobRunner;
 use super::shared::Shared;
 use crate::access::{ApiKeys, Caller};
 use crate::documents::Documents;
+use crate::maintenance::Maintenance;
 use crate::problem::Problem;
 
 /// What can be done with a system.
@@ -20,16 +21,23 @@ pub(crate) struct Ops {
     pub(super) audit: Documents,
     pub(super) runner: Arc<JobRunner>,
     pub(super) shared: Arc<Shared>,
+    pub(super) maintenance: Arc<dyn Maintenance>,
 }
 
 impl Ops {
-    pub(crate) fn new(system: WebhookSystem, keys: Arc<ApiKeys>, runner: Arc<JobRunner>) -> Self {
+    pub(crate) fn new(
+        system: WebhookSystem,
+        keys: Arc<ApiKeys>,
+        runner: Arc<JobRunner>,
+        maintenance: Arc<dyn Maintenance>,
+    ) -> Self {
         Self {
             audit: Documents::new(system.clone(), "audit"),
             system,
             keys,
             runner,
             shared: Arc::default(),
+            maintenance,
         }
     }
 

@@ -224,3 +224,22 @@ pub(crate) async fn expect(receiver: &Receiver, count: usize) -> Vec<Received> {
     receiver.wait_for(count).await;
     receiver.received()
 }
+
+/// A file of the test's own, which goes with it.
+pub(crate) struct File(pub(crate) std::path::PathBuf);
+
+impl File {
+    pub(crate) fn new(name: &str) -> Self {
+        let file = format!("webhooks-server-{name}-{}.db", std::process::id());
+        Self(std::env::temp_dir().join(file))
+    }
+}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        for more in ["", "-wal", "-shm"] {
+            let path = format!("{}{more}", self.0.display());
+            drop(std::fs::remove_file(path));
+        }
+    }
+}
