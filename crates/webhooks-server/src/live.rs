@@ -12,11 +12,15 @@ const EXPORTS: (usize, usize) = (4, 2);
 /// Streams of a process at once, and of one tenant.
 const STREAMS: (usize, usize) = (64, 4);
 
-/// Exports and streams of one server.
+/// Searches in data of a process at once, and of one tenant: each reads much.
+const SEARCHES: (usize, usize) = (4, 1);
+
+/// Exports, streams and searches of one server.
 #[derive(Clone, Debug)]
 pub(crate) struct Live {
     pub(crate) exports: Places,
     pub(crate) streams: Places,
+    pub(crate) searches: Places,
     pub(crate) closer: Closer,
 }
 
@@ -26,6 +30,7 @@ impl Live {
         Self {
             exports: Places::new("exports", EXPORTS),
             streams: Places::new("streams", STREAMS),
+            searches: Places::new("searches in data", SEARCHES),
             closer: Closer(Arc::new(watch::Sender::new(false))),
         }
     }

@@ -18,6 +18,7 @@ mod listening;
 mod notice_ring;
 mod numbers;
 mod operations;
+mod search;
 mod shared;
 mod time;
 
@@ -33,4 +34,5 @@ pub(crate) use self::keys::{KeyChange, ShownKey};
 pub(crate) use self::listening::{Heard, Listener, NoticeFilter};
 pub(crate) use self::notice_ring::Told;
 pub(crate) use self::operations::Ops;
+pub(crate) use self::search::DataFilter;
 pub(crate) use self::time::time;

@@ -17,7 +17,7 @@ use super::query::{Query, words};
 use super::standing::Standing;
 use super::state::Api;
 use crate::live::Place;
-use crate::ops::Export;
+use crate::ops::{DataFilter, Export};
 use crate::problem::{Problem, ProblemBody};
 
 /// Bytes that are handed on together, but for a row that has more.
@@ -26,6 +26,8 @@ const CHUNK: usize = 32 << 10;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 delivery_params!(ExportParams {
+    /// JSON that the data of the event contains. Needs `payloads:read`.
+    data: Option<String>,
     /// `ndjson` or `csv`; `ndjson` if it is left out.
     #[param(inline)]
     format: Format,
@@ -66,7 +68,9 @@ pub(super) async fn export(
     let mut asked = query.of.filter().query()?;
     asked.with_attempts = rows.attempts;
     let caller = &standing.caller;
-    let mut export = api.ops.export(caller, asked, rows.payloads)?;
+    let data = query.of.data.as_deref().map(DataFilter::read).transpose()?;
+    let sees = rows.payloads || data.is_some();
+    let mut export = api.ops.export(caller, asked, sees)?;
     let place = api.live.exports.take(caller.tenant.as_ref())?;
     // What is wrong from the beginning is answered, and not found at the end of a file.
     let first = api.ops.export_page(caller, &mut export).await?;
@@ -75,6 +79,7 @@ pub(super) async fn export(
         api,
         standing,
         rows,
+        data,
         export,
         chunk: rows.head()?,
         to,
@@ -133,6 +138,8 @@ struct Exporter {
     api: Api,
     standing: Standing,
     rows: Rows,
+    /// What the events of rows say.
+    data: Option<DataFilter>,
     export: Export,
     /// What was written and not handed on.
     chunk: Vec<u8>,
@@ -168,6 +175,14 @@ impl Exporter {
         let mut page = first;
         loop {
             for record in page {
+                tokio::task::consume_budget().await;
+                if self
+                    .data
+                    .as_ref()
+                    .is_some_and(|data| !data.matches(&record))
+                {
+                    continue;
+                }
                 let (rows, caller) = (self.rows, &self.standing.caller);
                 if let Err(problem) = rows.write(caller, &record, &mut self.chunk) {
                     tracing::warn!(error = problem.detail(), "a row is not exported");

@@ -41,8 +41,7 @@ impl Ops {
         if payloads {
             caller.needs(Scope::PayloadsRead)?;
         }
-        let in_bytes = PAGE_BYTES / self.max_body_bytes()?.max(1);
-        let limit = in_bytes.clamp(1, PAGE);
+        let limit = page_limit(self.max_body_bytes()?);
         Ok(Export {
             query: DeliveryQuery { limit, ..query },
             left: MOST,
@@ -70,6 +69,11 @@ impl Ops {
         export.query.before = page.next;
         Ok(Some(page.items))
     }
+}
+
+/// Deliveries of one page, so that their payloads fit into memory.
+pub(super) fn page_limit(max_body_bytes: usize) -> usize {
+    (PAGE_BYTES / max_body_bytes.max(1)).clamp(1, PAGE)
 }
 
 impl Export {
