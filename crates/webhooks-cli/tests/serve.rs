@@ -214,6 +214,30 @@ async fn it_ends_in_order_when_it_is_told_to() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_operator_scrapes_it_and_asks_what_is_wrong() {
+    let folder = Folder::new("doctor");
+    let served = Served::start(&folder.file(), &["--workers", "0"]).await;
+    let scrape = served.url.replace("/api/v1", "/metrics");
+    let client = &served.client;
+    assert_eq!(client.get(&scrape).send().await.unwrap().status(), 401);
+    let told = client.get(&scrape).bearer_auth(KEY).send().await.unwrap();
+    let told = told.text().await.unwrap();
+    for name in [
+        "webhooks_auth_failures_total",
+        "storage=\"sqlite\"",
+        "# EOF",
+    ] {
+        assert!(told.contains(name), "{told}");
+    }
+    let found = served.get("/doctor").await;
+    let levels = found["checks"].as_array().unwrap().iter();
+    let wrong = levels.filter(|check| check["level"] != "ok");
+    let wrong: Vec<_> = wrong.map(|check| check["name"].clone()).collect();
+    // Nobody delivers, as it was told to.
+    assert_eq!(wrong, ["workers"], "{found}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn headers_that_never_end_are_not_waited_for() {
     let folder = Folder::new("slow");
     let served = Served::start(&folder.file(), &[]).await;
