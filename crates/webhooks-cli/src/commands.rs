@@ -1,0 +1,7 @@
+//! The commands that speak the API, one file for each kind of thing.
+
+mod endpoints;
+mod info;
+
+pub(crate) use self::endpoints::Endpoints;
+pub(crate) use self::info::Info;
