@@ -1,7 +1,6 @@
 //! Speaks the HTTP API: to a server, or to a storage that this process opens. Commands cannot tell which.
 
 mod local;
-mod pages;
 mod remote;
 mod reply;
 mod request;
@@ -12,7 +11,6 @@ use axum::body::Body;
 use http_body_util::{BodyExt, Limited};
 
 use self::local::Local;
-pub(crate) use self::pages::Pages;
 use self::remote::Remote;
 pub(crate) use self::reply::Reply;
 pub(crate) use self::request::Request;

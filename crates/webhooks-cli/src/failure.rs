@@ -30,12 +30,16 @@ pub(crate) struct Failure {
     code: u8,
     /// What people read; no secret. Empty for what nobody has to be told.
     text: String,
+    /// The `code` of the problem that the server answered, if it did.
+    problem: Option<String>,
 }
 
 /// The parts of a problem (RFC 9457) that people are told.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct Problem {
+    /// What kind of problem it is.
+    pub(crate) code: String,
     /// What is wrong.
     pub(crate) detail: String,
     /// `urn:request:` and the id of the request.
@@ -84,6 +88,7 @@ impl Failure {
         Self {
             code: 0,
             text: String::new(),
+            problem: None,
         }
     }
 
@@ -106,13 +111,17 @@ impl Failure {
         if status.is_server_error() && !problem.instance.is_empty() {
             text.push_str(&format!(" ({})", problem.instance));
         }
-        Self::new(code, text)
+        Self {
+            problem: Some(problem.code.clone()),
+            ..Self::new(code, text)
+        }
     }
 
     fn new(code: u8, text: impl Into<String>) -> Self {
         Self {
             code,
             text: text.into(),
+            problem: None,
         }
     }
 
@@ -127,6 +136,11 @@ impl Failure {
     /// The exit code of the process.
     pub(crate) const fn code(&self) -> u8 {
         self.code
+    }
+
+    /// Whether the server answered a problem with this `code`.
+    pub(crate) fn is(&self, problem: &str) -> bool {
+        self.problem.as_deref() == Some(problem)
     }
 
     /// Whether there is no such thing.

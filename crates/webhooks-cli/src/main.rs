@@ -2,11 +2,14 @@
 
 mod client;
 mod commands;
+mod duration;
 mod failure;
+mod input;
 mod listener;
 mod metrics;
 mod openapi;
 mod output;
+mod pages;
 mod postgres;
 mod serve;
 mod serve_settings;
@@ -14,6 +17,7 @@ mod session;
 mod settings;
 mod storage;
 mod storage_url;
+mod toml_text;
 
 use std::process::ExitCode;
 
@@ -38,7 +42,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Serves the HTTP API, and delivers.
-    Serve(Box<serve::Serve>),
+    Serve(Box<serve_settings::Serve>),
     /// Tells what answers, or with `--me` who asks.
     Info(commands::Info),
     /// Sees to endpoints.

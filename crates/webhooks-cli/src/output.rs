@@ -7,25 +7,13 @@ mod table;
 use std::io::{ErrorKind, IsTerminal, Write, stderr, stdin, stdout};
 use std::time::Duration;
 
-use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::Value;
 
 pub(crate) use self::column::Column;
 pub(crate) use self::escape::{json_safe, safe};
 use crate::failure::Failure;
-use crate::settings::GlobalArgs;
-
-/// Whether there are colours.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum ColorChoice {
-    /// On a terminal, unless `NO_COLOR` is set.
-    Auto,
-    /// Everywhere.
-    Always,
-    /// Nowhere.
-    Never,
-}
+use crate::settings::{ColorChoice, GlobalArgs};
 
 /// How a command says what it has to say.
 #[derive(Clone, Copy, Debug)]

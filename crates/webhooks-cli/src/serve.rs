@@ -1,13 +1,11 @@
 //! `webhooks serve`: the API and the deliveries of one process.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use better_auth_webhooks::{NetworkPolicy, WebhookSystem};
-use clap::Args;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -17,37 +15,9 @@ use webhooks_telemetry::Telemetry;
 
 use crate::failure::Failure;
 use crate::output::Output;
-use crate::serve_settings::ServeSettings;
+use crate::serve_settings::{Serve, ServeSettings};
 use crate::settings::{GlobalArgs, Network};
 use crate::{listener, metrics, storage};
-
-/// Serves the HTTP API, and delivers.
-#[derive(Debug, Args)]
-pub(crate) struct Serve {
-    /// Where to listen, `127.0.0.1:8700` if it is left out. Another address than one of this machine alone
-    /// needs a key.
-    #[arg(long, env = "WEBHOOKS_LISTEN")]
-    pub(crate) listen: Option<SocketAddr>,
-    /// A file with the key that opens everything, 32 bytes or more. The key itself can be in
-    /// `WEBHOOKS_ROOT_KEY`. Without one, and only where nobody else can call, one is made and printed.
-    #[arg(long, env = "WEBHOOKS_ROOT_KEY_FILE")]
-    pub(crate) root_key_file: Option<PathBuf>,
-    /// Claimers of deliveries; 0 serves the API and delivers nothing.
-    #[arg(long, env = "WEBHOOKS_WORKERS")]
-    pub(crate) workers: Option<usize>,
-    /// The path under which the API is, as in `/webhooks`.
-    #[arg(long, env = "WEBHOOKS_PREFIX")]
-    pub(crate) prefix: Option<String>,
-    /// Where to tell numbers for Prometheus, at `/metrics`. Nobody is asked who they are there.
-    #[arg(long, env = "WEBHOOKS_METRICS_LISTEN")]
-    pub(crate) metrics_listen: Option<SocketAddr>,
-    /// How long what has begun may take after SIGTERM, in seconds; 25 if it is left out.
-    #[arg(long, env = "WEBHOOKS_SHUTDOWN_SECONDS")]
-    pub(crate) shutdown_seconds: Option<u64>,
-    /// Prints what counts, from flags, environment and file together, and serves nothing.
-    #[arg(long)]
-    print_config: bool,
-}
 
 /// A key that was given, or made.
 struct RootKey {

@@ -4,9 +4,10 @@ use clap::Args;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::client::{Client, Pages, Reply, Request};
+use crate::client::{Client, Reply, Request};
 use crate::failure::Failure;
 use crate::output::{Column, Output};
+use crate::pages::Pages;
 use crate::settings::{GlobalArgs, Target};
 
 /// Whoever answers, and whoever reads.

@@ -14,8 +14,7 @@ use tower_service::Service;
 use url::Url;
 use webhooks_server::{Authenticate, Caller, Problem, Role, Server};
 
-use super::Request;
-use super::request::with_body;
+use super::request::{Request, with_body};
 use crate::failure::Failure;
 use crate::settings::Network;
 use crate::storage;

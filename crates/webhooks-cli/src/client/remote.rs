@@ -8,7 +8,7 @@ use http::{HeaderValue, Response};
 use url::{Host, Url};
 use webhooks_core::Secret;
 
-use super::Request;
+use super::request::Request;
 use crate::failure::Failure;
 
 /// How long a connection may take.

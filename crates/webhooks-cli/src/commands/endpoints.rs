@@ -1,47 +1,19 @@
 //! `webhooks endpoints`.
 
+mod actions;
+mod apply;
+mod columns;
+mod definition;
+mod plan;
+
 use clap::{Args, Subcommand};
 
+use self::actions::{Add, Edit, Id, Remove, RotateSecret, Test};
+use self::apply::Apply;
+use self::columns::{COLUMNS, FIELDS};
 use crate::client::Request;
 use crate::failure::Failure;
-use crate::output::Column;
 use crate::session::{Limit, Session};
-
-/// What is listed of each.
-const COLUMNS: &[Column] = &[
-    Column::new("ID", "/id"),
-    Column::state("STATE", "/gate/state"),
-    Column::new("TENANT", "/tenant"),
-    Column::new("EVENTS", "/events"),
-    Column::new("URL", "/url"),
-];
-
-/// What is shown of one.
-const FIELDS: &[Column] = &[
-    Column::new("ID", "/id"),
-    Column::new("URL", "/url"),
-    Column::new("EVENTS", "/events"),
-    Column::state("STATE", "/gate/state"),
-    Column::new("DISABLED BY", "/gate/disabled_by"),
-    Column::new("HELD UNTIL", "/gate/held_until"),
-    Column::new("FAILING SINCE", "/gate/failing_since"),
-    Column::new("TENANT", "/tenant"),
-    Column::new("DESCRIPTION", "/description"),
-    Column::new("METADATA", "/metadata"),
-    Column::new("FILTER", "/filter"),
-    Column::new("HEADERS", "/headers").with(names),
-    Column::new("TIMEOUT SECONDS", "/timeout_seconds"),
-    Column::new("RATE LIMIT", "/rate_limit"),
-    Column::new("BATCH", "/batch"),
-    Column::new("SIGNATURE", "/signature"),
-    Column::new("ORDERING", "/ordering"),
-    Column::new("ON DEAD", "/on_dead"),
-    Column::new("SECRET", "/secret_info/hint"),
-    Column::new("PUBLIC KEYS", "/public_keys"),
-    Column::new("REVISION", "/revision"),
-    Column::new("CREATED AT", "/created_at"),
-    Column::new("UPDATED AT", "/updated_at"),
-];
 
 /// Sees to endpoints.
 #[derive(Debug, Subcommand)]
@@ -50,6 +22,29 @@ pub(crate) enum Endpoints {
     List(List),
     /// Shows one.
     Get(Id),
+    /// Registers one.
+    Add(Add),
+    /// Changes what flags name.
+    Edit(Edit),
+    /// Deletes one; what waits for it is cancelled.
+    #[command(visible_alias = "delete")]
+    Rm(Remove),
+    /// Lets deliveries wait.
+    Pause(Id),
+    /// Lets deliveries of a paused or held one go on.
+    Resume(Id),
+    /// Enables one that was disabled.
+    Enable(Id),
+    /// Disables one: new events make no deliveries for it.
+    Disable(Id),
+    /// Asks one whether it wants to be one.
+    Verify(Id),
+    /// Sends an event to one at once: it is not stored, and not tried again.
+    Test(Test),
+    /// Gives one another secret; that of before signs for a while, too.
+    RotateSecret(RotateSecret),
+    /// Makes endpoints what a file says.
+    Apply(Apply),
 }
 
 /// Which endpoints.
@@ -68,13 +63,6 @@ pub(crate) struct List {
     limit: Limit,
 }
 
-/// One endpoint.
-#[derive(Debug, Args)]
-pub(crate) struct Id {
-    /// The id of the endpoint.
-    id: String,
-}
-
 impl Endpoints {
     pub(crate) async fn run(self, session: &Session) -> Result<(), Failure> {
         match self {
@@ -83,6 +71,17 @@ impl Endpoints {
                 let request = Request::get(["endpoints", &id]);
                 session.show(request, FIELDS).await
             }
+            Self::Add(add) => add.run(session).await,
+            Self::Edit(edit) => edit.run(session).await,
+            Self::Rm(remove) => remove.run(session).await,
+            Self::Pause(of) => actions::gate(session, of, "pause").await,
+            Self::Resume(of) => actions::gate(session, of, "resume").await,
+            Self::Enable(of) => actions::gate(session, of, "enable").await,
+            Self::Disable(of) => actions::gate(session, of, "disable").await,
+            Self::Verify(of) => actions::verify(session, of).await,
+            Self::Test(test) => test.run(session).await,
+            Self::RotateSecret(rotate) => rotate.run(session).await,
+            Self::Apply(apply) => apply.run(session).await,
         }
     }
 }
@@ -95,11 +94,4 @@ impl List {
             .maybe("q", self.query);
         session.list(request, COLUMNS, self.limit).await
     }
-}
-
-/// The names of headers; their values are credentials, and not shown.
-fn names(headers: &serde_json::Value) -> String {
-    let headers = headers.as_object();
-    let names = headers.map(|headers| headers.keys().cloned().collect::<Vec<_>>());
-    names.unwrap_or_default().join(",")
 }

@@ -8,9 +8,10 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error};
 use webhooks_core::Secret;
 
-use super::Network;
+use super::global::Network;
 use crate::failure::Failure;
 use crate::storage_url::StorageUrl;
+use crate::toml_text;
 
 /// The name in the folder in which a command runs.
 const HERE: &str = "webhooks.toml";
@@ -71,7 +72,7 @@ impl File {
         };
         let text = std::fs::read_to_string(&path);
         let text = text.map_err(|error| Failure::usage(format!("{}: {error}", path.display())))?;
-        let mut file: Self = toml::from_str(&text).map_err(|error| wrong(&path, &text, &error))?;
+        let mut file: Self = toml_text::read(&path, &text)?;
         file.path = path;
         if file.profiles.values().any(|profile| profile.key.is_some()) {
             file.needs_to_be_private()?;
@@ -122,20 +123,6 @@ fn found() -> Option<PathBuf> {
         .map(PathBuf::from)
         .or_else(|| of("HOME").map(|home| Path::new(&home).join(".config")))?;
     Some(folder.join("webhooks").join("config.toml")).filter(|path| path.is_file())
-}
-
-/// What is wrong with a file, and where. The line itself is not shown: a key may stand in it.
-fn wrong(path: &Path, text: &str, error: &toml::de::Error) -> Failure {
-    let at = error.span().map_or(0, |span| span.start).min(text.len());
-    let before = text.get(..at).unwrap_or_default();
-    let line = before.matches('\n').count() + 1;
-    let column = before
-        .rsplit('\n')
-        .next()
-        .map_or(0, |of| of.chars().count())
-        + 1;
-    let message = error.message().trim_end();
-    Failure::usage(format!("{}:{line}:{column}: {message}", path.display()))
 }
 
 /// A text that is never shown.

@@ -6,7 +6,8 @@ use url::Url;
 use webhooks_core::Secret;
 
 use super::file::{File, Profile};
-use super::{GlobalArgs, Network, key};
+use super::global::{GlobalArgs, Network};
+use super::key;
 use crate::failure::Failure;
 use crate::storage_url::StorageUrl;
 

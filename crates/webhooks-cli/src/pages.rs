@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{Client, Request};
+use crate::client::{Client, Request};
 use crate::failure::Failure;
 
 /// Items of one page at most.
