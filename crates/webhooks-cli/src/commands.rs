@@ -2,6 +2,8 @@
 
 mod endpoints;
 mod info;
+mod send;
 
 pub(crate) use self::endpoints::Endpoints;
 pub(crate) use self::info::Info;
+pub(crate) use self::send::Send;

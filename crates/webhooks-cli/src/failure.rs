@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::fmt;
+use std::time::Duration;
 
 use http::StatusCode;
 use serde::Deserialize;
@@ -21,6 +22,8 @@ const NOT_ALLOWED: u8 = 5;
 const UNREACHABLE: u8 = 6;
 /// Somebody else has changed it, or it is not in a state for that.
 const CONFLICT: u8 = 7;
+/// The longest time for which a server makes a command wait.
+const MAX_PAUSE: Duration = Duration::from_secs(60);
 /// Ctrl-C.
 const INTERRUPTED: u8 = 130;
 
@@ -32,6 +35,8 @@ pub(crate) struct Failure {
     text: String,
     /// The `code` of the problem that the server answered, if it did.
     problem: Option<String>,
+    /// When to try again, if the server said so.
+    retry_after: Option<Duration>,
 }
 
 /// The parts of a problem (RFC 9457) that people are told.
@@ -46,6 +51,8 @@ pub(crate) struct Problem {
     pub(crate) instance: String,
     /// Which parts of the body are wrong.
     pub(crate) errors: Vec<FieldError>,
+    /// When to try again.
+    pub(crate) retry_after_ms: Option<u64>,
 }
 
 /// What is wrong with one part of a body.
@@ -78,6 +85,11 @@ impl Failure {
         Self::new(UNREACHABLE, text)
     }
 
+    /// Some of what was asked for was refused.
+    pub(crate) fn refused(text: impl Into<String>) -> Self {
+        Self::new(REFUSED, text)
+    }
+
     /// Ctrl-C.
     pub(crate) fn interrupted() -> Self {
         Self::new(INTERRUPTED, "interrupted")
@@ -89,6 +101,7 @@ impl Failure {
             code: 0,
             text: String::new(),
             problem: None,
+            retry_after: None,
         }
     }
 
@@ -113,6 +126,7 @@ impl Failure {
         }
         Self {
             problem: Some(problem.code.clone()),
+            retry_after: problem.retry_after_ms.map(Duration::from_millis),
             ..Self::new(code, text)
         }
     }
@@ -122,6 +136,7 @@ impl Failure {
             code,
             text: text.into(),
             problem: None,
+            retry_after: None,
         }
     }
 
@@ -141,6 +156,11 @@ impl Failure {
     /// Whether the server answered a problem with this `code`.
     pub(crate) fn is(&self, problem: &str) -> bool {
         self.problem.as_deref() == Some(problem)
+    }
+
+    /// When to try again, if the server said so: at most a minute.
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        self.retry_after.map(|after| after.min(MAX_PAUSE))
     }
 
     /// Whether there is no such thing.

@@ -45,6 +45,8 @@ enum Command {
     Serve(Box<serve_settings::Serve>),
     /// Tells what answers, or with `--me` who asks.
     Info(commands::Info),
+    /// Sends an event, or those of a file.
+    Send(Box<commands::Send>),
     /// Sees to endpoints.
     #[command(subcommand)]
     Endpoints(Box<commands::Endpoints>),
@@ -58,6 +60,7 @@ impl Command {
         match self {
             Self::Serve(serve) => serve.run(global).await,
             Self::Info(info) => Session::run(global, async |on| info.run(on).await).await,
+            Self::Send(send) => Session::run(global, async |on| send.run(on).await).await,
             Self::Endpoints(of) => Session::run(global, async |on| of.run(on).await).await,
             Self::Openapi => openapi::print(&Output::new(global)),
         }

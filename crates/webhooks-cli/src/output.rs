@@ -123,6 +123,16 @@ impl Output {
         }
     }
 
+    /// A number that grows, for work of which nobody knows the end, on a terminal alone.
+    pub(crate) fn counter(&self) -> ProgressBar {
+        let bar = self.progress(0);
+        bar.unset_length();
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {pos} {per_sec}") {
+            bar.set_style(style);
+        }
+        bar
+    }
+
     /// A bar for so much work, on a terminal alone.
     pub(crate) fn progress(&self, length: u64) -> ProgressBar {
         if self.is_quiet || !stderr().is_terminal() {
