@@ -2,8 +2,10 @@
 
 mod endpoints;
 mod info;
+mod keys;
 mod send;
 
 pub(crate) use self::endpoints::Endpoints;
 pub(crate) use self::info::Info;
+pub(crate) use self::keys::Keys;
 pub(crate) use self::send::Send;

@@ -3,6 +3,7 @@
 mod client;
 mod commands;
 mod duration;
+mod encryption;
 mod failure;
 mod input;
 mod listener;
@@ -50,6 +51,9 @@ enum Command {
     /// Sees to endpoints.
     #[command(subcommand)]
     Endpoints(Box<commands::Endpoints>),
+    /// Sees to keys of the API, and makes secrets.
+    #[command(subcommand)]
+    Keys(Box<commands::Keys>),
     /// Prints the OpenAPI document of the HTTP API.
     Openapi,
 }
@@ -62,6 +66,7 @@ impl Command {
             Self::Info(info) => Session::run(global, async |on| info.run(on).await).await,
             Self::Send(send) => Session::run(global, async |on| send.run(on).await).await,
             Self::Endpoints(of) => Session::run(global, async |on| of.run(on).await).await,
+            Self::Keys(keys) => keys.run(global).await,
             Self::Openapi => openapi::print(&Output::new(global)),
         }
     }

@@ -9,6 +9,7 @@ use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::{Config, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use crate::encryption;
 use crate::failure::Failure;
 
 /// Connections of a process at most.
@@ -43,7 +44,7 @@ pub(crate) async fn open(url: &str, schema: Option<&str>) -> Result<PostgresStor
         .recycle_timeout(Some(PATIENCE))
         .build()
         .map_err(|error| Failure::unreachable("no pool of connections", &error))?;
-    let mut builder = PostgresStorage::builder(pool);
+    let mut builder = PostgresStorage::builder(pool).encryption_keys(encryption::keys()?);
     if let Some(schema) = schema {
         builder = builder.schema(schema);
     }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use crate::encryption;
 use crate::failure::Failure;
 use crate::settings::{File, GlobalArgs, Network};
 use crate::storage_url::StorageUrl;
@@ -113,6 +114,9 @@ impl ServeSettings {
         }
         if has_root_key {
             lines.push("# WEBHOOKS_ROOT_KEY = <set>".to_owned());
+        }
+        if std::env::var_os(encryption::VARIABLE).is_some() {
+            lines.push(format!("# {} = <set>", encryption::VARIABLE));
         }
         lines.join("\n")
     }

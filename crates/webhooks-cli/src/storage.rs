@@ -10,8 +10,8 @@ use fred::types::Builder;
 use fred::types::config::{Config, ReconnectPolicy};
 
 use crate::failure::Failure;
-use crate::postgres;
 use crate::storage_url::StorageUrl;
+use crate::{encryption, postgres};
 
 /// Connections to Redis. One server runs one script at a time: more give little.
 const REDIS_CONNECTIONS: usize = 2;
@@ -24,7 +24,10 @@ const MAX_WAITING: usize = 10_000;
 pub(crate) async fn open(url: &StorageUrl) -> Result<Arc<dyn WebhookStorage>, Failure> {
     Ok(match url {
         StorageUrl::Memory => Arc::new(MemoryStorage::new()),
-        StorageUrl::Sqlite(path) => Arc::new(SqliteStorage::open(path).await?),
+        StorageUrl::Sqlite(path) => Arc::new({
+            let builder = SqliteStorage::builder(path);
+            builder.encryption_keys(encryption::keys()?).open().await?
+        }),
         StorageUrl::Postgres { url, schema } => {
             Arc::new(postgres::open(url, schema.as_deref()).await?)
         }
@@ -47,7 +50,7 @@ async fn redis(url: &str, prefix: Option<&str>) -> Result<RedisStorage, Failure>
         .map_err(|error| Failure::usage(format!("the URL of Redis: {}", error.details())))?;
     let connected = pool.init().await;
     connected.map_err(|error| Failure::unreachable("Redis cannot be reached", &error))?;
-    let mut builder = RedisStorage::builder(pool);
+    let mut builder = RedisStorage::builder(pool).encryption_keys(encryption::keys()?);
     if let Some(prefix) = prefix {
         builder = builder.key_prefix(prefix);
     }

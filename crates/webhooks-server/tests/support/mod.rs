@@ -62,7 +62,7 @@ pub(crate) async fn start_with(builder: better_auth_webhooks::WebhookSystemBuild
     Running {
         url,
         system,
-        client: reqwest::Client::new(),
+        client: webhooks_tests::http_client(),
     }
 }
 

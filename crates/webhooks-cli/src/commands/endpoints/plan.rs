@@ -1,6 +1,7 @@
 //! What has to be done so that an endpoint is what a file says.
 
 use serde_json::{Map, Value, json};
+use webhooks_core::{OnDead, OrderBy, SignatureScheme};
 
 use crate::failure::Failure;
 use crate::output::safe;
@@ -34,9 +35,9 @@ fn default(field: &str) -> Option<Value> {
         "metadata" | "headers" => json!({}),
         "accepted_statuses" => json!([]),
         "timeout_seconds" => 0.into(),
-        "signature" => "standard".into(),
-        "ordering" => "none".into(),
-        "on_dead" => "continue".into(),
+        "signature" => serde_json::to_value(SignatureScheme::default()).ok()?,
+        "ordering" => serde_json::to_value(OrderBy::default()).ok()?,
+        "on_dead" => serde_json::to_value(OnDead::default()).ok()?,
         "tenant" | "content_type" | "user_agent" | "rate_limit" | "batch" | "filter" => Value::Null,
         _ => return None,
     })
