@@ -10,5 +10,5 @@
 #[must_use]
 pub fn http_client() -> reqwest::Client {
     let _first = rustls::crypto::ring::default_provider().install_default();
-    reqwest::Client::builder().build().expect("a client")
+    reqwest::Client::default()
 }

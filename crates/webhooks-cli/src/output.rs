@@ -18,9 +18,13 @@ use crate::settings::{ColorChoice, GlobalArgs};
 /// How a command says what it has to say.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Output {
+    /// JSON is wanted.
     is_json: bool,
+    /// A person reads standard output.
     is_terminal: bool,
+    /// States have colours.
     has_colors: bool,
+    /// Nothing but data and errors is wanted.
     is_quiet: bool,
 }
 

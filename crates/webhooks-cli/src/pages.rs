@@ -12,10 +12,13 @@ const PAGE: usize = 200;
 /// A listing that is read page by page, up to a number of items.
 pub(crate) struct Pages<'a> {
     client: &'a Client,
+    /// What is asked for, without `limit` and `cursor`.
     request: Request,
     /// Items that are still wanted; none means all.
     wanted: Option<usize>,
+    /// `next` of the page before.
     cursor: Option<String>,
+    /// There is no page behind the last one.
     is_over: bool,
 }
 

@@ -50,9 +50,13 @@ pub(crate) struct Serve {
 pub(crate) struct ServeSettings {
     pub(crate) listen: SocketAddr,
     pub(crate) storage: StorageUrl,
+    /// Where the key that opens everything is.
     pub(crate) root_key_file: Option<PathBuf>,
+    /// Which addresses endpoints may have.
     pub(crate) network: Network,
+    /// Claimers of deliveries; those of the system if it is left out.
     pub(crate) workers: Option<usize>,
+    /// Without a slash at its end.
     pub(crate) prefix: String,
     pub(crate) metrics_listen: Option<SocketAddr>,
     pub(crate) shutdown_seconds: u64,

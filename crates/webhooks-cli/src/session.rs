@@ -12,7 +12,9 @@ use crate::settings::{GlobalArgs, Target};
 
 /// Whoever answers, and whoever reads.
 pub(crate) struct Session {
+    /// Whoever answers.
     pub(crate) client: Client,
+    /// Whoever reads.
     pub(crate) output: Output,
 }
 

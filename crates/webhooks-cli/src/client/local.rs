@@ -31,7 +31,9 @@ const UNLIMITED: RateLimitConfig = RateLimitConfig {
 /// A system on a storage, and the routes of its API.
 pub(crate) struct Local {
     system: WebhookSystem,
+    /// All routes of its API.
     router: Router,
+    /// The address under which the routes know themselves.
     base: Url,
 }
 

@@ -21,6 +21,7 @@ pub(crate) struct Remote {
     http: reqwest::Client,
     /// The address of the API.
     base: Url,
+    /// The key, as it goes out.
     authorization: Option<HeaderValue>,
 }
 

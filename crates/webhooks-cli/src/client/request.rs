@@ -15,8 +15,10 @@ pub(crate) struct Request {
     method: Method,
     /// Segments of the path, as they are before they are encoded.
     path: Vec<String>,
+    /// Parameters, as they are before they are encoded.
     query: Vec<(String, String)>,
     headers: HeaderMap,
+    /// Empty for most.
     body: Bytes,
 }
 

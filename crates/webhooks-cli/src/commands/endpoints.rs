@@ -64,6 +64,7 @@ pub(crate) struct List {
 }
 
 impl Endpoints {
+    /// Does it.
     pub(crate) async fn run(self, session: &Session) -> Result<(), Failure> {
         match self {
             Self::List(list) => list.run(session).await,
@@ -87,6 +88,7 @@ impl Endpoints {
 }
 
 impl List {
+    /// Asks for them, page by page.
     async fn run(self, session: &Session) -> Result<(), Failure> {
         let request = Request::get(["endpoints"])
             .maybe("tenant", self.tenant)

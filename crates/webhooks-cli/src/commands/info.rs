@@ -32,6 +32,7 @@ pub(crate) struct Info {
 }
 
 impl Info {
+    /// Asks for what is wanted to be known.
     pub(crate) async fn run(self, session: &Session) -> Result<(), Failure> {
         match self.me {
             true => session.show(Request::get(["me"]), CALLER).await,

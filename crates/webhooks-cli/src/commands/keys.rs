@@ -154,6 +154,7 @@ impl Generate {
 }
 
 impl Revoke {
+    /// Ends it, once the person is sure.
     async fn run(self, session: &Session) -> Result<(), Failure> {
         let question = format!("Revoke the key {}?", safe(&self.id));
         session.output.confirm(&question, self.yes)?;

@@ -51,6 +51,7 @@ impl Column {
         self.name.to_lowercase().replace(' ', "_")
     }
 
+    /// Whether its colour tells how things are.
     pub(super) const fn is_state(&self) -> bool {
         self.is_state
     }

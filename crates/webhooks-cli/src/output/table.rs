@@ -61,10 +61,12 @@ fn empty(has_colors: bool) -> Table {
     table
 }
 
+/// The name of a column or a field.
 fn heading(name: &str) -> Cell {
     Cell::new(name).add_attribute(Attribute::Bold)
 }
 
+/// A cell; what is empty is a dash, and a state has its colour.
 fn cell(text: &str, of: &Column) -> Cell {
     let shown = match text {
         "" => Cell::new("-"),
@@ -79,6 +81,7 @@ fn cell(text: &str, of: &Column) -> Cell {
     }
 }
 
+/// Without spaces at the ends of lines.
 fn trimmed(table: &Table) -> String {
     table.trim_fmt()
 }

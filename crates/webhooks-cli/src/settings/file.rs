@@ -53,10 +53,14 @@ pub(super) struct Profile {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct ServeFile {
+    /// Where to listen.
     pub(crate) listen: Option<SocketAddr>,
+    /// Where everything is kept.
     #[serde(deserialize_with = "storage")]
     pub(crate) storage: Option<StorageUrl>,
+    /// A file with the key that opens everything.
     pub(crate) root_key_file: Option<PathBuf>,
+    /// Which addresses endpoints may have.
     pub(crate) network: Option<Network>,
     pub(crate) workers: Option<usize>,
     pub(crate) prefix: Option<String>,

@@ -45,12 +45,15 @@ pub(crate) struct Apply {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Wanted {
+    /// Each as the API takes it, with its id.
     endpoints: Vec<Map<String, Value>>,
 }
 
 /// One endpoint, and what is done with it.
 struct Planned {
+    /// The id of the endpoint.
     id: String,
+    /// What is done with it.
     step: Step,
     /// What it was when the plan was made, if it was there.
     etag: Option<HeaderValue>,
@@ -170,6 +173,7 @@ impl Apply {
 #[derive(Deserialize)]
 struct Stored {
     id: String,
+    /// In quotes it is the `ETag`.
     revision: u64,
 }
 

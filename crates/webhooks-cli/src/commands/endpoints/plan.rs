@@ -22,8 +22,11 @@ pub(super) enum Step {
 /// A field that differs. Credentials are not in it.
 #[derive(Debug)]
 pub(super) struct Difference {
+    /// Its name.
     field: String,
+    /// What is stored.
     from: Value,
+    /// What the file says.
     to: Value,
 }
 

@@ -26,7 +26,9 @@ const TRIES: u32 = 8;
 /// Events of a file, and what flags say of all of them.
 pub(super) struct Batch<'a> {
     session: &'a Session,
+    /// What counts where a line says nothing.
     rest: Event,
+    /// Requests at a time.
     concurrency: usize,
 }
 
@@ -35,26 +37,32 @@ pub(super) struct Batch<'a> {
 struct Lines {
     /// Where each stands in the file, and what is wrong with it if something is.
     numbers: Vec<(usize, Option<String>)>,
+    /// Those with which nothing is wrong.
     events: Vec<Event>,
+    /// Of all of them together.
     bytes: usize,
 }
 
 /// The body of a request.
 #[derive(Serialize)]
 struct Body<'a> {
+    /// 1 to 1,000; fewer are sent, so that an answer comes soon.
     events: &'a [Event],
 }
 
 /// The answer to it.
 #[derive(Deserialize)]
 struct Results {
+    /// One for each event, in order.
     results: Vec<Value>,
 }
 
 /// What became of the lines so far.
 #[derive(Default)]
 struct Tally {
+    /// Events that are stored now, or were before.
     stored: usize,
+    /// Lines that are no event, or that the server refused.
     refused: usize,
 }
 

@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Event {
+    // What each means is told by the document of the API.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) r#type: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]

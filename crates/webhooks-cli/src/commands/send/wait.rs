@@ -41,6 +41,7 @@ struct Count {
 #[derive(Deserialize)]
 struct Receipt {
     id: String,
+    /// Ids of its deliveries.
     deliveries: Vec<String>,
 }
 
