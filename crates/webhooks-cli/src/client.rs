@@ -23,6 +23,9 @@ const MAX_REPLY: usize = 64 << 20;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Whoever answers requests.
+///
+/// Both ways take the same requests and give the same answers, headers and problems, since the second one runs
+/// the routes of the server in this process. So no command does anything by itself that the API does not.
 pub(crate) enum Client {
     /// A server.
     Remote(Remote),
@@ -51,7 +54,11 @@ impl Client {
         }
     }
 
-    /// Asks, and reads the whole answer.
+    /// Asks, and reads the whole answer, within bounds of time and size.
+    ///
+    /// # Errors
+    ///
+    /// As [`stream`](Self::stream), an answer that is too long, and one that does not come in time.
     pub(crate) async fn send(&self, request: Request) -> Result<Reply, Failure> {
         let asked = async {
             let response = self.stream(request).await?;

@@ -1,4 +1,6 @@
 //! The commands that speak the API, one file for each kind of thing.
+//!
+//! Each makes requests of its arguments and names what is shown of the answers; [`endpoints`] is the model.
 
 mod endpoints;
 mod info;

@@ -25,9 +25,12 @@ const CONFLICT: u8 = 7;
 /// The longest time for which a server makes a command wait.
 const MAX_PAUSE: Duration = Duration::from_secs(60);
 /// Ctrl-C.
-const INTERRUPTED: u8 = 130;
+pub(crate) const INTERRUPTED: u8 = 130;
 
-/// Why a command failed.
+/// Why a command failed: what people read, and what scripts tell apart.
+///
+/// Its text may quote what a server has said. Whoever writes it to a terminal makes it
+/// [safe](crate::output::safe) first.
 #[derive(Debug)]
 pub(crate) struct Failure {
     code: u8,
@@ -131,6 +134,7 @@ impl Failure {
         }
     }
 
+    /// A failure with this exit code.
     fn new(code: u8, text: impl Into<String>) -> Self {
         Self {
             code,

@@ -1,4 +1,7 @@
 //! What people and programs read: data on standard output, everything else on standard error.
+//!
+//! All that comes from a server, and from whoever has written what it keeps, is made [`safe`] before it is
+//! written, or is JSON that was made so by [`json_safe`].
 
 mod column;
 mod escape;
@@ -56,6 +59,10 @@ impl Output {
     }
 
     /// Writes data byte by byte as it is.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::closed`] once nobody reads any more, which ends a command quietly.
     pub(crate) fn bytes(&self, bytes: &[u8]) -> Result<(), Failure> {
         let mut out = stdout().lock();
         let written = out.write_all(bytes).and_then(|()| out.flush());

@@ -48,7 +48,9 @@ pub(crate) struct Serve {
 /// What `serve` starts with.
 #[derive(Debug)]
 pub(crate) struct ServeSettings {
+    /// Where to listen.
     pub(crate) listen: SocketAddr,
+    /// Where everything is kept.
     pub(crate) storage: StorageUrl,
     /// Where the key that opens everything is.
     pub(crate) root_key_file: Option<PathBuf>,
@@ -58,7 +60,9 @@ pub(crate) struct ServeSettings {
     pub(crate) workers: Option<usize>,
     /// Without a slash at its end.
     pub(crate) prefix: String,
+    /// Where to tell numbers, if anywhere.
     pub(crate) metrics_listen: Option<SocketAddr>,
+    /// How long what has begun may take at the end.
     pub(crate) shutdown_seconds: u64,
 }
 

@@ -1,16 +1,24 @@
 //! What a command works with: whoever answers, and whoever reads.
 
+use std::time::Duration;
+
 use clap::Args;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::client::{Client, Reply, Request};
-use crate::failure::Failure;
+use crate::failure::{Failure, INTERRUPTED};
 use crate::output::{Column, Output};
 use crate::pages::Pages;
 use crate::settings::{GlobalArgs, Target};
 
-/// Whoever answers, and whoever reads.
+/// How long a command has to end by itself after Ctrl-C.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// Whoever answers, and whoever reads: all that a command is given.
+///
+/// A command makes a [`Request`], and names the [columns](Column) of what comes back. Whether that is a table,
+/// columns between tabs or JSON, and who answers, is decided here once for all of them.
 pub(crate) struct Session {
     /// Whoever answers.
     pub(crate) client: Client,
@@ -29,17 +37,31 @@ pub(crate) struct Limit {
     all: bool,
 }
 
+/// Ends the process some time after Ctrl-C: a command that reads standard input does not hear of it.
+async fn give_up() {
+    if tokio::signal::ctrl_c().await.is_ok() {
+        tokio::time::sleep(GRACE).await;
+        std::process::exit(INTERRUPTED.into());
+    }
+}
+
 impl Session {
     /// Runs a command, until it ends or Ctrl-C.
+    ///
+    /// # Errors
+    ///
+    /// Those of the command, and whatever keeps the server or the storage from being asked.
     pub(crate) async fn run(
         global: &GlobalArgs,
         command: impl AsyncFnOnce(&Self) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
         let session = Self::open(global).await?;
+        let watch = tokio::spawn(give_up());
         let done = tokio::select! {
             done = command(&session) => done,
             _ = tokio::signal::ctrl_c() => Err(Failure::interrupted()),
         };
+        watch.abort();
         session.close().await;
         done
     }
@@ -59,7 +81,8 @@ impl Session {
         self.client.close().await;
     }
 
-    /// Asks for a listing, and writes it page by page.
+    /// Asks for a listing, and writes it page by page: what is long begins to appear at once, and is
+    /// nowhere held as a whole.
     pub(crate) async fn list(
         &self,
         request: Request,

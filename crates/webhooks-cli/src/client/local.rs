@@ -1,6 +1,7 @@
 //! A server of this process alone, on a storage that it has opened: no socket, and no key.
 //!
-//! It has no workers, so that a look never delivers.
+//! It has no workers, so that a look never delivers: what it stores goes out from the processes that serve the
+//! same storage. A test or a challenge of an endpoint goes out from here.
 
 use std::time::Duration;
 

@@ -1,4 +1,7 @@
 //! A server, over HTTP.
+//!
+//! Certificates are verified as the system does it, so that roots of one's own count, and proxies are those of
+//! `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY`.
 
 use std::time::Duration;
 

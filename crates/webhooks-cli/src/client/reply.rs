@@ -11,8 +11,11 @@ use crate::failure::Failure;
 /// An answer that is not a problem.
 #[derive(Debug)]
 pub(crate) struct Reply {
+    /// Always one of success.
     pub(crate) status: StatusCode,
+    /// With the `ETag`, where there is one.
     pub(crate) headers: HeaderMap,
+    /// Empty, or JSON of a shape of the API.
     pub(crate) body: Bytes,
 }
 

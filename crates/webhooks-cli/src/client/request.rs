@@ -12,11 +12,13 @@ use crate::failure::Failure;
 /// A request: a method, a path under `/api/v1`, and what goes with it.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
+    /// What is done.
     method: Method,
     /// Segments of the path, as they are before they are encoded.
     path: Vec<String>,
     /// Parameters, as they are before they are encoded.
     query: Vec<(String, String)>,
+    /// Without the key, which whoever sends it adds.
     headers: HeaderMap,
     /// Empty for most.
     body: Bytes,
@@ -103,6 +105,10 @@ impl Request {
     }
 
     /// As it goes out, under the address of the API.
+    ///
+    /// # Errors
+    ///
+    /// A segment that would lead to another route: an id comes from the person, and may be anything.
     pub(crate) fn under(self, base: &Url) -> Result<http::Request<Bytes>, Failure> {
         let mut url = base.clone();
         {

@@ -62,14 +62,23 @@ pub(crate) struct ServeFile {
     pub(crate) root_key_file: Option<PathBuf>,
     /// Which addresses endpoints may have.
     pub(crate) network: Option<Network>,
+    /// Claimers of deliveries.
     pub(crate) workers: Option<usize>,
+    /// The path under which the API is.
     pub(crate) prefix: Option<String>,
+    /// Where to tell numbers for Prometheus.
     pub(crate) metrics_listen: Option<SocketAddr>,
+    /// How long what has begun may take at the end.
     pub(crate) shutdown_seconds: Option<u64>,
 }
 
 impl File {
     /// Reads the file that is named, or the first of those that are looked for. There need not be one.
+    ///
+    /// # Errors
+    ///
+    /// A file that cannot be read, an unknown key or a value of another kind with its place, a key in a file
+    /// that others can read, and a program in a file that was only found.
     pub(crate) fn read(named: Option<&Path>) -> Result<Self, Failure> {
         let Some(path) = named.map(Path::to_owned).or_else(found) else {
             return Ok(Self::default());

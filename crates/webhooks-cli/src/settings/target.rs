@@ -1,4 +1,7 @@
 //! Who answers the requests of a command.
+//!
+//! A key never goes where it was not meant for: one of a profile to the server of that profile alone, and one
+//! of the environment to what the environment, a flag or the chosen profile names.
 
 use std::path::PathBuf;
 
@@ -25,7 +28,9 @@ pub(crate) enum Target {
 
 /// Where, and which key goes there.
 struct Place {
+    /// A server, or the next is set; with neither it is the server of this machine.
     server: Option<Url>,
+    /// A storage to be opened.
     storage: Option<StorageUrl>,
     /// The profile that says so, if one does.
     profile: Option<Profile>,

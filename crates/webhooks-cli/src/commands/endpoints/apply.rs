@@ -1,4 +1,8 @@
 //! `webhooks endpoints apply`: endpoints are what a file says.
+//!
+//! First a plan is made of what is stored, without a change. Each step of it then names the revision that the
+//! plan was made of: what somebody changes between the two is not overwritten, and the rest is left undone.
+//! To run it again goes on from there, since what is done is the same by then.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

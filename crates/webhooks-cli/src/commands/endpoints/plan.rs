@@ -1,4 +1,7 @@
 //! What has to be done so that an endpoint is what a file says.
+//!
+//! It only compares: who asks the server, and who shows it to people, is elsewhere. No credential gets into
+//! what is shown.
 
 use serde_json::{Map, Value, json};
 use webhooks_core::{OnDead, OrderBy, SignatureScheme};

@@ -1,4 +1,8 @@
 //! Sends the events of a file, many at a time.
+//!
+//! A thread reads lines no faster than they are sent. Requests go out side by side; their answers are told in the
+//! order of the file, so that whoever is cut off knows which lines are stored. What is held is bounded by
+//! [`MOST`] and [`BYTES`] for each request under way.
 
 use std::io::{BufRead, Read};
 use std::path::Path;
@@ -135,6 +139,11 @@ impl<'a> Batch<'a> {
     }
 
     /// Asks until the server has room.
+    ///
+    /// # Errors
+    ///
+    /// Any other failure, at once: of a request that was cut off nobody knows whether it was stored, and
+    /// events without an idempotency key would be sent twice.
     async fn ask(&self, events: &[Event]) -> Result<Vec<Value>, Failure> {
         let request = Request::post(["events", "batch"]).json(&Body { events })?;
         let mut tries = 1;

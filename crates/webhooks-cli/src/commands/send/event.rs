@@ -7,23 +7,31 @@ use serde_json::value::RawValue;
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Event {
-    // What each means is told by the document of the API.
+    /// Its type.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) r#type: Option<String>,
+    /// What it tells, byte by byte.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) data: Option<Box<RawValue>>,
+    /// For whom it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) tenant: Option<String>,
+    /// The endpoint to which alone it goes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) endpoint_id: Option<String>,
+    /// `low`, `normal`, `high` or `critical`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) priority: Option<String>,
+    /// After how long it goes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) delay_seconds: Option<u64>,
+    /// Retries after the first attempt.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) max_retries: Option<u32>,
+    /// Events with the same key arrive in order, where an endpoint orders by it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) ordering_key: Option<String>,
+    /// The same event is stored once. In a batch alone: one event has a header.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) idempotency_key: Option<String>,
 }

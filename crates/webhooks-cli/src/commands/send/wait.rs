@@ -28,6 +28,8 @@ const OPEN: [&str; 4] = ["blocked", "ready", "scheduled", "leased"];
 /// Between two looks, at first and in the long run.
 const FIRST: Duration = Duration::from_millis(50);
 const LAST: Duration = Duration::from_secs(1);
+/// The longest time that it waits: no delivery is tried for longer.
+const LONGEST: Duration = Duration::from_secs(366 * 86_400);
 /// Deliveries that are shown at most.
 const SHOWN: usize = 1_000;
 
@@ -84,7 +86,9 @@ pub(super) async fn until_ended(
 
 /// Looks until nothing is open, or the time is over.
 async fn wait(session: &Session, event_id: &str, patience: Duration) -> Result<(), Failure> {
-    let (end, mut pause) = (Instant::now() + patience, FIRST);
+    // What is never over is over in the end.
+    let end = Instant::now().checked_add(patience.min(LONGEST));
+    let (end, mut pause) = (end.unwrap_or_else(Instant::now), FIRST);
     while count(session, event_id, &OPEN).await? > 0 {
         let left = end.saturating_duration_since(Instant::now());
         if left.is_zero() {
