@@ -51,6 +51,11 @@ enum Command {
     /// Sees to endpoints.
     #[command(subcommand)]
     Endpoints(Box<commands::Endpoints>),
+    /// Sees to the catalogue of event types.
+    #[command(subcommand)]
+    EventTypes(Box<commands::EventTypes>),
+    /// Makes a link with which a customer opens the pages of a tenant.
+    PortalLink(commands::PortalLink),
     /// Sees to keys of the API, and makes secrets.
     #[command(subcommand)]
     Keys(Box<commands::Keys>),
@@ -66,6 +71,8 @@ impl Command {
             Self::Info(info) => Session::run(global, async |on| info.run(on).await).await,
             Self::Send(send) => Session::run(global, async |on| send.run(on).await).await,
             Self::Endpoints(of) => Session::run(global, async |on| of.run(on).await).await,
+            Self::EventTypes(of) => Session::run(global, async |on| of.run(on).await).await,
+            Self::PortalLink(link) => Session::run(global, async |on| link.run(on).await).await,
             Self::Keys(keys) => keys.run(global).await,
             Self::Openapi => openapi::print(&Output::new(global)),
         }
