@@ -85,3 +85,28 @@ fn cell(text: &str, of: &Column) -> Cell {
 fn trimmed(table: &Table) -> String {
     table.trim_fmt()
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const COLUMNS: &[Column] = &[
+        Column::new("NAME", "/name"),
+        Column::state("STATE", "/state"),
+    ];
+
+    #[test]
+    fn a_name_does_nothing_to_a_terminal() {
+        let item = json!({ "name": "a\u{1b}]0;x\u{7}\nb\u{202e}c", "state": "dead\u{9b}m" });
+        let cells: Vec<String> = COLUMNS.iter().map(|of| of.cell(&item)).collect();
+        let shown: Vec<_> = COLUMNS.iter().zip(cells.clone()).collect();
+        for table in [rows(COLUMNS, &[cells], false), fields(&shown, false)] {
+            assert!(table.contains("]0;x"), "{table}");
+            let is_active = |c: char| c.is_control() && c != '\n' || c == '\u{202e}';
+            assert!(!table.contains(is_active), "{table:?}");
+            assert_eq!(table.lines().count(), 2, "{table}");
+        }
+    }
+}
