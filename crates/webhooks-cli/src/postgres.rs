@@ -9,6 +9,7 @@ use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::{Config, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use crate::encryption;
 use crate::failure::Failure;
 
 /// Connections of a process at most.
@@ -46,7 +47,8 @@ pub(crate) async fn open(
         .recycle_timeout(Some(PATIENCE))
         .build()
         .map_err(|error| Failure::unreachable("no pool of connections", &error))?;
-    let mut builder = PostgresStorage::builder(pool.clone());
+    let builder = PostgresStorage::builder(pool.clone());
+    let mut builder = builder.encryption_keys(encryption::keys()?);
     if let Some(schema) = schema {
         builder = builder.schema(schema);
     }

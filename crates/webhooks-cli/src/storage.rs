@@ -16,8 +16,8 @@ use fred::types::config::{Config, ReconnectPolicy};
 use webhooks_server::Maintenance;
 
 use crate::failure::Failure;
-use crate::postgres;
 use crate::storage_url::StorageUrl;
+use crate::{encryption, postgres};
 
 /// Connections to Redis. One server runs one script at a time: more give little.
 const REDIS_CONNECTIONS: usize = 2;
@@ -88,7 +88,11 @@ impl Maintenance for Opened {
 pub(crate) async fn open(url: &StorageUrl) -> Result<Opened, Failure> {
     Ok(match url {
         StorageUrl::Memory => Opened::Memory(Arc::new(MemoryStorage::new())),
-        StorageUrl::Sqlite(path) => Opened::Sqlite(Arc::new(SqliteStorage::open(path).await?)),
+        StorageUrl::Sqlite(path) => {
+            let builder = SqliteStorage::builder(path);
+            let builder = builder.encryption_keys(encryption::keys()?);
+            Opened::Sqlite(Arc::new(builder.open().await?))
+        }
         StorageUrl::Postgres { url, schema } => {
             let (storage, pool) = postgres::open(url, schema.as_deref()).await?;
             Opened::Postgres {
@@ -119,7 +123,7 @@ async fn redis(url: &str, prefix: Option<&str>) -> Result<RedisStorage, Failure>
         .map_err(|error| Failure::usage(format!("the URL of Redis: {}", error.details())))?;
     let connected = pool.init().await;
     connected.map_err(|error| Failure::unreachable("Redis cannot be reached", &error))?;
-    let mut builder = RedisStorage::builder(pool);
+    let mut builder = RedisStorage::builder(pool).encryption_keys(encryption::keys()?);
     if let Some(prefix) = prefix {
         builder = builder.key_prefix(prefix);
     }

@@ -60,7 +60,7 @@ impl Served {
         Self {
             child,
             url,
-            client: reqwest::Client::new(),
+            client: webhooks_tests::http_client(),
         }
     }
 

@@ -650,7 +650,7 @@ async fn a_host_tells_who_calls_and_each_caller_has_a_rate() {
         .authenticate(ByHeader)
         .rate_limit(limit);
     let url = serve(server.build().unwrap()).await;
-    let client = reqwest::Client::new();
+    let client = webhooks_tests::http_client();
     let me = |user: &str| {
         client
             .get(format!("{url}/api/v1/me"))

@@ -88,7 +88,7 @@ pub(crate) async fn over_with(
         url: serve(server).await,
         system,
         closer,
-        client: reqwest::Client::new(),
+        client: webhooks_tests::http_client(),
     }
 }
 
