@@ -37,7 +37,11 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     (
         "webhooks-server",
-        &["webhooks-core", "better-auth-webhooks"],
+        &[
+            "webhooks-core",
+            "better-auth-webhooks",
+            "webhooks-telemetry",
+        ],
     ),
     (
         "webhooks-cli",
@@ -75,6 +79,10 @@ const OWNED: &[(&str, &[&str])] = &[
         "axum",
         &["webhooks-receiver", "webhooks-server", "webhooks-cli"],
     ),
+    ("clap", &["webhooks-cli"]),
+    ("comfy-table", &["webhooks-cli"]),
+    ("indicatif", &["webhooks-cli"]),
+    ("reqwest", &["webhooks-cli"]),
     ("axum-core", &["webhooks-receiver"]),
     ("tower", &["webhooks-receiver"]),
     ("utoipa", &["webhooks-server"]),

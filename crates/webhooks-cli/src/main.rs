@@ -1,23 +1,33 @@
 //! The command `webhooks`.
 
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "a program talks to a person"
-)]
-
+mod client;
+mod commands;
+mod duration;
+mod encryption;
 mod failure;
+mod input;
 mod listener;
 mod metrics;
 mod openapi;
+mod output;
+mod pages;
 mod postgres;
 mod serve;
+mod serve_settings;
+mod session;
+mod settings;
 mod storage;
 mod storage_url;
+mod toml_text;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::session::Session;
+use crate::settings::GlobalArgs;
 
 /// Webhooks, signed, retried and never lost.
 #[derive(Debug, Parser)]
@@ -25,55 +35,88 @@ use clap::{Parser, Subcommand};
 struct Arguments {
     #[command(subcommand)]
     command: Command,
-    /// Logs more: once for what goes on, twice for each request.
-    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
-    verbose: u8,
+    #[command(flatten)]
+    global: GlobalArgs,
 }
 
 /// What is asked for.
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Serves the HTTP API, and delivers.
-    Serve(Box<serve::Serve>),
+    Serve(Box<serve_settings::Serve>),
+    /// Tells what answers, or with `--me` who asks.
+    Info(commands::Info),
+    /// Sends an event, or those of a file.
+    Send(Box<commands::Send>),
+    /// Sees to endpoints.
+    #[command(subcommand)]
+    Endpoints(Box<commands::Endpoints>),
+    /// Sees to the catalogue of event types.
+    #[command(subcommand)]
+    EventTypes(Box<commands::EventTypes>),
+    /// Makes a link with which a customer opens the pages of a tenant.
+    PortalLink(commands::PortalLink),
+    /// Sees to keys of the API, and makes secrets.
+    #[command(subcommand)]
+    Keys(Box<commands::Keys>),
     /// Prints the OpenAPI document of the HTTP API.
     Openapi,
 }
 
-fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    log(arguments.verbose);
-    // fred takes the process's own; with one provider in the tree it could not be another.
-    let _first = rustls::crypto::ring::default_provider().install_default();
-    let runtime = match tokio::runtime::Runtime::new() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            eprintln!("webhooks: no runtime: {error}");
-            return ExitCode::from(failure::FAILED);
-        }
-    };
-    let done = runtime.block_on(async {
-        match arguments.command {
-            Command::Serve(serve) => serve.run().await,
-            Command::Openapi => openapi::print(),
-        }
-    });
-    // What still waits for a database that does not answer must not keep the process.
-    runtime.shutdown_background();
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            eprintln!("webhooks: {failure}");
-            ExitCode::from(failure.code())
+impl Command {
+    /// Does what is asked for.
+    async fn run(self, global: &GlobalArgs) -> Result<(), Failure> {
+        match self {
+            Self::Serve(serve) => serve.run(global).await,
+            Self::Info(info) => Session::run(global, async |on| info.run(on).await).await,
+            Self::Send(send) => Session::run(global, async |on| send.run(on).await).await,
+            Self::Endpoints(of) => Session::run(global, async |on| of.run(on).await).await,
+            Self::EventTypes(of) => Session::run(global, async |on| of.run(on).await).await,
+            Self::PortalLink(link) => Session::run(global, async |on| link.run(on).await).await,
+            Self::Keys(keys) => keys.run(global).await,
+            Self::Openapi => openapi::print(&Output::new(global)),
         }
     }
 }
 
-/// Logs to standard error, which nobody reads as data.
-fn log(verbose: u8) {
-    let level = match verbose {
-        0 => tracing::Level::WARN,
-        1 => tracing::Level::INFO,
-        _ => tracing::Level::DEBUG,
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let output = Output::new(&arguments.global);
+    let is_server = matches!(arguments.command, Command::Serve(_));
+    log(&arguments.global, is_server);
+    // fred and reqwest take the process's own; with one provider in the tree it could not be another.
+    let _first = rustls::crypto::ring::default_provider().install_default();
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            output.warn(&format!("webhooks: no runtime: {error}"));
+            return ExitCode::from(failure::FAILED);
+        }
+    };
+    let done = runtime.block_on(Box::pin(arguments.command.run(&arguments.global)));
+    // What still waits for a database that does not answer must not keep the process.
+    runtime.shutdown_background();
+    let Err(failure) = done else {
+        return ExitCode::SUCCESS;
+    };
+    let text = failure.to_string();
+    if !text.is_empty() {
+        // Line by line: what a server says may have several, and none may obey a terminal.
+        let lines: Vec<_> = text.lines().map(output::safe).collect();
+        output.warn(&format!("webhooks: {}", lines.join("\n")));
+    }
+    ExitCode::from(failure.code())
+}
+
+/// Logs to standard error, which nobody reads as data. What is wrong with a storage in the long run is told
+/// by whoever serves it, and not at each look.
+fn log(global: &GlobalArgs, is_server: bool) {
+    let level = match (global.quiet, global.verbose) {
+        (true, _) => tracing::Level::ERROR,
+        (false, 0) if !is_server => tracing::Level::ERROR,
+        (false, 0) => tracing::Level::WARN,
+        (false, 1) => tracing::Level::INFO,
+        (false, _) => tracing::Level::DEBUG,
     };
     tracing_subscriber::fmt()
         .with_max_level(level)

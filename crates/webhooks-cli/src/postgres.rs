@@ -9,6 +9,7 @@ use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::{Config, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use crate::encryption;
 use crate::failure::Failure;
 
 /// Connections of a process at most.
@@ -16,12 +17,15 @@ const CONNECTIONS: usize = 16;
 /// For a connection, and for one of the pool to be free.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
 
-/// Opens a storage, and makes or updates its tables.
+/// Opens a storage, and makes or updates its tables. With the pool that it works on.
 ///
 /// `sslmode=disable` connects in the clear, `require` over TLS alone. `prefer`, the default, connects in the
 /// clear to this machine, and elsewhere over TLS where the server has it. Certificates are verified against the
 /// roots of web browsers either way, which those of a server on this machine seldom pass.
-pub(crate) async fn open(url: &str, schema: Option<&str>) -> Result<PostgresStorage, Failure> {
+pub(crate) async fn open(
+    url: &str,
+    schema: Option<&str>,
+) -> Result<(PostgresStorage, Pool), Failure> {
     let mut config: Config = url
         .parse()
         .map_err(|_| Failure::usage("the URL of PostgreSQL cannot be read"))?;
@@ -43,7 +47,8 @@ pub(crate) async fn open(url: &str, schema: Option<&str>) -> Result<PostgresStor
         .recycle_timeout(Some(PATIENCE))
         .build()
         .map_err(|error| Failure::unreachable("no pool of connections", &error))?;
-    let mut builder = PostgresStorage::builder(pool);
+    let builder = PostgresStorage::builder(pool.clone());
+    let mut builder = builder.encryption_keys(encryption::keys()?);
     if let Some(schema) = schema {
         builder = builder.schema(schema);
     }
@@ -51,7 +56,7 @@ pub(crate) async fn open(url: &str, schema: Option<&str>) -> Result<PostgresStor
         true => builder.listen(config, NoTls),
         false => builder.listen(config, tls),
     };
-    Ok(builder.connect().await?)
+    Ok((builder.connect().await?, pool))
 }
 
 /// Whether to connect without TLS.

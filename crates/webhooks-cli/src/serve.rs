@@ -1,13 +1,11 @@
 //! `webhooks serve`: the API and the deliveries of one process.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use better_auth_webhooks::{NetworkPolicy, WebhookSystem};
-use clap::{Args, ValueEnum};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -16,53 +14,10 @@ use webhooks_server::Server;
 use webhooks_telemetry::Telemetry;
 
 use crate::failure::Failure;
-use crate::storage_url::StorageUrl;
+use crate::output::Output;
+use crate::serve_settings::{Serve, ServeSettings};
+use crate::settings::{GlobalArgs, Network};
 use crate::{listener, metrics, storage};
-
-/// Serves the HTTP API, and delivers.
-#[derive(Debug, Args)]
-pub(crate) struct Serve {
-    /// Where to listen. Another address than one of this machine alone needs a key.
-    #[arg(long, env = "WEBHOOKS_LISTEN", default_value = "127.0.0.1:8700")]
-    listen: SocketAddr,
-    /// Where everything is kept: `memory:`, `sqlite:PATH`, `postgres://..?schema=..` or
-    /// `redis://..?prefix=..`.
-    #[arg(
-        long,
-        env = "WEBHOOKS_STORAGE",
-        default_value = "sqlite:webhooks.db",
-        hide_env_values = true
-    )]
-    storage: StorageUrl,
-    /// A file with the key that opens everything, 32 bytes or more. The key itself can be in
-    /// `WEBHOOKS_ROOT_KEY`. Without one, and only where nobody else can call, one is made and printed.
-    #[arg(long, env = "WEBHOOKS_ROOT_KEY_FILE")]
-    root_key_file: Option<PathBuf>,
-    /// Which addresses endpoints may have.
-    #[arg(long, env = "WEBHOOKS_NETWORK", value_enum, default_value = "strict")]
-    network: Network,
-    /// Claimers of deliveries; 0 serves the API and delivers nothing.
-    #[arg(long, env = "WEBHOOKS_WORKERS")]
-    workers: Option<usize>,
-    /// The path under which the API is, as in `/webhooks`.
-    #[arg(long, env = "WEBHOOKS_PREFIX", default_value = "")]
-    prefix: String,
-    /// Where to tell numbers for Prometheus, at `/metrics`. Nobody is asked who they are there.
-    #[arg(long, env = "WEBHOOKS_METRICS_LISTEN")]
-    metrics_listen: Option<SocketAddr>,
-    /// How long what has begun may take after SIGTERM, in seconds.
-    #[arg(long, env = "WEBHOOKS_SHUTDOWN_SECONDS", default_value_t = 25)]
-    shutdown_seconds: u64,
-}
-
-/// Which addresses endpoints may have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Network {
-    /// Public ones, over https.
-    Strict,
-    /// Any, over http too: for trying, and for networks of one's own.
-    Permissive,
-}
 
 /// A key that was given, or made.
 struct RootKey {
@@ -72,7 +27,19 @@ struct RootKey {
 
 impl Serve {
     /// Serves until SIGTERM or Ctrl-C.
-    pub(crate) async fn run(self) -> Result<(), Failure> {
+    pub(crate) async fn run(self, global: &GlobalArgs) -> Result<(), Failure> {
+        let settings = ServeSettings::new(&self, global)?;
+        if self.print_config {
+            let has_root_key = std::env::var_os("WEBHOOKS_ROOT_KEY").is_some();
+            return Output::new(global).line(&settings.to_toml(has_root_key));
+        }
+        settings.serve(&Output::new(global)).await
+    }
+}
+
+impl ServeSettings {
+    /// Serves until SIGTERM or Ctrl-C.
+    async fn serve(self, output: &Output) -> Result<(), Failure> {
         // Before anything is opened: a wrong command line changes nothing.
         let key = self.root_key()?;
         let listener = bind(self.listen).await?;
@@ -82,13 +49,16 @@ impl Serve {
         };
         let storage = storage::open(&self.storage).await?;
         let telemetry = Arc::new(Telemetry::builder().storage(self.storage.kind()).build());
-        let system = self.builder(&telemetry).try_build(storage)?;
+        let system = self.builder(&telemetry).try_build(storage.storage())?;
         let server = Server::builder(system.clone())
             .root_key(key.text.clone())
+            .telemetry(telemetry.clone())
+            .maintenance(storage)
             .build()?;
+        let closer = server.closer();
         let router = self.under_prefix(server.into_router())?;
         let address = listener.local_addr().unwrap_or(self.listen);
-        self.tell(address, scraped.as_ref(), &key);
+        self.tell(output, address, scraped.as_ref(), &key);
 
         let (stop, stopped) = watch::channel(());
         let patience = Duration::from_secs(self.shutdown_seconds);
@@ -103,6 +73,7 @@ impl Serve {
             signal().await;
             tracing::info!("ends, once what has begun is answered");
             drop(stop);
+            closer.close();
             Instant::now()
         };
         let ((), (), stopped_at) = tokio::join!(serving, scraping, stopping);
@@ -157,7 +128,7 @@ impl Serve {
 
     /// The routes under the prefix that was asked for.
     fn under_prefix(&self, router: Router) -> Result<Router, Failure> {
-        let prefix = self.prefix.trim_end_matches('/');
+        let prefix = self.prefix.as_str();
         if prefix.is_empty() {
             return Ok(router);
         }
@@ -169,19 +140,26 @@ impl Serve {
         Ok(Router::new().nest_service(prefix, router))
     }
 
-    /// Tells the person who started it where it is.
-    fn tell(&self, address: SocketAddr, scraped: Option<&TcpListener>, key: &RootKey) {
-        let prefix = self.prefix.trim_end_matches('/');
-        println!(
-            "http://{address}{prefix}/api/v1, on {}",
-            self.storage.kind()
-        );
+    /// Tells the person who started it where it is. Who did may have closed its output, and goes on all
+    /// the same.
+    fn tell(
+        &self,
+        output: &Output,
+        address: SocketAddr,
+        scraped: Option<&TcpListener>,
+        key: &RootKey,
+    ) {
+        let (prefix, kind) = (&self.prefix, self.storage.kind());
+        let mut lines = format!("http://{address}{prefix}/api/v1, on {kind}");
         if let Some(Ok(address)) = scraped.map(TcpListener::local_addr) {
-            println!("http://{address}/metrics");
+            lines.push_str(&format!("\nhttp://{address}/metrics"));
+        }
+        if let Err(failure) = output.line(&lines) {
+            tracing::debug!(?failure, "nobody reads where it listens");
         }
         if key.is_made {
             // To a person alone: what collects the output of programs must not get it.
-            eprintln!("root key of this run: {}", key.text);
+            output.warn(&format!("root key of this run: {}", key.text));
         }
     }
 }

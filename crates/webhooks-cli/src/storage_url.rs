@@ -37,6 +37,40 @@ impl StorageUrl {
             Self::Redis { .. } => "redis",
         }
     }
+
+    /// As it was written, with `<set>` in place of passwords.
+    pub(crate) fn without_secrets(&self) -> String {
+        let (url, name, value) = match self {
+            Self::Memory => return "memory:".into(),
+            Self::Sqlite(path) => return format!("sqlite:{}", path.display()),
+            Self::Postgres { url, schema } => (url, "schema", schema),
+            Self::Redis { url, prefix } => (url, "prefix", prefix),
+        };
+        let Ok(mut url) = Url::parse(url) else {
+            return format!("{self:?}");
+        };
+        let had_password = url.password().is_some() && url.set_password(None).is_ok();
+        let user = url.username().to_owned();
+        // Others than these can hold passwords, too.
+        let has_more = url.query().is_some();
+        url.set_query(None);
+        if let Some(value) = value {
+            url.query_pairs_mut().append_pair(name, value);
+        }
+        let mut text = String::from(url);
+        if had_password {
+            let at = format!("//{user}@");
+            let with = format!("//{user}:<set>@");
+            text = match user.is_empty() {
+                true => text.replacen("//", &with, 1),
+                false => text.replacen(&at, &with, 1),
+            };
+        }
+        if has_more {
+            text.push_str(if value.is_some() { "&<set>" } else { "?<set>" });
+        }
+        text
+    }
 }
 
 impl FromStr for StorageUrl {

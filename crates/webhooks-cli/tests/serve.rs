@@ -60,7 +60,7 @@ impl Served {
         Self {
             child,
             url,
-            client: reqwest::Client::new(),
+            client: webhooks_tests::http_client(),
         }
     }
 
@@ -198,12 +198,43 @@ async fn it_ends_in_order_when_it_is_told_to() {
             .post("/events", &json!({ "type": "a.b", "data": number }))
             .await;
     }
+    // Whoever listens does not hold it up.
+    let stream = served.request(Method::GET, "/stream").send().await.unwrap();
     served.terminate();
-    let ended = tokio::time::timeout(Duration::from_secs(30), served.child.wait()).await;
+    let ended = tokio::time::timeout(Duration::from_secs(20), served.child.wait()).await;
     assert_eq!(ended.unwrap().unwrap().code(), Some(0));
+    let heard = stream.text().await.unwrap();
+    assert!(
+        heard.ends_with("event: ended\ndata: {\"reason\":\"closed\"}\n\n"),
+        "{heard}"
+    );
     let served = Served::start(&folder.file(), &[]).await;
     served.count("state=delivered", 50).await;
     assert_eq!(receiver.count(), 50);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_scrapes_it_and_asks_what_is_wrong() {
+    let folder = Folder::new("doctor");
+    let served = Served::start(&folder.file(), &["--workers", "0"]).await;
+    let scrape = served.url.replace("/api/v1", "/metrics");
+    let client = &served.client;
+    assert_eq!(client.get(&scrape).send().await.unwrap().status(), 401);
+    let told = client.get(&scrape).bearer_auth(KEY).send().await.unwrap();
+    let told = told.text().await.unwrap();
+    for name in [
+        "webhooks_auth_failures_total",
+        "storage=\"sqlite\"",
+        "# EOF",
+    ] {
+        assert!(told.contains(name), "{told}");
+    }
+    let found = served.get("/doctor").await;
+    let levels = found["checks"].as_array().unwrap().iter();
+    let wrong = levels.filter(|check| check["level"] != "ok");
+    let wrong: Vec<_> = wrong.map(|check| check["name"].clone()).collect();
+    // Nobody delivers, as it was told to.
+    assert_eq!(wrong, ["workers"], "{found}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

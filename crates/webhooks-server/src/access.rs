@@ -17,9 +17,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::HeaderValue;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
+use http::{HeaderValue, StatusCode};
+use tokio::time::Instant;
 use webhooks_core::Timestamp;
 
 pub(crate) use self::api_key::{ApiKey, KeyTerms, KeyText};
@@ -34,6 +35,7 @@ pub(crate) use self::server_secret::ServerSecret;
 pub(crate) use self::sessions::Sessions;
 use self::sessions::Shown;
 pub(crate) use self::tenant_tokens::TenantTokens;
+use crate::measure::{Measure, NotLetIn};
 use crate::problem::Problem;
 
 /// How long the answer to a bad key takes at least: guesses cost time.
@@ -55,6 +57,8 @@ pub(crate) struct Access {
     pub(crate) proxies: Proxies,
     /// How often each may call.
     pub(crate) limits: Arc<Limits>,
+    /// Counts who is not let in.
+    pub(crate) measure: Measure,
 }
 
 impl Access {
@@ -64,14 +68,9 @@ impl Access {
     ///
     /// 401 without a key or with a bad one, 429 for who calls or guesses too often.
     pub(crate) async fn caller(&self, parts: &Parts) -> Result<Caller, Problem> {
+        let identified = self.identify(parts).await;
+        let caller = identified.inspect_err(|problem| self.refused(parts, problem))?;
         let now = self.keys.documents().now()?;
-        let caller = match bearer(parts)? {
-            Some(text) => self.bearer(text, self.proxies.client(parts), now).await?,
-            None => match self.of_session(parts, now).await? {
-                Some(caller) => caller,
-                None => self.host(parts).await?,
-            },
-        };
         self.limits
             .take(&caller.actor, caller.tenant.is_some(), now)?;
         Ok(caller)
@@ -117,6 +116,43 @@ impl Access {
             via: Via::Cookie,
             ..caller
         }))
+    }
+
+    /// Counts a request that was not let in.
+    fn refused(&self, parts: &Parts, problem: &Problem) {
+        let why = match problem.status() {
+            StatusCode::UNAUTHORIZED if parts.headers.contains_key(AUTHORIZATION) => {
+                NotLetIn::BadKey
+            }
+            StatusCode::UNAUTHORIZED => NotLetIn::NoKey,
+            StatusCode::TOO_MANY_REQUESTS => NotLetIn::TooManyGuesses,
+            _ => return,
+        };
+        self.measure.not_let_in(why);
+    }
+
+    /// Who makes this request, without counting it.
+    pub(crate) async fn identify(&self, parts: &Parts) -> Result<Caller, Problem> {
+        let now = self.keys.documents().now()?;
+        if let Some(text) = bearer(parts)? {
+            return self.bearer(text, self.proxies.client(parts), now).await;
+        }
+        match self.of_session(parts, now).await? {
+            Some(caller) => Ok(caller),
+            None => self.host(parts).await,
+        }
+    }
+
+    /// When to ask again who a caller is, whose request goes on: after this time, or when what they
+    /// showed ends.
+    pub(crate) fn trusted_until(
+        &self,
+        caller: &Caller,
+        most: Duration,
+    ) -> Result<Instant, Problem> {
+        let now = self.keys.documents().now()?;
+        let left = caller.expires_at.map_or(most, |end| end.since(now));
+        Ok(Instant::now() + left.min(most))
     }
 
     /// Who calls, as the host knows it.

@@ -8,11 +8,14 @@ mod cursor;
 mod dead_letters;
 mod deliveries;
 mod delivery_params;
+mod doctor;
 mod document;
 mod endpoint_actions;
 mod endpoints;
 mod event_types;
 mod events;
+mod export_rows;
+mod exports;
 mod health;
 mod idempotency;
 mod jobs;
@@ -21,15 +24,20 @@ mod numbers;
 mod precondition;
 mod query;
 mod request;
+#[cfg(feature = "telemetry")]
+mod scrape;
 mod sending;
 mod session;
 mod shapes;
+mod standing;
 mod state;
+mod stream;
 mod tenants;
 mod who;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use axum::middleware::from_fn_with_state;
 use axum::response::Response;
 use axum::routing::get;
 use utoipa::openapi::OpenApi;
@@ -50,10 +58,14 @@ pub(crate) fn routes(api: Api) -> (Router, OpenApi) {
         .split_for_parts();
     let router = v1
         .route("/livez", get(health::livez))
-        .route("/readyz", get(health::readyz))
+        .route("/readyz", get(health::readyz));
+    #[cfg(feature = "telemetry")]
+    let router = router.route("/metrics", get(scrape::scrape));
+    let measured = from_fn_with_state(api.measure.clone(), request::around);
+    let router = router
         .fallback(async || not_found())
         .method_not_allowed_fallback(async || method_not_allowed())
-        .layer(axum::middleware::from_fn(request::around))
+        .layer(measured)
         .with_state(api);
     (router, document)
 }
@@ -87,6 +99,7 @@ fn v1(api: &Api) -> OpenApiRouter<Api> {
         .routes(routes!(endpoint_actions::metrics))
         .routes(routes!(deliveries::list))
         .routes(routes!(deliveries::count))
+        .routes(routes!(exports::export))
         .routes(routes!(deliveries::get))
         .routes(routes!(deliveries::attempts))
         .routes(routes!(deliveries::cancel))
@@ -106,6 +119,7 @@ fn v1(api: &Api) -> OpenApiRouter<Api> {
         .routes(routes!(numbers::metrics))
         .routes(routes!(numbers::stats))
         .routes(routes!(numbers::workers))
+        .routes(routes!(stream::stream))
         .routes(routes!(jobs::list))
         .routes(routes!(jobs::get))
         .routes(routes!(jobs::stop))
@@ -114,6 +128,8 @@ fn v1(api: &Api) -> OpenApiRouter<Api> {
         .routes(routes!(keys::list))
         .routes(routes!(keys::get, keys::patch, keys::delete))
         .routes(routes!(who::audit))
+        .routes(routes!(doctor::doctor))
+        .routes(routes!(doctor::reencrypt))
         .layer(DefaultBodyLimit::max(MAX_BODY))
 }
 

@@ -22,12 +22,17 @@
 mod access;
 mod api;
 mod documents;
+mod live;
+mod maintenance;
+mod measure;
 mod ops;
 mod problem;
 mod remembered;
 mod server;
 
 pub use self::access::{Authenticate, Caller, Role, Scope, Scopes, Via};
+pub use self::live::Closer;
+pub use self::maintenance::Maintenance;
 pub use self::problem::Problem;
 pub use self::server::{Server, ServerBuilder};
 

@@ -141,6 +141,12 @@ impl Problem {
             .because(error.clone())
     }
 
+    /// There is no room for it now; there is once others have ended.
+    pub(crate) fn busy(detail: impl Into<Cow<'static, str>>) -> Self {
+        let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", detail);
+        problem.after(Duration::from_secs(5))
+    }
+
     /// When to try again.
     pub(crate) fn after(mut self, time: Duration) -> Self {
         self.0.retry_after = Some(time);

@@ -16,6 +16,9 @@ use crate::access::{
 };
 use crate::api::{self, Api};
 use crate::documents::Documents;
+use crate::live::{Closer, Live};
+use crate::maintenance::{Maintenance, Unknown};
+use crate::measure::Measure;
 use crate::ops::{JobRunner, Ops, OpsParts};
 
 /// The shortest root key, in bytes.
@@ -28,6 +31,7 @@ const MAX_ENDPOINTS_PER_TENANT: usize = 100;
 pub struct Server {
     router: Router,
     document: OpenApi,
+    closer: Closer,
 }
 
 impl Server {
@@ -41,6 +45,8 @@ impl Server {
             max_endpoints_per_tenant: MAX_ENDPOINTS_PER_TENANT,
             reveals_secrets: false,
             host: None,
+            maintenance: Arc::new(Unknown),
+            measure: Measure::default(),
             rates: Rates {
                 operators: RateLimitConfig {
                     requests_per_second: 1_000,
@@ -58,6 +64,11 @@ impl Server {
     /// prefix.
     pub fn into_router(self) -> Router {
         self.router
+    }
+
+    /// Ends streams and exports, which would hold up the end of the process.
+    pub fn closer(&self) -> Closer {
+        self.closer.clone()
     }
 
     /// The document that describes the API, OpenAPI 3.1 as JSON.
@@ -80,6 +91,8 @@ pub struct ServerBuilder {
     max_endpoints_per_tenant: usize,
     reveals_secrets: bool,
     host: Option<Arc<dyn Authenticate>>,
+    maintenance: Arc<dyn Maintenance>,
+    measure: Measure,
     rates: Rates,
 }
 
@@ -126,6 +139,12 @@ impl ServerBuilder {
         self
     }
 
+    /// What the kind of the storage alone can tell and do, for `GET /doctor` and `POST /reencrypt`.
+    pub fn maintenance(mut self, of: impl Maintenance) -> Self {
+        self.maintenance = Arc::new(of);
+        self
+    }
+
     /// How often one caller who runs the system may call this process. 1,000 a second by default, and
     /// 2,000 at once: a service that sends its events one by one is such a caller.
     pub const fn rate_limit(mut self, limit: RateLimitConfig) -> Self {
@@ -137,6 +156,15 @@ impl ServerBuilder {
     /// once.
     pub const fn tenant_rate_limit(mut self, limit: RateLimitConfig) -> Self {
         self.rates.tenants = limit;
+        self
+    }
+
+    /// What requests, refused keys and streams are counted in. Operators with `metrics:read` scrape it
+    /// at `/metrics`, beside the API. It counts what the system does, too, where it is given to
+    /// `observe` of the system's builder.
+    #[cfg(feature = "telemetry")]
+    pub fn telemetry(mut self, telemetry: Arc<webhooks_telemetry::Telemetry>) -> Self {
+        self.measure.telemetry = Some(telemetry);
         self
     }
 
@@ -178,10 +206,13 @@ impl ServerBuilder {
             root: self.root_key.as_deref().map(RootKey::new),
             proxies: self.proxies,
             limits: limits.clone(),
+            measure: self.measure.clone(),
         };
         let runner = JobRunner::new(self.system.clone());
         runner.watch();
         let text = Arc::new(OnceLock::new());
+        let live = Live::new();
+        let closer = live.closer.clone();
         let (router, document) = api::routes(Api {
             ops: Ops::new(OpsParts {
                 system: self.system,
@@ -189,17 +220,24 @@ impl ServerBuilder {
                 tokens,
                 limits,
                 runner,
+                maintenance: self.maintenance,
                 max_endpoints_per_tenant: self.max_endpoints_per_tenant,
                 reveals_secrets: self.reveals_secrets,
             }),
             access: Arc::new(access),
             idempotency,
+            live,
+            measure: self.measure,
             document: text.clone(),
         });
         let json = document.to_json()?;
         // Nobody else has it yet.
         let _first = text.set(json);
-        Ok(Server { router, document })
+        Ok(Server {
+            router,
+            document,
+            closer,
+        })
     }
 }
 

@@ -126,6 +126,12 @@ const ROUTES: &[(&str, &str, Option<Scope>, bool)] = &[
         Some(Scope::DeliveriesRead),
         true,
     ),
+    (
+        "get",
+        "/deliveries/export",
+        Some(Scope::DeliveriesRead),
+        true,
+    ),
     ("get", "/deliveries/{id}", Some(Scope::DeliveriesRead), true),
     (
         "get",
@@ -172,6 +178,7 @@ const ROUTES: &[(&str, &str, Option<Scope>, bool)] = &[
     ),
     ("get", "/metrics", Some(Scope::MetricsRead), false),
     ("get", "/stats", Some(Scope::MetricsRead), true),
+    ("get", "/stream", Some(Scope::DeliveriesRead), true),
     ("get", "/workers", Some(Scope::MetricsRead), false),
     ("get", "/jobs", Some(Scope::DeliveriesRead), true),
     ("post", "/jobs", Some(Scope::DeliveriesWrite), true),
@@ -238,6 +245,8 @@ const ROUTES: &[(&str, &str, Option<Scope>, bool)] = &[
         false,
     ),
     ("get", "/audit", Some(Scope::AuditRead), false),
+    ("get", "/doctor", Some(Scope::MetricsRead), false),
+    ("post", "/reencrypt", Some(Scope::Admin), false),
 ];
 
 /// Things of a tenant; their text is nowhere else.
@@ -299,12 +308,26 @@ fn body(route: &str) -> Option<Value> {
 async fn call(caller: &Caller, method: &str, route: &str, path: &str) -> support::Answer {
     let method: Method = method.to_uppercase().parse().unwrap();
     let request = caller.request(method.clone(), path).header("if-match", "*");
-    answer(match body(route) {
+    let request = match body(route) {
         Some(_) if method == Method::PATCH => request.json(&json!({})),
         Some(body) if method != Method::GET && method != Method::DELETE => request.json(&body),
         _ => request,
-    })
-    .await
+    };
+    match route {
+        "/stream" => beginning(request).await,
+        _ => answer(request).await,
+    }
+}
+
+/// What comes at the beginning of an answer that goes on for ever, or of one that is refused.
+async fn beginning(request: reqwest::RequestBuilder) -> support::Answer {
+    let mut response = request.send().await.unwrap();
+    let chunk = response.chunk().await.unwrap().unwrap();
+    support::Answer {
+        status: response.status().as_u16(),
+        headers: response.headers().clone(),
+        text: String::from_utf8(chunk.to_vec()).unwrap(),
+    }
 }
 
 #[tokio::test]
@@ -680,7 +703,7 @@ async fn a_host_tells_who_calls_and_each_caller_has_a_rate() {
         .authenticate(ByHeader)
         .rate_limit(limit);
     let url = serve(server.build().unwrap()).await;
-    let client = reqwest::Client::new();
+    let client = webhooks_tests::http_client();
     let me = |user: &str| {
         client
             .get(format!("{url}/api/v1/me"))

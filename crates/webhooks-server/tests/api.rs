@@ -476,7 +476,12 @@ async fn the_api_answers_under_any_prefix() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/a/b/api/v1/me", listener.local_addr().unwrap());
     tokio::spawn(async move { axum::serve(listener, app).await });
-    let me = answer(reqwest::Client::new().get(url).bearer_auth(support::ROOT)).await;
+    let me = answer(
+        webhooks_tests::http_client()
+            .get(url)
+            .bearer_auth(support::ROOT),
+    )
+    .await;
     assert_eq!(me.json()["actor"], "root");
     let short = webhooks_server::Server::builder(start().await.system)
         .root_key("short")

@@ -32,6 +32,10 @@ async fn main() -> Result<(), WebhookError> {
     system.send_webhook("user.created", "data").await?;
     system.drain(Duration::from_secs(10)).await?;
 
+    // What a server in front of the system tells.
+    let took = Duration::from_millis(2);
+    telemetry.request_answered("POST", Some("/api/v1/events"), 202, took);
+
     let mut text = String::new();
     telemetry.encode_with(&system.snapshot().await?, &mut text);
     print!("{text}");

@@ -14,12 +14,14 @@ mod builder;
 mod endpoint_labels;
 mod endpoint_series;
 mod gauges;
+mod http_server;
 mod instruments;
 mod labels;
 mod telemetry;
 
 pub use self::builder::TelemetryBuilder;
 pub use self::endpoint_labels::EndpointLabels;
+pub use self::http_server::AuthFailure;
 pub use self::telemetry::{CONTENT_TYPE, Telemetry};
 
 /// Runs the example of the README.

@@ -1,6 +1,7 @@
 //! Counts what a system does and writes it down.
 
 use std::fmt;
+use std::time::Duration;
 
 use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::metrics::info::Info;
@@ -14,6 +15,7 @@ use webhooks_core::{
 use crate::endpoint_labels::EndpointLabels;
 use crate::endpoint_series::EndpointSeries;
 use crate::gauges;
+use crate::http_server::{AuthFailure, HttpServer};
 use crate::instruments::Instruments;
 use crate::labels::{Attempted, By, CallFailed, Called, Ended, Kind, NotMade, Outcome, To};
 
@@ -41,6 +43,7 @@ pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; cha
 pub struct Telemetry {
     instruments: Instruments,
     endpoints: Option<EndpointSeries>,
+    http_server: HttpServer,
     registry: Registry,
 }
 
@@ -49,6 +52,7 @@ impl Telemetry {
         let instruments = Instruments::default();
         let mut registry = Registry::default();
         instruments.register(&mut registry);
+        let http_server = HttpServer::register(&mut registry);
         let build = Info::new([
             ("version", env!("CARGO_PKG_VERSION").to_owned()),
             ("storage", storage),
@@ -62,6 +66,7 @@ impl Telemetry {
         Self {
             instruments,
             endpoints,
+            http_server,
             registry,
         }
     }
@@ -86,6 +91,31 @@ impl Telemetry {
         };
         // A string takes everything.
         let _ = write();
+    }
+}
+
+/// For an HTTP server in front of the system, such as `webhooks-server`.
+impl Telemetry {
+    /// A request was answered. `route` is the template that it matched, with a few values altogether, and
+    /// never its path; `None` if it matched none.
+    pub fn request_answered(&self, method: &str, route: Option<&str>, status: u16, took: Duration) {
+        let server = &self.http_server;
+        server.answered(method, route, status, took);
+    }
+
+    /// A request was let in by no key.
+    pub fn auth_failed(&self, failure: AuthFailure) {
+        self.http_server.auth_failed(failure);
+    }
+
+    /// A stream began.
+    pub fn stream_opened(&self) {
+        self.http_server.streams.inc();
+    }
+
+    /// A stream that had begun ended.
+    pub fn stream_closed(&self) {
+        self.http_server.streams.dec();
     }
 }
 

@@ -8,7 +8,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use webhooks_core::{DeadReason, DeliveryState, FailureKind};
 
-use super::deliveries::{asked, counted, view};
+use super::deliveries::{asked, counted, page};
 use super::delivery_params::{delivery_params, malformed};
 use super::query::Query;
 use super::shapes::{DeliveryView, PageView};
@@ -18,6 +18,8 @@ use crate::ops::DeliveryFilter;
 use crate::problem::{Problem, ProblemBody};
 
 delivery_params!(ListParams {
+    /// JSON that the data of the event contains. Needs `payloads:read`.
+    data: Option<String>,
     /// Dead letters of one page, 1 to 200.
     #[param(minimum = 1, maximum = 200)]
     limit: Option<usize>,
@@ -46,8 +48,8 @@ pub(super) async fn list(
         with_attempts: true,
         ..asked
     };
-    let page = api.ops.deliveries(&caller, asked).await?;
-    Ok(view(&caller, page, &query.filter, true))
+    let data = query.of.data.as_deref();
+    page(&api, &caller, asked, data, &query.filter).await
 }
 
 /// The dead among those that are chosen.

@@ -13,6 +13,7 @@ use super::query::{Query, limit};
 use super::shapes::{AttemptView, DeliveryView, PageView};
 use super::state::Api;
 use crate::access::Caller;
+use crate::ops::DataFilter;
 use crate::problem::{Problem, ProblemBody};
 
 /// How far deliveries are counted unless more is asked for, and at most.
@@ -20,6 +21,8 @@ const COUNTED: u64 = 100_000;
 const MOST_COUNTED: u64 = 1_000_000;
 
 delivery_params!(ListParams {
+    /// JSON that the data of the event contains. Needs `payloads:read`.
+    data: Option<String>,
     /// What comes with each.
     #[param(inline)]
     include: Option<Include>,
@@ -52,8 +55,37 @@ pub(super) async fn list(
         with_attempts,
         ..asked
     };
-    let page = api.ops.deliveries(&caller, asked).await?;
-    Ok(view(&caller, page, &query.filter, with_attempts))
+    page(
+        &api,
+        &caller,
+        asked,
+        query.of.data.as_deref(),
+        &query.filter,
+    )
+    .await
+}
+
+/// A page of deliveries, of those whose events say `data` if that is asked for.
+pub(super) async fn page(
+    api: &Api,
+    caller: &Caller,
+    asked: DeliveryQuery,
+    data: Option<&str>,
+    filter: &Filter,
+) -> Result<PageView<DeliveryView>, Problem> {
+    let (attempts, limit) = (asked.with_attempts, asked.limit);
+    let Some(data) = data else {
+        let page = api.ops.deliveries(caller, asked).await?;
+        return Ok(view(caller, page, filter, attempts));
+    };
+    let data = DataFilter::read(data)?;
+    api.ops.may_search(caller)?;
+    let _place = api.live.searches.take(caller.tenant.as_ref())?;
+    let found = api.ops.search(caller, asked, &data, limit).await?;
+    let page = Page::new(found.items, found.next);
+    let mut view = view(caller, page, filter, attempts);
+    view.complete = Some(found.complete);
+    Ok(view)
 }
 
 /// The page of a query that was asked for.
@@ -72,7 +104,7 @@ pub(super) fn asked(
 }
 
 /// What the caller sees of a page.
-pub(super) fn view(
+fn view(
     caller: &Caller,
     page: Page<DeliveryRecord>,
     filter: &Filter,
@@ -87,6 +119,8 @@ pub(super) fn view(
 }
 
 delivery_params!(CountParams {
+    /// JSON that the data of the event contains. Needs `payloads:read`.
+    data: Option<String>,
     /// Counts no further than this, at most 1,000,000; 100,000 if it is left out.
     #[param(minimum = 1, maximum = 1_000_000)]
     at_most: Option<u64>,
@@ -99,6 +133,11 @@ pub(super) struct CountView {
     count: u64,
     /// There may be more: it was counted no further.
     capped: bool,
+    /// A search in data stopped before it had looked at all that matches otherwise: after 100,000, or some
+    /// seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false)]
+    complete: Option<bool>,
 }
 
 /// How many deliveries match. Needs `deliveries:read`.
@@ -112,13 +151,21 @@ pub(super) async fn count(
     mut query: Query<CountParams>,
 ) -> Result<Json<CountView>, Problem> {
     let at_most = counted(query.of.at_most)?;
-    let count = api
-        .ops
-        .count(&caller, query.of.filter().query()?, at_most)
-        .await?;
+    let asked = query.of.filter().query()?;
+    let (count, complete) = match query.of.data.as_deref() {
+        None => (api.ops.count(&caller, asked, at_most).await?, None),
+        Some(data) => {
+            let data = DataFilter::read(data)?;
+            api.ops.may_search(&caller)?;
+            let _place = api.live.searches.take(caller.tenant.as_ref())?;
+            let found = api.ops.search_count(&caller, asked, &data, at_most).await?;
+            (found.0, Some(found.1))
+        }
+    };
     Ok(Json(CountView {
         count,
         capped: count >= at_most,
+        complete,
     }))
 }
 

@@ -3,6 +3,7 @@
 use axum::extract::FromRequestParts;
 use http::request::Parts;
 use serde::de::DeserializeOwned;
+use serde::de::value::{Error as ValueError, StrDeserializer};
 
 use super::cursor::Filter;
 use super::state::Api;
@@ -27,6 +28,16 @@ impl<T: DeserializeOwned> FromRequestParts<Api> for Query<T> {
         let filter = Filter::of(parts.uri.path(), query);
         Ok(Self { of, filter })
     }
+}
+
+/// The words of a parameter that takes several: repeated, or with commas between them.
+pub(super) fn words<T: DeserializeOwned>(name: &str, values: &[String]) -> Result<Vec<T>, Problem> {
+    let words = values.iter().flat_map(|value| value.split(','));
+    let read = |word: &str| {
+        let word = StrDeserializer::<ValueError>::new(word);
+        T::deserialize(word).map_err(|error| Problem::malformed(format!("{name}: {error}")))
+    };
+    words.map(read).collect()
 }
 
 /// The number of items of a page that was asked for.

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
-use axum::extract::Request;
+use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderName, HeaderValue, StatusCode, header};
+use tokio::time::Instant;
 use uuid::Uuid;
 
+use crate::measure::Measure;
 use crate::problem::Problem;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -17,8 +19,15 @@ const MAX_ID: usize = 64;
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Answers a request, in time, under an id.
-pub(super) async fn around(request: Request, next: Next) -> Response {
-    let id = id(&request);
+pub(super) async fn around(
+    State(measure): State<Measure>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let (id, began) = (id(&request), Instant::now());
+    let method = request.method().clone();
+    // Never the path: that has as many values as there are ids.
+    let route = request.extensions().get::<MatchedPath>().cloned();
     let answered = tokio::time::timeout(TIMEOUT, next.run(request)).await;
     let response = answered.unwrap_or_else(|_| timed_out().into_response());
     let mut response = with_body(response, &id);
@@ -34,6 +43,9 @@ pub(super) async fn around(request: Request, next: Next) -> Response {
     for (name, value) in fixed {
         headers.insert(name, HeaderValue::from_static(value));
     }
+    let route = route.as_ref().map(MatchedPath::as_str);
+    let status = response.status().as_u16();
+    measure.answered(method.as_str(), route, status, began.elapsed());
     response
 }
 

@@ -4,6 +4,8 @@ use std::sync::{Arc, OnceLock};
 
 use crate::access::Access;
 use crate::documents::Documents;
+use crate::live::Live;
+use crate::measure::Measure;
 use crate::ops::Ops;
 
 /// What handlers work with.
@@ -13,5 +15,7 @@ pub(crate) struct Api {
     pub(crate) access: Arc<Access>,
     /// What was answered under idempotency keys.
     pub(crate) idempotency: Documents,
+    pub(crate) live: Live,
+    pub(crate) measure: Measure,
     pub(crate) document: Arc<OnceLock<String>>,
 }

@@ -78,6 +78,8 @@ pub(crate) enum Action {
     TokenIssue,
     /// What a tenant was given was ended.
     TenantRevoke,
+    /// The credentials of all endpoints are encrypted anew.
+    Reencrypt,
     /// A key was made.
     KeyCreate,
     /// A key was changed.

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use better_auth_webhooks::WebhookSystem;
 use better_auth_webhooks::storage::Expected;
+use tokio::sync::broadcast;
 use uuid::Uuid;
 
 use super::job::{Job, JobState};
@@ -30,11 +31,16 @@ const PAUSE: Duration = Duration::from_secs(2);
 /// Jobs that are looked at, newest first. A job that goes on is among the newest of a month.
 const LOOKED_AT: usize = 1_000;
 
+/// Steps that whoever listens may fall behind by.
+const STEPS: usize = 64;
+
 /// Runs the jobs of one process.
 #[derive(Debug)]
 pub(crate) struct JobRunner {
     system: WebhookSystem,
     pub(super) jobs: Documents,
+    /// Told of each job after each of its steps.
+    steps: broadcast::Sender<Arc<Kept<Job>>>,
 }
 
 impl JobRunner {
@@ -42,6 +48,7 @@ impl JobRunner {
     pub(crate) fn new(system: WebhookSystem) -> Arc<Self> {
         Arc::new(Self {
             jobs: Documents::new(system.clone(), "job"),
+            steps: broadcast::Sender::new(STEPS),
             system,
         })
     }
@@ -164,9 +171,20 @@ impl JobRunner {
             0 => Expected::Absent,
             revision => Expected::Revision(revision),
         };
-        self.jobs
+        let put = self
+            .jobs
             .put(&job.id, &job.value, expected, Some(KEPT))
-            .await
+            .await?;
+        if put.is_some() {
+            // Most of the time nobody listens.
+            let _heard = self.steps.send(Arc::new(job.clone()));
+        }
+        Ok(put)
+    }
+
+    /// Jobs of this process after each step. Who is too slow misses steps, and sees the next one.
+    pub(super) fn steps(&self) -> broadcast::Receiver<Arc<Kept<Job>>> {
+        self.steps.subscribe()
     }
 
     /// Jobs that go on and that nobody runs.

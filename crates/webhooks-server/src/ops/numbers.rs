@@ -38,16 +38,32 @@ impl Ops {
         &self,
         caller: &Caller,
     ) -> Result<(Metrics, Option<Timestamp>), Problem> {
-        caller.needs(Scope::MetricsRead)?;
-        if caller.tenant.is_some() {
-            return Err(Problem::not_found(
-                "the numbers of the whole system are its operator's",
-            ));
-        }
+        self.may_see_numbers(caller)?;
         Ok((
             self.system.get_metrics().await?,
             self.system.oldest_ready().await?,
         ))
+    }
+
+    /// The whole system for a scrape.
+    #[cfg(feature = "telemetry")]
+    pub(crate) async fn snapshot(
+        &self,
+        caller: &Caller,
+    ) -> Result<webhooks_core::Snapshot, Problem> {
+        self.may_see_numbers(caller)?;
+        Ok(self.system.snapshot().await?)
+    }
+
+    /// Refuses who may not see the numbers of the whole system.
+    pub(super) fn may_see_numbers(&self, caller: &Caller) -> Result<(), Problem> {
+        caller.needs(Scope::MetricsRead)?;
+        match caller.tenant {
+            None => Ok(()),
+            Some(_) => Err(Problem::not_found(
+                "the numbers of the whole system are its operator's",
+            )),
+        }
     }
 
     /// The processes that deliver, by id.

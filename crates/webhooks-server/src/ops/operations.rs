@@ -8,8 +8,10 @@ use webhooks_core::{Timestamp, WebhookError};
 
 use super::event_types::EventTypes;
 use super::job_runner::JobRunner;
+use super::shared::Shared;
 use crate::access::{ApiKeys, Caller, Limits, TenantTokens};
 use crate::documents::Documents;
+use crate::maintenance::Maintenance;
 use crate::problem::Problem;
 
 /// What can be done with a system.
@@ -22,6 +24,8 @@ pub(crate) struct Ops {
     pub(super) audit: Documents,
     pub(super) event_types: Arc<EventTypes>,
     pub(super) runner: Arc<JobRunner>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) maintenance: Arc<dyn Maintenance>,
     /// Endpoints that a tenant's callers may have at most.
     pub(super) max_endpoints_per_tenant: usize,
     /// Whether secrets can be read again.
@@ -36,6 +40,7 @@ pub(crate) struct OpsParts {
     pub(crate) tokens: Arc<TenantTokens>,
     pub(crate) limits: Arc<Limits>,
     pub(crate) runner: Arc<JobRunner>,
+    pub(crate) maintenance: Arc<dyn Maintenance>,
     pub(crate) max_endpoints_per_tenant: usize,
     pub(crate) reveals_secrets: bool,
 }
@@ -51,6 +56,8 @@ impl Ops {
             tokens: parts.tokens,
             limits: parts.limits,
             runner: parts.runner,
+            shared: Arc::default(),
+            maintenance: parts.maintenance,
             max_endpoints_per_tenant: parts.max_endpoints_per_tenant,
             reveals_secrets: parts.reveals_secrets,
         }

@@ -4,12 +4,14 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use better_auth_webhooks::storage::MemoryStorage;
-use better_auth_webhooks::{NetworkPolicy, RateLimitConfig, RetryStrategy, WebhookSystem};
+use better_auth_webhooks::storage::{MemoryStorage, WebhookStorage};
+use better_auth_webhooks::{
+    NetworkPolicy, RateLimitConfig, RetryStrategy, WebhookSystem, WebhookSystemBuilder,
+};
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
-use webhooks_server::{Scope, Server};
+use webhooks_server::{Closer, Scope, Server, ServerBuilder};
 use webhooks_tests::{Received, Receiver};
 
 pub(crate) const ROOT: &str = "a root key of the tests, long enough";
@@ -18,6 +20,7 @@ pub(crate) const ROOT: &str = "a root key of the tests, long enough";
 pub(crate) struct Running {
     pub(crate) url: String,
     pub(crate) system: WebhookSystem,
+    pub(crate) closer: Closer,
     client: reqwest::Client,
 }
 
@@ -41,7 +44,15 @@ pub(crate) async fn start() -> Running {
     start_with(WebhookSystem::builder()).await
 }
 
-pub(crate) async fn start_with(builder: better_auth_webhooks::WebhookSystemBuilder) -> Running {
+pub(crate) async fn start_with(builder: WebhookSystemBuilder) -> Running {
+    start_on(builder, MemoryStorage::new()).await
+}
+
+/// On a storage of the test's own.
+pub(crate) async fn start_on(
+    builder: WebhookSystemBuilder,
+    storage: impl WebhookStorage,
+) -> Running {
     let retries = RetryStrategy {
         max_retries: 0,
         ..RetryStrategy::default()
@@ -49,7 +60,20 @@ pub(crate) async fn start_with(builder: better_auth_webhooks::WebhookSystemBuild
     let system = builder
         .network_policy(NetworkPolicy::permissive())
         .retry_strategy(retries)
-        .build(MemoryStorage::new());
+        .build(storage);
+    over(system).await
+}
+
+/// Over a system of the test's own.
+pub(crate) async fn over(system: WebhookSystem) -> Running {
+    over_with(system, |server| server).await
+}
+
+/// Over a system and with settings of the test's own.
+pub(crate) async fn over_with(
+    system: WebhookSystem,
+    set: impl FnOnce(ServerBuilder) -> ServerBuilder,
+) -> Running {
     let unlimited = RateLimitConfig {
         requests_per_second: 1_000_000,
         burst_size: 1_000_000,
@@ -58,11 +82,13 @@ pub(crate) async fn start_with(builder: better_auth_webhooks::WebhookSystemBuild
         .root_key(ROOT)
         .rate_limit(unlimited)
         .tenant_rate_limit(unlimited);
-    let url = serve(server.build().unwrap()).await;
+    let server = set(server).build().unwrap();
+    let closer = server.closer();
     Running {
-        url,
+        url: serve(server).await,
         system,
-        client: reqwest::Client::new(),
+        closer,
+        client: webhooks_tests::http_client(),
     }
 }
 
@@ -197,4 +223,23 @@ pub(crate) async fn receiver() -> Receiver {
 pub(crate) async fn expect(receiver: &Receiver, count: usize) -> Vec<Received> {
     receiver.wait_for(count).await;
     receiver.received()
+}
+
+/// A file of the test's own, which goes with it.
+pub(crate) struct File(pub(crate) std::path::PathBuf);
+
+impl File {
+    pub(crate) fn new(name: &str) -> Self {
+        let file = format!("webhooks-server-{name}-{}.db", std::process::id());
+        Self(std::env::temp_dir().join(file))
+    }
+}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        for more in ["", "-wal", "-shm"] {
+            let path = format!("{}{more}", self.0.display());
+            drop(std::fs::remove_file(path));
+        }
+    }
 }

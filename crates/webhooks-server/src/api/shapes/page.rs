@@ -16,6 +16,11 @@ pub(in crate::api) struct PageView<T> {
     pub(in crate::api) items: Vec<T>,
     /// The `cursor` of the next page, if there may be one.
     pub(in crate::api) next: Option<String>,
+    /// Of a search in data: whether it went on until the page was full or everything was looked at. It stops
+    /// after 100,000 deliveries, or some seconds; `next` goes on from there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false)]
+    pub(in crate::api) complete: Option<bool>,
     /// Where that is.
     #[serde(skip)]
     #[schema(ignore)]
@@ -27,7 +32,12 @@ impl<T> PageView<T> {
     pub(in crate::api) fn new(items: Vec<T>, filter: &Filter, next: Option<&str>) -> Self {
         let next = next.map(|id| filter.cursor(id));
         let link = next.as_ref().map(|next| filter.link(next));
-        Self { items, next, link }
+        Self {
+            items,
+            next,
+            complete: None,
+            link,
+        }
     }
 }
 
