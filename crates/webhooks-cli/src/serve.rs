@@ -15,7 +15,7 @@ use webhooks_telemetry::Telemetry;
 
 use crate::failure::Failure;
 use crate::output::Output;
-use crate::serve_settings::{Serve, ServeSettings};
+use crate::serve_settings::{SERVER_SECRET, Serve, ServeSettings};
 use crate::settings::{GlobalArgs, Network};
 use crate::{listener, metrics, storage};
 
@@ -33,7 +33,8 @@ impl Serve {
             let has_root_key = std::env::var_os("WEBHOOKS_ROOT_KEY").is_some();
             return Output::new(global).line(&settings.to_toml(has_root_key));
         }
-        settings.serve(&Output::new(global)).await
+        // It is as large as all that a server holds, and would lie on the stack of each command.
+        Box::pin(settings.serve(&Output::new(global))).await
     }
 }
 
@@ -50,11 +51,16 @@ impl ServeSettings {
         let storage = storage::open(&self.storage).await?;
         let telemetry = Arc::new(Telemetry::builder().storage(self.storage.kind()).build());
         let system = self.builder(&telemetry).try_build(storage.storage())?;
-        let server = Server::builder(system.clone())
+        let mut server = Server::builder(system.clone())
             .root_key(key.text.clone())
+            .trusted_proxies(self.trusted_proxies.clone())
             .telemetry(telemetry.clone())
-            .maintenance(storage)
-            .build()?;
+            .maintenance(storage);
+        let secrets = std::env::var(SERVER_SECRET).unwrap_or_default();
+        for secret in secrets.split(',').filter(|secret| !secret.is_empty()) {
+            server = server.server_secret(secret);
+        }
+        let server = server.build()?;
         let closer = server.closer();
         let router = self.under_prefix(server.into_router())?;
         let address = listener.local_addr().unwrap_or(self.listen);

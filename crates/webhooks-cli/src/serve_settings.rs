@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::Args;
+use ipnet::IpNet;
 
 use crate::encryption;
 use crate::failure::Failure;
@@ -16,6 +17,10 @@ const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALH
 const STORAGE: &str = "webhooks.db";
 /// How long what has begun may take at the end, if nobody says otherwise.
 const SHUTDOWN_SECONDS: u64 = 25;
+
+/// Where the secrets are that tokens of tenants are signed with: Base64 of 32 bytes or more, with commas
+/// between them. The first one signs, each verifies.
+pub(crate) const SERVER_SECRET: &str = "WEBHOOKS_SERVER_SECRET";
 
 /// Serves the HTTP API, and delivers.
 #[derive(Debug, Args)]
@@ -37,6 +42,10 @@ pub(crate) struct Serve {
     /// Where to tell numbers for Prometheus, at `/metrics`. Nobody is asked who they are there.
     #[arg(long, env = "WEBHOOKS_METRICS_LISTEN")]
     pub(crate) metrics_listen: Option<SocketAddr>,
+    /// Networks of proxies that are believed when they say by `Forwarded` or `X-Forwarded-For` whom they
+    /// forward; with commas between them.
+    #[arg(long, env = "WEBHOOKS_TRUSTED_PROXIES", value_delimiter = ',')]
+    pub(crate) trusted_proxies: Option<Vec<IpNet>>,
     /// How long what has begun may take after SIGTERM, in seconds; 25 if it is left out.
     #[arg(long, env = "WEBHOOKS_SHUTDOWN_SECONDS")]
     pub(crate) shutdown_seconds: Option<u64>,
@@ -62,6 +71,8 @@ pub(crate) struct ServeSettings {
     pub(crate) prefix: String,
     /// Where to tell numbers, if anywhere.
     pub(crate) metrics_listen: Option<SocketAddr>,
+    /// Proxies that are believed whom they forward.
+    pub(crate) trusted_proxies: Vec<IpNet>,
     /// How long what has begun may take at the end.
     pub(crate) shutdown_seconds: u64,
 }
@@ -90,6 +101,9 @@ impl ServeSettings {
             workers: serve.workers.or(file.workers),
             prefix: prefix.trim_end_matches('/').to_owned(),
             metrics_listen: serve.metrics_listen.or(file.metrics_listen),
+            trusted_proxies: (serve.trusted_proxies.clone())
+                .or(file.trusted_proxies)
+                .unwrap_or_default(),
             shutdown_seconds: serve
                 .shutdown_seconds
                 .or(file.shutdown_seconds)
@@ -114,6 +128,11 @@ impl ServeSettings {
         if let Some(address) = self.metrics_listen {
             lines.push(format!("metrics_listen = {}", quoted(&address.to_string())));
         }
+        if !self.trusted_proxies.is_empty() {
+            let networks = self.trusted_proxies.iter();
+            let networks: Vec<_> = networks.map(|of| quoted(&of.to_string())).collect();
+            lines.push(format!("trusted_proxies = [{}]", networks.join(", ")));
+        }
         if let Some(file) = &self.root_key_file {
             lines.push(format!(
                 "root_key_file = {}",
@@ -123,8 +142,10 @@ impl ServeSettings {
         if has_root_key {
             lines.push("# WEBHOOKS_ROOT_KEY = <set>".to_owned());
         }
-        if std::env::var_os(encryption::VARIABLE).is_some() {
-            lines.push(format!("# {} = <set>", encryption::VARIABLE));
+        for variable in [encryption::VARIABLE, SERVER_SECRET] {
+            if std::env::var_os(variable).is_some() {
+                lines.push(format!("# {variable} = <set>"));
+            }
         }
         lines.join("\n")
     }

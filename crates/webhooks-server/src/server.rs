@@ -4,7 +4,6 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use axum::Router;
-use better_auth_webhooks::storage::MAX_PAGE;
 use better_auth_webhooks::{RateLimitConfig, WebhookSystem};
 use ipnet::IpNet;
 use utoipa::openapi::OpenApi;
@@ -23,8 +22,6 @@ use crate::ops::{JobRunner, Ops, OpsParts};
 
 /// The shortest root key, in bytes.
 const MIN_ROOT_KEY: usize = 32;
-/// Endpoints that a tenant's callers may have, if nobody says otherwise.
-const MAX_ENDPOINTS_PER_TENANT: usize = 100;
 
 /// The HTTP API of a system, to be mounted or served alone.
 #[derive(Debug)]
@@ -42,7 +39,6 @@ impl Server {
             root_key: None,
             server_secrets: Vec::new(),
             proxies: Proxies::default(),
-            max_endpoints_per_tenant: MAX_ENDPOINTS_PER_TENANT,
             reveals_secrets: false,
             host: None,
             maintenance: Arc::new(Unknown),
@@ -88,7 +84,6 @@ pub struct ServerBuilder {
     root_key: Option<String>,
     server_secrets: Vec<String>,
     proxies: Proxies,
-    max_endpoints_per_tenant: usize,
     reveals_secrets: bool,
     host: Option<Arc<dyn Authenticate>>,
     maintenance: Arc<dyn Maintenance>,
@@ -116,13 +111,6 @@ impl ServerBuilder {
     /// default none are, and a request comes from where its connection does.
     pub fn trusted_proxies(mut self, networks: impl IntoIterator<Item = IpNet>) -> Self {
         self.proxies = Proxies(networks.into_iter().collect());
-        self
-    }
-
-    /// Endpoints that a tenant's callers may have at most, 1 to 1,000; 100 by default. Those who run
-    /// the system may make more for it.
-    pub const fn max_endpoints_per_tenant(mut self, most: usize) -> Self {
-        self.max_endpoints_per_tenant = most;
         self
     }
 
@@ -186,11 +174,6 @@ impl ServerBuilder {
         }
         self.rates.operators.validate()?;
         self.rates.tenants.validate()?;
-        if !(1..=MAX_PAGE).contains(&self.max_endpoints_per_tenant) {
-            let most = self.max_endpoints_per_tenant;
-            let text = format!("max_endpoints_per_tenant is {most}, it needs 1 to {MAX_PAGE}");
-            return Err(WebhookError::InvalidConfig(text.into()));
-        }
         let documents = |kind| Documents::new(self.system.clone(), kind);
         let keys = Arc::new(ApiKeys::new(documents("api_key")));
         let secret = ServerSecret::new(&self.server_secrets, documents("server_secret"))?;
@@ -221,7 +204,6 @@ impl ServerBuilder {
                 limits,
                 runner,
                 maintenance: self.maintenance,
-                max_endpoints_per_tenant: self.max_endpoints_per_tenant,
                 reveals_secrets: self.reveals_secrets,
             }),
             access: Arc::new(access),

@@ -68,6 +68,8 @@ pub(crate) struct ServeFile {
     pub(crate) prefix: Option<String>,
     /// Where to tell numbers for Prometheus.
     pub(crate) metrics_listen: Option<SocketAddr>,
+    /// Proxies that are believed whom they forward.
+    pub(crate) trusted_proxies: Option<Vec<ipnet::IpNet>>,
     /// How long what has begun may take at the end.
     pub(crate) shutdown_seconds: Option<u64>,
 }

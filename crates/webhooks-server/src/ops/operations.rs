@@ -26,8 +26,6 @@ pub(crate) struct Ops {
     pub(super) runner: Arc<JobRunner>,
     pub(super) shared: Arc<Shared>,
     pub(super) maintenance: Arc<dyn Maintenance>,
-    /// Endpoints that a tenant's callers may have at most.
-    pub(super) max_endpoints_per_tenant: usize,
     /// Whether secrets can be read again.
     pub(super) reveals_secrets: bool,
 }
@@ -41,7 +39,6 @@ pub(crate) struct OpsParts {
     pub(crate) limits: Arc<Limits>,
     pub(crate) runner: Arc<JobRunner>,
     pub(crate) maintenance: Arc<dyn Maintenance>,
-    pub(crate) max_endpoints_per_tenant: usize,
     pub(crate) reveals_secrets: bool,
 }
 
@@ -58,7 +55,6 @@ impl Ops {
             runner: parts.runner,
             shared: Arc::default(),
             maintenance: parts.maintenance,
-            max_endpoints_per_tenant: parts.max_endpoints_per_tenant,
             reveals_secrets: parts.reveals_secrets,
         }
     }
