@@ -1,4 +1,24 @@
 //! The catalogue of event types.
+//!
+//! # What is kept
+//! One document for each type, under its name: the definition, when it was made and last changed. At
+//! most 1,000 types are kept, and one import takes at most 500. Two servers that add the last type at
+//! once may both succeed, since the number is read before the document is written.
+//!
+//! # Changes
+//! Each change names the revision that it read. A caller's `If-Match` is compared with that revision
+//! first; then the storage compares it again as it writes. So a change between the two is found, and
+//! gets 412 `changed`. The audit entry is written before the change: a change without an entry cannot
+//! be, an entry without a change can.
+//!
+//! # Deletion
+//! A type is archived by default. Events of it can still be sent, and its history can still be read. A
+//! purge removes the document; events of that type are then of an unknown type.
+//!
+//! # Import
+//! All types of a document are read and checked before the first is written, so a wrong document changes
+//! nothing. The writes themselves are one by one: an import that fails midway leaves those before it.
+//! To import the same document again completes it, as a type that is the same already is not written.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,14 @@
 //! All deliveries that match, page by page.
+//!
+//! An export holds no lock and no snapshot. It reads pages from the newest delivery to the oldest, each
+//! behind the last of the one before. What is made while it runs is newer than its start, and is not in
+//! it. A delivery that changes meanwhile is told as it is when its page is read.
+//!
+//! The size of a page follows from the largest body that the system takes, so that the payloads of one
+//! page stay within 16 MiB unless a single one is larger. A tenant's export is narrowed on each page
+//! again: an endpoint that the tenant loses while it runs is left out from then on.
+//!
+//! An export ends after a million deliveries. [`Export::is_complete`] then tells that there are more.
 
 use std::time::Duration;
 

@@ -1,6 +1,14 @@
 //! Deliveries by what their events say.
 //!
 //! No storage has an index over that: what matches otherwise is read and looked at, within bounds.
+//!
+//! A search ends for one of four reasons: it found enough, it looked at all, it looked at 100,000
+//! deliveries, or 7 seconds passed. The last two are no error. The answer then has what was found, says
+//! that it is not complete, and has a cursor from which the caller goes on. 7 seconds leave room within
+//! the 10 seconds of a request to write the answer.
+//!
+//! The search needs `payloads:read` even where it answers no payload: whoever may ask "does the data
+//! contain this" can find out the data piece by piece.
 
 use std::time::Duration;
 
