@@ -35,6 +35,17 @@ use webhooks_core::WebhookError;
 
 /// A request that is refused or has failed. As a response it is `application/problem+json`, as
 /// [RFC 9457](https://www.rfc-editor.org/rfc/rfc9457) has it.
+///
+/// A host gets one where its [`Authenticate`](crate::Authenticate) fails with an error of the library:
+///
+/// ```
+/// use better_auth_webhooks::WebhookError;
+/// use webhooks_server::Problem;
+///
+/// let problem = Problem::from(WebhookError::RateLimitExceeded);
+/// assert_eq!(problem.status().as_u16(), 429);
+/// assert_eq!(problem.code(), "too-many-requests");
+/// ```
 #[derive(Clone, Debug)]
 pub struct Problem(Box<Parts>);
 

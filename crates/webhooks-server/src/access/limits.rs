@@ -53,6 +53,10 @@ impl Limits {
     }
 
     /// Takes a token of this caller's bucket.
+    ///
+    /// # Errors
+    ///
+    /// 429 `too-many-requests`, with the time until the bucket has a token again.
     pub(crate) fn take(&self, actor: &str, is_tenant: bool, now: Timestamp) -> Result<(), Problem> {
         let rate = match is_tenant {
             true => self.rates.tenants,

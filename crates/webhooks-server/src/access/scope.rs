@@ -10,6 +10,15 @@ use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use crate::problem::Problem;
 
 /// One thing that a caller may do.
+///
+/// A scope has a name, by which keys and the API speak of it:
+///
+/// ```
+/// use webhooks_server::Scope;
+///
+/// assert_eq!(Scope::EventsSend.as_str(), "events:send");
+/// assert_eq!(Scope::try_from("audit:read".to_owned()), Ok(Scope::AuditRead));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "&'static str")]
 #[non_exhaustive]
@@ -116,6 +125,14 @@ impl TryFrom<String> for Scope {
 }
 
 /// What a caller may do, all together.
+///
+/// ```
+/// use webhooks_server::{Role, Scope, Scopes};
+///
+/// let sender = Scopes::from_iter([Scope::EventsSend]);
+/// assert!(sender.are_among(Role::Operator.scopes()));
+/// assert!(!sender.are_among(Role::Viewer.scopes()));
+/// ```
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(from = "Vec<Scope>", into = "Vec<Scope>")]
 pub struct Scopes(u32);
@@ -193,6 +210,17 @@ impl fmt::Debug for Scopes {
 }
 
 /// Scopes that go together.
+///
+/// Each role has all that the one before it has:
+///
+/// ```
+/// use webhooks_server::Role;
+///
+/// let ranks = [Role::Viewer, Role::Support, Role::Operator, Role::Admin];
+/// for pair in ranks.windows(2) {
+///     assert!(pair[0].scopes().are_among(pair[1].scopes()));
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]

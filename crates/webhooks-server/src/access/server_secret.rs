@@ -42,6 +42,10 @@ pub(crate) struct ServerSecret {
 impl ServerSecret {
     /// The secrets that the host gives, Base64 of 32 bytes or more each: the first signs, each verifies.
     /// With none, one is made when it is needed.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidConfig` for what is no Base64 or has less than 32 bytes. The text of the secret is not in it.
     pub(crate) fn new(given: &[String], documents: Documents) -> Result<Self> {
         let keys = given.iter().map(|text| key(text));
         let keys: Vec<_> = keys.collect::<Result<_>>()?;

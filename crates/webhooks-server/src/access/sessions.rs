@@ -80,6 +80,8 @@ impl Sessions {
     }
 
     /// Begins a session; the cookie that stands for it.
+    ///
+    /// The text is answered in the cookie alone and is kept nowhere.
     pub(crate) async fn begin(&self, shown: Shown, parts: &Parts) -> Result<HeaderValue, Problem> {
         let text = URL_SAFE_NO_PAD.encode(random_bytes::<32>()?);
         let now = self.documents.now()?;

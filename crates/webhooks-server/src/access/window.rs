@@ -56,6 +56,10 @@ impl Window {
     }
 
     /// Refuses what has happened too often.
+    ///
+    /// # Errors
+    ///
+    /// 429 `too-many-requests`, with the rest of the stretch as the time to wait.
     pub(crate) fn check(&self, who: Option<&str>, now: Timestamp) -> Result<(), Problem> {
         let counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
         let passed = now.since(counted.since);

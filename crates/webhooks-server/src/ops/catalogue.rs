@@ -61,6 +61,10 @@ pub(crate) struct Import {
 
 impl Ops {
     /// Types by name, behind the name `after`: one more than `limit` if there are more.
+    ///
+    /// # Errors
+    ///
+    /// 403 `scope-missing` without `event_types:read`.
     pub(crate) async fn event_types(
         &self,
         caller: &Caller,
@@ -91,6 +95,11 @@ impl Ops {
     }
 
     /// The type of this name, if the caller may see it.
+    ///
+    /// # Errors
+    ///
+    /// 403 `scope-missing` without `event_types:read`; 404 `not-found` if there is none, or if the caller's
+    /// tenant does not see it.
     pub(crate) async fn event_type(
         &self,
         caller: &Caller,
@@ -104,6 +113,12 @@ impl Ops {
     }
 
     /// Keeps a definition over the one that is expected; whether it is new, and what is there then.
+    ///
+    /// # Errors
+    ///
+    /// 403 `scope-missing` without `event_types:write`; 422 `invalid-event-type` with the field that breaks a
+    /// rule, or if the catalogue is full; 409 `exists` if none was expected; 412 `changed` if another
+    /// revision was.
     pub(crate) async fn put_event_type(
         &self,
         caller: &Caller,
@@ -122,6 +137,10 @@ impl Ops {
     }
 
     /// Archives a type, or drops it.
+    ///
+    /// # Errors
+    ///
+    /// 403 `scope-missing` without `event_types:write`; 404 `not-found`; 412 `changed`.
     pub(crate) async fn delete_event_type(
         &self,
         caller: &Caller,
@@ -151,6 +170,11 @@ impl Ops {
 
     /// Takes types out of a document: an OpenAPI document with `webhooks`, or schemas by name. Of a type
     /// that is there, it changes what the document tells and leaves the rest.
+    ///
+    /// # Errors
+    ///
+    /// 403 `scope-missing` without `event_types:write`; 422 `invalid-event-type` with a pointer into the
+    /// document; 409 or 412 if a type is made or changed by another caller while the import writes.
     pub(crate) async fn import_event_types(
         &self,
         caller: &Caller,
@@ -191,6 +215,10 @@ impl Ops {
     }
 
     /// The catalogue as the caller sees it, as an OpenAPI document, without what is archived.
+    ///
+    /// # Errors
+    ///
+    /// 403 `scope-missing` without `event_types:read`; 422 `too-large` if the types have more than 8 MiB.
     pub(crate) async fn export_event_types(
         &self,
         caller: &Caller,

@@ -41,6 +41,10 @@ pub(crate) struct Export {
 
 impl Ops {
     /// Begins an export of what matches, with payloads or without.
+    ///
+    /// # Errors
+    ///
+    /// 403 `scope-missing` without `deliveries:read`, or without `payloads:read` where payloads are asked for.
     pub(crate) fn export(
         &self,
         caller: &Caller,
@@ -61,6 +65,11 @@ impl Ops {
 
     /// The next page; it may be empty and not the last one. `None` once there is no other, because
     /// everything was read, or because an export has no more than a million deliveries.
+    ///
+    /// # Errors
+    ///
+    /// What the storage answers, and an error if it takes longer than 10 seconds for one page. The answer has
+    /// begun by then, so a caller sees it as the last line and not as a status.
     pub(crate) async fn export_page(
         &self,
         caller: &Caller,

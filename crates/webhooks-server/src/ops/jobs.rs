@@ -44,6 +44,10 @@ pub(crate) struct Matched {
 
 impl Ops {
     /// How many deliveries a job would look at.
+    ///
+    /// # Errors
+    ///
+    /// As [`create_job`](Self::create_job).
     pub(crate) async fn dry_job(
         &self,
         caller: &Caller,
@@ -53,6 +57,12 @@ impl Ops {
     }
 
     /// Makes a job, which goes on by itself from now on.
+    ///
+    /// # Errors
+    ///
+    /// 403 `scope-missing` without the scope of the action; 422 `invalid-job` for neither a filter nor `all`,
+    /// for both, or for a number out of its bounds; 409 `more-than-expected` if more deliveries match than
+    /// the caller expects. Nothing was changed then.
     pub(crate) async fn create_job(
         &self,
         caller: &Caller,
@@ -110,6 +120,10 @@ impl Ops {
     }
 
     /// One job.
+    ///
+    /// # Errors
+    ///
+    /// 403 `scope-missing` without `deliveries:read`; 404 `not-found`, also for a job of another tenant.
     pub(crate) async fn job(&self, caller: &Caller, id: &str) -> Result<Kept<Job>, Problem> {
         caller.needs(Scope::DeliveriesRead)?;
         self.seen_job(caller, id).await
@@ -123,6 +137,11 @@ impl Ops {
     }
 
     /// Lets a job stop after its step of now. What it has changed stays changed.
+    ///
+    /// # Errors
+    ///
+    /// 403 `scope-missing` without `deliveries:write`; 404 `not-found`; 409 `wrong-state` if the job has ended,
+    /// or if its steps changed it before each of 20 tries.
     pub(crate) async fn stop_job(&self, caller: &Caller, id: &str) -> Result<Kept<Job>, Problem> {
         const TRIES: usize = 20;
         caller.needs(Scope::DeliveriesWrite)?;

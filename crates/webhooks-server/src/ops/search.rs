@@ -47,6 +47,10 @@ pub(crate) struct Found {
 
 impl DataFilter {
     /// That which is written so.
+    ///
+    /// # Errors
+    ///
+    /// 400 `malformed` for more than 1,024 bytes, or for what is no JSON.
     pub(crate) fn read(text: &str) -> Result<Self, Problem> {
         if text.len() > LONGEST {
             let detail = format!("data has {} bytes, at most {LONGEST}", text.len());
@@ -90,6 +94,10 @@ fn contains(value: &Value, wanted: &Value) -> bool {
 
 impl Ops {
     /// Whether the caller may search for data: who may not see it could ask for it piece by piece.
+    ///
+    /// # Errors
+    ///
+    /// 403 `scope-missing` without `deliveries:read` or `payloads:read`.
     pub(crate) fn may_search(&self, caller: &Caller) -> Result<(), Problem> {
         caller.needs(Scope::DeliveriesRead)?;
         caller.needs(Scope::PayloadsRead)
