@@ -13,7 +13,7 @@
 //! | 409 | `idempotency-in-progress`, `carried-out` | wait, or look for what was made |
 //! | 410 | `erased` | nothing: the payload is gone |
 //! | 412 | `changed` | read again, and change that |
-//! | 413 | `too-large` | send less |
+//! | 413, 422 | `too-large` | send less, or ask for less |
 //! | 422 | `invalid-..`, `idempotency-key-reused` | correct what `errors` points at |
 //! | 429 | `too-many-requests` | wait for `Retry-After` |
 //! | 500 | `internal` | tell the operator the id of the request |

@@ -146,7 +146,7 @@ impl ServerBuilder {
     /// A key that opens everything and is kept nowhere: with it the first keys are made. At least 32
     /// bytes.
     ///
-    /// Every server of a storage needs the same one. Another key ends the sessions that were begun with the one
+    /// Servers of one storage should have the same one. Another key ends the sessions that were begun with the one
     /// before. [`build`](Self::build) refuses one that is too short.
     pub fn root_key(mut self, key: impl Into<String>) -> Self {
         self.root_key = Some(key.into());
@@ -210,7 +210,7 @@ impl ServerBuilder {
 
     /// Who calls, as the host knows it: asked for requests without `Authorization`.
     ///
-    /// A request with `Authorization` or with a session never reaches it. [`Authenticate`] has an example.
+    /// A request with `Authorization` or with a session that goes on never reaches it. [`Authenticate`] has an example.
     pub fn authenticate(mut self, host: impl Authenticate) -> Self {
         self.host = Some(Arc::new(host));
         self

@@ -1,4 +1,11 @@
 //! API keys, as the storage keeps them.
+//!
+//! A key that is changed or deleted here is forgotten or replaced in this process at once. Other processes
+//! go on with what they remember for 5 seconds at most. The end of a key by time is compared on each
+//! request and is not delayed.
+//!
+//! Two requests that note a use at once race by revision, and the loser drops its note. A change that an
+//! administrator makes uses the same revision, so a note never overwrites it.
 
 use std::sync::Arc;
 use std::time::Duration;

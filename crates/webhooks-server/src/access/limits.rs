@@ -1,4 +1,7 @@
 //! How often callers may call, and strangers may guess.
+//!
+//! All of it is counted in the memory of one process. More processes let through proportionally more, and
+//! a restart begins anew. That is enough against guesses: a secret has 256 bits.
 
 use std::net::IpAddr;
 use std::time::Duration;

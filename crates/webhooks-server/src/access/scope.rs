@@ -1,4 +1,8 @@
 //! What a caller may do.
+//!
+//! A scope is a bit, and its name is its form outside: in keys, in answers and in errors. The names are
+//! kept with each key in the storage, so a name must not change. The place of the bit is stored nowhere
+//! and may.
 
 use std::fmt;
 

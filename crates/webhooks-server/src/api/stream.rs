@@ -5,7 +5,8 @@
 //! step of a job, a notice. It sends events through a channel of 16 to the response. A client that reads
 //! slowly fills the channel, and the teller waits. Notices meanwhile stay in the ring that all streams of
 //! the process share, so a slow client costs no memory of its own. What the ring overwrites before the
-//! client gets there is told as `missed`, with the number. A client that takes nothing for 60 seconds is
+//! client gets there is told as `missed`, with the number for those who run the system and without it for
+//! a tenant, who must not learn how much happens at others. A client that takes nothing for 60 seconds is
 //! given up.
 //!
 //! # Authority
@@ -14,7 +15,7 @@
 //! first in each turn, so that a busy stream cannot put it off.
 //!
 //! # Resumption
-//! Each event has an id that names the place in the ring of this process. A client that comes back sends
+//! Events have an id that names a position in the ring of this process. A client that comes back sends
 //! it as `Last-Event-ID`. If the ring still has what is behind it, the client gets that; otherwise, as
 //! after a restart, it gets `missed` without a number, and has to read the listing. A heartbeat moves the
 //! id on, too, past notices that the client does not hear.

@@ -69,7 +69,7 @@ impl Ops {
     /// # Errors
     ///
     /// What the storage answers, and an error if it takes longer than 10 seconds for one page. The answer has
-    /// begun by then, so a caller sees it as the last line and not as a status.
+    /// begun by then, so its status is sent: NDJSON ends with `{"complete":false}`, and CSV is broken off.
     pub(crate) async fn export_page(
         &self,
         caller: &Caller,

@@ -1,4 +1,16 @@
 //! Changes of many deliveries: counted first, done in the background, stopped when somebody wants.
+//!
+//! # Which deliveries
+//! The set is chosen by a filter and by the time at which the job began. What a job changes gets a newer
+//! time and no longer matches, so a step that is done twice finds nothing more to do. To erase is the
+//! exception: a payload is erased also where the state of its delivery has changed meanwhile, and to erase
+//! it twice changes nothing. A job goes through its deliveries from the newest to the oldest, so those that
+//! are made while it runs do not keep it from its end.
+//!
+//! # Guards
+//! `expected_count` refuses a job that would reach more than the caller counted before. A filter that
+//! chooses everything has to be said with `all`: a filter that a client forgot is an error and not a job
+//! over all deliveries. A tenant's job holds the ids of the tenant's endpoints of when it was made.
 
 use better_auth_webhooks::storage::DeliveryQuery;
 use http::StatusCode;

@@ -1,4 +1,8 @@
 //! API keys.
+//!
+//! Two rules hold at each change. Nobody gives a key a scope that they lack, so a key with `keys:admin`
+//! alone cannot make itself an administrator. The audit entry is written first, so no key is made that
+//! nobody noted.
 
 use std::time::Duration;
 

@@ -1,4 +1,10 @@
 //! Tenants, as their endpoints name them.
+//!
+//! There is no document for a tenant: it exists as long as an endpoint names it. A token can therefore be
+//! made for a tenant that has no endpoint yet, whose pages then make the first one.
+//!
+//! The list is read from all endpoints on each request; the counts are read for the tenants of one page
+//! alone.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
