@@ -10,8 +10,8 @@
 //! given up.
 //!
 //! # Authority
-//! A stream outlives what its caller showed. The teller asks again who the caller is, at the latest when
-//! the key or token ends, and ends the stream with `refused` if it is not taken any more. The check comes
+//! A stream outlives what its caller showed. The teller asks again who the caller is every 30 seconds, and
+//! when the key or token ends. It ends the stream with `refused` if it is not taken any more. The check comes
 //! first in each turn, so that a busy stream cannot put it off.
 //!
 //! # Resumption
