@@ -214,17 +214,6 @@ impl fmt::Debug for Scopes {
 }
 
 /// Scopes that go together.
-///
-/// Each role has all that the one before it has:
-///
-/// ```
-/// use webhooks_server::Role;
-///
-/// let ranks = [Role::Viewer, Role::Support, Role::Operator, Role::Admin];
-/// for pair in ranks.windows(2) {
-///     assert!(pair[0].scopes().are_among(pair[1].scopes()));
-/// }
-/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -241,6 +230,17 @@ pub enum Role {
 
 impl Role {
     /// What this role may do.
+    ///
+    /// Each role has all that the one before it has:
+    ///
+    /// ```
+    /// use webhooks_server::Role;
+    ///
+    /// let ranks = [Role::Viewer, Role::Support, Role::Operator, Role::Admin];
+    /// for pair in ranks.windows(2) {
+    ///     assert!(pair[0].scopes().are_among(pair[1].scopes()));
+    /// }
+    /// ```
     #[must_use]
     pub fn scopes(self) -> Scopes {
         use Scope as S;
