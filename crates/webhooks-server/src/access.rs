@@ -1,4 +1,16 @@
 //! Who calls, and what they may do.
+//!
+//! # Order
+//! A request is looked at in this order, and the first that it has decides: `Authorization`, the cookie
+//! of a session, the host's [`Authenticate`]. A request with a bad `Authorization` is refused and never
+//! tried as a session: a client that shows a key wants to act under it.
+//!
+//! # Guesses
+//! A guess is what is neither the root key, nor a token that is taken, nor a key that was found before.
+//! Five bad keys of one address in a
+//! minute, or sixty of all, refuse further unknown keys with 429. A caller whose key was found before is
+//! not refused by that, so a stranger cannot lock out who works. Each refusal of a bad key takes 250 ms
+//! at least. Why a key is refused (unknown, ended, from another network) is never told.
 
 mod api_key;
 mod authenticate;

@@ -1,4 +1,14 @@
 //! What goes on for longer than a request: how much of it there may be at once, and how it ends.
+//!
+//! A request ends within 10 seconds, so a rate limits how many there are. A stream lives for hours and an
+//! export for minutes: for those the number at once is what has to be bounded. Each takes a [`Place`] and
+//! gives it back when it is dropped, which happens also where its task is aborted or the client goes.
+//!
+//! A tenant has fewer places than there are, so that one tenant cannot take those of all others. A caller
+//! who runs the system is bounded by the number in all alone. Who finds no place gets 503 `busy` with
+//! `Retry-After`, and does not wait in the server.
+//!
+//! The numbers hold for one process. With more processes there are more places.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,4 +1,26 @@
 //! What is answered when a request is refused or fails: RFC 9457.
+//!
+//! # Codes
+//! Programs decide by `code`, which does not change. People read `detail`, which may.
+//!
+//! | Status | Codes | The caller can |
+//! |---|---|---|
+//! | 400 | `malformed`, `cursor-mismatch` | correct the request |
+//! | 401 | `unauthorized` | show a key that is taken |
+//! | 403 | `scope-missing`, `cross-site`, `not-revealable` | ask with other rights |
+//! | 404 | `not-found` | nothing: it is not there, or not theirs |
+//! | 409 | `exists`, `wrong-state`, `not-verified`, `more-than-expected` | look at the state, then decide |
+//! | 409 | `idempotency-in-progress`, `carried-out` | wait, or look for what was made |
+//! | 410 | `erased` | nothing: the payload is gone |
+//! | 412 | `changed` | read again, and change that |
+//! | 413, 422 | `too-large` | send less, or ask for less |
+//! | 422 | `invalid-..`, `idempotency-key-reused` | correct what `errors` points at |
+//! | 429 | `too-many-requests` | wait for `Retry-After` |
+//! | 500 | `internal` | tell the operator the id of the request |
+//! | 503 | `unavailable`, `busy`, `timeout` | try again later |
+//!
+//! What a tenant may not see is 404 and never 403: a 403 would tell that it exists. The cause of a 500 is
+//! logged under the id of the request and not answered, since a driver's text may name hosts and tables.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -13,6 +35,17 @@ use webhooks_core::WebhookError;
 
 /// A request that is refused or has failed. As a response it is `application/problem+json`, as
 /// [RFC 9457](https://www.rfc-editor.org/rfc/rfc9457) has it.
+///
+/// A host gets one where its [`Authenticate`](crate::Authenticate) fails with an error of the library:
+///
+/// ```
+/// use better_auth_webhooks::WebhookError;
+/// use webhooks_server::Problem;
+///
+/// let problem = Problem::from(WebhookError::RateLimitExceeded);
+/// assert_eq!(problem.status().as_u16(), 429);
+/// assert_eq!(problem.code(), "too-many-requests");
+/// ```
 #[derive(Clone, Debug)]
 pub struct Problem(Box<Parts>);
 

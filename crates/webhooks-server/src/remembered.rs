@@ -1,4 +1,15 @@
 //! What was read of the storage a moment ago.
+//!
+//! This is why a revoked key, a revoked token and a changed event type live on for up to 5 seconds in
+//! processes that did not make the change. The process that made it calls [`Remembered::forget`] or
+//! [`Remembered::remember`], and sees it at once.
+//!
+//! An id without a value is remembered as well. Otherwise each guess at a key would cost a read of the
+//! storage. Such ids fill the map, so it is emptied when it is full of values that still count: that
+//! costs reads, and never a wrong answer.
+//!
+//! [`Remembered::last`] ignores the time. It serves one question alone, whether a caller is known so far
+//! as not to be refused for what strangers guess. It lets nobody in.
 
 use std::collections::HashMap;
 use std::fmt;

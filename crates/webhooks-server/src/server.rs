@@ -33,6 +33,9 @@ pub struct Server {
 
 impl Server {
     /// Begins a server of this system.
+    ///
+    /// Without a root key and without [`authenticate`](ServerBuilder::authenticate) nobody can make the first
+    /// key, so one of the two is needed on an empty storage.
     pub fn builder(system: WebhookSystem) -> ServerBuilder {
         ServerBuilder {
             system,
@@ -58,11 +61,42 @@ impl Server {
 
     /// The routes: `/api/v1/..`, `/livez` and `/readyz`. It is a service that can be nested under any
     /// prefix.
+    ///
+    /// ```no_run
+    /// # use better_auth_webhooks::{WebhookSystem, storage::MemoryStorage};
+    /// # use webhooks_server::Server;
+    /// # fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// let system = WebhookSystem::new(MemoryStorage::new());
+    /// let server = Server::builder(system).build()?;
+    /// let app: axum::Router = axum::Router::new().nest_service("/webhooks", server.into_router());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn into_router(self) -> Router {
         self.router
     }
 
     /// Ends streams and exports, which would hold up the end of the process.
+    ///
+    /// It is taken before [`into_router`](Self::into_router), which consumes the server. A graceful end waits
+    /// for open connections, and a stream would keep its own open for hours:
+    ///
+    /// ```no_run
+    /// # use better_auth_webhooks::{WebhookSystem, storage::MemoryStorage};
+    /// # use webhooks_server::Server;
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// let server = Server::builder(WebhookSystem::new(MemoryStorage::new())).build()?;
+    /// let closer = server.closer();
+    /// let listener = tokio::net::TcpListener::bind("127.0.0.1:8700").await?;
+    /// axum::serve(listener, server.into_router())
+    ///     .with_graceful_shutdown(async move {
+    ///         std::future::pending::<()>().await; // until the host wants to end
+    ///         closer.close();
+    ///     })
+    ///     .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn closer(&self) -> Closer {
         self.closer.clone()
     }
@@ -72,6 +106,18 @@ impl Server {
     /// # Errors
     ///
     /// [`WebhookError::SerializationError`], never in practice.
+    ///
+    /// A build of a client can read it from here, without a server that runs:
+    ///
+    /// ```no_run
+    /// # use better_auth_webhooks::{WebhookSystem, storage::MemoryStorage};
+    /// # use webhooks_server::Server;
+    /// # fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// let server = Server::builder(WebhookSystem::new(MemoryStorage::new())).build()?;
+    /// std::fs::write("openapi.json", server.openapi()?)?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn openapi(&self) -> Result<String> {
         Ok(self.document.to_pretty_json()?)
     }
@@ -94,6 +140,9 @@ pub struct ServerBuilder {
 impl ServerBuilder {
     /// A key that opens everything and is kept nowhere: with it the first keys are made. At least 32
     /// bytes.
+    ///
+    /// Servers of one storage should have the same one. Another key ends the sessions that were begun with the one
+    /// before. [`build`](Self::build) refuses one that is too short.
     pub fn root_key(mut self, key: impl Into<String>) -> Self {
         self.root_key = Some(key.into());
         self
@@ -102,6 +151,16 @@ impl ServerBuilder {
     /// What this server signs tokens of tenants with: Base64 of 32 random bytes or more. The first one
     /// that is given signs, each verifies. With none, the servers of a storage make one and keep it
     /// there, where whoever reads the storage can read it.
+    ///
+    /// To rotate, give the old one and the new one until the tokens that the old one signed have ended, which
+    /// takes an hour at most:
+    ///
+    /// ```no_run
+    /// # use webhooks_server::ServerBuilder;
+    /// # fn example(builder: ServerBuilder, new: &str, old: &str) -> ServerBuilder {
+    /// builder.server_secret(new).server_secret(old)
+    /// # }
+    /// ```
     pub fn server_secret(mut self, secret: impl Into<String>) -> Self {
         self.server_secrets.push(secret.into());
         self
@@ -109,6 +168,16 @@ impl ServerBuilder {
 
     /// Proxies that are believed when they say by `Forwarded` or `X-Forwarded-For` whom they forward. By
     /// default none are, and a request comes from where its connection does.
+    ///
+    /// The host must serve with connect info, or no address is known at all. A network that holds more than
+    /// your proxies lets its other hosts choose the address that limits and keys are checked against.
+    ///
+    /// ```no_run
+    /// # use webhooks_server::ServerBuilder;
+    /// # fn example(builder: ServerBuilder) -> Result<ServerBuilder, ipnet::AddrParseError> {
+    /// Ok(builder.trusted_proxies(["10.1.0.0/24".parse()?]))
+    /// # }
+    /// ```
     pub fn trusted_proxies(mut self, networks: impl IntoIterator<Item = IpNet>) -> Self {
         self.proxies = Proxies(networks.into_iter().collect());
         self
@@ -116,12 +185,17 @@ impl ServerBuilder {
 
     /// Whether secrets of endpoints can be read again by callers with `endpoints:secrets` who run the
     /// system. Off by default.
+    ///
+    /// A tenant's caller cannot read a secret again even where it is on. Each reading is noted in the audit
+    /// log before the secret is answered.
     pub const fn reveal_secrets(mut self, reveals: bool) -> Self {
         self.reveals_secrets = reveals;
         self
     }
 
     /// Who calls, as the host knows it: asked for requests without `Authorization`.
+    ///
+    /// A request with `Authorization` or with a session that goes on never reaches it. [`Authenticate`] has an example.
     pub fn authenticate(mut self, host: impl Authenticate) -> Self {
         self.host = Some(Arc::new(host));
         self
@@ -135,6 +209,17 @@ impl ServerBuilder {
 
     /// How often one caller who runs the system may call this process. 1,000 a second by default, and
     /// 2,000 at once: a service that sends its events one by one is such a caller.
+    ///
+    /// The bucket belongs to one actor in one process. With three processes behind a balancer, a caller has
+    /// three times as much.
+    ///
+    /// ```no_run
+    /// # use better_auth_webhooks::RateLimitConfig;
+    /// # use webhooks_server::ServerBuilder;
+    /// # fn example(builder: ServerBuilder) -> ServerBuilder {
+    /// builder.rate_limit(RateLimitConfig { requests_per_second: 200, burst_size: 400 })
+    /// # }
+    /// ```
     pub const fn rate_limit(mut self, limit: RateLimitConfig) -> Self {
         self.rates.operators = limit;
         self
@@ -142,6 +227,8 @@ impl ServerBuilder {
 
     /// How often one caller of a tenant may call this process. 10 a second by default, and 20 at
     /// once.
+    ///
+    /// It is counted by key or token and not by tenant: a tenant with two keys has two buckets.
     pub const fn tenant_rate_limit(mut self, limit: RateLimitConfig) -> Self {
         self.rates.tenants = limit;
         self

@@ -1,4 +1,11 @@
 //! Keys of programs that call the API.
+//!
+//! A key is `whk_<id>_<secret>`: the id finds the document, the secret opens it. The secret is 256 random
+//! bits, so a plain SHA-256 of it is enough: a slow hash protects what people choose, and would make each
+//! request slow here.
+//!
+//! A rotation keeps the hash of before for the overlap that the caller names. A key holds two hashes at
+//! most, so a second rotation drops the oldest at once.
 
 use std::net::IpAddr;
 use std::sync::Arc;

@@ -8,6 +8,16 @@ use super::scope::{Scope, Scopes};
 use crate::problem::Problem;
 
 /// Who makes a request, and what they may do.
+///
+/// ```
+/// use webhooks_server::{Caller, Role, Scope};
+///
+/// let caller = Caller::host("user:42", Role::Admin.scopes()).for_tenant("acme");
+/// assert_eq!(caller.tenant.as_deref(), Some("acme"));
+/// assert!(caller.scopes.contains(Scope::EndpointsWrite));
+/// // No caller of a tenant can have what concerns the whole system.
+/// assert!(!caller.scopes.contains(Scope::KeysAdmin));
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Caller {

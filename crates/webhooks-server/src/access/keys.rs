@@ -1,4 +1,11 @@
 //! API keys, as the storage keeps them.
+//!
+//! A key that is changed or deleted here is forgotten or replaced in this process at once. Other processes
+//! go on with what they remember for 5 seconds at most. The end of a key by time is compared on each
+//! request and is not delayed.
+//!
+//! Two requests that note a use at once race by revision, and the loser drops its note. A change that an
+//! administrator makes uses the same revision, so a note never overwrites it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,6 +46,9 @@ impl ApiKeys {
     }
 
     /// The key with this text, if it is taken now.
+    ///
+    /// An unknown id costs a hash and a comparison as well, so that the time of an answer does not tell which
+    /// ids there are.
     pub(crate) async fn find(&self, text: &KeyText) -> Result<Option<Arc<ApiKey>>, Problem> {
         if !self.documents.are_kept() {
             return Ok(None);
@@ -83,6 +93,11 @@ impl ApiKeys {
     }
 
     /// Keeps what became of a key, if nobody has changed it meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// 409 `wrong-state` if it was changed meanwhile. What is remembered of the key is then forgotten, so
+    /// that the next request reads what the other one wrote.
     pub(crate) async fn change(&self, kept: &Kept<ApiKey>) -> Result<(), Problem> {
         let expected = Expected::Revision(kept.revision);
         let put = self.documents.put(&kept.id, &kept.value, expected, None);

@@ -1,4 +1,7 @@
 //! How often callers may call, and strangers may guess.
+//!
+//! All of it is counted in the memory of one process. More processes let through proportionally more, and
+//! a restart begins anew. That is enough against guesses: a secret has 256 bits.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -53,6 +56,10 @@ impl Limits {
     }
 
     /// Takes a token of this caller's bucket.
+    ///
+    /// # Errors
+    ///
+    /// 429 `too-many-requests`, with the time until the bucket has a token again.
     pub(crate) fn take(&self, actor: &str, is_tenant: bool, now: Timestamp) -> Result<(), Problem> {
         let rate = match is_tenant {
             true => self.rates.tenants,

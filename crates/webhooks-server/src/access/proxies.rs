@@ -1,4 +1,16 @@
 //! Where a request comes from, behind proxies that the host names.
+//!
+//! The answer decides whose bucket a bad key is counted in, and whether a key that is bound to networks
+//! is taken. A client must therefore not be able to choose it.
+//!
+//! Each proxy appends the address that it saw to `Forwarded` or `X-Forwarded-For`. So the chain is read
+//! from its end: as long as the nearest address is one of our own proxies, what that proxy wrote is
+//! believed, and no further. The first address that is not ours is the client. Everything before it was
+//! written by the client or by strangers.
+//!
+//! If `Forwarded` is there, `X-Forwarded-For` is not looked at: a proxy that writes one of them passes
+//! the other on as the client sent it. An element that is no address (`_hidden`, `unknown`) ends the
+//! walk at the proxy before it. Addresses of IPv4 that are mapped into IPv6 are compared as IPv4.
 
 use std::net::{IpAddr, SocketAddr};
 

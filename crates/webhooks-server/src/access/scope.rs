@@ -1,4 +1,8 @@
 //! What a caller may do.
+//!
+//! A scope is a bit, and its name is its form outside: in keys, in answers and in errors. The names are
+//! kept with each key in the storage, so a name must not change. The place of the bit is stored nowhere
+//! and may.
 
 use std::fmt;
 
@@ -10,6 +14,15 @@ use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use crate::problem::Problem;
 
 /// One thing that a caller may do.
+///
+/// A scope has a name, by which keys and the API speak of it:
+///
+/// ```
+/// use webhooks_server::Scope;
+///
+/// assert_eq!(Scope::EventsSend.as_str(), "events:send");
+/// assert_eq!(Scope::try_from("audit:read".to_owned()), Ok(Scope::AuditRead));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "&'static str")]
 #[non_exhaustive]
@@ -116,6 +129,14 @@ impl TryFrom<String> for Scope {
 }
 
 /// What a caller may do, all together.
+///
+/// ```
+/// use webhooks_server::{Role, Scope, Scopes};
+///
+/// let sender = Scopes::from_iter([Scope::EventsSend]);
+/// assert!(sender.are_among(Role::Operator.scopes()));
+/// assert!(!sender.are_among(Role::Viewer.scopes()));
+/// ```
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(from = "Vec<Scope>", into = "Vec<Scope>")]
 pub struct Scopes(u32);
@@ -209,6 +230,17 @@ pub enum Role {
 
 impl Role {
     /// What this role may do.
+    ///
+    /// Each role has all that the one before it has:
+    ///
+    /// ```
+    /// use webhooks_server::Role;
+    ///
+    /// let ranks = [Role::Viewer, Role::Support, Role::Operator, Role::Admin];
+    /// for pair in ranks.windows(2) {
+    ///     assert!(pair[0].scopes().are_among(pair[1].scopes()));
+    /// }
+    /// ```
     #[must_use]
     pub fn scopes(self) -> Scopes {
         use Scope as S;

@@ -1,4 +1,20 @@
 //! What this server signs with: what it gives out stands for itself, and is kept nowhere.
+//!
+//! # Where it comes from
+//! The host gives one or more secrets, or none. With none, the first server that needs one makes 32
+//! random bytes and puts them as a document, with the condition that there is none. A server that loses
+//! this race reads what the winner wrote, so all servers of a storage sign alike. The secret is read
+//! once for the life of a process.
+//!
+//! # Purposes
+//! No secret signs a text directly. Each purpose has a key of its own, HMAC-SHA256 of the purpose's name
+//! under the secret. A signature that was made for one purpose therefore never verifies for another,
+//! even where both sign the same text.
+//!
+//! # Rotation
+//! The first secret that the host gives signs; every one verifies. To rotate, the host first adds the
+//! new secret behind the old one on every server, then puts it first, then drops the old one once the
+//! last token that it signed has ended. No token is refused at any step.
 
 use std::fmt;
 
@@ -26,6 +42,10 @@ pub(crate) struct ServerSecret {
 impl ServerSecret {
     /// The secrets that the host gives, Base64 of 32 bytes or more each: the first signs, each verifies.
     /// With none, one is made when it is needed.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidConfig` for what is no Base64 or has less than 32 bytes. The text of the secret is not in it.
     pub(crate) fn new(given: &[String], documents: Documents) -> Result<Self> {
         let keys = given.iter().map(|text| key(text));
         let keys: Vec<_> = keys.collect::<Result<_>>()?;

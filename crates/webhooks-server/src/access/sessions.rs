@@ -1,4 +1,28 @@
 //! Sessions of people who have shown a key once, in a browser.
+//!
+//! # Cookie
+//! The cookie holds 256 random bits. The storage keeps the session under their SHA-256, so a reader of
+//! the storage cannot make a cookie from what it holds. Over TLS the cookie is `__Host-webhooks`: a
+//! browser accepts that prefix only with `Secure`, `Path=/` and no `Domain`, so no other host of the
+//! domain can set it. On a loopback host, where there is no TLS, it is `webhooks` without `Secure`. Both
+//! are `HttpOnly`, which keeps scripts from them, and `SameSite=Strict`.
+//!
+//! # Requests of other sites
+//! A browser attaches a cookie whichever page makes the request. So a request with another method than
+//! a safe one must prove that a page of this server made it: `Sec-Fetch-Site` must be `same-origin`. A
+//! browser that does not send this header must send an `Origin` whose host is that of `Host`. A request
+//! with neither is refused with 403 `cross-site`. A caller with `Authorization` never comes here: no
+//! browser adds that header by itself.
+//!
+//! # How a session ends
+//! - The client ends it: the document is deleted.
+//! - 8 hours pass without a request, or 24 hours since it began.
+//! - What was shown ends. A session holds the id of a key, not its scopes. They are looked up for each
+//!   request, so a key that is deleted, ended or narrowed ends or narrows its sessions. Another root key
+//!   has another mark, which ends sessions of the one before.
+//!
+//! The use of a session is written once a minute at most, so an idle session may end up to a minute
+//! early. A note that loses a race is dropped: the next request writes it.
 
 use std::time::Duration;
 
@@ -56,6 +80,8 @@ impl Sessions {
     }
 
     /// Begins a session; the cookie that stands for it.
+    ///
+    /// The text is answered in the cookie alone and is kept nowhere.
     pub(crate) async fn begin(&self, shown: Shown, parts: &Parts) -> Result<HeaderValue, Problem> {
         let text = URL_SAFE_NO_PAD.encode(random_bytes::<32>()?);
         let now = self.documents.now()?;

@@ -1,4 +1,21 @@
 //! Tokens of tenants: short-lived, for a service's own pages.
+//!
+//! # Format
+//! A token is `wht1.<payload>.<mac>`. The payload is JSON in Base64 for URLs, without padding. The mac is
+//! HMAC-SHA256 of that Base64 text, not of the JSON: a reader checks the mac before it parses anything
+//! that a stranger wrote. A token longer than 4,096 bytes is not looked at.
+//!
+//! # Scopes
+//! A token never has a scope that a tenant cannot have: [`Scopes::of_tenants`] is applied when the token
+//! is made, and again when the caller is made from it.
+//!
+//! # Revocation
+//! A token cannot be revoked by itself, since nothing of it is stored. What is stored is one number per
+//! tenant, its epoch. A token holds the epoch under which it was made, and is taken only while the
+//! tenant has the same. Revocation adds one, which ends all tokens of the tenant at once. Each process
+//! remembers an epoch for 5 seconds. The process that revokes forgets it at once; others take a revoked
+//! token for 5 seconds at most. A storage that keeps no documents has no epochs: there tokens end by
+//! their time alone.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,16 @@
 //! How often something may happen within a stretch of time.
+//!
+//! A window is a fixed stretch, not a sliding one: the first event after a stretch has passed begins the
+//! next. Across the border of two stretches a caller can thus have twice the number in a short time. The
+//! limits that use it are coarse, so that costs nothing, and a window needs one number per name instead
+//! of a list of times.
+//!
+//! The names of a window are bounded by the number that all together may have: once that is reached no
+//! further name is added, and everyone is refused until the stretch has passed. A stranger who invents
+//! names can therefore fill neither the memory nor more than one stretch.
+//!
+//! [`Window::check`] and [`Window::count`] are apart because a bad key is counted after it was found to be
+//! bad. Requests that run at once may all pass the check before the first of them is counted.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -44,6 +56,10 @@ impl Window {
     }
 
     /// Refuses what has happened too often.
+    ///
+    /// # Errors
+    ///
+    /// 429 `too-many-requests`, with the rest of the stretch as the time to wait.
     pub(crate) fn check(&self, who: Option<&str>, now: Timestamp) -> Result<(), Problem> {
         let counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
         let passed = now.since(counted.since);

@@ -1,4 +1,12 @@
 //! Where the next page of a listing begins.
+//!
+//! A cursor is a version, eight bytes of a hash of the listing, and the id of the last item, in Base64. It
+//! holds a place and no right: each page is narrowed to what its caller may see, so a forged cursor shows
+//! nothing more. It is not signed for that reason.
+//!
+//! The hash is there against mistakes. A cursor under another filter would leave out items without a
+//! word; it gets 400 `cursor-mismatch` instead. The limit is not part of the hash, so a client may change
+//! the size of a page on the way.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

@@ -2,6 +2,37 @@
 //!
 //! It is for routes that create something; `POST /events` has its own, in the library. What was answered
 //! is kept for 24 hours, as draft-ietf-httpapi-idempotency-key-header-07 has it, without secrets.
+//!
+//! # States of an entry
+//! One entry belongs to one caller and one key. Its id is a hash of both, so a key of one caller says
+//! nothing to another. An entry is in one of three states:
+//!
+//! | State | What is stored | What a second request gets |
+//! |---|---|---|
+//! | absent | nothing | it is carried out |
+//! | running | the fingerprint, the start | 409 `idempotency-in-progress` |
+//! | answered | the fingerprint, the answer | the answer, with `Idempotency-Replayed: true` |
+//!
+//! The fingerprint is a hash of path, query and body. A request with another fingerprint under the same
+//! key gets 422 `idempotency-key-reused`, whatever the state.
+//!
+//! # What changes the state
+//! The first request writes the running entry before its route runs, with the condition that there is
+//! none. Of two that arrive at once, the storage lets one win. An answer of 2xx is written over it. Any
+//! other answer deletes the entry: nothing counts as done, and the client may correct the request and
+//! send it under the same key.
+//!
+//! # What a crash leaves
+//! A process that dies leaves a running entry. Nobody can tell from it whether the route had done its
+//! work. For 60 seconds a retry gets 409. Later a retry takes the entry over by its revision, and the
+//! route runs again. So the promise is "once" as long as the process lives, and "at least once" across
+//! a crash. The same holds if the answer could not be written. A request ends after 10 seconds, so an
+//! entry that is 60 seconds old has no request that still runs.
+//!
+//! # Secrets
+//! The fields `secret`, `key` and `token` at the top of an answer are removed before it is stored. A
+//! replay of such a request thus does not repeat the secret. An answer that is larger than 48 KiB is
+//! not stored; its replay gets 409 `carried-out`.
 
 use std::time::Duration;
 

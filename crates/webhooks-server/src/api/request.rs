@@ -1,4 +1,16 @@
 //! What every request has: an id, an end in time, and headers of its response.
+//!
+//! This is the outermost layer, so that an answer of any layer within gets an id and the fixed headers. A
+//! [`Problem`] travels as an extension of an empty response, and its body is written here, where the id of
+//! the request is known.
+//!
+//! An id of the caller is taken over only if it is a short word of safe characters: it goes into the log
+//! and into a header. The metrics name the route's pattern and never the path, since each id in a path
+//! would be a time series of its own.
+//!
+//! After 10 seconds the future of the request is dropped. What it asked of the storage may have happened
+//! already, so the answer says so: a client that retries a change needs an `Idempotency-Key`. A stream
+//! has answered by then, and goes on by itself.
 
 use std::time::Duration;
 

@@ -1,4 +1,24 @@
 //! What happens, as it happens: server-sent events.
+//!
+//! # What flows
+//! A [`Teller`] for each client waits for what comes first: a check of the caller, a heartbeat, numbers, a
+//! step of a job, a notice. It sends events through a channel of 16 to the response. A client that reads
+//! slowly fills the channel, and the teller waits. Notices meanwhile stay in the ring that all streams of
+//! the process share, so a slow client costs no memory of its own. What the ring overwrites before the
+//! client gets there is told as `missed`, with the number for those who run the system and without it for
+//! a tenant, who must not learn how much happens at others. A client that takes nothing for 60 seconds is
+//! given up.
+//!
+//! # Authority
+//! A stream outlives what its caller showed. The teller asks again who the caller is every 30 seconds, and
+//! when the key or token ends. It ends the stream with `refused` if it is not taken any more. The check comes
+//! first in each turn, so that a busy stream cannot put it off.
+//!
+//! # Resumption
+//! Events have an id that names a position in the ring of this process. A client that comes back sends
+//! it as `Last-Event-ID`. If the ring still has what is behind it, the client gets that; otherwise, as
+//! after a restart, it gets `missed` without a number, and has to read the listing. A heartbeat moves the
+//! id on, too, past notices that the client does not hear.
 
 use std::convert::Infallible;
 use std::pin::pin;

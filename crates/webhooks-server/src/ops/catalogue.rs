@@ -1,4 +1,24 @@
 //! The catalogue of event types.
+//!
+//! # What is kept
+//! One document for each type, under its name: the definition, when it was made and last changed. At
+//! most 1,000 types are kept, and one import takes at most 500. Two servers that add the last type at
+//! once may both succeed, since the number is read before the document is written.
+//!
+//! # Changes
+//! Each change names the revision that it read. A caller's `If-Match` is compared with that revision
+//! first; then the storage compares it again as it writes. So a change between the two is found, and
+//! gets 412 `changed`. The audit entry is written before the change: a change without an entry cannot
+//! be, an entry without a change can.
+//!
+//! # Deletion
+//! A type is archived by default. Events of it can still be sent, and its history can still be read. A
+//! purge removes the document; events of that type are then of an unknown type.
+//!
+//! # Import
+//! All types of a document are read and checked before the first is written, so a wrong document changes
+//! nothing. The writes themselves are one by one: an import that fails midway leaves those before it.
+//! To import the same document again completes it, as a type that is the same already is not written.
 
 use std::collections::BTreeMap;
 
@@ -41,6 +61,10 @@ pub(crate) struct Import {
 
 impl Ops {
     /// Types by name, behind the name `after`: one more than `limit` if there are more.
+    ///
+    /// # Errors
+    ///
+    /// 403 `scope-missing` without `event_types:read`.
     pub(crate) async fn event_types(
         &self,
         caller: &Caller,
@@ -71,6 +95,11 @@ impl Ops {
     }
 
     /// The type of this name, if the caller may see it.
+    ///
+    /// # Errors
+    ///
+    /// 403 `scope-missing` without `event_types:read`; 404 `not-found` if there is none, or if the caller's
+    /// tenant does not see it.
     pub(crate) async fn event_type(
         &self,
         caller: &Caller,
@@ -84,6 +113,12 @@ impl Ops {
     }
 
     /// Keeps a definition over the one that is expected; whether it is new, and what is there then.
+    ///
+    /// # Errors
+    ///
+    /// 403 `scope-missing` without `event_types:write`; 422 `invalid-event-type` with the field that breaks a
+    /// rule, or if the catalogue is full; 409 `exists` if none was expected; 412 `changed` if another
+    /// revision was.
     pub(crate) async fn put_event_type(
         &self,
         caller: &Caller,
@@ -102,6 +137,10 @@ impl Ops {
     }
 
     /// Archives a type, or drops it.
+    ///
+    /// # Errors
+    ///
+    /// 403 `scope-missing` without `event_types:write`; 404 `not-found`; 412 `changed`.
     pub(crate) async fn delete_event_type(
         &self,
         caller: &Caller,
@@ -131,6 +170,11 @@ impl Ops {
 
     /// Takes types out of a document: an OpenAPI document with `webhooks`, or schemas by name. Of a type
     /// that is there, it changes what the document tells and leaves the rest.
+    ///
+    /// # Errors
+    ///
+    /// 403 `scope-missing` without `event_types:write`; 422 `invalid-event-type` with a pointer into the
+    /// document; 409 or 412 if a type is made or changed by another caller while the import writes.
     pub(crate) async fn import_event_types(
         &self,
         caller: &Caller,
@@ -171,6 +215,10 @@ impl Ops {
     }
 
     /// The catalogue as the caller sees it, as an OpenAPI document, without what is archived.
+    ///
+    /// # Errors
+    ///
+    /// 403 `scope-missing` without `event_types:read`; 422 `too-large` if the types have more than 8 MiB.
     pub(crate) async fn export_event_types(
         &self,
         caller: &Caller,

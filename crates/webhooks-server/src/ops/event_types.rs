@@ -1,4 +1,10 @@
 //! The types of events that are known, as the storage keeps them.
+//!
+//! A sender asks for the type of each event, so a type is remembered for 5 seconds together with its
+//! compiled schema. To compile a schema costs far more than to use it.
+//!
+//! A change reaches the process that made it at once, and others after 5 seconds at most. In that time
+//! an event may still be held to the schema of before.
 
 use std::sync::Arc;
 

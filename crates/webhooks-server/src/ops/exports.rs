@@ -1,4 +1,14 @@
 //! All deliveries that match, page by page.
+//!
+//! An export holds no lock and no snapshot. It reads pages from the newest delivery to the oldest, each
+//! behind the last of the one before. What is made while it runs is newer than its start, and is not in
+//! it. A delivery that changes meanwhile is told as it is when its page is read.
+//!
+//! The size of a page follows from the largest body that the system takes, so that the payloads of one
+//! page stay within 16 MiB unless a single one is larger. A tenant's export is narrowed on each page
+//! again: an endpoint that the tenant loses while it runs is left out from then on.
+//!
+//! An export ends after a million deliveries. [`Export::is_complete`] then tells that there are more.
 
 use std::time::Duration;
 
@@ -31,6 +41,10 @@ pub(crate) struct Export {
 
 impl Ops {
     /// Begins an export of what matches, with payloads or without.
+    ///
+    /// # Errors
+    ///
+    /// 403 `scope-missing` without `deliveries:read`, or without `payloads:read` where payloads are asked for.
     pub(crate) fn export(
         &self,
         caller: &Caller,
@@ -51,6 +65,11 @@ impl Ops {
 
     /// The next page; it may be empty and not the last one. `None` once there is no other, because
     /// everything was read, or because an export has no more than a million deliveries.
+    ///
+    /// # Errors
+    ///
+    /// What the storage answers, and an error if it takes longer than 10 seconds for one page. The answer has
+    /// begun by then, so its status is sent: NDJSON ends with `{"complete":false}`, and CSV is broken off.
     pub(crate) async fn export_page(
         &self,
         caller: &Caller,

@@ -1,4 +1,19 @@
 //! How endpoints are.
+//!
+//! # Definitions
+//! The first line that holds decides:
+//!
+//! 1. `failing`: the storage notes a series of failures that began 5 minutes ago or earlier, or the
+//!    circuit in this process is open or half open.
+//! 2. `degraded`: of the attempts of the last hour, more than one in 20 failed.
+//! 3. `idle`: there was no attempt, neither in the last hour nor in the last day.
+//! 4. `healthy`: everything else.
+//!
+//! An attempt is one that was delivered or that failed. The sums come from the statistics, minute by
+//! minute for the hour and hour by hour for the day, so their borders are as coarse as that.
+//!
+//! The circuit belongs to a process. Two processes can thus give different answers for one endpoint, of
+//! which `failing` is the one that knows more.
 
 use std::collections::HashMap;
 use std::sync::Arc;

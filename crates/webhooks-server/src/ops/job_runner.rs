@@ -4,6 +4,25 @@
 //! Each step is one bounded change of the storage, then one write of the job. Who dies between the two
 //! leaves a step that is done again, and finds nothing to change: what it changed was changed after
 //! the job began.
+//!
+//! # Who runs a job
+//! A job names its run. A runner writes a job only over the revision that it knows. If that fails, it
+//! reads the job: under its own name somebody asked for a stop, and it goes on with the new revision;
+//! under another name the job was taken over, and it ends without a word. So a job has one writer, even
+//! if a process that was thought dead comes back.
+//!
+//! # When a job is taken over
+//! Each process looks every 10 seconds for jobs that run and were not written for 30 seconds. Each tries
+//! to write its own name; the storage lets one of them win.
+//!
+//! # What a step may cost
+//! A step changes 1,000 deliveries at most, so that no change holds the storage for long. With a rate, a
+//! step changes that many and a second passes before the next. The rate is thus an upper bound: the time
+//! of the step comes on top.
+//!
+//! # Failures
+//! A passing failure of the storage is tried again every 2 seconds without end: the job is a promise that
+//! was given. Any other error would come again, so it ends the job as `failed`, with its text.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;

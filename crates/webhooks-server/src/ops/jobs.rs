@@ -1,4 +1,16 @@
 //! Changes of many deliveries: counted first, done in the background, stopped when somebody wants.
+//!
+//! # Which deliveries
+//! The set is chosen by a filter and by the time at which the job began. What a job changes gets a newer
+//! time and no longer matches, so a step that is done twice finds nothing more to do. To erase is the
+//! exception: a payload is erased also where the state of its delivery has changed meanwhile, and to erase
+//! it twice changes nothing. A job goes through its deliveries from the newest to the oldest, so those that
+//! are made while it runs do not keep it from its end.
+//!
+//! # Guards
+//! `expected_count` refuses a job that would reach more than the caller counted before. A filter that
+//! chooses everything has to be said with `all`: a filter that a client forgot is an error and not a job
+//! over all deliveries. A tenant's job holds the ids of the tenant's endpoints of when it was made.
 
 use better_auth_webhooks::storage::DeliveryQuery;
 use http::StatusCode;
@@ -44,6 +56,10 @@ pub(crate) struct Matched {
 
 impl Ops {
     /// How many deliveries a job would look at.
+    ///
+    /// # Errors
+    ///
+    /// As [`create_job`](Self::create_job).
     pub(crate) async fn dry_job(
         &self,
         caller: &Caller,
@@ -53,6 +69,12 @@ impl Ops {
     }
 
     /// Makes a job, which goes on by itself from now on.
+    ///
+    /// # Errors
+    ///
+    /// 403 `scope-missing` without the scope of the action; 422 `invalid-job` for neither a filter nor `all`,
+    /// for both, or for a number out of its bounds; 409 `more-than-expected` if more deliveries match than
+    /// the caller expects. Nothing was changed then.
     pub(crate) async fn create_job(
         &self,
         caller: &Caller,
@@ -110,6 +132,10 @@ impl Ops {
     }
 
     /// One job.
+    ///
+    /// # Errors
+    ///
+    /// 403 `scope-missing` without `deliveries:read`; 404 `not-found`, also for a job of another tenant.
     pub(crate) async fn job(&self, caller: &Caller, id: &str) -> Result<Kept<Job>, Problem> {
         caller.needs(Scope::DeliveriesRead)?;
         self.seen_job(caller, id).await
@@ -123,6 +149,11 @@ impl Ops {
     }
 
     /// Lets a job stop after its step of now. What it has changed stays changed.
+    ///
+    /// # Errors
+    ///
+    /// 403 `scope-missing` without `deliveries:write`; 404 `not-found`; 409 `wrong-state` if the job has ended,
+    /// or if its steps changed it before each of 20 tries.
     pub(crate) async fn stop_job(&self, caller: &Caller, id: &str) -> Result<Kept<Job>, Problem> {
         const TRIES: usize = 20;
         caller.needs(Scope::DeliveriesWrite)?;

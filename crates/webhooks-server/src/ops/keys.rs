@@ -1,4 +1,8 @@
 //! API keys.
+//!
+//! Two rules hold at each change. Nobody gives a key a scope that they lack, so a key with `keys:admin`
+//! alone cannot make itself an administrator. The audit entry is written first, so no key is made that
+//! nobody noted.
 
 use std::time::Duration;
 
@@ -34,6 +38,11 @@ pub(crate) struct KeyChange {
 
 impl Ops {
     /// Makes a key, which has no scope that the caller lacks.
+    ///
+    /// # Errors
+    ///
+    /// 403 `scope-missing` without `keys:admin`; 422 `invalid-key` for a name, more than 32 networks, or a
+    /// scope that the caller lacks; 409 `wrong-state` if the random id is taken.
     pub(crate) async fn create_key(
         &self,
         caller: &Caller,
@@ -72,6 +81,10 @@ impl Ops {
     }
 
     /// One key, without its text, which nobody has but its owner.
+    ///
+    /// # Errors
+    ///
+    /// 403 `scope-missing` without `keys:admin`; 404 `not-found`.
     pub(crate) async fn key(&self, caller: &Caller, id: &str) -> Result<Kept<ApiKey>, Problem> {
         caller.needs(Scope::KeysAdmin)?;
         let found = self.keys.documents().get(id).await?;
@@ -79,6 +92,12 @@ impl Ops {
     }
 
     /// Changes a key, if nobody else does meanwhile; it as it is then.
+    ///
+    /// # Errors
+    ///
+    /// As [`key`](Self::key); 422 `invalid-key` for a name or for a scope that the caller lacks; 409
+    /// `wrong-state` if the key was changed between the read and the write. A note of its use is such a
+    /// change, too.
     pub(crate) async fn change_key(
         &self,
         caller: &Caller,
@@ -106,6 +125,13 @@ impl Ops {
     }
 
     /// Gives a key another secret; the one of before is taken for so long, too.
+    ///
+    /// A second rotation within the overlap ends the secret of before the first: two are taken at most.
+    ///
+    /// # Errors
+    ///
+    /// As [`key`](Self::key); 422 `invalid-key` for an overlap of more than seven days; 409 `wrong-state` if
+    /// the key was changed meanwhile.
     pub(crate) async fn rotate_key(
         &self,
         caller: &Caller,
@@ -132,6 +158,10 @@ impl Ops {
     }
 
     /// Ends a key. Other processes take it until they read it again.
+    ///
+    /// # Errors
+    ///
+    /// As [`key`](Self::key).
     pub(crate) async fn delete_key(&self, caller: &Caller, id: &str) -> Result<(), Problem> {
         self.key(caller, id).await?;
         self.note(caller, Action::KeyDelete, id, Vec::new()).await?;

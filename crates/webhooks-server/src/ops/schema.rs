@@ -1,4 +1,17 @@
 //! What the data of events must be like: JSON Schema, with the feature `schemas`.
+//!
+//! A schema is written by whoever may change the catalogue, and runs for each event that is sent. It is
+//! therefore treated as a program of a stranger:
+//!
+//! - Nothing is fetched. A `$ref` to another document is an error of the schema: it would let a schema
+//!   reach into the network of the server.
+//! - Patterns are compiled by `regex`, whose time is linear in the text. Patterns with look-around or
+//!   back-references are refused, as only an engine that backtracks could run them, and a short text
+//!   could then hold the process for minutes. The compiled form of a pattern has 1 MiB at most.
+//! - At most 8 violations are told, so that the answer stays short whatever the data.
+//!
+//! What is told of a violation is masked: the place and the rule, never the value. The text goes into
+//! answers and logs, where data of events must not be.
 
 use serde_json::Value;
 

@@ -1,6 +1,14 @@
 //! Deliveries by what their events say.
 //!
 //! No storage has an index over that: what matches otherwise is read and looked at, within bounds.
+//!
+//! A search ends for one of four reasons: it found enough, it looked at all, it looked at 100,000
+//! deliveries, or 7 seconds passed. The last two are no error. The answer then has what was found, says
+//! that it is not complete, and has a cursor from which the caller goes on. 7 seconds leave room within
+//! the 10 seconds of a request to write the answer.
+//!
+//! The search needs `payloads:read` even where it answers no payload: whoever may ask "does the data
+//! contain this" can find out the data piece by piece.
 
 use std::time::Duration;
 
@@ -39,6 +47,10 @@ pub(crate) struct Found {
 
 impl DataFilter {
     /// That which is written so.
+    ///
+    /// # Errors
+    ///
+    /// 400 `malformed` for more than 1,024 bytes, or for what is no JSON.
     pub(crate) fn read(text: &str) -> Result<Self, Problem> {
         if text.len() > LONGEST {
             let detail = format!("data has {} bytes, at most {LONGEST}", text.len());
@@ -82,6 +94,10 @@ fn contains(value: &Value, wanted: &Value) -> bool {
 
 impl Ops {
     /// Whether the caller may search for data: who may not see it could ask for it piece by piece.
+    ///
+    /// # Errors
+    ///
+    /// 403 `scope-missing` without `deliveries:read` or `payloads:read`.
     pub(crate) fn may_search(&self, caller: &Caller) -> Result<(), Problem> {
         caller.needs(Scope::DeliveriesRead)?;
         caller.needs(Scope::PayloadsRead)

@@ -1,4 +1,10 @@
 //! Tenants, as their endpoints name them.
+//!
+//! There is no document for a tenant: it exists as long as an endpoint names it. A token can therefore be
+//! made for a tenant that has no endpoint yet, whose pages then make the first one.
+//!
+//! The list is read from all endpoints on each request; the counts are read for the tenants of one page
+//! alone.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -38,6 +44,11 @@ pub(crate) struct ShownToken {
 
 impl Ops {
     /// Tenants by name, behind `after`: one more than `limit` if there are more.
+    ///
+    /// # Errors
+    ///
+    /// 403 `scope-missing` without `endpoints:read`; 404 `not-found` for a tenant's caller, to whom other
+    /// tenants do not exist.
     pub(crate) async fn tenants(
         &self,
         caller: &Caller,
@@ -78,6 +89,12 @@ impl Ops {
     }
 
     /// Makes a token for a service's own pages, with no scope that the caller lacks.
+    ///
+    /// # Errors
+    ///
+    /// 403 `scope-missing` without `portal:issue`; 404 `not-found` for a tenant's caller or a name that no
+    /// tenant can have; 422 `invalid-token` for a time out of 1 to 3,600 seconds, or a scope that the caller
+    /// lacks or a tenant cannot have.
     pub(crate) async fn issue_token(
         &self,
         caller: &Caller,
@@ -112,6 +129,11 @@ impl Ops {
     }
 
     /// Ends all tokens that a tenant was given.
+    ///
+    /// # Errors
+    ///
+    /// 403 and 404 as [`issue_token`](Self::issue_token); 409 `wrong-state` if others revoke the same tenant
+    /// all the time, which eight tries did not win against.
     pub(crate) async fn revoke_tenant(&self, caller: &Caller, tenant: &str) -> Result<(), Problem> {
         caller.needs(Scope::PortalIssue)?;
         only_operators(caller)?;
