@@ -54,6 +54,11 @@ impl Client {
         }
     }
 
+    /// Whether it is a storage that this process has opened.
+    pub(crate) const fn is_local(&self) -> bool {
+        matches!(self, Self::Local(_))
+    }
+
     /// Asks, and reads the whole answer, within bounds of time and size.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! Lengths of time as people write them: `30s`, `5m`, `90d`.
+//! Times and lengths of time as people write them: `30s`, `5m`, `90d`.
 
 use std::time::Duration;
 
@@ -8,6 +8,15 @@ use webhooks_core::Clock;
 /// Reads one, for a flag.
 pub(crate) fn read(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|_| "a length of time, as in 30s, 5m or 90d".into())
+}
+
+/// Reads a time, for a flag: RFC 3339 as it is, or how long ago it was. Whoever gets it checks the first kind.
+pub(crate) fn time(text: &str) -> Result<String, String> {
+    match humantime::parse_duration(text) {
+        Ok(ago) => Ok(SystemClock.now().before(ago).to_string()),
+        Err(_) if text.contains('T') => Ok(text.to_owned()),
+        Err(_) => Err("a time, as in 2026-05-01T12:00:00Z, or how long ago, as in 24h".into()),
+    }
 }
 
 /// When it is over, if it begins now: RFC 3339.

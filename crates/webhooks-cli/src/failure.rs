@@ -171,6 +171,16 @@ impl Failure {
     pub(crate) const fn is_not_found(&self) -> bool {
         self.code == NOT_FOUND
     }
+
+    /// Whether it is not in a state for that.
+    pub(crate) const fn is_conflict(&self) -> bool {
+        self.code == CONFLICT
+    }
+
+    /// Whether whoever should answer does not, so that a later try may help.
+    pub(crate) const fn is_unreachable(&self) -> bool {
+        self.code == UNREACHABLE
+    }
 }
 
 impl fmt::Display for Failure {

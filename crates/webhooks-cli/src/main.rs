@@ -1,5 +1,6 @@
 //! The command `webhooks`.
 
+mod body_lines;
 mod client;
 mod commands;
 mod duration;
@@ -51,6 +52,18 @@ enum Command {
     /// Sees to endpoints.
     #[command(subcommand)]
     Endpoints(Box<commands::Endpoints>),
+    /// Sees to events, what was sent.
+    #[command(subcommand)]
+    Events(Box<commands::Events>),
+    /// Sees to deliveries, what goes or went to endpoints.
+    #[command(subcommand)]
+    Deliveries(Box<commands::Deliveries>),
+    /// Sees to dead letters, deliveries that were given up.
+    #[command(subcommand)]
+    DeadLetters(Box<commands::DeadLetters>),
+    /// Sees to jobs, which change many deliveries.
+    #[command(subcommand)]
+    Jobs(Box<commands::Jobs>),
     /// Sees to the catalogue of event types.
     #[command(subcommand)]
     EventTypes(Box<commands::EventTypes>),
@@ -59,6 +72,12 @@ enum Command {
     /// Sees to keys of the API, and makes secrets.
     #[command(subcommand)]
     Keys(Box<commands::Keys>),
+    /// Tells what was sent, delivered and given up, and how long it took.
+    Stats(Box<commands::Stats>),
+    /// Looks at a system as a whole, and tells what is wrong and what mends it.
+    Check(commands::Check),
+    /// Encrypts the credentials of all endpoints with the first of the encryption keys.
+    Reencrypt(commands::Reencrypt),
     /// Prints the OpenAPI document of the HTTP API.
     Openapi,
 }
@@ -67,13 +86,20 @@ impl Command {
     /// Does what is asked for.
     async fn run(self, global: &GlobalArgs) -> Result<(), Failure> {
         match self {
-            Self::Serve(serve) => serve.run(global).await,
+            Self::Serve(serve) => Box::pin(serve.run(global)).await,
             Self::Info(info) => Session::run(global, async |on| info.run(on).await).await,
             Self::Send(send) => Session::run(global, async |on| send.run(on).await).await,
             Self::Endpoints(of) => Session::run(global, async |on| of.run(on).await).await,
+            Self::Events(of) => Session::run(global, async |on| of.run(on).await).await,
+            Self::Deliveries(of) => Session::run(global, async |on| of.run(on).await).await,
+            Self::DeadLetters(of) => of.run(global).await,
+            Self::Jobs(of) => Session::run(global, async |on| of.run(on).await).await,
             Self::EventTypes(of) => Session::run(global, async |on| of.run(on).await).await,
             Self::PortalLink(link) => Session::run(global, async |on| link.run(on).await).await,
             Self::Keys(keys) => keys.run(global).await,
+            Self::Stats(stats) => Session::run(global, async |on| stats.run(on).await).await,
+            Self::Check(check) => Session::run(global, async |on| check.run(on).await).await,
+            Self::Reencrypt(of) => Session::run(global, async |on| of.run(on).await).await,
             Self::Openapi => openapi::print(&Output::new(global)),
         }
     }

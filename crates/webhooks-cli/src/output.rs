@@ -53,6 +53,11 @@ impl Output {
         self.is_json
     }
 
+    /// Whether a person reads the data on a terminal.
+    pub(crate) const fn is_terminal(&self) -> bool {
+        self.is_terminal
+    }
+
     /// Writes a line of data, which must be safe to show.
     pub(crate) fn line(&self, text: &str) -> Result<(), Failure> {
         self.bytes(format!("{text}\n").as_bytes())
