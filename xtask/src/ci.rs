@@ -3,8 +3,8 @@
 use std::time::SystemTime;
 
 use crate::{
-    Result, api, callgrind, demo, deny, deploy, features, figures, layers, process, rusqlite,
-    simulate, test,
+    Result, api, callgrind, demo, deny, deploy, features, figures, layers, process, reference,
+    rusqlite, simulate, test,
 };
 
 /// Runs one step after the other up to the first that fails, and tells how long each took.
@@ -12,6 +12,7 @@ pub(crate) fn run() -> Result {
     step("format", || cargo(&["fmt", "--all", "--check"]))?;
     step("layers", layers::run)?;
     step("figures", figures::run)?;
+    step("reference", reference::check)?;
     step("clippy", || {
         let what = ["clippy", "--workspace", "--all-targets", "--all-features"];
         cargo(&[&what[..], &["--", "-D", "warnings"]].concat())

@@ -33,6 +33,7 @@ mod postgres_pair;
 mod process;
 mod redis;
 mod redis_cluster;
+mod reference;
 mod rusqlite;
 mod scale;
 mod server;
@@ -61,6 +62,7 @@ usage: cargo xtask <command>
   test [ARGS]    all tests, on a private PostgreSQL and Redis; ARGS go to the test runner
   ci             everything that CI runs
   api [bless]    the public items of the library crates, against docs/api
+  reference      makes docs/api-reference.md of docs/openapi.json
   figures        how long files and functions are, and how much explains them, within bounds
   layers         which crate and which file may depend on which
   deny           licences, bans, sources and advisories of the dependencies
@@ -118,6 +120,7 @@ fn run(command: &str, args: &[String]) -> Result {
         "rusqlite" => rusqlite::run(),
         "layers" => layers::run(),
         "api" => api::run(args),
+        "reference" => reference::run(),
         "figures" => figures::run(),
         "deny" => deny::run(),
         "deploy" => deploy::run(),

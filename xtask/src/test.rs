@@ -7,13 +7,23 @@ use crate::process::{self, Stop};
 use crate::services::{POSTGRES_URL, REDIS_URL, Services};
 use crate::{egress, install, pgbouncer};
 
+/// Programs that tests run, with the packages that bring them. What curl takes for a success, the engine
+/// does too; the others run the examples of `docs/examples`.
+const PROGRAMS: [(&str, &str); 4] = [
+    ("curl", "curl"),
+    ("python3", "python3"),
+    ("node", "nodejs"),
+    ("go", "golang-go"),
+];
+
 /// Runs all tests and the examples in the docs. With arguments, which go to the test runner, only
 /// the tests that they select.
 pub(crate) fn run(args: &[String]) -> Result {
     let stop = Stop::on_signals()?;
-    // What it takes for a success, the engine does too.
-    if install::find("curl", &[]).is_none() {
-        install::apt("curl", "curl")?;
+    for (program, package) in PROGRAMS {
+        if install::find(program, &[]).is_none() {
+            install::apt(program, package)?;
+        }
     }
     let services = Services::start()?;
     if args.is_empty() {
