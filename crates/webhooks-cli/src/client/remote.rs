@@ -2,6 +2,9 @@
 //!
 //! Certificates are verified as the system does it, so that roots of one's own count, and proxies are those of
 //! `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY`.
+//!
+//! A redirect is not followed, so that the key goes to no other address. Nothing is retried here: only a
+//! command knows whether asking twice is safe.
 
 use std::time::Duration;
 
@@ -30,6 +33,11 @@ pub(crate) struct Remote {
 
 impl Remote {
     /// The server of this address.
+    ///
+    /// # Errors
+    ///
+    /// Wrong usage: a URL that is not `http` or `https` or has a user or a password, and a key that no
+    /// header can carry.
     pub(super) fn new(url: &Url, key: Option<&Secret>) -> Result<Self, Failure> {
         let base = base(url)?;
         let authorization = key.map(|key| -> Result<_, Failure> {
