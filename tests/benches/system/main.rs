@@ -5,6 +5,7 @@
 //! own.
 #![expect(clippy::print_stdout, reason = "a program talks to a person")]
 
+mod api;
 mod backlog;
 mod backlog_rows;
 mod database;
@@ -56,6 +57,7 @@ const PARTS: &[&str] = &[
     "idle",
     "orders",
     "masters",
+    "api",
 ];
 
 fn main() -> ExitCode {
@@ -146,6 +148,7 @@ async fn run_part(
         "match" => small_steps::matching(report),
         "orders" => orders::run(servers, sink, report).await,
         "masters" => masters::run(sink, report).await,
+        "api" => api::run(servers, sink, report).await,
         "footprint" => footprint::measure(report),
         _ => idle::run(servers, sink, report).await,
     }
