@@ -1,6 +1,8 @@
 //! `cargo xtask reference`: the page of the API's routes, from its document.
 
+mod document;
 mod example;
+mod markdown;
 mod route;
 mod shape;
 
@@ -10,8 +12,9 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
+use self::markdown::anchor;
 use self::route::Route;
-use crate::workspace::{array, text};
+use crate::workspace::array;
 use crate::{Result, files};
 
 const DOCUMENT: &str = "docs/openapi.json";
@@ -91,30 +94,6 @@ fn routes(document: &Value) -> BTreeMap<&str, Vec<Route<'_>>> {
 /// The schemas that have names.
 fn schemas(document: &Value) -> Option<&Map<String, Value>> {
     document.pointer("/components/schemas")?.as_object()
-}
-
-/// The schema itself, or the one that it refers to.
-fn resolve<'a>(document: &'a Value, schema: &'a Value) -> &'a Value {
-    let path = text(schema, "$ref").strip_prefix('#').unwrap_or_default();
-    if path.is_empty() {
-        return schema;
-    }
-    document.pointer(path).unwrap_or(schema)
-}
-
-/// What a page of Markdown calls a heading in links.
-fn anchor(heading: &str) -> String {
-    let kept = heading.chars().filter_map(|c| match c {
-        ' ' => Some('-'),
-        '-' | '_' => Some(c),
-        c => c.is_alphanumeric().then(|| c.to_ascii_lowercase()),
-    });
-    kept.collect()
-}
-
-/// Text for one cell of a table.
-fn cell(text: &str) -> String {
-    text.replace('\n', " ").replace('|', "\\|")
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::resolve;
+use super::document::resolve;
 use crate::workspace::{array, text};
 
 /// Bodies in which one of several fields is needed, which the document cannot say.

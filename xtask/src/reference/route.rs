@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::{anchor, cell, example, shape};
+use super::markdown::{anchor, cell};
+use super::{example, shape};
 use crate::workspace::{array, text};
 
 /// A method on a path, as the document describes it.

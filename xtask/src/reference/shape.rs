@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{anchor, cell};
+use super::markdown::{anchor, cell};
 use crate::workspace::{array, text};
 
 /// A schema of the document under its name, with a table of its fields.

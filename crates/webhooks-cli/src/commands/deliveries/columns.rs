@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::output::Column;
 
 /// What is listed of each.
-pub(in crate::commands) const COLUMNS: &[Column] = &[
+pub(crate) const COLUMNS: &[Column] = &[
     Column::new("ID", "/id"),
     Column::state("STATE", "/state"),
     Column::new("ENDPOINT", "/endpoint_id"),
@@ -17,7 +17,7 @@ pub(in crate::commands) const COLUMNS: &[Column] = &[
 ];
 
 /// What is shown of one.
-pub(in crate::commands) const FIELDS: &[Column] = &[
+pub(crate) const FIELDS: &[Column] = &[
     Column::new("ID", "/id"),
     Column::state("STATE", "/state"),
     Column::new("DEAD REASON", "/dead_reason"),
