@@ -154,6 +154,11 @@ async fn a_session_stands_for_its_key_until_either_ends() {
         format!("key:{}", key["id"].as_str().unwrap())
     );
 
+    // Another host of the same domain could have set the plain cookie.
+    let far = [("cookie", cookie.as_str()), ("host", "hooks.example.com")];
+    let planted = browse(&server, Method::GET, "/api/v1/me", &far).await;
+    planted.is_problem(401, "unauthorized");
+
     let path = format!("/api/v1/api-keys/{}", key["id"].as_str().unwrap());
     assert_eq!(server.root().call(Method::DELETE, &path).await.status, 204);
     let ended = browse(&server, Method::GET, "/api/v1/me", &[("cookie", &cookie)]).await;

@@ -30,7 +30,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use better_auth_webhooks::storage::Expected;
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderValue, header};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use webhooks_core::{Timestamp, random_bytes};
@@ -104,7 +104,7 @@ impl Sessions {
     ///
     /// 403 if it changes something and comes from another site: the browser sends cookies whoever asks.
     pub(crate) async fn of(&self, parts: &Parts) -> Result<Option<Session>, Problem> {
-        let Some(text) = text(&parts.headers).filter(|_| self.documents.are_kept()) else {
+        let Some(text) = text(parts).filter(|_| self.documents.are_kept()) else {
             return Ok(None);
         };
         let id = id(text);
@@ -132,7 +132,7 @@ impl Sessions {
 
     /// Ends the session of this request; the cookie that takes the place of its own.
     pub(crate) async fn end(&self, parts: &Parts) -> Result<HeaderValue, Problem> {
-        if let Some(text) = text(&parts.headers) {
+        if let Some(text) = text(parts) {
             self.documents.delete(&id(text)).await?;
         }
         Ok(cookie(parts, "", Duration::ZERO))
@@ -156,26 +156,32 @@ fn id(text: &str) -> String {
     URL_SAFE_NO_PAD.encode(Sha256::digest(text.as_bytes()))
 }
 
-/// The text in the cookie of a request.
-fn text(headers: &HeaderMap) -> Option<&str> {
-    let cookies = headers.get_all(header::COOKIE).iter();
-    let pairs = cookies.filter_map(|value| value.to_str().ok());
-    let mut pairs = pairs.flat_map(|line| line.split(';'));
-    pairs.find_map(|pair| {
-        let (name, text) = pair.trim().split_once('=')?;
-        (name == SECURE || name == PLAIN).then_some(text)
-    })
+/// The text in the cookie of a request. Over TLS the plain name does not count: a page of another host of
+/// the same domain could set it, and so give a browser a session of somebody else.
+fn text(parts: &Parts) -> Option<&str> {
+    let name = cookie_name(parts);
+    let cookies = parts.headers.get_all(header::COOKIE).iter();
+    let lines = cookies.filter_map(|value| value.to_str().ok());
+    let pairs = lines.flat_map(|line| line.split(';'));
+    let mut named = pairs.filter_map(|pair| pair.trim().split_once('='));
+    named.find_map(|(told, text)| (told == name).then_some(text))
+}
+
+/// What the cookie is called where this request goes.
+fn cookie_name(parts: &Parts) -> &'static str {
+    match is_loopback(parts) {
+        true => PLAIN,
+        false => SECURE,
+    }
 }
 
 /// A cookie with this text. That over TLS is of this host alone, as its name says.
 fn cookie(parts: &Parts, text: &str, lasts: Duration) -> HeaderValue {
     let seconds = lasts.as_secs();
-    let cookie = match is_loopback(parts) {
-        true => format!("{PLAIN}={text}; Max-Age={seconds}; Path=/; HttpOnly; SameSite=Strict"),
-        false => {
-            format!("{SECURE}={text}; Max-Age={seconds}; Path=/; HttpOnly; SameSite=Strict; Secure")
-        }
-    };
+    let name = cookie_name(parts);
+    let secure = if name == SECURE { "; Secure" } else { "" };
+    let cookie =
+        format!("{name}={text}; Max-Age={seconds}; Path=/; HttpOnly; SameSite=Strict{secure}");
     // Base64 and the rest of it are header values in any case.
     let mut value = HeaderValue::from_str(&cookie).unwrap_or(HeaderValue::from_static(""));
     value.set_sensitive(true);

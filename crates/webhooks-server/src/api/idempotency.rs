@@ -182,7 +182,10 @@ impl Slot<'_> {
     ) -> Result<Response, Problem> {
         let expected = Expected::Revision(revision);
         if !response.status().is_success() {
-            self.documents.delete(&self.id).await?;
+            // If that fails, who asks again is told for a minute that it runs.
+            if let Err(error) = self.documents.delete_if(&self.id, expected).await {
+                tracing::warn!(error = error.detail(), "a key stays taken for a minute");
+            }
             return Ok(response);
         }
         let (parts, body) = response.into_parts();
