@@ -67,8 +67,6 @@ enum Command {
     /// Sees to the catalogue of event types.
     #[command(subcommand)]
     EventTypes(Box<commands::EventTypes>),
-    /// Makes a link with which a customer opens the pages of a tenant.
-    PortalLink(commands::PortalLink),
     /// Sees to keys of the API, and makes secrets.
     #[command(subcommand)]
     Keys(Box<commands::Keys>),
@@ -95,7 +93,6 @@ impl Command {
             Self::DeadLetters(of) => of.run(global).await,
             Self::Jobs(of) => Session::run(global, async |on| of.run(on).await).await,
             Self::EventTypes(of) => Session::run(global, async |on| of.run(on).await).await,
-            Self::PortalLink(link) => Session::run(global, async |on| link.run(on).await).await,
             Self::Keys(keys) => keys.run(global).await,
             Self::Stats(stats) => Session::run(global, async |on| stats.run(on).await).await,
             Self::Check(check) => Session::run(global, async |on| check.run(on).await).await,
