@@ -17,14 +17,32 @@ const MAX_SECRET: usize = 4 << 10;
 /// What `TEXT`, `@FILE` or `-` stands for.
 pub(crate) fn text(of: &str) -> Result<String, Failure> {
     match (of, of.strip_prefix('@')) {
-        ("-", _) => whole(stdin().lock(), "standard input"),
+        ("-", _) => file(Path::new("-")),
         (_, Some(path)) => file(Path::new(path)),
         (text, None) => Ok(text.to_owned()),
     }
 }
 
-/// The whole of a file; `-` is standard input.
+/// What `TEXT`, `@FILE` or `-` stands for, byte by byte.
+pub(crate) fn bytes(of: &str) -> Result<Vec<u8>, Failure> {
+    match (of, of.strip_prefix('@')) {
+        ("-", _) => whole(stdin().lock(), "standard input"),
+        (_, Some(path)) => file_bytes(Path::new(path)),
+        (text, None) => Ok(text.as_bytes().to_vec()),
+    }
+}
+
+/// The whole of a file, which is a text; `-` is standard input.
 pub(crate) fn file(path: &Path) -> Result<String, Failure> {
+    let bytes = file_bytes(path)?;
+    String::from_utf8(bytes).map_err(|_| {
+        let name = path.display();
+        Failure::usage(format!("{name}: it is no text in UTF-8"))
+    })
+}
+
+/// The whole of a file, byte by byte; `-` is standard input.
+pub(crate) fn file_bytes(path: &Path) -> Result<Vec<u8>, Failure> {
     if path.as_os_str() == "-" {
         return whole(stdin().lock(), "standard input");
     }
@@ -65,12 +83,12 @@ pub(crate) fn secret(path: &Path) -> Result<Secret, Failure> {
 }
 
 /// Everything that there is, within bounds.
-fn whole(from: impl Read, name: &str) -> Result<String, Failure> {
-    let mut text = String::new();
-    let read = from.take(MAX + 1).read_to_string(&mut text);
+fn whole(from: impl Read, name: &str) -> Result<Vec<u8>, Failure> {
+    let mut bytes = Vec::new();
+    let read = from.take(MAX + 1).read_to_end(&mut bytes);
     read.map_err(|error| Failure::usage(format!("{name}: {error}")))?;
-    match u64::try_from(text.len()) {
-        Ok(..=MAX) => Ok(text),
+    match u64::try_from(bytes.len()) {
+        Ok(..=MAX) => Ok(bytes),
         _ => Err(Failure::usage(format!("{name} is longer than {MAX} bytes"))),
     }
 }

@@ -17,6 +17,7 @@ mod serve;
 mod serve_settings;
 mod session;
 mod settings;
+mod signing;
 mod storage;
 mod storage_url;
 mod toml_text;
@@ -76,6 +77,10 @@ enum Command {
     Check(commands::Check),
     /// Encrypts the credentials of all endpoints with the first of the encryption keys.
     Reencrypt(commands::Reencrypt),
+    /// Verifies the signature of a request that was captured, without a server.
+    Verify(signing::Verify),
+    /// Signs a body as a sender would, without a server.
+    Sign(signing::Sign),
     /// Prints the OpenAPI document of the HTTP API.
     Openapi,
 }
@@ -97,6 +102,8 @@ impl Command {
             Self::Stats(stats) => Session::run(global, async |on| stats.run(on).await).await,
             Self::Check(check) => Session::run(global, async |on| check.run(on).await).await,
             Self::Reencrypt(of) => Session::run(global, async |on| of.run(on).await).await,
+            Self::Verify(verify) => verify.run(global),
+            Self::Sign(sign) => sign.run(global),
             Self::Openapi => openapi::print(&Output::new(global)),
         }
     }

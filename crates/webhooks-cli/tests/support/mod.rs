@@ -127,6 +127,12 @@ impl Said {
     }
 
     #[track_caller]
+    pub(crate) fn says(self, text: &str) -> Self {
+        assert!(self.err.contains(text), "{self:?}");
+        self
+    }
+
+    #[track_caller]
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.out).unwrap()
     }
