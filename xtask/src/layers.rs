@@ -80,6 +80,8 @@ const OWNED: &[(&str, &[&str])] = &[
         &["webhooks-receiver", "webhooks-server", "webhooks-cli"],
     ),
     ("clap", &["webhooks-cli"]),
+    ("clap_complete", &["webhooks-cli"]),
+    ("clap_mangen", &["webhooks-cli"]),
     ("comfy-table", &["webhooks-cli"]),
     ("indicatif", &["webhooks-cli"]),
     ("reqwest", &["webhooks-cli"]),

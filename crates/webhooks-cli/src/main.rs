@@ -17,6 +17,7 @@ mod serve;
 mod serve_settings;
 mod session;
 mod settings;
+mod shell;
 mod signing;
 mod storage;
 mod storage_url;
@@ -83,6 +84,12 @@ enum Command {
     Sign(signing::Sign),
     /// Prints the OpenAPI document of the HTTP API.
     Openapi,
+    /// Prints what a shell needs to complete commands and flags.
+    Completions(shell::Completions),
+    /// Writes manual pages, one for each command.
+    Man(shell::Man),
+    /// Prints the version.
+    Version,
 }
 
 impl Command {
@@ -105,6 +112,9 @@ impl Command {
             Self::Verify(verify) => verify.run(global),
             Self::Sign(sign) => sign.run(global),
             Self::Openapi => openapi::print(&Output::new(global)),
+            Self::Completions(completions) => completions.run(&Output::new(global)),
+            Self::Man(man) => man.run(&Output::new(global)),
+            Self::Version => shell::version(&Output::new(global)),
         }
     }
 }
