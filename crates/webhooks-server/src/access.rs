@@ -47,6 +47,7 @@ pub(crate) use self::server_secret::ServerSecret;
 pub(crate) use self::sessions::Sessions;
 use self::sessions::Shown;
 pub(crate) use self::tenant_tokens::TenantTokens;
+use self::tenant_tokens::{ReadToken, TenantToken};
 use crate::measure::{Measure, NotLetIn};
 use crate::problem::Problem;
 
@@ -187,17 +188,13 @@ impl Access {
         let key = KeyText::parse(text);
         // Who is known is not refused for what strangers guess.
         let is_known = |key: &KeyText| self.keys.were_given(key, now);
-        let token = match TenantTokens::is_token(text) {
-            true => self.tokens.read(text).await?,
-            false => None,
-        };
-        if let Some(token) = token {
-            let caller = Caller::host(format!("token:{}", token.id), token.scopes);
-            let caller = Caller {
-                expires_at: Some(token.expires_at),
-                ..caller.for_tenant(token.tenant)
-            };
-            return Ok(by_bearer(caller));
+        if TenantTokens::is_token(text) {
+            match self.tokens.read(text).await? {
+                ReadToken::Taken(token) => return Ok(by_bearer(of_token(token))),
+                // Pages of a tenant go on asking with it: that must not keep others out as guesses do.
+                ReadToken::Ended => return Err(Problem::unauthorized()),
+                ReadToken::Forged => {}
+            }
         }
         if !key.as_ref().is_some_and(is_known) {
             self.limits.may_guess(from, now)?;
@@ -225,6 +222,16 @@ fn of_key(id: &str, key: &ApiKey) -> Caller {
         Some(tenant) => caller.for_tenant(tenant.clone()),
         None => caller,
     }
+}
+
+/// Who has this token.
+fn of_token(token: TenantToken) -> Caller {
+    let caller = Caller::host(format!("token:{}", token.id), token.scopes);
+    let caller = Caller {
+        expires_at: Some(token.expires_at),
+        ..caller
+    };
+    caller.for_tenant(token.tenant)
 }
 
 /// The same, who has shown it by `Authorization`.

@@ -65,6 +65,17 @@ pub(crate) struct TenantToken {
     epoch: u64,
 }
 
+/// What a text is that was given for a token.
+#[derive(Debug)]
+pub(crate) enum ReadToken {
+    /// A token that is taken now.
+    Taken(TenantToken),
+    /// One that has expired or was revoked. Whoever has it guesses nothing.
+    Ended,
+    /// None that was made here.
+    Forged,
+}
+
 impl TenantTokens {
     /// Tokens that are signed and revoked so.
     pub(crate) fn new(secret: Arc<ServerSecret>, epochs: Documents) -> Self {
@@ -101,12 +112,24 @@ impl TenantTokens {
         text.starts_with(PREFIX)
     }
 
-    /// What a token says, if it is taken now.
-    pub(crate) async fn read(&self, text: &str) -> Result<Option<TenantToken>, Problem> {
-        let split = text
-            .strip_prefix(PREFIX)
-            .filter(|_| text.len() <= MAX_TOKEN);
-        let Some((payload, mac)) = split.and_then(|rest| rest.split_once('.')) else {
+    /// What a text says that may be a token.
+    pub(crate) async fn read(&self, text: &str) -> Result<ReadToken, Problem> {
+        let Some(token) = self.signed(text).await? else {
+            return Ok(ReadToken::Forged);
+        };
+        let is_taken = self.epochs.now()? < token.expires_at
+            && self.epoch(&token.tenant).await? == token.epoch;
+        Ok(match is_taken {
+            true => ReadToken::Taken(token),
+            false => ReadToken::Ended,
+        })
+    }
+
+    /// What a text says that was signed here.
+    async fn signed(&self, text: &str) -> Result<Option<TenantToken>, Problem> {
+        let short = Some(text).filter(|text| text.len() <= MAX_TOKEN);
+        let rest = short.and_then(|text| text.strip_prefix(PREFIX));
+        let Some((payload, mac)) = rest.and_then(|rest| rest.split_once('.')) else {
             return Ok(None);
         };
         let mac = URL_SAFE_NO_PAD.decode(mac).unwrap_or_default();
@@ -115,12 +138,7 @@ impl TenantTokens {
             return Ok(None);
         }
         let json = URL_SAFE_NO_PAD.decode(payload).unwrap_or_default();
-        let Ok(token) = serde_json::from_slice::<TenantToken>(&json) else {
-            return Ok(None);
-        };
-        let is_taken = self.epochs.now()? < token.expires_at
-            && self.epoch(&token.tenant).await? == token.epoch;
-        Ok(is_taken.then_some(token))
+        Ok(serde_json::from_slice(&json).ok())
     }
 
     /// Ends all tokens of a tenant that there are. Other processes take them for 5 more seconds at

@@ -130,6 +130,9 @@ impl Ops {
         definition.check(name)?;
         let before = self.stored_event_type(name).await?;
         let expected = expected_of(before.as_ref(), expected)?;
+        if before.is_none() {
+            self.event_types.has_room_for(1).await?;
+        }
         self.note(caller, Action::EventTypePut, name, Vec::new())
             .await?;
         let kept = self.keep_event_type(name, definition, before.as_ref(), expected);
@@ -190,6 +193,8 @@ impl Ops {
             return Err(invalid(text, ""));
         }
         let planned = self.planned(imported).await?;
+        let new = planned.iter().filter(|planned| planned.before.is_none());
+        self.event_types.has_room_for(new.count()).await?;
         if !dry_run && planned.iter().any(|planned| planned.is_change()) {
             let names = planned.iter().filter(|planned| planned.is_change());
             let names = names.map(|planned| planned.name.clone()).collect();

@@ -17,7 +17,7 @@ use crate::problem::Problem;
 use crate::remembered::Remembered;
 
 /// Types that are remembered at most, each with at most 64 KiB of schema.
-const MOST_KNOWN: usize = 256;
+const MOST_KNOWN: usize = 1_024;
 /// Types of one catalogue at most.
 pub(super) const MOST: usize = 1_000;
 
@@ -77,9 +77,6 @@ impl EventTypes {
         entry: EventTypeEntry,
         expected: Expected,
     ) -> Result<Kept<EventTypeEntry>, Problem> {
-        if expected == Expected::Absent {
-            self.has_room().await?;
-        }
         let put = self.documents.put(name, &entry, expected, None);
         let revision = put.await?.ok_or_else(|| conflict(expected))?;
         self.known.forget(name);
@@ -100,13 +97,14 @@ impl EventTypes {
         }
     }
 
-    /// Refuses a type more than there may be.
-    async fn has_room(&self) -> Result<(), Problem> {
+    /// Refuses so many types more than there may be.
+    pub(super) async fn has_room_for(&self, more: usize) -> Result<(), Problem> {
         let kept = self.documents.list::<EventTypeEntry>(None, false, MOST);
-        if kept.await?.len() < MOST {
+        let count = kept.await?.len();
+        if count + more <= MOST {
             return Ok(());
         }
-        let detail = format!("the catalogue has {MOST} types, which is the most");
+        let detail = format!("the catalogue has {count} types, and {MOST} is the most");
         Err(invalid(detail, "/name"))
     }
 }
