@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Request};
+use http::{HeaderMap, Request, Uri};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -34,6 +34,8 @@ pub enum Response {
 /// One request, as it arrived.
 #[derive(Clone, Debug)]
 pub struct Received {
+    /// What was asked for: path and query.
+    pub uri: Uri,
     /// Its headers.
     pub headers: HeaderMap,
     /// Its body, to the byte.
@@ -176,6 +178,7 @@ async fn respond(
         .map(|body| body.to_bytes())
         .unwrap_or_default();
     let received = Received {
+        uri: head.uri,
         headers: head.headers,
         body,
     };

@@ -7,7 +7,9 @@ mod duration;
 mod encryption;
 mod failure;
 mod input;
+mod listen;
 mod listener;
+mod loopback;
 mod metrics;
 mod openapi;
 mod output;
@@ -78,6 +80,8 @@ enum Command {
     Check(commands::Check),
     /// Encrypts the credentials of all endpoints with the first of the encryption keys.
     Reencrypt(commands::Reencrypt),
+    /// Receives webhooks on this machine, shows them, and hands them on to an app.
+    Listen(Box<listen::Listen>),
     /// Verifies the signature of a request that was captured, without a server.
     Verify(signing::Verify),
     /// Signs a body as a sender would, without a server.
@@ -109,6 +113,7 @@ impl Command {
             Self::Stats(stats) => Session::run(global, async |on| stats.run(on).await).await,
             Self::Check(check) => Session::run(global, async |on| check.run(on).await).await,
             Self::Reencrypt(of) => Session::run(global, async |on| of.run(on).await).await,
+            Self::Listen(listen) => Box::pin(listen.run(global)).await,
             Self::Verify(verify) => verify.run(global),
             Self::Sign(sign) => sign.run(global),
             Self::Openapi => openapi::print(&Output::new(global)),

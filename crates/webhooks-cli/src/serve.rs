@@ -182,7 +182,7 @@ async fn until(mut stopped: watch::Receiver<()>) {
 }
 
 /// Waits for SIGTERM or Ctrl-C.
-async fn signal() {
+pub(crate) async fn signal() {
     let interrupted = tokio::signal::ctrl_c();
     #[cfg(unix)]
     {

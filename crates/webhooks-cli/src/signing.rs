@@ -8,5 +8,6 @@ mod secrets;
 mod sign;
 mod verify;
 
+pub(crate) use self::secrets::SecretArgs;
 pub(crate) use self::sign::Sign;
 pub(crate) use self::verify::Verify;

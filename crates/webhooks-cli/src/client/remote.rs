@@ -11,11 +11,12 @@ use std::time::Duration;
 use axum::body::Body;
 use http::header::AUTHORIZATION;
 use http::{HeaderValue, Response};
-use url::{Host, Url};
+use url::Url;
 use webhooks_core::Secret;
 
 use super::request::Request;
 use crate::failure::Failure;
+use crate::loopback::is_here;
 
 /// How long a connection may take.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -106,16 +107,6 @@ fn base(url: &Url) -> Result<Url, Failure> {
     let path = format!("{path}/api/v1");
     url.set_path(&path);
     Ok(url)
-}
-
-/// Whether nobody between here and there can read along.
-fn is_here(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    }
 }
 
 #[cfg(test)]

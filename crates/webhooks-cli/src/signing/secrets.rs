@@ -13,7 +13,7 @@ const VARIABLE: &str = "WEBHOOKS_SECRET";
 
 /// Secrets, by flags, files or the environment.
 #[derive(Debug, Args)]
-pub(super) struct SecretArgs {
+pub(crate) struct SecretArgs {
     /// A secret, or to verify with a public key (`whpk_..`). Others on the machine see the flags of a
     /// process: better `--secret-file`, or `WEBHOOKS_SECRET`. Can be given several times.
     #[arg(long, value_name = "SECRET")]
@@ -30,6 +30,21 @@ impl SecretArgs {
     ///
     /// Exit code 2 for a file that cannot be read, and where there is no secret at all.
     pub(super) fn read(self) -> Result<Vec<Secret>, Failure> {
+        let secrets = self.read_any()?;
+        match secrets.is_empty() {
+            false => Ok(secrets),
+            true => Err(Failure::usage(format!(
+                "a secret is needed: --secret-file, --secret or {VARIABLE}"
+            ))),
+        }
+    }
+
+    /// All of them, perhaps none.
+    ///
+    /// # Errors
+    ///
+    /// Exit code 2 for a file that cannot be read.
+    pub(crate) fn read_any(self) -> Result<Vec<Secret>, Failure> {
         let mut secrets = self.secret;
         for path in &self.secret_file {
             secrets.push(input::secret(path)?);
@@ -38,11 +53,6 @@ impl SecretArgs {
             let text = std::env::var(VARIABLE).unwrap_or_default();
             secrets.extend((!text.is_empty()).then(|| Secret::from(text)));
         }
-        match secrets.is_empty() {
-            false => Ok(secrets),
-            true => Err(Failure::usage(format!(
-                "a secret is needed: --secret-file, --secret or {VARIABLE}"
-            ))),
-        }
+        Ok(secrets)
     }
 }
