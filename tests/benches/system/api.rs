@@ -45,7 +45,7 @@ pub(crate) async fn run(servers: &Servers, sink: &SinkProcess, report: &mut Repo
     report.figure("POST /events, processor", by_http.cpu_us, "us each");
     let row = "PostgreSQL, POST /events from 64 connections to settled";
     report.row(
-        26,
+        19,
         row,
         by_http.rate / direct.rate,
         "of send_webhook",
